@@ -1,0 +1,60 @@
+# Every command installs what it needs into .venv first; a second run finds it there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+ARGS ?=
+JOBS ?= auto
+
+.PHONY: demo setup test test-sqlite test-postgresql lint format bench serve worker clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/python manage.py demo $(ARGS)
+
+setup: $(VENV)/.test
+
+test: lint
+	@$(BIN)/python -m tests.browser
+	@echo "== web tests on SQLite"
+	@$(BIN)/python -m pytest -q -n $(JOBS) --db sqlite tests/jobs tests/survey tests/blindness
+	@echo "== whole suite on PostgreSQL"
+	@$(BIN)/python -m pytest -q -n $(JOBS) --db postgresql
+
+lint: $(VENV)/.test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@PYTHONPATH=. $(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/hadolint deploy/*.Dockerfile
+	@BLINDPAIR_DATA_DIR=$(VENV)/lint $(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
+
+format: $(VENV)/.test
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.test
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+serve: $(VENV)/.demo
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(BIN)/python manage.py runserver --insecure $(ARGS)
+
+worker: $(VENV)/.demo
+	@$(BIN)/python manage.py run_jobs $(ARGS)
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "== installing (a minute with packages cached)"
+	@$(PIP) --editable '.[torch,report,demo]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "== installing (two minutes with packages cached)"
+	@$(PIP) --editable '.[torch,report,demo,prod,test]'
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,124 @@
+"""``python -m analysis VOTES.csv --out DIR``: the report from the file of votes alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.provenance import code_commit, code_version
+from analysis.reading import BadRow, BadVotesError, read_votes, reading_facts
+
+__all__ = ["main"]
+
+_SHOWN_BAD_ROWS = 1000
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return 0, or 2 for input that cannot be used."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in ("power", "simulate"):
+        from analysis import commands
+
+        return {"power": commands.power_command, "simulate": commands.simulate_command}[arguments[0]](arguments[1:])
+    options = _parser().parse_args(arguments)
+    try:
+        return _report(options)
+    except BadVotesError as error:
+        _list_bad_rows(error.bad_rows, error.total)
+        remedy = "mend them, or drop and count them with --skip-bad-rows"
+        print(f"error: {error.total:,} bad row(s), nothing was computed; {remedy}", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis",
+        description="Report of a blind pairwise preference study from its votes.",
+        epilog="Planning: python -m analysis power --help. Votes with known truth: python -m analysis simulate --help. "
+        "Exit code 2: the votes, the plan or an option cannot be used; every bad row is listed.",
+    )
+    parser.add_argument("votes", metavar="VOTES", help="file of votes: .csv, .jsonl or .parquet")
+    parser.add_argument("--out", metavar="DIR", help="folder for report.html, report.json, tables and figures")
+    parser.add_argument("--arm", help="arm whose preference rate is reported (default: alphabetical)")
+    parser.add_argument("--baseline", help="arm it is compared with")
+    parser.add_argument("--plan", metavar="PLAN.json", help="analysis plan fixed before unblinding")
+    parser.add_argument("--study", metavar="STUDY.json", help="facts of the study for the design table and checklist")
+    parser.add_argument("--figures", metavar="DIR", help="figures of `manage.py make_figures`, PNG among their formats")
+    parser.add_argument("--image-metrics", metavar="FILE", help="what `manage.py evaluate_images --out` wrote")
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print report.json to standard output")
+    parser.add_argument("--skip-bad-rows", action="store_true", help="drop rows that cannot be used, and count them")
+    return parser
+
+
+def _report(options: argparse.Namespace) -> int:
+    from analysis.report.assemble import build_report
+    from analysis.report.given import read_figures
+
+    if not options.out and not options.json:
+        raise ValueError("nothing to do: give --out DIR, --json or both")
+    plan, study = _json_object(options.plan, "--plan"), _json_object(options.study, "--study")
+    read = read_votes(options.votes, skip_bad_rows=options.skip_bad_rows)
+    if read.bad_rows:
+        dropped = sum(read.bad_row_counts.values())
+        _list_bad_rows(read.bad_rows, dropped)
+        print(f"warning: {dropped:,} bad row(s) dropped; the report counts them", file=sys.stderr)
+    metrics = _json_object(options.image_metrics, "--image-metrics") or {}
+    figures = read_figures(options.figures) if options.figures else []
+    report = build_report(
+        read.table,
+        arm=options.arm,
+        baseline=options.baseline,
+        plan=plan,
+        study=study,
+        provenance={"version": code_version(), "commit": code_commit()},
+        image_metrics=metrics.get("arms"),
+        image_metrics_by_class=metrics.get("per_class"),
+        figures=figures,
+        data=reading_facts(read),
+        seed=options.seed,
+    )
+    if options.out:
+        from analysis.report.output import write_report
+
+        write_report(report, read.table, options.out, figures=figures)
+        print(f"report: {Path(options.out) / 'report.html'}", file=sys.stderr)
+    for text in report["text"]["findings"]:
+        print(text, file=sys.stderr)
+    if options.json:
+        from analysis.report.files import render_json
+
+        sys.stdout.write(render_json(report))
+    return 0
+
+
+def _json_object(path: str | None, option: str) -> dict | None:
+    if path is None:
+        return None
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{option} {path} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{option} {path} is not a JSON object")
+    return value
+
+
+def _list_bad_rows(bad_rows: Sequence[BadRow], total: int) -> None:
+    for bad in bad_rows[:_SHOWN_BAD_ROWS]:
+        print(bad, file=sys.stderr)
+    if total > _SHOWN_BAD_ROWS:
+        print(f"... and {total - _SHOWN_BAD_ROWS:,} more", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        # A reader that closes early (head, say) ends the command without a traceback.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The columns of the votes table, defined once: reading checks against them, writing follows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CHECK_KINDS", "CHOICES", "REQUIRED", "VOTE_COLUMNS", "Column", "column"]
+
+CHOICES = ("left", "right", "tie")
+CHECK_KINDS = ("", "identical", "degraded", "repeat", "practice")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of the votes table.
+
+    Parameters
+    ----------
+    name : str
+        The header in CSV, the key in JSONL, the field in Parquet.
+    kind : str
+        Frictionless field type: ``string``, ``integer``, ``number``, ``boolean`` or ``datetime``.
+    description : str
+        What a value says, with its unit.
+    required : bool
+        Whether the analysis refuses a table without it.
+    unit : str or None
+        Unit of a number.
+    allowed : tuple of str
+        The only values a text may take; empty when any text may.
+    """
+
+    name: str
+    kind: str
+    description: str
+    required: bool = False
+    unit: str | None = None
+    allowed: tuple[str, ...] = ()
+
+
+VOTE_COLUMNS = (
+    Column(name="study", kind="string", description="Short name (slug) of the study."),
+    Column(
+        name="study_version", kind="integer", description="Frozen version of the study under which the vote was cast."
+    ),
+    Column(
+        name="rater", kind="string", required=True, description="Pseudonym of the rater: opaque, stable within a study."
+    ),
+    Column(name="session", kind="string", description="Opaque id of the rater session."),
+    Column(
+        name="trial",
+        kind="string",
+        description="Opaque id of the trial: one showing of a pair. One current vote a trial.",
+    ),
+    Column(
+        name="pair", kind="string", required=True, description="Opaque id of the image pair: one class and one seed."
+    ),
+    Column(name="class_label", kind="string", description="Class of which both images were generated."),
+    Column(name="seed", kind="integer", description="Seed that both images of the pair share."),
+    Column(name="arm_left", kind="string", required=True, description="Arm that made the left image."),
+    Column(name="arm_right", kind="string", required=True, description="Arm that made the right image."),
+    Column(name="choice", kind="string", required=True, allowed=CHOICES, description="The answer: left, right or tie."),
+    Column(
+        name="choice_arm", kind="string", description="Arm that was chosen; empty for a tie. Must agree with choice."
+    ),
+    Column(
+        name="response_ms",
+        kind="number",
+        unit="ms",
+        description="From both images being visible to the answer, on the rater's clock.",
+    ),
+    Column(name="exposure_ms", kind="number", unit="ms", description="How long both images were visible."),
+    Column(name="position", kind="integer", description="1-based place of the trial in the session."),
+    Column(
+        name="is_repeat", kind="boolean", description="The rater had answered this pair before; kept out of estimates."
+    ),
+    Column(
+        name="check_kind",
+        kind="string",
+        allowed=CHECK_KINDS,
+        description="Empty for an ordinary trial; otherwise the kind of check. Checks are kept out of estimates.",
+    ),
+    Column(name="excluded", kind="boolean", description="Excluded from estimates by a rule of the exclusion ledger."),
+    Column(name="exclusion_reason", kind="string", description="The rule that excluded the vote."),
+    Column(
+        name="simulated",
+        kind="boolean",
+        description="Cast by the rehearsal, not by a person; never pooled with real votes.",
+    ),
+    Column(name="submitted_at", kind="datetime", description="When the server stored the answer, ISO 8601 in UTC."),
+)
+
+REQUIRED = tuple(entry.name for entry in VOTE_COLUMNS if entry.required)
+_BY_NAME = {entry.name: entry for entry in VOTE_COLUMNS}
+
+
+def column(name: str) -> Column:
+    """Return the definition of one column.
+
+    Raises
+    ------
+    ValueError
+        If the votes table has no such column.
+    """
+    try:
+        return _BY_NAME[name]
+    except KeyError:
+        raise ValueError(f"{name!r} is not a column of the votes table; it has {', '.join(_BY_NAME)}") from None

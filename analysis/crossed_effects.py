@@ -1,0 +1,187 @@
+"""Linear algebra of two crossed random intercepts: the penalised system H = I + L Z' W Z L and its inverse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import lapack
+
+__all__ = ["MOST_DENSE_LEVELS", "CrossTable", "CrossedFactor", "CrossedInverse", "cross_table"]
+
+# The smaller factor is kept dense: 8 bytes x levels^2, several copies. Beyond this a fit would need more than 4 GB.
+MOST_DENSE_LEVELS = 8000
+# Above this share of filled cells BLAS on the dense table beats the sparse product (2000 x 1000 levels, 2 cores).
+_DENSE_ABOVE = 0.12
+_BLOCK_ROWS = 2048
+# OpenBLAS starts threads for dpotri at any size, which on a busy machine costs a small system its whole time slice.
+_SMALL = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossTable:
+    """Which cell of the table belongs to which level of the larger factor (rows) and of the smaller (columns).
+
+    Parameters
+    ----------
+    rows, columns : (C,) int64
+        Level of each cell.
+    slot : (C,) int64
+        Index of the distinct (row, column) combination of each cell; slots are sorted by row, then column.
+    slot_rows, slot_columns : (S,) int64
+    n_rows, n_columns : int
+    indptr : (n_rows + 1,) int64
+        Row pointer of the slots, as in a CSR matrix.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    slot: np.ndarray
+    slot_rows: np.ndarray
+    slot_columns: np.ndarray
+    n_rows: int
+    n_columns: int
+    indptr: np.ndarray
+
+    def row_sums(self, values: np.ndarray) -> np.ndarray:
+        """Return Z_row' values, (n_rows,)."""
+        return np.bincount(self.rows, weights=values, minlength=self.n_rows)
+
+    def column_sums(self, values: np.ndarray) -> np.ndarray:
+        """Return Z_column' values, (n_columns,)."""
+        return np.bincount(self.columns, weights=values, minlength=self.n_columns)
+
+
+def cross_table(rows: np.ndarray, columns: np.ndarray, n_rows: int, n_columns: int) -> CrossTable:
+    """Build the table of cells; levels are 0..n-1 without gaps, ``n_rows >= n_columns``."""
+    keys, slot = np.unique(rows * n_columns + columns, return_inverse=True)
+    slot_rows = keys // n_columns
+    counts = np.bincount(slot_rows, minlength=n_rows)
+    return CrossTable(
+        rows=rows,
+        columns=columns,
+        slot=slot,
+        slot_rows=slot_rows,
+        slot_columns=keys % n_columns,
+        n_rows=n_rows,
+        n_columns=n_columns,
+        indptr=np.concatenate(([0], np.cumsum(counts))),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossedInverse:
+    """The entries of H^-1 that a Laplace or REML gradient needs: both diagonals and the filled cells."""
+
+    row: np.ndarray
+    column: np.ndarray
+    slot: np.ndarray
+
+
+class CrossedFactor:
+    """H = I + L Z' W Z L factorised by the Schur complement on the smaller factor.
+
+    With A (diagonal) the block of the larger factor, B the cells and C the block of the smaller one,
+    S = C - B' A^-1 B is dense and of the size of the smaller factor only.
+
+    Parameters
+    ----------
+    table : CrossTable
+    weight : (C,) float64
+        Non-negative weight of each cell.
+    row_sd, column_sd : float
+        Scales L of the two factors; 0 takes a factor out.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If H is not positive definite to working precision.
+    """
+
+    def __init__(self, table: CrossTable, weight: np.ndarray, row_sd: float, column_sd: float) -> None:
+        self.table, self.row_sd, self.column_sd = table, row_sd, column_sd
+        self.slot_weight = np.bincount(table.slot, weights=weight, minlength=len(table.slot_rows))
+        self.row_weight, self.column_weight = table.row_sums(weight), table.column_sums(weight)
+        self.row_diagonal = 1.0 + row_sd**2 * self.row_weight
+        self._cells = sparse.csr_array(
+            (row_sd * column_sd * self.slot_weight, table.slot_columns, table.indptr),
+            shape=(table.n_rows, table.n_columns),
+        )
+        self._cholesky = _cholesky(self._schur(1.0 + column_sd**2 * self.column_weight))
+
+    def _schur(self, column_diagonal: np.ndarray) -> np.ndarray:
+        scaled = self._cells.multiply(1.0 / np.sqrt(self.row_diagonal)[:, None]).tocsr()
+        product = _gram(scaled)
+        np.negative(product, out=product)
+        product[np.diag_indices_from(product)] += column_diagonal
+        return product
+
+    def log_determinant(self) -> float:
+        """Return log |H|."""
+        return float(np.log(self.row_diagonal).sum() + 2.0 * np.log(np.diagonal(self._cholesky)).sum())
+
+    def solve(self, row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Solve H (x_row, x_column) = (row, column); each (levels,) or (levels, m)."""
+        diagonal = self.row_diagonal if row.ndim == 1 else self.row_diagonal[:, None]
+        x_column, _ = lapack.dpotrs(self._cholesky, column - self._cells.T @ (row / diagonal), lower=1)
+        x_column = x_column.reshape(column.shape)
+        return (row - self._cells @ x_column) / diagonal, x_column
+
+    def inverse(self) -> CrossedInverse:
+        """Return the needed entries of H^-1, in blocks of rows to bound the memory."""
+        table = self.table
+        inner = _inverse(self._cholesky)
+        slot = np.empty(len(table.slot_rows))
+        row = np.empty(table.n_rows)
+        for start in range(0, table.n_rows, _BLOCK_ROWS):
+            stop = min(start + _BLOCK_ROWS, table.n_rows)
+            filled = slice(table.indptr[start], table.indptr[stop])
+            cells = self._cells[start:stop]
+            product = (cells.toarray() if _is_dense(cells) else cells) @ inner
+            local = table.slot_rows[filled] - start
+            at_slots = product[local, table.slot_columns[filled]]
+            leverage = np.bincount(local, weights=at_slots * self._cells.data[filled], minlength=stop - start)
+            row[start:stop] = (1.0 + leverage / self.row_diagonal[start:stop]) / self.row_diagonal[start:stop]
+            slot[filled] = -at_slots / self.row_diagonal[table.slot_rows[filled]]
+        return CrossedInverse(row=row, column=np.diagonal(inner).copy(), slot=slot)
+
+    def scale_traces(self, inverse: CrossedInverse) -> tuple[float, float]:
+        """Return the derivatives of log |H| in ``row_sd`` and ``column_sd`` at fixed weights."""
+        crossed = 2.0 * float(self.slot_weight @ inverse.slot)
+        row = 2.0 * self.row_sd * float(self.row_weight @ inverse.row) + self.column_sd * crossed
+        column = 2.0 * self.column_sd * float(self.column_weight @ inverse.column) + self.row_sd * crossed
+        return row, column
+
+
+def _is_dense(cells: sparse.csr_array) -> bool:
+    return cells.nnz > _DENSE_ABOVE * cells.shape[0] * cells.shape[1]
+
+
+def _gram(matrix: sparse.csr_array) -> np.ndarray:
+    """Return matrix' matrix as a dense array, by BLAS in blocks of rows where the table is well filled."""
+    if not _is_dense(matrix):
+        return np.asarray((matrix.T.tocsr() @ matrix).toarray())
+    total = np.zeros((matrix.shape[1], matrix.shape[1]))
+    for start in range(0, matrix.shape[0], _BLOCK_ROWS):
+        block = matrix[start : start + _BLOCK_ROWS].toarray()
+        total += block.T @ block
+    return total
+
+
+def _cholesky(matrix: np.ndarray) -> np.ndarray:
+    factor, info = lapack.dpotrf(matrix, lower=1)
+    if info != 0 or not np.isfinite(factor[0, 0]):
+        raise np.linalg.LinAlgError("the crossed system is not positive definite to working precision")
+    return factor
+
+
+def _inverse(cholesky: np.ndarray) -> np.ndarray:
+    """Return the full symmetric inverse of L L'."""
+    if len(cholesky) <= _SMALL:
+        half = np.linalg.inv(np.tril(cholesky))
+        return half.T @ half
+    inner, _ = lapack.dpotri(cholesky, lower=1)
+    inner = np.tril(inner)
+    inner += np.tril(inner, -1).T
+    return inner

@@ -1,0 +1,358 @@
+"""From features of two image sets to the metrics of one arm: numbers with intervals, or refusals with reasons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from analysis.images.frechet import GaussianFit, fit_gaussian, frechet_distance
+from analysis.images.inception_score import inception_score
+from analysis.images.kernel import kernel_distance
+from analysis.images.neighbours import ManifoldMetrics, manifold_metrics
+from analysis.images.results import FeatureIdentity, MetricResult, refused_metric
+from analysis.images.uncertainty import bootstrap_frechet, extrapolate_frechet, frechet_standard_error
+
+__all__ = ["METRIC_NAMES", "ArmFeatures", "EvaluationRules", "ReferenceFeatures", "evaluate_arm", "evaluate_per_class"]
+
+#: Every metric of an arm, in the order of the report.
+METRIC_NAMES = (
+    "fid", "sfid", "inception_score", "precision", "recall", "density", "coverage", "kid", "frechet_distance",
+    "frechet_distance_extrapolated",
+)  # fmt: skip
+
+#: The smallest of the sizes is a fifth of the images and needs a covariance.
+_FEWEST_TO_EXTRAPOLATE = 10
+
+#: A resample is held in memory; larger sets get the jackknife interval.
+_BOOTSTRAP_NUMBERS = 2**25
+
+_NOT_INCEPTION = (
+    "not computed: needs the published Inception weights (weights-inception-2015-12-05-6726825d.pth, SHA-256 beginning "
+    "6726825d, by --weights or BLINDPAIR_INCEPTION_WEIGHTS); these features are {name!r}"
+)
+_NO_PAIR = "not computed: {what}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRules:
+    """What is refused, what is warned about, and how much is spent on intervals.
+
+    Parameters
+    ----------
+    minimum_frechet : int
+        Fewer generated or reference images than this refuse FID and sFID (the kernel distance remains).
+    minimum_per_feature : int
+        With other networks the floor is this many images per feature, at most ``minimum_frechet``: the bias grows with
+        the number of features, and 64 features need fewer images than the 2048 of Inception.
+    comparable : int
+        Fewer images than this and a value is not comparable with published ones; it carries that remark.
+    k, coverage_k : int
+        Neighbours for precision and recall, for density and coverage.
+    kid_subsets, kid_subset_size : int
+        Random subsets of the kernel distance.
+    split_size : int
+        Images per split of the Inception score; images are put in a random order first.
+    extrapolation_points : int
+        Sizes at which the Frechet distance is computed for its limit at infinitely many images; 0 for none.
+    bootstrap_replicates : int
+        Resamples for the interval of a Frechet distance; used up to ``bootstrap_features`` features, above which the
+        infinitesimal jackknife (the bootstrap's limit) is used.
+    bootstrap_features : int
+        See above.
+    seed : int
+        Seed of subsets and resamples.
+    memory_bytes : int
+        Rough limit for one block of distances.
+    """
+
+    minimum_frechet: int = 2048
+    minimum_per_feature: int = 10
+    comparable: int = 10_000
+    k: int = 3
+    coverage_k: int = 5
+    kid_subsets: int = 100
+    kid_subset_size: int = 1000
+    split_size: int = 5000
+    extrapolation_points: int = 6
+    bootstrap_replicates: int = 100
+    bootstrap_features: int = 256
+    seed: int = 0
+    memory_bytes: int = 256 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmFeatures:
+    """Features of the generated images of one arm, row i of every array being the same image.
+
+    ``pool`` (n, d) for distances and manifolds; ``spatial`` (n, 2023) for sFID and ``logits`` (n, classes) for the
+    Inception score, both only from the Inception network; ``labels`` (n,) integers for per-class metrics.
+    """
+
+    pool: np.ndarray
+    spatial: np.ndarray | None = None
+    logits: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceFeatures:
+    """What is known of the reference images: the fitted Gaussians, and the rows where they are at hand.
+
+    The published batches give moments over the whole training set (``pool_fit``, ``spatial_fit``) and 10,000 images
+    (``pool``) for precision and recall. A missing part makes the metrics that need it refuse.
+    """
+
+    pool_fit: GaussianFit | None = None
+    spatial_fit: GaussianFit | None = None
+    pool: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    name: str = ""
+    digest: str = ""
+
+
+def evaluate_arm(
+    arm: ArmFeatures,
+    reference: ReferenceFeatures,
+    features: FeatureIdentity,
+    rules: EvaluationRules | None = None,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, MetricResult]:
+    """Return every metric of one arm, keys as in :data:`METRIC_NAMES`.
+
+    ``fid``, ``sfid`` and ``inception_score`` exist only with the published Inception weights. With any other network
+    the distance stands under ``frechet_distance``, with that network's name.
+
+    Parameters
+    ----------
+    arm : ArmFeatures
+    reference : ReferenceFeatures
+    features : FeatureIdentity
+        The network both sides went through.
+    rules : EvaluationRules, optional
+    progress : callable, optional
+        Called with the name of each metric before it is computed.
+
+    Raises
+    ------
+    ValueError
+        If a feature is NaN or infinite, or the dimensions of arm and reference differ.
+    """
+    run = _Evaluation(arm, reference, features, rules or EvaluationRules(), progress or (lambda name: None))
+    results = run.frechet_results() | run.inception_results() | run.manifold_results() | {"kid": run.kid()}
+    results["frechet_distance_extrapolated"] = run.extrapolated(
+        results["fid" if features.is_published_inception else "frechet_distance"]
+    )
+    return {name: results[name] for name in METRIC_NAMES}
+
+
+def evaluate_per_class(
+    arm: ArmFeatures, reference: ReferenceFeatures, features: FeatureIdentity, rules: EvaluationRules | None = None
+) -> dict[int, dict[str, MetricResult]]:
+    """Return the distances of every class that the arm holds, against the reference images of the same class.
+
+    Parameters
+    ----------
+    arm, reference
+        Both with ``labels`` and pool rows.
+    features : FeatureIdentity
+    rules : EvaluationRules, optional
+        Classes are small: lower ``minimum_frechet`` knowingly, or read the kernel distance, which has no bias.
+
+    Returns
+    -------
+    dict
+        ``{class: {"kid": M, "frechet_distance": M}}``.
+
+    Raises
+    ------
+    ValueError
+        If labels or reference rows are missing.
+    """
+    if arm.labels is None or reference.labels is None or reference.pool is None:
+        raise ValueError("per-class metrics need labels on both sides and the reference's images, not only its moments")
+    results = {}
+    for label in np.unique(arm.labels):
+        mine, theirs = np.flatnonzero(arm.labels == label), np.flatnonzero(reference.labels == label)
+        part = ArmFeatures(pool=arm.pool[mine])
+        rows = reference.pool[theirs]
+        fit = fit_gaussian(rows) if rows.shape[0] >= 2 else None
+        whole = ReferenceFeatures(pool_fit=fit, pool=rows, name=reference.name, digest=reference.digest)
+        run = _Evaluation(part, whole, features, rules or EvaluationRules(), lambda name: None)
+        results[int(label)] = {"kid": run.kid(), "frechet_distance": run.frechet(part.pool, fit)}
+    return results
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    arm: ArmFeatures
+    reference: ReferenceFeatures
+    features: FeatureIdentity
+    rules: EvaluationRules
+    progress: Callable[[str], None]
+
+    @property
+    def n(self) -> int:
+        return int(self.arm.pool.shape[0])
+
+    def refused(self, reason: str, n_reference: int | None = None) -> MetricResult:
+        return refused_metric(reason, n=self.n, n_reference=n_reference, features=self.features)
+
+    def frechet_results(self) -> dict[str, MetricResult]:
+        self.progress("frechet_distance")
+        distance = self.frechet(self.arm.pool, self.reference.pool_fit)
+        if not self.features.is_published_inception:
+            reason = _NOT_INCEPTION.format(name=self.features.name)
+            marked = distance if distance.value is None else distance.with_reason("not comparable with published FID")
+            return {"fid": self.refused(reason), "sfid": self.refused(reason), "frechet_distance": marked}
+        if self.arm.spatial is None:
+            spatial = self.refused(_NO_PAIR.format(what="no spatial features of the generated images"))
+        else:
+            self.progress("sfid")
+            spatial = self.frechet(self.arm.spatial, self.reference.spatial_fit)
+        other = self.refused("these are the published Inception features: their distance is given as fid")
+        return {"fid": distance, "sfid": spatial, "frechet_distance": other}
+
+    def extrapolated(self, distance: MetricResult) -> MetricResult:
+        """Return the limit of the distance at infinitely many images; its remark lists the sizes it was drawn from."""
+        if distance.value is None or not self.rules.extrapolation_points:
+            reason = distance.reason if distance.value is None else "not asked for"
+            return self.refused(reason, distance.n_reference)
+        if self.n < _FEWEST_TO_EXTRAPOLATE:
+            return self.refused(f"refused: {self.n} images, too few sizes to draw a line", distance.n_reference)
+        self.progress("frechet_distance_extrapolated")
+        found = extrapolate_frechet(
+            self.arm.pool, self.reference.pool_fit, points=self.rules.extrapolation_points, seed=self.rules.seed
+        )
+        sizes = ", ".join(f"{d:.4g} at {n}" for n, d in zip(found.sizes, found.distances, strict=True))
+        remark = f"extrapolated to infinitely many generated images from {sizes}"
+        return self.result(found.value, None, [remark], distance.n_reference)
+
+    def frechet(self, rows: np.ndarray, fit: GaussianFit | None) -> MetricResult:
+        if fit is None:
+            return self.refused(_NO_PAIR.format(what="the reference has no statistics of these features"))
+        fewest = self.n if fit.n is None else min(self.n, fit.n)
+        floor = self._frechet_floor(rows.shape[1])
+        if fewest < floor:
+            reason = (
+                f"refused: {fewest} images, below {floor} the small-sample bias rules the distance; "
+                "use the kernel distance (kid)"
+            )
+            return self.refused(reason, fit.n)
+        value = frechet_distance(fit_gaussian(rows), fit)
+        error, remark = self._frechet_error(rows, fit)
+        biased = f"biased at {fewest} images, not comparable across sample sizes"
+        remarks = [biased] if fewest < self.rules.comparable else []
+        remarks += [remark] if remark else []
+        # The distance of two distributions has no negative values for an interval to hold.
+        return self.result(value, error, remarks, fit.n, lowest=0.0)
+
+    def _frechet_floor(self, dimension: int) -> int:
+        if self.features.is_published_inception:
+            return max(self.rules.minimum_frechet, 2)
+        return max(min(self.rules.minimum_frechet, self.rules.minimum_per_feature * dimension), 2)
+
+    def _frechet_error(self, rows: np.ndarray, fit: GaussianFit) -> tuple[float | None, str | None]:
+        if rows.shape[1] <= self.rules.bootstrap_features and rows.size <= _BOOTSTRAP_NUMBERS:
+            replicates = bootstrap_frechet(rows, fit, replicates=self.rules.bootstrap_replicates, seed=self.rules.seed)
+            return float(replicates.std(ddof=1)), None
+        error = frechet_standard_error(rows, fit)
+        return error, None if error is not None else "no interval: fewer images than features, or singular covariance"
+
+    def result(
+        self,
+        value: float,
+        error: float | None,
+        remarks: list[str],
+        n_reference: int | None,
+        *,
+        lowest: float = -math.inf,
+    ) -> MetricResult:
+        half = None if error is None else float(stats.norm.ppf(0.975)) * error
+        return MetricResult(
+            value=value,
+            ci95=None if half is None else (max(value - half, lowest), value + half),
+            n=self.n,
+            n_reference=n_reference,
+            features=self.features,
+            reason="; ".join(remarks) or None,
+        )
+
+    def inception_results(self) -> dict[str, MetricResult]:
+        if not self.features.is_published_inception:
+            return {"inception_score": self.refused(_NOT_INCEPTION.format(name=self.features.name))}
+        if self.arm.logits is None:
+            return {"inception_score": self.refused(_NO_PAIR.format(what="no class logits of the generated images"))}
+        self.progress("inception_score")
+        order = np.random.default_rng(self.rules.seed).permutation(self.n)
+        value, interval = inception_score(self.arm.logits, split_size=self.rules.split_size, order=order)
+        remarks = [] if interval else ["no interval: fewer than two splits"]
+        if self.n < self.rules.comparable:
+            remarks.append(f"biased at {self.n} images")
+        score = MetricResult(
+            value=value, ci95=interval, n=self.n, features=self.features, reason="; ".join(remarks) or None
+        )
+        return {"inception_score": score}
+
+    def manifold_results(self) -> dict[str, MetricResult]:
+        names = ("precision", "recall", "density", "coverage")
+        rows = self.reference.pool
+        needed = max(self.rules.k, self.rules.coverage_k) + 1
+        if rows is None:
+            refusal = self.refused(_NO_PAIR.format(what="the reference holds no images, only their moments"))
+            return dict.fromkeys(names, refusal)
+        if min(self.n, rows.shape[0]) < needed:
+            reason = f"refused: {min(self.n, rows.shape[0])} images, at least {needed} are needed on both sides"
+            return dict.fromkeys(names, self.refused(reason, rows.shape[0]))
+        self.progress("precision, recall, density, coverage")
+        found = manifold_metrics(
+            self.arm.pool, rows, k=self.rules.k, coverage_k=self.rules.coverage_k, memory_bytes=self.rules.memory_bytes
+        )
+        return {name: self._share(found, name) for name in names}
+
+    def _share(self, found: ManifoldMetrics, name: str) -> MetricResult:
+        """Wrap one share; its Wilson interval takes the balls as fixed and the images in them as drawn."""
+        value = getattr(found, name)
+        drawn = found.n if name == "precision" else found.n_reference
+        interval = None if name == "density" else _wilson(value, drawn)
+        few = min(found.n, found.n_reference) < self.rules.comparable
+        remark = f"fewer than {self.rules.comparable} images on a side, not comparable with published values"
+        return MetricResult(
+            value=value,
+            ci95=interval,
+            n=found.n,
+            n_reference=found.n_reference,
+            features=self.features,
+            reason=remark if few else None,
+        )
+
+    def kid(self) -> MetricResult:
+        rows = self.reference.pool
+        if rows is None:
+            return self.refused(_NO_PAIR.format(what="the reference holds no images, only their moments"))
+        if min(self.n, rows.shape[0]) < 4:
+            return self.refused("refused: at least 4 images are needed on both sides", rows.shape[0])
+        self.progress("kid")
+        found = kernel_distance(
+            self.arm.pool,
+            rows,
+            subsets=self.rules.kid_subsets,
+            subset_size=self.rules.kid_subset_size,
+            seed=self.rules.seed,
+        )
+        remarks = [] if found.standard_error is not None else ["no interval: a subset is over half of the images"]
+        if not self.features.is_published_inception:
+            remarks.append(f"kernel distance in {self.features.name!r} features, not comparable with published KID")
+        return self.result(found.value, found.standard_error, remarks, rows.shape[0])
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    """Return the Wilson score interval of a share of n images."""
+    z2 = float(stats.norm.ppf(0.975)) ** 2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = (z2 * (share * (1 - share) / n + z2 / (4 * n * n))) ** 0.5 / (1 + z2 / n)
+    return max(centre - half, 0.0), min(centre + half, 1.0)

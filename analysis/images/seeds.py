@@ -1,0 +1,63 @@
+"""Metrics of one arm over several generation seeds: their mean, spread and interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from analysis.images.results import MetricResult, refused_metric
+from analysis.images.uncertainty import interval_over_seeds
+
+__all__ = ["metrics_over_seeds"]
+
+
+def metrics_over_seeds(results: Sequence[Mapping[str, MetricResult]]) -> dict[str, MetricResult]:
+    """Combine the metrics of several image sets of one arm, made with different seeds.
+
+    Parameters
+    ----------
+    results : sequence of mapping of str to MetricResult
+        One per seed, all with the same metrics from the same number of images, reference and features.
+
+    Returns
+    -------
+    dict of str to MetricResult
+        The mean with its t-interval over seeds; ``reason`` states the standard deviation from seed to seed, ``n`` is
+        the number of images of one seed. A metric that one seed refuses is refused. One seed is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        If there are no results, or the seeds differ in metrics or number of images.
+    """
+    if not results:
+        raise ValueError("no seed was evaluated")
+    if len(results) == 1:
+        return dict(results[0])
+    if any(set(result) != set(results[0]) for result in results):
+        raise ValueError("the seeds have different metrics; evaluate them alike")
+    return {name: _combined(name, [result[name] for result in results]) for name in results[0]}
+
+
+def _combined(name: str, metrics: Sequence[MetricResult]) -> MetricResult:
+    first = metrics[0]
+    counts = {metric.n for metric in metrics}
+    if len(counts) > 1:
+        raise ValueError(f"{name}: seeds have {sorted(counts)} images; the bias of a metric depends on their number")
+    refused = next((metric for metric in metrics if metric.value is None), None)
+    if refused is not None:
+        return refused_metric(
+            f"one of {len(metrics)} seeds: {refused.reason}",
+            n=first.n,
+            n_reference=first.n_reference,
+            features=first.features,
+        )
+    mean, deviation, interval = interval_over_seeds([metric.value for metric in metrics])
+    spread = f"mean of {len(metrics)} seeds, standard deviation from seed to seed {deviation:.4g}"
+    return MetricResult(
+        value=mean,
+        ci95=interval,
+        n=first.n,
+        n_reference=first.n_reference,
+        features=first.features,
+        reason=f"{spread}; {first.reason}" if first.reason else spread,
+    )

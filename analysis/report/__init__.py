@@ -1,0 +1,8 @@
+"""The report of a study: :func:`build_report` computes it, :func:`write_report` puts it into files."""
+
+from __future__ import annotations
+
+from analysis.report.assemble import build_report
+from analysis.report.output import write_report
+
+__all__ = ["build_report", "write_report"]

@@ -1,0 +1,78 @@
+"""Figures of several arms: who beats whom, and strengths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from analysis.report import wording
+from analysis.report.figures.spec import ARM, INK, FigureSpec, new_figure, plain
+
+__all__ = ["ranking_figures"]
+
+
+def ranking_figures(report: Mapping) -> list[FigureSpec]:
+    """Return win fractions and Bradley-Terry strengths of three arms or more."""
+    if len(report["data"]["arms"]) < 3 or not report["ranking"]:
+        return []
+    ranking = report["ranking"]["bradley_terry"]
+    votes = wording.count(ranking["n_votes"], "decisive vote")
+    arms = [entry["arm"] for entry in ranking["arms"]]
+    wins = np.array(ranking["wins"], dtype=np.float64)
+    met = wins + wins.T
+    described = "; ".join(
+        f"{arms[one]} over {arms[other]}: {wins[one, other] / met[one, other]:.0%} of {met[one, other]:.0f}"
+        for one in range(len(arms))
+        for other in range(len(arms))
+        if one != other and met[one, other]
+    )
+    specs = []
+    if met.any():
+        title = f"Share of decisive votes for the row's arm over the column's (n = {votes})"
+        specs.append(FigureSpec("win_matrix", title, described + ".", lambda: _draw_matrix(arms, wins, met)))
+    strong = [entry for entry in ranking["arms"] if entry["strength"] is not None and entry["ci95"] is not None]
+    if strong:
+        strong.sort(key=lambda entry: (-entry["strength"], entry["arm"]))
+        described = "; ".join(
+            f"{entry['arm']}: {wording.decimal(entry['strength'])} {wording.interval(entry['ci95'], rate=False)}"
+            for entry in strong
+        )
+        title = f"Bradley-Terry strengths with clustered 95 % intervals (n = {votes})"
+        specs.append(FigureSpec("strengths", title, described + ".", lambda: _draw_strengths(strong)))
+    return specs
+
+
+def _draw_matrix(arms: list[str], wins: np.ndarray, met: np.ndarray):
+    figure, axes = new_figure(1.1 + 0.55 * len(arms))
+    with np.errstate(invalid="ignore"):
+        share = np.where(met > 0, wins / np.maximum(met, 1), np.nan)
+    # Squares as vectors: an image would be pixels in the page and in print.
+    axes.pcolormesh(
+        np.arange(len(arms) + 1) - 0.5, np.arange(len(arms) + 1) - 0.5, share, cmap="cividis", vmin=0, vmax=1
+    )
+    axes.invert_yaxis()
+    for row in range(len(arms)):
+        for column in range(len(arms)):
+            if met[row, column]:
+                text = f"{share[row, column]:.0%}\n{wins[row, column]:,.0f}/{met[row, column]:,.0f}"
+                colour = "white" if share[row, column] < 0.55 else INK
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8.5)
+    names = [plain(arm, longest=16) for arm in arms]
+    axes.set_xticks(range(len(arms)), names, rotation=25, ha="left", rotation_mode="anchor")
+    axes.set_yticks(range(len(arms)), names)
+    axes.tick_params(top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def _draw_strengths(strong: list[Mapping]):
+    figure, axes = new_figure(0.9 + 0.36 * len(strong))
+    for place, entry in enumerate(strong):
+        axes.plot(entry["ci95"], [place, place], color=ARM, linewidth=2.5, solid_capstyle="butt")
+        axes.plot(entry["strength"], place, "o", color=ARM, markersize=7)
+    axes.axvline(0, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    axes.set_yticks(range(len(strong)), [plain(entry["arm"], longest=22) for entry in strong])
+    axes.set(ylim=(len(strong) - 0.5, -0.5), xlabel="Strength, log-odds (0: average arm)")
+    axes.tick_params(axis="y", length=0)
+    return figure

@@ -1,0 +1,142 @@
+"""Figures of the comparisons: the votes, the estimators beside the line of no preference, the sides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from analysis.report import wording
+from analysis.report.figures.spec import ARM, BASELINE, INK, MUTED, TIE, FigureSpec, new_figure, plain
+from analysis.report.tables.preference import estimators
+from analysis.report.tables.spec import versus
+
+__all__ = ["forest_figures", "sides_figures", "votes_figures"]
+
+_MAIN = ("headline", "rater_mean_t", "glmm_marginal")
+# The exact binomial test shares Clopper and Pearson's interval, so it has no row of its own.
+_SHORT_NAMES = {
+    "headline": "First line (headline)",
+    "rater_mean_t": "Second line: raters' mean",
+    "glmm_marginal": "Third line: logistic model",
+    "two_way_t": "Crossed t, unadjusted",
+    "two_way_t_adjusted": "Crossed t, side-adjusted",
+    "product_bootstrap": "Product bootstrap",
+    "lmm": "Linear mixed model",
+    "ordinal_marginal": "Ordinal mixed model",
+    "confidence_sequence": "Confidence sequence",
+    "rater_mean_decisive_t": "Raters' mean, decisive",
+    "gee": "GEE by rater",
+    "wilson": "Wilson, votes independent",
+    "clopper_pearson": "Exact, votes independent",
+}
+_OUTCOMES = (("wins", ARM, "white"), ("ties", TIE, INK), ("losses", BASELINE, INK))
+
+
+def votes_figures(report: Mapping) -> list[FigureSpec]:
+    """Return one stacked bar of wins, ties and losses for every comparison that has votes."""
+    compared = [comparison for comparison in report["comparisons"] if sum(comparison["counts"].values())]
+    if not compared:
+        return []
+    votes = sum(sum(comparison["counts"].values()) for comparison in compared)
+    described = "; ".join(
+        f"{c['arm']} against {c['baseline']}: {_outcomes(c['arm'], c['baseline'], c['counts'])}" for c in compared
+    )
+    bars = [
+        (f"{plain(c['arm'], longest=19)} wins", f"{plain(c['baseline'], longest=19)} wins", c["counts"])
+        for c in compared
+    ]
+    title = f"Votes by outcome (n = {wording.count(votes, 'vote')})"
+    return [FigureSpec("votes", title, described + ".", lambda: _draw_bars(bars))]
+
+
+def sides_figures(report: Mapping) -> list[FigureSpec]:
+    """Return the votes of the first comparison by the side on which the arm stood."""
+    if not report["comparisons"]:
+        return []
+    comparison = report["comparisons"][0]
+    arm, baseline = comparison["arm"], comparison["baseline"]
+    bars, described = [], []
+    for key, side in (("arm_left", "left"), ("arm_right", "right")):
+        counts = comparison["by_side"][key]["counts"]
+        if sum(counts.values()):
+            bars.append(
+                (f"{plain(arm, longest=13)} on the {side}, wins", f"{plain(baseline, longest=18)} wins", counts)
+            )
+            described.append(f"{arm} on the {side}: {_outcomes(arm, baseline, counts)}")
+    if not bars:
+        return []
+    votes = sum(sum(counts.values()) for _, _, counts in bars)
+    title = f"Votes for {versus(comparison)} by side shown (n = {wording.count(votes, 'vote')})"
+    return [FigureSpec("sides", title, "; ".join(described) + ".", lambda: _draw_bars(bars))]
+
+
+def _outcomes(arm: str, baseline: str, counts: Mapping) -> str:
+    return (
+        f"{wording.count(counts['wins'])} for {arm}, {wording.count(counts['ties'])} ties, "
+        f"{wording.count(counts['losses'])} for {baseline}"
+    )
+
+
+def _draw_bars(bars: list[tuple[str, str, Mapping]]):
+    """Draw a bar a row; the names stand above it, each with its share of the votes."""
+    figure, axes = new_figure(0.35 + 0.85 * len(bars))
+    for row, (left, right, counts) in enumerate(bars):
+        votes, start = sum(counts.values()), 0.0
+        for key, colour, ink in _OUTCOMES:
+            share = counts[key] / votes
+            axes.barh(row, share, left=start, color=colour, edgecolor="white", linewidth=1, height=0.42)
+            if share >= 0.09:
+                axes.text(start + share / 2, row, f"{counts[key]:,}", ha="center", va="center", color=ink)
+            start += share
+        above = {"va": "bottom", "fontsize": 9.5}
+        axes.text(0, row - 0.25, f"{left} {counts['wins'] / votes:.1%}", ha="left", **above)
+        axes.text(1, row - 0.25, f"{right} {counts['losses'] / votes:.1%}", ha="right", **above)
+        ties = f"ties {counts['ties'] / votes:.1%} ({counts['ties']:,})"
+        axes.text(0.5, row + 0.25, ties, ha="center", va="top", fontsize=9.5)
+    axes.set(xlim=(0, 1), ylim=(len(bars) - 0.45, -0.55), yticks=[], xticks=[])
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def forest_figures(report: Mapping) -> list[FigureSpec]:
+    """Return a forest of the estimators for every comparison."""
+    specs = []
+    for number, comparison in enumerate(report["comparisons"]):
+        results = {"headline": comparison["headline"], **estimators(comparison)}
+        found = [name for name in _SHORT_NAMES if results[name]["ci95"] is not None]
+        if not found:
+            continue
+        rows = [(_SHORT_NAMES[name], name in _MAIN, results[name]) for name in found]
+        described = "; ".join(
+            f"{label}: {wording.percent(result['estimate'])} {wording.interval(result['ci95'])}"
+            for label, _, result in rows
+        )
+        title = (
+            f"Preference rate for {versus(comparison)} by estimator, 95 % intervals (n = "
+            f"{wording.count(comparison['headline']['n_raters'], 'rater')}, "
+            f"{wording.count(comparison['headline']['n_pairs'], 'pair')}, "
+            f"{wording.count(sum(comparison['counts'].values()), 'vote')})"
+        )
+        name = "forest" if number == 0 else f"forest_{number + 1}"
+        specs.append(FigureSpec(name, title, described + ".", lambda rows=rows: _draw_forest(rows)))
+    return specs
+
+
+def _draw_forest(rows: list[tuple[str, bool, Mapping]]):
+    figure, axes = new_figure(0.7 + 0.29 * len(rows))
+    axes.axvline(50, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    for place, (_, is_main, result) in enumerate(rows):
+        low, high = (100 * bound for bound in result["ci95"])
+        colour = ARM if is_main else MUTED
+        axes.plot([low, high], [place, place], color=colour, linewidth=3 if is_main else 1.6, solid_capstyle="butt")
+        axes.plot(100 * result["estimate"], place, "o", color=colour, markersize=8 if is_main else 5)
+    lows = [100 * result["ci95"][0] for _, _, result in rows]
+    highs = [100 * result["ci95"][1] for _, _, result in rows]
+    margin = max(2.0, 0.06 * (max(highs) - min(lows)))
+    axes.set(xlim=(min(*lows, 50) - margin, max(*highs, 50) + margin), ylim=(len(rows) - 0.4, -0.6))
+    axes.set_yticks(range(len(rows)), [label for label, _, _ in rows], fontsize=9.5)
+    axes.tick_params(axis="y", length=0)
+    for label, (_, is_main, _) in zip(axes.get_yticklabels(), rows, strict=True):
+        label.set_fontweight("bold" if is_main else "normal")
+    axes.set_xlabel("Preference rate, %")
+    axes.spines["left"].set_visible(False)
+    return figure

@@ -1,0 +1,235 @@
+"""Tables of the arms: votes won, image metrics, strengths, win matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from analysis.report.tables.spec import Column, Table, result_columns, versus
+
+__all__ = ["METRIC_NAMES", "arms_tables"]
+
+METRIC_NAMES = {
+    "fid": "FID",
+    "sfid": "sFID",
+    "inception_score": "Inception score",
+    "precision": "Precision",
+    "recall": "Recall",
+    "kid": "KID",
+    "density": "Density",
+    "coverage": "Coverage",
+    "frechet_distance": "Fréchet distance, other features",
+    "frechet_distance_extrapolated": "Fréchet distance at infinitely many images",
+    "class_accuracy": "Class accuracy",
+}
+# What stands beside the votes; the other metrics have a table of their own, where their remarks stand with them.
+_BESIDE_VOTES = ("fid", "frechet_distance")
+_MODEL_NAMES = {
+    "bradley_terry": "Bradley-Terry (ties left out), log-odds",
+    "davidson": "Davidson (ties modelled), log-odds",
+    "thurstone_case_v": "Thurstone Case V (ties left out), JOD",
+}
+
+
+def arms_tables(report: Mapping) -> list[Table]:
+    """Return the tables of counts, of image metrics, and from three arms on of strengths."""
+    tables = [_counts(report), _arms(report), _metrics(report), _metrics_by_class(report)]
+    if len(report["data"]["arms"]) > 2 and report["ranking"]:
+        tables += [_strengths(name, report["ranking"][name]) for name in _MODEL_NAMES]
+        tables += [_wins(report["ranking"]["davidson"]), _contrasts(report["ranking"]["bradley_terry"])]
+    if report["ranking"]:
+        tables.append(_tie_model(report["ranking"]["davidson"]))
+    return [table for table in tables if table is not None]
+
+
+def _counts(report: Mapping) -> Table:
+    rows = []
+    for comparison in report["comparisons"]:
+        counts = comparison["counts"]
+        rows.append({"line": versus(comparison), **counts, "votes": sum(counts.values())})
+    columns = (Column("line", "Comparison"), *_count_columns())
+    return Table("counts", "Wins, losses and ties", columns, rows)
+
+
+def _count_columns() -> tuple[Column, ...]:
+    return tuple(Column(key, key.capitalize(), "count") for key in ("wins", "losses", "ties", "votes"))
+
+
+def _arms(report: Mapping) -> Table:
+    """Table 3: what each arm won over all its comparisons, beside its image metrics."""
+    rows = []
+    metrics = report["image_metrics"]
+    for arm in report["data"]["arms"]:
+        won = {"wins": 0, "losses": 0, "ties": 0}
+        for comparison in report["comparisons"]:
+            counts = comparison["counts"]
+            if arm == comparison["arm"]:
+                turned = counts
+            elif arm == comparison["baseline"]:
+                turned = {"wins": counts["losses"], "losses": counts["wins"], "ties": counts["ties"]}
+            else:
+                continue
+            won = {key: won[key] + turned[key] for key in won}
+        votes = sum(won.values())
+        rate = (won["wins"] + won["ties"] / 2) / votes if votes else None
+        values = {name: metric.get("value") for name, metric in metrics.get(arm, {}).items()}
+        remark = _metric_remark(metrics.get(arm, {}))
+        rows.append({"line": arm, **won, "votes": votes, "rate": rate, **values, "reason": remark})
+    measured = [name for name in _BESIDE_VOTES if any(row.get(name) is not None for row in rows)]
+    columns = (
+        Column("line", "Arm"),
+        *_count_columns(),
+        Column("rate", "Share of votes, ties split", "rate"),
+        *(Column(name, METRIC_NAMES[name], "number") for name in measured),
+        *([Column("reason", "Note", "remark")] if measured else []),
+    )
+    note = "Shares of votes are counts, without interval: the comparisons above hold the estimates."
+    return Table("arms", "Arms: votes and image metrics", columns, rows, note)
+
+
+def _metric_remark(metrics: Mapping) -> str | None:
+    """Say what a metric beside the votes rests on: images, network, spread over seeds."""
+    said = []
+    for name in _BESIDE_VOTES:
+        metric = metrics.get(name, {})
+        if metric.get("value") is not None:
+            network = (metric.get("features") or {}).get("name")
+            facts = (f"{metric['n']} images" if metric.get("n") else None, network, metric.get("reason"))
+            said.append(f"{METRIC_NAMES[name]}: {', '.join(fact for fact in facts if fact)}")
+    return "; ".join(said) or None
+
+
+def _metrics(report: Mapping) -> Table | None:
+    rows = []
+    for arm, metrics in sorted(report["image_metrics"].items()):
+        for name, metric in sorted(metrics.items(), key=lambda item: _metric_place(item[0])):
+            features = metric.get("features") or {}
+            rows.append(
+                {
+                    "arm": arm,
+                    "metric": METRIC_NAMES.get(name, name),
+                    **{key: metric.get(key) for key in ("value", "ci95", "n", "n_reference", "reason")},
+                    "network": features.get("name"),
+                }
+            )
+    if not rows:
+        return None
+    columns = (
+        Column("arm", "Arm"),
+        Column("metric", "Metric"),
+        Column("value", "Value", "number"),
+        Column("ci95", "95 % interval", "number_interval"),
+        Column("n", "Images", "count"),
+        Column("n_reference", "Reference images", "count"),
+        Column("network", "Features"),
+        Column("reason", "Note", "remark"),
+    )
+    note = "Distances between image sets are descriptions of the images, not of what people prefer; no test is made."
+    return Table("image_metrics", "Image metrics", columns, rows, note)
+
+
+def _metrics_by_class(report: Mapping) -> Table | None:
+    """Classes down, arms across: the metrics of each class that at least one arm has a value for."""
+    by_class = report["image_metrics_by_class"]
+    arms = sorted(by_class)
+    found = {(label, name) for classes in by_class.values() for label, metrics in classes.items() for name in metrics}
+    rows, refused = [], {}
+    for label, name in sorted(found, key=lambda key: (_class_place(key[0]), _metric_place(key[1]))):
+        results = {arm: by_class[arm].get(label, {}).get(name) or {} for arm in arms}
+        if all(result.get("value") is None for result in results.values()):
+            reasons = sorted({result["reason"] for result in results.values() if result.get("reason")})
+            refused.setdefault(METRIC_NAMES.get(name, name), "; ".join(reasons))
+            continue
+        row = {"class_label": label, "metric": METRIC_NAMES.get(name, name)}
+        for place, arm in enumerate(arms):
+            row |= {f"{key}_{place}": results[arm].get(key) for key in ("value", "ci95", "n")}
+        reasons = dict.fromkeys(result["reason"] for result in results.values() if result.get("reason"))
+        row["reason"] = "; ".join(reasons) or None
+        row["network"] = next((r["features"].get("name") for r in results.values() if r.get("features")), None)
+        rows.append(row)
+    if not rows:
+        return None
+    columns = [Column("class_label", "Class"), Column("metric", "Metric")]
+    for place, arm in enumerate(arms):
+        columns += [
+            Column(f"value_{place}", arm, "number"),
+            Column(f"ci95_{place}", "95 % interval", "number_interval"),
+            Column(f"n_{place}", "Images", "count"),
+        ]
+    columns += [Column("network", "Features"), Column("reason", "Note", "remark")]
+    note = "Classes hold few images: read the kernel distance (KID), which few images do not bias."
+    note += "".join(f" {name} has no value in some classes: {reason}." for name, reason in refused.items())
+    return Table("image_metrics_by_class", "Image metrics by class", tuple(columns), rows, note)
+
+
+def _class_place(label: str) -> tuple[int, int, str]:
+    return (0, int(label), "") if label.isdecimal() else (1, 0, label)
+
+
+def _metric_place(name: str) -> tuple[int, str]:
+    names = list(METRIC_NAMES)
+    return (names.index(name) if name in METRIC_NAMES else len(names), name)
+
+
+def _strengths(name: str, ranking: Mapping) -> Table:
+    columns = (
+        Column("arm", "Arm"),
+        Column("strength", "Strength", "number"),
+        Column("ci95", "95 % interval, clustered", "number_interval"),
+        Column("quasi_se_clustered", "Quasi-SE, clustered", "number"),
+        Column("se_clustered", "SE, clustered", "number"),
+        Column("se", "SE, votes independent", "number"),
+        Column("rank", "Rank", "count"),
+        Column("rank_interval", "Ranks not excluded", "whole_interval"),
+        Column("reason", "Note", "remark"),
+    )
+    rows = sorted(ranking["arms"], key=lambda arm: (arm["rank"] is None, arm["component"], arm["rank"], arm["arm"]))
+    note = f"{ranking['method']}. Ranks overlap where Holm-adjusted contrasts do not separate two arms."
+    if ranking["reason"]:
+        note += f" {ranking['reason']}."
+    return Table(f"strengths_{name}", f"Strengths: {_MODEL_NAMES[name]}", columns, rows, note)
+
+
+def _wins(ranking: Mapping) -> Table:
+    arms = [arm["arm"] for arm in ranking["arms"]]
+    rows = []
+    for place, arm in enumerate(arms):
+        won = ranking["wins"][place]
+        cells = {f"over {other}": won[at] for at, other in enumerate(arms) if at != place}
+        rows.append({"line": arm, **cells, "tied": sum(ranking["ties"][place])})
+    columns = (
+        Column("line", "Arm"),
+        *(Column(f"over {arm}", arm, "count") for arm in arms),
+        Column("tied", "Ties, all opponents", "count"),
+    )
+    return Table("win_matrix", "How often the row's arm was chosen over the column's", columns, rows)
+
+
+def _contrasts(ranking: Mapping) -> Table:
+    rows = [
+        {
+            "line": f"{contrast['arm']} minus {contrast['other']}",
+            **contrast["difference"],
+            "p_adjusted": contrast["p_adjusted"],
+        }
+        for contrast in ranking["contrasts"]
+    ]
+    estimate, interval, p_value, *counts = result_columns("Difference", rate=False)
+    columns = (
+        Column("line", "Contrast"),
+        estimate,
+        interval,
+        p_value,
+        Column("p_adjusted", "p, Holm", "p"),
+        *counts,
+    )
+    return Table("contrasts", "Differences of Bradley-Terry strengths, log-odds", columns, rows)
+
+
+def _tie_model(ranking: Mapping) -> Table:
+    rows = [
+        {"line": "Tie parameter nu (Davidson)", **ranking["nu"]},
+        {"line": "Advantage of the left image, log-odds", **ranking["position"]},
+    ]
+    columns = (Column("line", "Parameter"), *result_columns("Estimate", rate=False))
+    note = "nu = ties / sqrt(wins × losses) for two arms of equal sides: 0 without ties, larger with more."
+    return Table("ties", "Model of the ties", columns, rows, note)

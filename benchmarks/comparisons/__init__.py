@@ -1,0 +1,1 @@
+"""Rows of ``benchmarks/analysis.py``: every module here offers ``rows(table) -> list[Row]``."""

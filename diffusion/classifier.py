@@ -1,0 +1,107 @@
+"""The time-dependent classifier: ADM's half UNet with a pooling head."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from diffusion.blocks import AttentionPool2d, GroupNorm32, zero_init
+from diffusion.encoder import Encoder, EncoderConfig
+
+Pool = Literal["attention", "adaptive", "spatial", "spatial_v2"]
+SPATIAL_HIDDEN = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierConfig(EncoderConfig):
+    """Settings of a classifier; see `EncoderConfig` for the rest.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of logits.
+    num_head_channels : int
+        Width of one attention head (64 in every published classifier).
+    pool : {"attention", "adaptive", "spatial", "spatial_v2"}
+        Head; every published checkpoint uses "attention".
+    """
+
+    num_classes: int
+    num_head_channels: int | None = 64
+    pool: Pool = "attention"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.num_classes >= 1, "num_classes", "at least 1")
+        self._require(self.pool in get_args(Pool), "pool", f"one of {get_args(Pool)}")
+        needs_heads = self.pool == "attention" and not self.num_head_channels
+        self._require(not needs_heads, "num_head_channels", "given when pool is 'attention'")
+
+    def build(self) -> "Classifier":
+        """Make the network with fresh weights."""
+        return Classifier(self)
+
+
+class Classifier(Encoder):
+    """Classifier of noisy images, p(y | x_t, t)."""
+
+    config: ClassifierConfig
+
+    def __init__(self, config: ClassifierConfig):
+        super().__init__(config)
+        self.out = self._head(config.level_channels[-1])
+
+    def _head(self, width: int) -> nn.Sequential:
+        config = self.config
+        side = config.image_size >> (len(config.level_channels) - 1)
+        if config.pool == "attention":
+            pool = AttentionPool2d(side, width, config.num_classes, head_channels=config.num_head_channels)
+            return nn.Sequential(GroupNorm32(width), nn.SiLU(), pool)
+        if config.pool == "adaptive":
+            projection = zero_init(nn.Conv2d(width, config.num_classes, 1))
+            return nn.Sequential(GroupNorm32(width), nn.SiLU(), nn.AdaptiveAvgPool2d((1, 1)), projection, nn.Flatten())
+        hidden = nn.Linear(sum(self.skip_channels) + width, SPATIAL_HIDDEN)
+        between = [nn.ReLU()] if config.pool == "spatial" else [GroupNorm32(SPATIAL_HIDDEN), nn.SiLU()]
+        return nn.Sequential(hidden, *between, nn.Linear(SPATIAL_HIDDEN, config.num_classes))
+
+    def _encode(self, x: Tensor, t: Tensor) -> Tensor:
+        """Return what the head reads: the last feature map, or all maps' means for the spatial heads."""
+        self.check_input(x, t)
+        emb = self.embed_time(t)
+        h = x.to(self.torso_dtype)
+        means = []
+        for block in (*self.input_blocks, self.middle_block):
+            h = block(h, emb)
+            if self.config.pool.startswith("spatial"):
+                means.append(h.to(x.dtype).mean(dim=(2, 3)))
+        return torch.cat(means, dim=-1) if means else h.to(x.dtype)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """Return logits.
+
+        Parameters
+        ----------
+        x : Tensor (B, in_channels, H, W), float32
+            Images x_t, scaled to [-1, 1] before noise was added.
+        t : Tensor (B,), integer or float
+            Timesteps of the original process.
+
+        Returns
+        -------
+        Tensor (B, num_classes), float32
+        """
+        return self.out(self._encode(x, t))
+
+    def features(self, x: Tensor, t: Tensor) -> Tensor:
+        """Return the penultimate features, what the last linear map reads: Tensor (B, F).
+
+        Metrics use them as an image embedding; see `forward` for the arguments.
+        """
+        h = self._encode(x, t)
+        if self.config.pool == "attention":
+            norm, activation, pool = self.out
+            return pool.pooled(activation(norm(h)))
+        if self.config.pool == "adaptive":
+            return self.out[:3](h).flatten(1)
+        return self.out[:-1](h)

@@ -1,0 +1,170 @@
+"""Make the matched-seed pairs of a study: the same class and noise for every arm."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from generation.models import GenerationRun, GenerationShard
+from generation.selectors import run_complete_pairs, shards_missing
+from generation.services import class_labels, run_create, run_enqueue_shards, run_finish, run_require_draft
+from jobs.exceptions import JobError
+from survey.exceptions import SurveyError
+from survey.services.study import study_get
+
+
+class Command(BaseCommand):
+    help = __doc__ + " The same command again makes only what is missing; a larger --pairs adds to what is there."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--study", required=True, metavar="SLUG", help="a draft whose arms have recipes")
+        parser.add_argument(
+            "--pairs", required=True, type=int, metavar="N", help="pairs in all, spread over the classes"
+        )
+        parser.add_argument("--classes", metavar="207,360", help="default: all that the networks know")
+        parser.add_argument("--seed", type=int, help="of the noise (default: the study's seed)")
+        parser.add_argument("--batch", type=int, metavar="B", help="pairs worked on at once (default 16)")
+        parser.add_argument("--shard", type=int, metavar="P", help="pairs a worker makes at a time (default 4 batches)")
+        parser.add_argument(
+            "--factor",
+            action="append",
+            default=[],
+            metavar="FIELD",
+            help="let the arms differ in it too; may be repeated",
+        )
+        parser.add_argument(
+            "--minimum-distance", type=float, metavar="D", help="keep pairs out of the study whose images differ less"
+        )
+        parser.add_argument(
+            "--check-files", action="store_true", help="compare stored files with their digests and mend them"
+        )
+        parser.add_argument("--queue", action="store_true", help="cut the work into shards for the GPU workers")
+
+    def handle(self, *, study: str, queue: bool, check_files: bool, **options: Any) -> None:
+        try:
+            run = run_create(
+                study=study_get(study),
+                pairs=options["pairs"],
+                classes=class_labels(options["classes"]) if options["classes"] else None,
+                seed=options["seed"],
+                micro_batch=options["batch"],
+                shard_pairs=options["shard"],
+                factors=options["factor"],
+                minimum_distance=options["minimum_distance"],
+                actor="command line",
+            )
+            if check_files and run.classes is not None:
+                self._check_files(run)
+            if run.classes is not None and not shards_missing(run):
+                run_finish(run, run.State.COMPLETE)
+                self.stdout.write(f"{study}: all {run.pairs} pairs are there, nothing to do")
+                return
+            run_require_draft(run)
+            self._start(run, queue)
+        except (SurveyError, JobError, ValueError, OSError, MemoryError) as error:
+            raise CommandError(str(error)) from error
+
+    def _check_files(self, run: GenerationRun) -> None:
+        from generation.networks import NetworkStore
+        from generation.repair import files_damaged, files_repair
+        from generation.run_worker import chosen_device
+
+        damaged = files_damaged(run)
+        if not damaged:
+            self.stdout.write("all files of the pairs that are there have their recorded digests")
+            return
+        report = files_repair(run, damaged, store=NetworkStore(chosen_device()))
+        self.stdout.write(f"{len(damaged)} files were missing or damaged; {len(report.repaired)} made again")
+        if report.not_reproduced:
+            raise CommandError(
+                f"{len(report.not_reproduced)} files came out with other bytes, "
+                f"the first is {report.not_reproduced[0]}: "
+                "this machine or batch shape is not the one that made them; restore them from a backup"
+            )
+
+    def _start(self, run: GenerationRun, queue: bool) -> None:
+        # Torch is loaded from here on: what could be refused without it has been.
+        from generation.networks import NetworkStore
+        from generation.run_worker import chosen_device, run_plan
+
+        store = NetworkStore(chosen_device())
+        try:
+            run_plan(run, store)
+        except ValueError as error:
+            run_finish(run, run.State.FAILED, error=str(error))
+            raise
+        if queue:
+            shards = run_enqueue_shards(run)
+            self.stdout.write(f"queued {shards} shards of {run}; GPU workers or `manage.py run_jobs` take them")
+        else:
+            self._make(run, store)
+
+    def _make(self, run: GenerationRun, store: Any) -> None:
+        from generation.run_worker import make_pairs, run_settle
+
+        missing = shards_missing(run)
+        there = run_complete_pairs(run).count()
+        self.stdout.write(f"{run}: {there} of {run.pairs} pairs are there, on {store.device}")
+        progress = _Progress(self.stderr, there, run.pairs)
+        try:
+            for number in missing:
+                if GenerationRun.objects.filter(pk=run.pk, state=run.State.CANCELLED).exists():
+                    raise CommandError(f"{run}: cancelled; the same command continues it")
+                progress.made += make_pairs(
+                    run, GenerationShard(run=run, number=number).positions, store=store, progress=progress
+                )
+        except KeyboardInterrupt:
+            progress.end()
+            raise CommandError(
+                f"stopped with {run_complete_pairs(run).count()} of {run.pairs} pairs; the same command continues"
+            ) from None
+        except Exception as error:
+            progress.end()
+            run_finish(run, run.State.FAILED, error=f"{type(error).__name__}: {error}")
+            raise
+        progress.end()
+        run_settle(run)
+        run.refresh_from_db()
+        self.stdout.write(f"made {progress.made} pairs in {progress.seconds:.1f} s; manifest {run.manifest_file}")
+
+
+class _Progress:
+    """How far, how fast and how long still: one line that renews itself, or a line now and then into a file."""
+
+    def __init__(self, stream: Any, there: int, total: int):
+        self.stream, self.there, self.total, self.made = stream, there, total, 0
+        self.started = self.shown_at = time.monotonic()
+        self.is_terminal = stream.isatty()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def __call__(self, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        if now - self.shown_at < (0.2 if self.is_terminal else 10.0):
+            return
+        self.shown_at = now
+        ended = "\r" if self.is_terminal else "\n"
+        self.stream.write(f"{self._line(done, total, note):<78}", ending=ended)
+        self.stream.flush()
+
+    def _line(self, done: int, total: int, note: str) -> str:
+        step, _, steps = note.removeprefix("step ").partition(" of ")
+        part = int(step) / int(steps) if steps else 0.0
+        new = self.made + done + part
+        left = "" if new < 0.05 else f", {_clock(self.seconds / new * (self.total - self.there - new))} left"
+        return f"  {self.there + self.made + done} of {self.total} pairs, {note or 'stored'}{left}"
+
+    def end(self) -> None:
+        if self.is_terminal:
+            self.stream.write("", ending="\n")
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(max(seconds, 0) + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

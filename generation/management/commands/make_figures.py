@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from survey.exceptions import SurveyError
+from survey.services.figures import study_figures_store
+from survey.services.study import study_get
+
+
+class Command(BaseCommand):
+    help = (
+        "Draw the paper's figures of a study - pairs, gradients, ascents, estimates, alignment - "
+        "into a folder and into the study's report."
+    )
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("--study", required=True, metavar="SLUG")
+        parser.add_argument(
+            "--images", required=True, metavar="REF", help="real images with classes: folder, .npz or digits"
+        )
+        parser.add_argument("--out", required=True, type=Path, metavar="DIR")
+        parser.add_argument("--formats", default="svg", help="comma-separated: svg, png, pdf (default svg)")
+        parser.add_argument(
+            "--unconditional", type=Path, metavar="FILE", help="denoiser without classes, for the alignment"
+        )
+        parser.add_argument("--per-class", type=int, default=20, help="images of a class to measure on (default 20)")
+        parser.add_argument("--shown", type=int, default=8, help="images in a row (default 8)")
+        parser.add_argument("--report", type=Path, metavar="FILE", help="report.json, for metric against preference")
+        parser.add_argument(
+            "--metrics", type=Path, metavar="FILE", help="what evaluate_images --out wrote, for the same"
+        )
+
+    def handle(self, *, study: str, out: Path, formats: str, **options) -> None:
+        try:
+            row = study_get(study)
+            if (options["report"] is None) != (options["metrics"] is None):
+                raise ValueError("--report and --metrics belong together: give both or neither")
+            kinds = tuple(kind.strip() for kind in formats.split(",") if kind.strip())
+            files, missing = self._draw(row, out, kinds, options)
+        except (SurveyError, ValueError, OSError, json.JSONDecodeError) as error:
+            raise CommandError(str(error)) from error
+        for file in files:
+            self.stdout.write(str(file))
+        for name, reason in missing.items():
+            self.stdout.write(f"{name}: not drawn - {reason}")
+
+    def _draw(
+        self, study: Any, out: Path, formats: tuple[str, ...], options: dict
+    ) -> tuple[list[Path], dict[str, str]]:
+        # Only the drawing itself loads torch and matplotlib.
+        from diffusion.files import write_atomically
+        from generation.config import ArmRecipe
+        from generation.figures import given_figure, write_figures
+        from generation.networks import NetworkStore
+        from generation.paper_figures import paper_figures
+        from generation.run_worker import chosen_device
+
+        recipes = [ArmRecipe.from_json(arm.name, arm.recipe) for arm in _in_order(study)]
+        store = NetworkStore(chosen_device())
+        inputs = _inputs(recipes[0], store, study.seed, options)
+        drawn = paper_figures(recipes, inputs, store=store, unconditional=options["unconditional"])
+        files = write_figures([*drawn.specs, *_preference_figure(options)], out, formats)
+        figures = [given_figure(spec, formats) for spec in drawn.specs]
+        captions = [
+            {"name": figure.name, "title": figure.title, "description": figure.description} for figure in figures
+        ]
+        numbers = json.dumps({"figures": captions} | drawn.numbers, indent=2, sort_keys=True) + "\n"
+        write_atomically(out / "figures.json", [numbers.encode()])
+        study_figures_store(
+            study=study,
+            figures=[caption | {"files": figure.files} for caption, figure in zip(captions, figures, strict=True)],
+            actor="command line",
+        )
+        return [*files, out / "figures.json"], drawn.missing
+
+
+def _in_order(study: Any) -> list[Any]:
+    """Return the arms with the baseline first: it stands on top of every figure."""
+    arms = sorted(study.arms.all(), key=lambda arm: (arm.pk != study.baseline_id, arm.name))
+    if not arms:
+        raise ValueError(f"{study.slug} has no arms")
+    return arms
+
+
+def _inputs(recipe: Any, store: Any, seed: int, options: dict) -> Any:
+    from generation.figure_inputs import pick_images
+    from generation.paper_figures import FigureInputs
+    from generation.study_images import named_reference
+
+    source = named_reference(options["images"]).source
+    if source is None:
+        raise ValueError(f"--images {options['images']} holds no images")
+    loaded = store.load(recipe.denoiser, "denoiser", recipe.precision)
+    config = loaded.network.config
+    images, labels = pick_images(
+        source, per_class=options["per_class"], side=config.image_size, channels=config.in_channels
+    )
+    return FigureInputs(
+        images=images.to(store.device),
+        labels=labels.to(store.device),
+        class_names=loaded.card.class_names,
+        shown=options["shown"],
+        seed=seed,
+    )
+
+
+def _preference_figure(options: dict) -> list:
+    from analysis.report.figures.metrics import metric_against_preference_figure, preference_points
+
+    if options["report"] is None:
+        return []
+    report, metrics = (json.loads(options[name].read_text()) for name in ("report", "metrics"))
+    points, arm, baseline = preference_points(report, metrics)
+    return [metric_against_preference_figure(points, metric="KID", arm=arm, baseline=baseline)]

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+
+class Command(BaseCommand):
+    help = "Do the paper's experiment at the size of a laptop: train, sample, measure, and print what agrees."
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("--preset", default="digits", help="digits (default)")
+        parser.add_argument("--out", type=Path, metavar="DIR", help="default: reproduction/ in the data folder")
+        parser.add_argument("--seeds", default="", metavar="0,1,2", help="training and sampling seeds")
+        parser.add_argument("--images-per-class", type=int, help="generated per arm and seed")
+        parser.add_argument("--iterations", type=int, help="training length of every network, for a rehearsal")
+        parser.add_argument("--spacing", help="sampling steps")
+        parser.add_argument("--formats", default="svg", help="of the figures: svg, png, pdf")
+        parser.add_argument("--ablation", action="store_true", help="instead, the grid of the three options below")
+        parser.add_argument("--epsilons", default="0.25,0.5,1", help="attack radii of the ablation")
+        parser.add_argument("--attack-steps", default="1,5", help="attack steps of the ablation")
+        parser.add_argument("--scales", default="0.5,1,2", help="guidance scales of the ablation")
+
+    def handle(self, *, preset: str, out: Path | None, ablation: bool, **options) -> None:
+        from diffusion.checkpoints import CheckpointError
+
+        try:
+            laboratory = self._laboratory(preset, out, options)
+            formats = tuple(_values(options["formats"], str))
+            self._ablate(laboratory, options, formats) if ablation else self._reproduce(laboratory, formats)
+        except (CheckpointError, ValueError, OSError) as error:
+            raise CommandError(str(error)) from error
+
+    def _laboratory(self, preset: str, out: Path | None, options: dict[str, Any]) -> Any:
+        # Only the work itself loads torch.
+        from generation.reproduction.experiment import PRESETS, Laboratory
+        from generation.run_worker import chosen_device
+
+        if preset not in PRESETS:
+            raise ValueError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+        changes = {name: options[name] for name in ("images_per_class", "iterations", "spacing") if options[name]}
+        if options["seeds"]:
+            changes["seeds"] = tuple(_values(options["seeds"], int))
+        experiment = replace(PRESETS[preset], **changes)
+        folder = out or settings.DATA_DIR / "reproduction"
+        return Laboratory(experiment, folder, device=chosen_device(), progress=_Progress(self.stderr))
+
+    def _reproduce(self, laboratory: Any, formats: tuple[str, ...]) -> None:
+        from generation.reproduction.run import reproduce
+
+        results = reproduce(laboratory, formats=formats)
+        for finding in results["findings"]:
+            shown = "" if finding["mean"] is None else f", mean {finding['mean']:+.4g}"
+            interval = finding["ci95"]
+            shown += "" if interval is None else f" [{interval[0]:+.4g}, {interval[1]:+.4g}]"
+            self.stdout.write(f"{finding['verdict']:>10}: {finding['claim']} ({finding['comparison']}{shown})")
+        self.stdout.write(f"page: {laboratory.folder / 'reproduction.html'}")
+
+    def _ablate(self, laboratory: Any, options: dict[str, Any], formats: tuple[str, ...]) -> None:
+        from generation.reproduction.run import ablate
+
+        cells = ablate(
+            laboratory,
+            epsilons=_values(options["epsilons"], float),
+            attack_steps=_values(options["attack_steps"], int),
+            scales=_values(options["scales"], float),
+            formats=formats,
+        )
+        for cell in cells:
+            self.stdout.write(", ".join(f"{name} {_number(value)}" for name, value in cell.items()))
+        self.stdout.write(f"table: {laboratory.folder / 'ablation.csv'}")
+
+
+def _values(text: str, kind: type) -> list:
+    try:
+        return [kind(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ValueError(f"{text!r}: expected {kind.__name__} numbers with commas between them") from None
+
+
+def _number(value: float | None) -> str:
+    return "refused" if value is None else f"{value:.4g}"
+
+
+class _Progress:
+    """One line per change of task, and a count every two seconds."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.task, self.shown_at = stream, "", 0.0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if what != self.task or done == total or now - self.shown_at > 2.0:
+            self.task, self.shown_at = what, now
+            self.stream.write(f"{what}: {done}/{total}" if total > 1 else what)

@@ -1,0 +1,101 @@
+"""What is there and what is missing of an order, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Count, QuerySet
+
+from generation.models import GenerationRun
+from generation.noise import PairSpec
+from jobs.models import Job
+from survey.models import ImagePair, PairImage, Study
+
+__all__ = [
+    "RunProgress",
+    "arms_present",
+    "run_complete_pairs",
+    "run_progress",
+    "shards_missing",
+    "study_generated_seed",
+]
+
+_BATCH = 2000
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far an order is; ``failed`` and ``active`` count shards."""
+
+    done: int
+    total: int
+    active: int
+    failed: int
+    error: str
+    state: str
+
+    @property
+    def percent(self) -> float:
+        return 100.0 * self.done / self.total if self.total else 0.0
+
+
+def run_complete_pairs(run: GenerationRun) -> QuerySet[ImagePair]:
+    """Return the pairs of the order that have an image of every arm of the order."""
+    rows = ImagePair.objects.filter(run.wanted, study=run.study)
+    arms = list(run.recipes)
+    images = PairImage.objects.filter(pair__study=run.study, arm__name__in=arms).values("pair")
+    whole = images.annotate(arms=Count("arm")).filter(arms=len(arms)).values("pair")
+    return rows.filter(pk__in=whole)
+
+
+def arms_present(study: Study, specs: Sequence[PairSpec]) -> dict[PairSpec, set[str]]:
+    """Return, for every pair asked for, the arms that have made its image."""
+    by_key = {spec.key: spec for spec in specs}
+    present: dict[PairSpec, set[str]] = {spec: set() for spec in specs}
+    rows = PairImage.objects.filter(pair__study=study, pair__key__in=by_key)
+    for key, arm in rows.values_list("pair__key", "arm__name"):
+        present[by_key[key]].add(arm)
+    return present
+
+
+def shards_missing(run: GenerationRun) -> list[int]:
+    """Return the numbers of the shards in which some pair misses an image, in order."""
+    done: dict[int, int] = {}
+    place = {str(label): number for number, label in enumerate(run.classes)}
+    rows = run_complete_pairs(run).values_list("class_label", "index")
+    for label, index in rows.iterator(chunk_size=_BATCH):
+        shard = (index * len(run.classes) + place[label]) // run.shard_pairs
+        done[shard] = done.get(shard, 0) + 1
+    shards = -(-run.pairs // run.shard_pairs)
+    return [n for n in range(shards) if done.get(n, 0) < min(run.shard_pairs, run.pairs - n * run.shard_pairs)]
+
+
+def study_generated_seed(study: Study) -> int | None:
+    """Return the seed of the study's generated pairs, None while there are none."""
+    return study.pairs.filter(seed__isnull=False).values_list("seed", flat=True).first()
+
+
+def run_progress(run: GenerationRun) -> RunProgress:
+    """Return how far an order is, from the pairs that are there and the jobs that work on it."""
+    if run.state == run.State.COMPLETE:
+        return RunProgress(run.pairs, run.pairs, 0, 0, "", run.state)
+    counts = _job_states(run.shards.filter(job__isnull=False).values_list("job__state", flat=True))
+    active = counts.get(Job.State.QUEUED, 0) + counts.get(Job.State.RUNNING, 0)
+    failed = counts.get(Job.State.FAILED, 0)
+    state, error = run.state, run.error
+    if run.plan_job is not None and run.plan_job.state == Job.State.FAILED:
+        state, error = run.State.FAILED, run.plan_job.error
+    elif state == run.State.GENERATING and failed and not active:
+        state = run.State.FAILED
+    if failed:
+        error = run.shards.filter(job__state=Job.State.FAILED).values_list("job__error", flat=True)[0]
+    done = run_complete_pairs(run).count() if run.classes else 0
+    return RunProgress(done, run.pairs, active, failed, error, state)
+
+
+def _job_states(states: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for state in states:
+        counts[state] = counts.get(state, 0) + 1
+    return counts

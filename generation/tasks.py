@@ -1,0 +1,43 @@
+"""What a GPU worker does. Only worker processes import this module: it loads torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import generation.evaluation_jobs  # noqa: F401  registers generation.evaluate_images
+from generation.models import GenerationRun, GenerationShard
+from generation.networks import NetworkStore
+from generation.run_worker import chosen_device, make_pairs, run_plan, run_settle, store_for
+from generation.services import run_enqueue_shards
+from jobs.registry import handles
+from jobs.services import Lease
+
+__all__ = ["make_shard", "plan"]
+
+
+@handles("generation.plan")
+def plan(lease: Lease, *, run: str, study: str) -> dict[str, Any]:
+    """Check an order against its networks and queue its shards; ``study`` lets its pages find the job."""
+    row = GenerationRun.objects.select_related("study").get(pk=run)
+    run_plan(row, NetworkStore(chosen_device()))
+    with lease.fenced():
+        shards = run_enqueue_shards(row)
+    if not shards:
+        run_settle(row)
+    return {"shards": shards}
+
+
+@handles("generation.make_shard")
+def make_shard(lease: Lease, *, shard: int) -> dict[str, Any]:
+    """Make what is missing of a shard; a shard made before costs one query."""
+    row = GenerationShard.objects.select_related("run__study").get(pk=shard)
+    lease.progress(0, len(row.positions), force=True)
+    made = make_pairs(
+        row.run,
+        row.positions,
+        store=store_for(row.run),
+        fence=lease.fenced,
+        progress=lease.progress,
+    )
+    run_settle(row.run)
+    return {"pairs": made}

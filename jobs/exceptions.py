@@ -1,0 +1,27 @@
+"""What stops a job, and whether trying again can help."""
+
+
+class JobError(Exception):
+    """Base of the errors that jobs raise on purpose. ``wait_seconds`` is how long the next attempt is put off."""
+
+    permanent = False
+
+    def __init__(self, *args: object, wait_seconds: float = 0.0) -> None:
+        super().__init__(*args)
+        self.wait_seconds = wait_seconds
+
+
+class PermanentJobError(JobError):
+    """The same parameters will fail again: no further attempt is made."""
+
+    permanent = True
+
+
+class LeaseLost(JobError):
+    """Another worker holds this job now: stop at once and write nothing."""
+
+
+class JobCancelled(JobError):
+    """Somebody asked for the job to stop."""
+
+    permanent = True

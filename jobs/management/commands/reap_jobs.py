@@ -1,0 +1,34 @@
+"""Recover jobs whose worker died or whose message was lost."""
+
+from __future__ import annotations
+
+import time
+
+from django.core.management.base import BaseCommand
+from django.db import InterfaceError, OperationalError, connection
+
+from jobs.services import jobs_reap
+
+
+class Command(BaseCommand):
+    help = "Announce jobs with an expired lease or a lost message to the broker again."
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("--every", type=float, metavar="SECONDS", help="repeat for ever at this interval")
+
+    def handle(self, *, every: float | None, **options) -> None:
+        while True:
+            try:
+                count = jobs_reap()
+            except (InterfaceError, OperationalError) as error:
+                # The reaper is what repairs after an outage: it must outlive one.
+                if every is None:
+                    raise
+                self.stderr.write(f"the database does not answer: {error}")
+                connection.close()
+                count = 0
+            if count or every is None:
+                self.stdout.write(f"{count} jobs announced again")
+            if every is None:
+                return
+            time.sleep(every)

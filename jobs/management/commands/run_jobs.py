@@ -1,0 +1,37 @@
+"""A worker without a broker: it looks into the job table. ``make worker`` starts it on one machine."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from django.core.management.base import BaseCommand
+
+from jobs.services import job_next, job_run
+
+
+class Command(BaseCommand):
+    help = "Run queued jobs from the job table, one at a time (no broker needed)."
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("--queues", default="default,gpu", help="comma-separated; default: default,gpu")
+        parser.add_argument("--once", action="store_true", help="stop when no job is left")
+
+    def handle(self, *, queues: str, once: bool, **options) -> None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        names = [name.strip() for name in queues.split(",") if name.strip()]
+        self.stdout.write(f"waiting for jobs in {', '.join(names)} (Ctrl-C to stop)")
+        try:
+            while True:
+                job = job_next(names)
+                if job is None:
+                    if once:
+                        return
+                    time.sleep(1.0)
+                    continue
+                self.stdout.write(f"{job}: started")
+                done = job_run(job.pk)
+                if done is not None:
+                    self.stdout.write(f"{done}: {done.state}")
+        except KeyboardInterrupt:
+            self.stdout.write("stopped")

@@ -1,0 +1,65 @@
+"""One table for all long work. The row is the truth; a broker's message only says that there is one."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+
+class Job(models.Model):
+    """A piece of work that a worker claims, proves to be alive on, and finishes or gives back.
+
+    ``lease_token`` is the fencing token: whoever writes a result must still hold it.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "queued"
+        RUNNING = "running", "running"
+        SUCCEEDED = "succeeded", "succeeded"
+        FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=60, help_text="app.verb; the handler is registered in the app's tasks.py")
+    parameters = models.JSONField(default=dict)
+    queue = models.CharField(max_length=20, default="default")
+    dedupe_key = models.CharField(max_length=200, null=True, unique=True, help_text="one job for one piece of work")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    max_attempts = models.PositiveSmallIntegerField()
+    lease_token = models.UUIDField(null=True)
+    lease_owner = models.CharField(max_length=120, blank=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    not_before = models.DateTimeField(null=True, help_text="a queued job waits until then")
+    announced_at = models.DateTimeField(null=True, help_text="when the broker was last told")
+    progress_done = models.PositiveBigIntegerField(default=0)
+    progress_total = models.PositiveBigIntegerField(default=0)
+    progress_note = models.CharField(max_length=200, blank=True)
+    is_cancel_requested = models.BooleanField(default=False)
+    result = models.JSONField(null=True)
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["state", "queue", "created_at"]),
+            models.Index(fields=["state", "lease_expires_at"]),
+        ]
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {str(self.id)[:8]}"
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in {self.State.SUCCEEDED, self.State.FAILED, self.State.CANCELLED}
+
+    @property
+    def progress_percent(self) -> float | None:
+        return 100.0 * self.progress_done / self.progress_total if self.progress_total else None

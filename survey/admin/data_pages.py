@@ -1,0 +1,231 @@
+"""Pages about a study's data: exclusions, reports, and the planning of how much is needed."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import messages
+from django.core.files.storage import default_storage
+from django.core.paginator import Paginator
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from survey.admin import plots
+from survey.admin.page import download, render, study_address, study_page
+from survey.exceptions import ExclusionRefused, ResultsHidden
+from survey.models import Exclusion, ImagePair, RaterSession, Study
+from survey.reports import exclusion_proposals
+from survey.selectors.jobs import study_jobs
+from survey.selectors.vote import current_votes
+from survey.services.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
+from survey.services.long_work import exclusions_begin, is_screening_long
+from survey.services.plan import power_of, rule_captions
+from survey.services.report_build import report_request, results_require_visible
+from survey.services.version import comparisons_of, version_current
+
+__all__ = ["exclusions", "planning", "report_file", "reports", "revoke"]
+
+
+# Exclusions -----------------------------------------------------------------------------------------------------------
+
+
+def _asked_rules(request: HttpRequest) -> tuple[str, list[dict] | None]:
+    """Return which rules are asked for: the frozen plan's (None), or one or all with their defaults."""
+    name = request.POST.get("rules") or request.GET.get("rules", "")
+    known = rule_captions()
+    if name == "all":
+        return name, [{"rule": rule} for rule in known]
+    return (name, [{"rule": name}]) if name in known else ("plan", None)
+
+
+@require_http_methods(["GET", "POST"])
+@study_page()
+def exclusions(request: HttpRequest, study: Study) -> HttpResponse:
+    """Preview what rules would exclude, apply it, exclude by hand; the ledger below."""
+    is_pilot = (request.POST.get("phase") or request.GET.get("phase")) == "pilot"
+    name, rules = _asked_rules(request)
+    if request.method == "POST":
+        if request.POST.get("do") == "hand":
+            _exclude_by_hand(request, study)
+            return HttpResponseRedirect(study_address(study, "exclusions"))
+        return _screen(request, study, name, rules, is_pilot)
+    proposals, screened = None, None
+    if "preview" in request.GET and not is_screening_long(study, is_pilot=is_pilot):
+        proposals = exclusion_proposals(study, rules=rules, is_pilot=is_pilot)
+    elif screened := study_jobs(study).filter(kind="survey.exclusions", state="succeeded").first():
+        name, is_pilot = _screened_name(screened.parameters["rules"]), screened.parameters["is_pilot"]
+    version = version_current(study)
+    ledger = (
+        Exclusion.objects.filter(session__version__study=study)
+        .select_related("session", "made_by", "revoked_by")
+        .order_by("-pk")
+    )
+    return render(
+        request, study, "exclusions.html", tab="exclusions", proposals=proposals, rules_name=name, is_pilot=is_pilot,
+        screened=screened, jobs=study_jobs(study).filter(kind="survey.exclusions")[:3],
+        captions=rule_captions(), plan=version.config["analysis"]["exclusion_rules"] if version else [],
+        page=Paginator(ledger, 50).get_page(request.GET.get("p")),
+    )  # fmt: skip
+
+
+def _screen(
+    request: HttpRequest, study: Study, name: str, rules: list[dict] | None, is_pilot: bool
+) -> HttpResponseRedirect:
+    """Preview or apply rules: at once, or by a worker where there are many votes."""
+    is_preview = request.POST.get("do") == "preview"
+    address = study_address(study, "exclusions")
+    job = exclusions_begin(study=study, rules=rules, is_pilot=is_pilot, is_preview=is_preview, actor=request.user)
+    if job:
+        messages.success(request, "A worker screens the votes; this page shows how far it is. Reload it then.")
+    elif is_preview:
+        address += "?" + urlencode({"preview": 1, "rules": name, "phase": "pilot" if is_pilot else "main"})
+    else:
+        proposals = exclusion_proposals(study, rules=rules, is_pilot=is_pilot)
+        count = exclusions_apply(study=study, proposals=proposals, actor=request.user)
+        messages.success(request, f"{count} exclusion(s) written to the ledger.")
+    return HttpResponseRedirect(address)
+
+
+def _screened_name(rules: list[dict] | None) -> str:
+    """Return the choice of the form that asked for these rules."""
+    return "plan" if rules is None else rules[0]["rule"] if len(rules) == 1 else "all"
+
+
+def _exclude_by_hand(request: HttpRequest, study: Study) -> None:
+    text = request.POST.get("session", "").strip().lower().replace("-", "")
+    found = []
+    if re.fullmatch("[0-9a-f]{8,32}", text):
+        # Ids that begin alike lie between two ids: the index finds them.
+        span = (uuid.UUID(text.ljust(32, "0")), uuid.UUID(text.ljust(32, "f")))
+        sessions = RaterSession.objects.filter(version__study=study, pk__range=span)
+        found = list(sessions.values_list("pk", flat=True)[:2])
+    if len(found) != 1:
+        raise ExclusionRefused("Give the session's id, or its first eight letters or more: no one session begins so.")
+    exclusion_by_hand(study=study, session_id=found[0], reason=request.POST.get("reason", ""), actor=request.user)
+    messages.success(request, "The session is excluded.")
+
+
+@require_POST
+@study_page()
+def revoke(request: HttpRequest, study: Study, exclusion: int) -> HttpResponse:
+    row = get_object_or_404(Exclusion, pk=exclusion, session__version__study=study)
+    exclusion_revoke(exclusion=row, reason=request.POST.get("reason", ""), actor=request.user)
+    messages.success(request, "The exclusion is taken back; the session counts again.")
+    return HttpResponseRedirect(study_address(study, "exclusions"))
+
+
+# Reports --------------------------------------------------------------------------------------------------------------
+
+_CAPTIONS = {
+    "report.html": "Report to read (HTML, one file)",
+    "report.pdf": "Report to print (PDF)",
+    "report.json": "Every number (JSON)",
+    "votes.csv": "Votes (CSV)",
+    "datapackage.json": "Description of the votes (data package)",
+    "data_dictionary.csv": "What each column means",
+    "manifest.jsonl": "Images with their digests",
+    "recipes.jsonl": "How each image was made",
+    "exclusions.csv": "Ledger of exclusions",
+    "log.jsonl": "Log, hash-chained",
+}
+
+
+@require_http_methods(["GET", "POST"])
+@study_page()
+def reports(request: HttpRequest, study: Study) -> HttpResponse:
+    if request.method == "POST":
+        report_request(study=study, actor=request.user, is_pilot=request.POST.get("phase") == "pilot")
+        messages.success(request, "A worker builds the report; this page shows how far it is.")
+        return HttpResponseRedirect(study_address(study, "reports"))
+    builds = [
+        {"build": build, "main": _listed(build.files), "more": sorted(set(build.files) - {*_CAPTIONS, "bundle.zip"})}
+        for build in study.reports.select_related("version", "made_by")[:10]
+    ]
+    return render(
+        request, study, "reports.html", tab="reports", builds=builds, is_visible=_may_report(study),
+        jobs=study_jobs(study).filter(kind="survey.report")[:5], has_pilot=current_votes(study, is_pilot=True).exists(),
+        has_votes=current_votes(study).exists(),
+    )  # fmt: skip
+
+
+def _may_report(study: Study) -> bool:
+    try:
+        results_require_visible(study)
+    except ResultsHidden:
+        return False
+    return True
+
+
+def _listed(files: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(name, caption, files[name]) for name, caption in _CAPTIONS.items() if name in files]
+
+
+@require_GET
+@study_page()
+def report_file(request: HttpRequest, study: Study, build: int, name: str) -> HttpResponse:
+    """One file of a build. Only names that the build lists are served: no path is made from the address."""
+    row = get_object_or_404(study.reports, pk=build)
+    results_require_visible(study, is_pilot=row.is_pilot)
+    entry = row.files.get(name)
+    if entry is None or not default_storage.exists(entry["name"]):
+        raise Http404
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    response = FileResponse(default_storage.open(entry["name"]), content_type=kind)
+    response["ETag"] = f'"{entry["sha256"]}"'
+    # Shown in a tab, a report must not run as a page of this site.
+    return download(response, f"{study.slug}-{row.pk}-{name.replace('/', '-')}")
+
+
+# Planning -------------------------------------------------------------------------------------------------------------
+
+
+class PlanningForm(forms.Form):
+    raters = forms.IntegerField(min_value=2, max_value=100_000, label="Raters")
+    pairs = forms.IntegerField(min_value=2, max_value=100_000, label="Pairs")
+    votes_per_rater = forms.IntegerField(min_value=1, max_value=10_000, label="Votes per rater")
+    preference = forms.FloatField(min_value=0.501, max_value=0.95, label="Preference rate worth finding")
+
+
+@require_GET
+@study_page()
+def planning(request: HttpRequest, study: Study) -> HttpResponse:
+    """Raters x pairs x votes -> width of the headline interval and power, with the ceiling that pairs set."""
+    pairs = study.pairs.filter(is_selected=True, kind=ImagePair.Kind.MAIN).count()
+    start = {
+        "raters": study.target_raters,
+        "pairs": max(2, pairs) if pairs else 100,
+        "votes_per_rater": study.trials_per_session,
+        "preference": 0.6,
+    }
+    form = PlanningForm(request.GET if "raters" in request.GET else start)
+    context: dict[str, Any] = {"tab": "planning", "form": form, "duels": len(comparisons_of(study))}
+    if form.is_valid():
+        asked = form.cleaned_data
+        plan = power_of(**asked)
+        context |= {
+            "plan": plan,
+            "power_percent": f"{100 * plan['power']:.0f}",
+            "ceiling_percent": f"{100 * plan['ceiling_power']:.0f}",
+            "width_percent": f"{100 * plan['half_width']:.1f}",
+        }
+        steps = sorted({max(2, round(asked["raters"] * factor)) for factor in (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)})
+        curve = [power_of(**(asked | {"raters": raters})) for raters in steps]
+        context["curve"] = curve
+        context["plot_power"] = plots.line(
+            [(str(point["raters"]), round(100 * point["power"], 1)) for point in curve],
+            title="Power by raters",
+            caption="power in percent, by number of raters",
+            goal=round(100 * plan["ceiling_power"], 1),
+        )
+        context["plot_width"] = plots.line(
+            [(str(point["raters"]), round(100 * point["half_width"], 2)) for point in curve],
+            title="Half width by raters",
+            caption="half width of the 95 % interval, in percent points",
+        )
+    return render(request, study, "planning.html", **context)

@@ -1,0 +1,88 @@
+"""What all pages of a study share: the guard, the head with its tabs, the addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from survey.exceptions import SurveyError
+from survey.models import Study
+from survey.selectors.access import may_change, role_in, studies_visible_to
+
+__all__ = ["View", "download", "head_context", "render", "study_address", "study_page"]
+
+View = Callable[..., HttpResponse]
+
+
+def study_page(*, needs: Callable[[Any, Study], bool] | None = None) -> Callable[[View], View]:
+    """Give a view the study of its address: 404 for a stranger, 403 to POST without the role that ``needs`` asks."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, pk: int, **kwargs: Any) -> HttpResponse:
+            study = get_object_or_404(studies_visible_to(request.user), pk=pk)
+            if request.method == "POST" and not (needs or may_change)(request.user, study):
+                raise PermissionDenied
+            try:
+                return view(request, study, **kwargs)
+            except SurveyError as error:
+                if request.method != "POST":
+                    raise
+                messages.error(request, str(error))
+                return HttpResponseRedirect(request.path if request.POST.get("stay") else study_address(study))
+
+        return guarded
+
+    return decorate
+
+
+def study_address(study: Study, name: str = "page", /, **kwargs: Any) -> str:
+    return reverse(f"admin:survey_study_{name}", kwargs={"pk": study.pk, **kwargs})
+
+
+def render(request: HttpRequest, study: Study, template: str, **context: Any) -> TemplateResponse:
+    """Return a page of a study with what every such page shows."""
+    common = admin.site.each_context(request) | {
+        "may_change": may_change(request.user, study),
+        "title": study.title,
+        "opts": Study._meta,
+        "is_nav_sidebar_enabled": False,
+    }
+    return TemplateResponse(request, f"admin/survey/{template}", common | head_context(request, study) | context)
+
+
+def head_context(request: HttpRequest, study: Study) -> dict[str, Any]:
+    """Return what the head of every page of a study shows."""
+    return {"study": study, "role": role_in(request.user, study), "tabs": _tabs(study)}
+
+
+def _tabs(study: Study) -> list[tuple[str, str, str]]:
+    """Return (name, address, caption) of the study's pages."""
+    below = f"?of_study={study.pk}"
+    return [
+        ("overview", study_address(study), "Overview"),
+        ("design", reverse("admin:survey_study_change", args=[study.pk]), "Design"),
+        ("images", study_address(study, "pairs"), "Images"),
+        ("sessions", reverse("admin:survey_ratersession_changelist") + below, "Sessions"),
+        ("votes", reverse("admin:survey_vote_changelist") + below, "Votes"),
+        ("recruitment", study_address(study, "recruitment"), "Recruitment"),
+        ("exclusions", study_address(study, "exclusions"), "Exclusions"),
+        ("reports", study_address(study, "reports"), "Reports"),
+        ("planning", study_address(study, "planning"), "Planning"),
+        ("people", study_address(study, "people"), "People"),
+        ("log", study_address(study, "log"), "Log"),
+    ]
+
+
+def download(response: Any, name: str) -> Any:
+    """Make a response a file to save."""
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

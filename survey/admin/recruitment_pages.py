@@ -1,0 +1,187 @@
+"""Pages about raters: which link to give away, personal links, the panel's list against ours, erasure."""
+
+from __future__ import annotations
+
+import csv
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET, require_http_methods
+
+from survey.admin.page import download, render, study_address, study_page
+from survey.links import personal_link, rater_link
+from survey.models import PersonalLink, Study
+from survey.recruitment import PROVIDERS, provider_of, recruitment_problems
+from survey.selectors.access import may_manage
+from survey.services.recruitment import (
+    MOST_LINKS,
+    identity_erase,
+    panel_rows,
+    personal_link_revoke,
+    personal_links_create,
+    submissions_reconcile,
+)
+from survey.services.study import study_update
+
+__all__ = ["links_csv", "links_print", "recruitment"]
+
+
+class LinksForm(forms.Form):
+    count = forms.IntegerField(min_value=1, max_value=MOST_LINKS, initial=30, label="How many")
+
+
+class ProviderForm(forms.Form):
+    """The settings of a draft's recruitment, without writing JSON."""
+
+    provider = forms.ChoiceField(choices=[(name, name) for name in PROVIDERS])
+    complete = forms.CharField(required=False, max_length=40, label="Code: complete")
+    screen = forms.CharField(required=False, max_length=40, label="Code: screen too small")
+    full = forms.CharField(required=False, max_length=40, label="Code: no places left")
+    withdrawn = forms.CharField(required=False, max_length=40, label="Code: withdrawn")
+    study_id = forms.CharField(required=False, max_length=60, label="Study id at the panel")
+    is_unsigned = forms.BooleanField(required=False, label="Take unsigned entries (ids can then be forged)")
+
+    def settings(self) -> dict[str, Any]:
+        """Return the recruitment settings that the fields stand for."""
+        given = self.cleaned_data
+        settings: dict[str, Any] = {"provider": given["provider"]}
+        names = ("complete", "screen", "full", "withdrawn")
+        if codes := {name: given[name] for name in names if given[name]}:
+            settings["codes"] = codes
+        if given["provider"] == "prolific":
+            settings |= {"study_id": given["study_id"]} if given["study_id"] else {}
+            settings |= {"is_signed": False} if given["is_unsigned"] else {}
+        return settings
+
+    @classmethod
+    def of(cls, study: Study) -> ProviderForm:
+        settings = study.recruitment if isinstance(study.recruitment, dict) else {}
+        initial = {"provider": settings.get("provider", "open"), "study_id": settings.get("study_id", "")}
+        initial |= {"is_unsigned": settings.get("is_signed") is False}
+        return cls(initial=initial | dict(settings.get("codes") or {}))
+
+
+@require_http_methods(["GET", "POST"])
+@study_page()
+def recruitment(request: HttpRequest, study: Study) -> HttpResponse:
+    context: dict[str, Any] = {"tab": "recruitment", "links_form": LinksForm(), "provider_form": ProviderForm.of(study)}
+    if request.method == "POST":
+        answer = _DOINGS.get(request.POST.get("do", ""), _nothing)(request, study)
+        if isinstance(answer, HttpResponse):
+            return answer
+        context |= answer
+    problems = recruitment_problems(study.recruitment)
+    link = rater_link(study) if problems else provider_of(study.recruitment).entry_link(rater_link(study))
+    links = study.personal_links.order_by("-batch", "number")
+    return render(
+        request, study, "recruitment.html", **context, problems=problems, link=link,
+        provider=study.recruitment.get("provider", "open"), batches=_batches(links),
+        may_manage=may_manage(request.user, study),
+        erasures=study.erasures.select_related("erased_by").order_by("-erased_at")[:20],
+        is_draft=study.state == Study.State.DRAFT,
+    )  # fmt: skip
+
+
+def _batches(links: Any) -> list[dict[str, Any]]:
+    batches: dict[int, dict[str, Any]] = {}
+    for batch, is_revoked in links.values_list("batch", "is_revoked"):
+        row = batches.setdefault(batch, {"batch": batch, "count": 0, "revoked": 0})
+        row["count"] += 1
+        row["revoked"] += is_revoked
+    return list(batches.values())
+
+
+def _back(study: Study) -> HttpResponse:
+    return HttpResponseRedirect(study_address(study, "recruitment"))
+
+
+def _nothing(request: HttpRequest, study: Study) -> HttpResponse:
+    return _back(study)
+
+
+def _set_provider(request: HttpRequest, study: Study) -> Any:
+    form = ProviderForm(request.POST)
+    if not form.is_valid():
+        return {"provider_form": form}
+    if problems := recruitment_problems(form.settings()):
+        messages.error(request, "; ".join(problems))
+        return {"provider_form": form}
+    study_update(study=study, actor=request.user, recruitment=form.settings())
+    messages.success(request, "Recruitment is set. It is frozen with the design.")
+    return _back(study)
+
+
+def _make_links(request: HttpRequest, study: Study) -> Any:
+    form = LinksForm(request.POST)
+    if not form.is_valid():
+        return {"links_form": form}
+    links = personal_links_create(study=study, count=form.cleaned_data["count"], actor=request.user)
+    messages.success(request, f"Batch {links[0].batch}: {len(links)} links made.")
+    return _back(study)
+
+
+def _revoke_link(request: HttpRequest, study: Study) -> HttpResponse:
+    batch, _, number = request.POST.get("link", "").partition("-")
+    if batch.isdigit() and number.isdigit():
+        link = get_object_or_404(PersonalLink, study=study, batch=int(batch), number=int(number))
+        personal_link_revoke(link=link, actor=request.user)
+        messages.success(request, f"{link} is closed.")
+    else:
+        messages.error(request, "Name a link as batch-number, for example 1-12.")
+    return _back(study)
+
+
+def _reconcile(request: HttpRequest, study: Study) -> Any:
+    file = request.FILES.get("export")
+    if file is None or file.size > 32 * 1024**2:
+        messages.error(request, "Choose the panel's export, CSV or JSON, up to 32 MB.")
+        return _back(study)
+    provider = study.recruitment.get("provider", "open")
+    rows = panel_rows(file.read())
+    return {"reconciled": submissions_reconcile(study=study, provider=provider, rows=rows, actor=request.user)}
+
+
+def _erase(request: HttpRequest, study: Study) -> HttpResponse:
+    if not may_manage(request.user, study):
+        raise PermissionDenied
+    proof = identity_erase(
+        study=study,
+        provider=study.recruitment.get("provider", "open"),
+        panel_id=request.POST.get("panel_id", ""),
+        actor=request.user,
+    )
+    messages.success(request, f"Erased. {proof.votes_kept} anonymous votes stay. Proof: {proof.identity_digest}")
+    return _back(study)
+
+
+_DOINGS = {
+    "provider": _set_provider,
+    "links": _make_links,
+    "revoke": _revoke_link,
+    "reconcile": _reconcile,
+    "erase": _erase,
+}
+
+
+@require_GET
+@study_page()
+def links_csv(request: HttpRequest, study: Study, batch: int) -> HttpResponse:
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    writer = csv.writer(response)
+    writer.writerow(["number", "link"])
+    for link in study.personal_links.filter(batch=batch, is_revoked=False):
+        writer.writerow([f"{link.batch}-{link.number}", personal_link(study, link)])
+    return download(response, f"{study.slug}-links-{batch}.csv")
+
+
+@require_GET
+@study_page()
+def links_print(request: HttpRequest, study: Study, batch: int) -> HttpResponse:
+    """Slips to cut apart, one link on each."""
+    links = study.personal_links.filter(batch=batch, is_revoked=False)
+    slips = [(link, personal_link(study, link)) for link in links]
+    return render(request, study, "slips.html", tab="recruitment", slips=slips, batch=batch)

@@ -1,0 +1,51 @@
+"""Small copies of a study's images for its researchers, never for raters: they come from the original files."""
+
+from __future__ import annotations
+
+import io
+from uuid import UUID
+
+from django.core.files.storage import default_storage
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from PIL import Image, UnidentifiedImageError
+
+from survey.models import PairImage, Study
+
+__all__ = ["image_of", "response"]
+
+SIDE = 160
+
+
+def image_of(study: Study, pk: UUID) -> PairImage | None:
+    """Return an image of this study and no other."""
+    return PairImage.objects.filter(pair__study=study, pk=pk).first()
+
+
+def _thumbnail(file: io.BufferedIOBase) -> bytes:
+    with Image.open(file) as picture:
+        small = picture.convert("RGB")
+    if max(small.size) > SIDE:
+        small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    elif (factor := SIDE // max(small.size)) > 1:
+        # Whole multiples keep the pixels of small images as they are.
+        small = small.resize((small.width * factor, small.height * factor), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    small.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def response(request: HttpRequest, image: PairImage, *, is_full: bool) -> HttpResponse:
+    """Return the picture; its digest is its tag, so a browser asks once."""
+    tag = f'"{image.sha256}-{"full" if is_full else SIDE}"'
+    if request.headers.get("If-None-Match") == tag:
+        return HttpResponseNotModified()
+    try:
+        with default_storage.open(image.file) as file:
+            body = file.read() if is_full else _thumbnail(file)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return HttpResponse("The file of this image cannot be read.", status=404, content_type="text/plain")
+    kind = "image/jpeg" if is_full and image.file.endswith((".jpg", ".jpeg")) else "image/png"
+    answer = HttpResponse(body, content_type=kind)
+    answer["ETag"] = tag
+    answer["Cache-Control"] = "private, max-age=86400"
+    return answer

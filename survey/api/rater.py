@@ -1,0 +1,191 @@
+"""What the rater's page talks to: plain JSON, no cookie, one round trip a vote. The secret in the path is the login."""
+
+from __future__ import annotations
+
+import functools
+import json
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from survey.api.errors import error_response
+from survey.exceptions import BadSubmission, SurveyError
+from survey.models import RaterSession
+from survey.selectors.trial import AHEAD, Upcoming, trial_facts, trials_upcoming
+from survey.services.event import events_record
+from survey.services.session import session_take_tab
+from survey.services.tokens import image_token, session_id_of
+from survey.services.trial import FAULT_KINDS, trial_fault
+from survey.services.vote import Ballot, trials_issue, vote_create, vote_undo
+
+__all__ = ["events", "fault", "undo", "vote", "window", "window_of"]
+
+_MOST_BYTES = 64 * 1024
+# Checks and main trials write the same rows, but a database may still take tenths of a millisecond longer for one of
+# them. Each trial is answered once, so nobody can average a random wait away.
+_MASK_MICROSECONDS = 8000
+Endpoint = Callable[[uuid.UUID, dict[str, Any]], dict[str, Any]]
+
+
+def _endpoint(function: Endpoint) -> Callable[[HttpRequest, str], HttpResponse]:
+    """Make a view of a function from session and JSON object to JSON object."""
+
+    @csrf_exempt
+    @require_POST
+    @functools.wraps(function)
+    def view(request: HttpRequest, token: str) -> HttpResponse:
+        try:
+            response = JsonResponse(function(session_id_of(token), _body(request)))
+        except SurveyError as error:
+            response = error_response(error)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    view.is_cookie_free = True
+    return view
+
+
+def _body(request: HttpRequest) -> dict[str, Any]:
+    if int(request.META.get("CONTENT_LENGTH") or 0) > _MOST_BYTES:
+        raise BadSubmission(f"the body is longer than {_MOST_BYTES} bytes")
+    try:
+        body = json.loads(request.body)
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (ValueError, RecursionError):
+        raise BadSubmission("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise BadSubmission("the body is not a JSON object")
+    if "\\u0000" in text:
+        raise BadSubmission("the body holds a NUL character")
+    return body
+
+
+def _text(body: dict[str, Any], name: str, *, longest: int = 300) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise BadSubmission(f"{name} is missing or no text of 1 to {longest} characters")
+    return value
+
+
+def _key(body: dict[str, Any], name: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(_text(body, name, longest=36))
+    except ValueError:
+        raise BadSubmission(f"{name} is no UUID") from None
+
+
+def _number(body: dict[str, Any], name: str) -> float | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadSubmission(f"{name} is no number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise BadSubmission(f"{name} is too large") from None
+
+
+def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
+    value = body.get(name, {})
+    if not isinstance(value, dict) or len(json.dumps(value)) > 2000:
+        raise BadSubmission(f"{name} is no object of at most 2000 characters")
+    return value
+
+
+def window_of(session: RaterSession, trials: list[Upcoming]) -> dict[str, Any]:
+    """Return what the page may know: the present trial, those to load ahead, and how far the visit is."""
+    return {
+        "trials": [_trial(trial, session) for trial in trials[:AHEAD]],
+        "done": session.answered_count,
+        "total": session.trial_count,
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def _image_folder() -> str:
+    return reverse("survey:image", args=["-"]).removesuffix("-.png")
+
+
+def _trial(trial: Upcoming, session: RaterSession) -> dict[str, Any]:
+    facts = trial_facts(trial, session)
+    for side in ("left", "right"):
+        token = image_token(served=facts[side], trial_id=trial.pk, side=side)
+        facts[side] = f"{_image_folder()}{token}.png"
+    return facts
+
+
+@_endpoint
+def window(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """Open the trials in a tab, which becomes the one that may vote."""
+    session = session_take_tab(session_id=session_id, tab=_text(body, "tab", longest=40))
+    trials = trials_upcoming(session)
+    trials_issue(trials)
+    return window_of(session, trials)
+
+
+@_endpoint
+def vote(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """Store a vote; the answer holds what the page needs next."""
+    ballot = Ballot(
+        trial_id=_key(body, "trial"),
+        submission_key=_key(body, "key"),
+        choice=_text(body, "choice", longest=5),
+        response_ms=_number(body, "response_ms"),
+        exposure_ms=_number(body, "exposure_ms"),
+        presentation=_object(body, "presentation"),
+    )
+    outcome = vote_create(session_id=session_id, tab=_text(body, "tab", longest=40), ballot=ballot)
+    time.sleep(secrets.randbelow(_MASK_MICROSECONDS) / 1e6)
+    answer = window_of(outcome.session, outcome.upcoming)
+    answer["stored"] = {"trial": outcome.vote.trial_id, "choice": outcome.vote.choice, "replay": outcome.is_replay}
+    if outcome.is_correct is not None:
+        answer["correct"] = outcome.is_correct
+    return answer
+
+
+@_endpoint
+def undo(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """Take back the last vote."""
+    outcome = vote_undo(session_id=session_id, tab=_text(body, "tab", longest=40), submission_key=_key(body, "key"))
+    return window_of(outcome.session, outcome.upcoming) | {"reopened": outcome.vote.trial_id}
+
+
+@_endpoint
+def fault(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """Set aside a trial that cannot be shown."""
+    kind = _text(body, "kind", longest=20)
+    if kind not in FAULT_KINDS:
+        raise BadSubmission(f"kind is {kind!r}; it must be one of {', '.join(FAULT_KINDS)}")
+    session = trial_fault(
+        session_id=session_id,
+        tab=_text(body, "tab", longest=40),
+        trial_id=_key(body, "trial"),
+        kind=kind,
+        detail=str(body.get("detail", ""))[:300],
+    )
+    trials = trials_upcoming(session)
+    trials_issue(trials)
+    return window_of(session, trials)
+
+
+@_endpoint
+def events(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """Add what happened around the trials."""
+    items = body.get("events")
+    if not isinstance(items, list) or len(items) > 100:
+        raise BadSubmission("events is no list of at most 100")
+    pairs = []
+    for item in items:
+        if not isinstance(item, dict):
+            raise BadSubmission("an event is no object")
+        pairs.append((_text(item, "kind", longest=20), _object(item, "detail")))
+    return {"kept": events_record(session_id=session_id, events=pairs)}

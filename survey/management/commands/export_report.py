@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+
+from survey.exceptions import SurveyError
+from survey.reports import report_write
+from survey.services.report_build import results_require_visible
+from survey.services.study import study_get
+
+
+class Command(BaseCommand):
+    help = "Write the report of a study, computed from the exported votes beside it."
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("--study", required=True, metavar="SLUG")
+        parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+        parser.add_argument("--arm", help="the arm whose preference rate is reported (default: the plan's)")
+        parser.add_argument("--baseline", help="the arm it is compared with")
+        parser.add_argument("--pilot", action="store_true", help="report the pilot's votes instead of the main ones")
+        parser.add_argument("--seed", type=int, default=0, help="of the resampling methods")
+
+    def handle(self, *, study: str, out: Path, arm, baseline, pilot: bool, seed: int, **options) -> None:
+        try:
+            row = study_get(study)
+            results_require_visible(row, is_pilot=pilot)
+            report = report_write(row, out, arm=arm, baseline=baseline, is_pilot=pilot, seed=seed)
+        except (SurveyError, ValueError, OSError) as error:
+            raise CommandError(str(error)) from error
+        for finding in report["text"]["findings"]:
+            self.stdout.write(finding)
+        self.stdout.write(f"report: {out / 'report.html'}")

@@ -1,0 +1,94 @@
+"""Import finished images of several arms, matched by their path below each arm's folder."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from survey.exceptions import ImportRefused, SurveyError
+from survey.services.image_import import ImportReport, images_check, images_import
+from survey.services.image_sources import FolderSource, zip_sources
+from survey.services.study import study_get
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--study", required=True, help="slug of a draft")
+        parser.add_argument("--arm", action="append", default=[], metavar="NAME=DIR", help="give one per arm")
+        parser.add_argument("--zip", type=Path, help="a zip with one folder per arm, instead of --arm")
+        parser.add_argument("--classes", type=Path, help="CSV of class_label,class_name; raters read the name")
+        parser.add_argument("--leave-out-unmatched", action="store_true", help="import the pairs that all arms have")
+        parser.add_argument("--check", action="store_true", help="report and import nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            study = study_get(options["study"])
+            if options["zip"]:
+                if options["arm"]:
+                    raise CommandError("give --zip or --arm, not both")
+                if not options["zip"].is_file():
+                    raise CommandError(f"--zip {options['zip']}: there is no such file")
+                with options["zip"].open("rb") as file, zip_sources(file) as sources:
+                    report = self._run(study, sources, options)
+            else:
+                report = self._run(
+                    study, {name: FolderSource(path) for name, path in map(_arm, options["arm"])}, options
+                )
+        except ImportRefused as error:
+            for problem in error.problems:
+                self.stderr.write(self.style.ERROR(f"- {problem}"))
+            raise CommandError(f"nothing was imported: {len(error.problems)} problem(s)") from None
+        except (SurveyError, ValidationError) as error:
+            raise CommandError(str(error)) from None
+        for note in report.notes:
+            self.stdout.write(f"- {note}")
+        verb = "would be imported" if options["check"] else f"imported, {report.new_pairs} of them new"
+        self.stdout.write(
+            f"{report.pairs} pairs of {', '.join(report.arms)} {verb} (SHA-256 of the list {report.sha256})"
+        )
+
+    def _run(self, study: Any, sources: Any, options: dict[str, Any]) -> ImportReport:
+        rules = {"leave_out_unmatched": options["leave_out_unmatched"], "on_progress": self._progress}
+        if options["check"]:
+            report, _ = images_check(sources, **rules)
+            if report.problems:
+                raise ImportRefused(report.problems)
+            return report
+        names = _class_names(options["classes"])
+        return images_import(study=study, sources=sources, class_names=names, actor="command line", **rules)
+
+    def _progress(self, done: int, total: int) -> None:
+        if sys.stderr.isatty() and (done == total or done % 50 == 0):
+            self.stderr.write(f"\r{done} of {total} images read", ending="\n" if done == total else "")
+
+
+def _arm(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise CommandError(f"--arm {text!r}: give NAME=DIR, for example --arm vanilla=images/vanilla")
+    return name, Path(folder)
+
+
+def _class_names(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"--classes {path} cannot be read: {error}") from None
+    names = {}
+    for number, row in enumerate(rows, start=1):
+        if row and row[0] != "class_label":
+            if len(row) != 2:
+                raise CommandError(f"--classes {path}, line {number}: expected class_label,class_name, got {row}")
+            names[row[0]] = row[1]
+    return names

@@ -1,0 +1,160 @@
+"""``manage.py simulate_raters``: rehearse a study with simulated raters, through the pages that people get."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from typing import Any
+
+from django.core import signing
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from survey.exceptions import StudyUnknown
+from survey.management.rehearsal import Behaviour, OwnServer, RehearsalFailed, SimulatedRater
+from survey.models import Slot
+from survey.selectors.version import frozen_config
+from survey.services.session import REHEARSAL_SALT
+from survey.services.slot import slots_ensure, slots_reset
+from survey.services.study import study_get
+from survey.services.version import version_current
+
+
+class Command(BaseCommand):
+    help = (
+        "Send simulated raters with a known preference through the real pages of a frozen study. Their votes are "
+        "marked simulated, fill places of their own, and are never pooled with people's."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--study", required=True, metavar="SLUG")
+        parser.add_argument("--raters", type=int, default=30, metavar="N")
+        parser.add_argument(
+            "--arm", default="", help="the arm that they prefer (default: the first that is no baseline)"
+        )
+        parser.add_argument("--preference", type=float, default=0.6, metavar="P", help="how often they choose it")
+        parser.add_argument("--position-bias", type=float, default=0.0, metavar="B", help="left rate above one half")
+        parser.add_argument("--lapse", type=float, default=0.02, metavar="L", help="share of answers without looking")
+        parser.add_argument("--tie-rate", type=float, default=0.1, metavar="T", help="ties where no difference is seen")
+        parser.add_argument(
+            "--rater-sd", type=float, default=0.3, metavar="SD", help="spread between raters, in logits"
+        )
+        parser.add_argument("--pair-sd", type=float, default=0.5, metavar="SD", help="spread between pairs, in logits")
+        parser.add_argument("--drop-out", type=float, default=0.0, metavar="D", help="share who leave before the end")
+        parser.add_argument("--response-ms", type=float, default=1800.0, metavar="MS", help="median response time")
+        parser.add_argument(
+            "--speed", type=float, default=0.0, help="1: in real time; 10: ten times as fast; 0: at once"
+        )
+        parser.add_argument("--concurrency", type=int, default=8, metavar="N", help="raters at the same time")
+        parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument("--base-url", default="", help="a running server (default: one of its own)")
+
+    def handle(self, **options: Any) -> None:
+        if options["raters"] < 1 or options["concurrency"] < 1 or options["speed"] < 0:
+            raise CommandError("--raters and --concurrency must be at least 1, --speed 0 or more")
+        try:
+            study = study_get(options["study"])
+        except StudyUnknown as error:
+            raise CommandError(str(error)) from None
+        version = version_current(study)
+        if version is None:
+            raise CommandError(f"{study.slug} is a draft: freeze it first, only a frozen design can be rehearsed")
+        config = frozen_config(version.pk)
+        slots_ensure(version, Slot.Pool.REHEARSAL)
+        slots_reset(version, Slot.Pool.REHEARSAL)
+        behaviour = self._behaviour(options, config)
+        ticket = signing.dumps(study.slug, salt=REHEARSAL_SALT)
+        server = nullcontext(options["base_url"]) if options["base_url"] else OwnServer()
+        connection.close()
+        with server as base_url:
+            visits = self._run(options, base_url, study.slug, ticket, behaviour)
+        outcomes = Counter(visit.outcome for visit in visits)
+        votes = sum(visit.votes for visit in visits)
+        self.stdout.write(
+            f"{votes} votes of {len(visits)} simulated raters: "
+            + ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        )
+
+    def _behaviour(self, options: dict[str, Any], config: dict[str, Any]) -> Behaviour:
+        arms = [arm["name"] for arm in config["arms"]]
+        baseline = config["analysis"]["baseline"]
+        arm = options["arm"] or next(name for name in arms if name != baseline)
+        if arm not in arms:
+            raise CommandError(f"--arm is {arm!r}; the study's arms are {', '.join(arms)}")
+        try:
+            return Behaviour(
+                arm=arm,
+                preference=options["preference"],
+                position_bias=options["position_bias"],
+                lapse=options["lapse"],
+                tie_rate=options["tie_rate"],
+                sd_rater=options["rater_sd"],
+                sd_pair=options["pair_sd"],
+                drop_out=options["drop_out"],
+                response_ms=options["response_ms"],
+            )
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+
+    def _run(self, options: dict[str, Any], base_url: str, slug: str, ticket: str, behaviour: Behaviour) -> list:
+        progress = Progress(self.stderr, options["raters"])
+        raters = [
+            SimulatedRater(
+                base_url=base_url,
+                slug=slug,
+                ticket=ticket,
+                behaviour=behaviour,
+                seed=options["seed"],
+                number=number,
+                speed=options["speed"],
+                on_vote=progress.vote,
+            )
+            for number in range(options["raters"])
+        ]
+        visits = []
+        with ThreadPoolExecutor(options["concurrency"]) as pool:
+            running = {pool.submit(rater.run) for rater in raters}
+            try:
+                while running:
+                    done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                    visits += [future.result() for future in done]
+                    progress.show(len(visits))
+            except (RehearsalFailed, OSError) as error:
+                raise CommandError(f"the rehearsal stopped: {error}") from None
+            finally:
+                for future in running:
+                    future.cancel()
+                progress.end()
+        return visits
+
+
+class Progress:
+    """One line on a terminal, rewritten; a line every ten seconds elsewhere."""
+
+    def __init__(self, stream: Any, raters: int) -> None:
+        self._stream, self._raters = stream, raters
+        self._votes, self._started, self._shown = 0, time.monotonic(), 0.0
+        self._is_terminal = sys.stderr.isatty()
+
+    def vote(self) -> None:
+        self._votes += 1
+
+    def show(self, done: int) -> None:
+        now = time.monotonic()
+        if now - self._shown < (0.5 if self._is_terminal else 10) and done < self._raters:
+            return
+        self._shown = now
+        elapsed = now - self._started
+        left = f", about {elapsed / done * (self._raters - done):.0f} s left" if 0 < done < self._raters else ""
+        line = f"{done}/{self._raters} raters, {self._votes} votes, {self._votes / max(elapsed, 0.1):.0f}/s{left}"
+        self._stream.write(f"\r{line}\033[K" if self._is_terminal else line, ending="" if self._is_terminal else "\n")
+        self._stream.flush()
+
+    def end(self) -> None:
+        if self._is_terminal:
+            self._stream.write("")
+        self._stream.flush()

@@ -1,0 +1,36 @@
+from survey.models.access import ApiToken, Webhook, WebhookDelivery
+from survey.models.ledger import AuditEntry, Exclusion
+from survey.models.pair import ImagePair, PairImage
+from survey.models.rater import Rater, RaterIdentity, RaterSession
+from survey.models.recruitment import Erasure, PanelSubmission, PersonalLink
+from survey.models.report import ImageMetric, ReportBuild, StudyFigure
+from survey.models.study import Arm, Study, StudyMember, StudyVersion
+from survey.models.trial import FaultReport, SessionEvent, Slot, Trial, Vote
+
+__all__ = [
+    "ApiToken",
+    "Arm",
+    "AuditEntry",
+    "Erasure",
+    "Exclusion",
+    "FaultReport",
+    "ImageMetric",
+    "ImagePair",
+    "PairImage",
+    "PanelSubmission",
+    "PersonalLink",
+    "Rater",
+    "RaterIdentity",
+    "RaterSession",
+    "ReportBuild",
+    "SessionEvent",
+    "Slot",
+    "Study",
+    "StudyFigure",
+    "StudyMember",
+    "StudyVersion",
+    "Trial",
+    "Vote",
+    "Webhook",
+    "WebhookDelivery",
+]

@@ -1,0 +1,66 @@
+"""Matched images: one class, one seed, one image of every arm."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from survey.models.study import Arm, Study
+
+
+class ImagePair(models.Model):
+    """The images that all arms made from one class and one noise: two, or more in a study of several arms.
+
+    ``key`` names the pair inside its study: ``class-index`` when generated here, the relative path when imported.
+    """
+
+    class Kind(models.TextChoices):
+        MAIN = "main", "main"
+        PRACTICE = "practice", "practice"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="pairs")
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.MAIN)
+    key = models.CharField(max_length=300)
+    class_label = models.CharField(max_length=60, blank=True)
+    class_name = models.CharField(max_length=200, blank=True, help_text="what raters read")
+    seed = models.BigIntegerField(null=True)
+    index = models.PositiveIntegerField(null=True)
+    noise_sha256 = models.CharField(max_length=64, blank=True)
+    distance = models.FloatField(null=True, help_text="difference between the arms' images, for pair selection")
+    is_selected = models.BooleanField(default=True, help_text="takes part in the study when it is frozen")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["study", "key"], name="one_pair_per_study_and_key")]
+        indexes = [models.Index(fields=["study", "class_label"])]
+        ordering = ["study", "key"]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class PairImage(models.Model):
+    """One arm's image of a pair. ``file`` stays as it was made; raters get ``served``, encoded alike for all arms."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    pair = models.ForeignKey(ImagePair, on_delete=models.CASCADE, related_name="images")
+    arm = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="images")
+    file = models.CharField(max_length=200, help_text="name in the storage")
+    sha256 = models.CharField(max_length=64)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    recipe = models.JSONField(default=dict, blank=True, help_text="seeds, digests of weights, versions, device")
+    encoded_bytes = models.PositiveIntegerField(
+        null=True, help_text="of the served copy before it is brought to length"
+    )
+    served = models.CharField(max_length=200, blank=True)
+    served_sha256 = models.CharField(max_length=64, blank=True)
+    degraded = models.CharField(max_length=200, blank=True, help_text="served copy of the spoilt image, where made")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["pair", "arm"], name="one_image_per_pair_and_arm")]
+
+    def __str__(self) -> str:
+        return f"{self.pair} by {self.arm}"

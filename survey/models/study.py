@@ -1,0 +1,189 @@
+"""A study, who may see it, its arms, and the immutable versions that raters answer."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+
+def new_seed() -> int:
+    """Return a seed that fits a signed 63-bit column."""
+    return secrets.randbits(62)
+
+
+class Study(models.Model):
+    """The draft of a study: everything a researcher may still change. Raters only ever meet a frozen StudyVersion."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", "draft"
+        FROZEN = "frozen", "frozen"
+        PILOTING = "piloting", "piloting"
+        RUNNING = "running", "running"
+        PAUSED = "paused", "paused"
+        CLOSED = "closed", "closed"
+        ARCHIVED = "archived", "archived"
+
+    class Comparisons(models.TextChoices):
+        ALL = "all", "every arm against every other"
+        BASELINE = "baseline", "every arm against the baseline arm"
+
+    class NarrowScreens(models.TextChoices):
+        REFUSE = "refuse", "refuse screens too narrow for two images side by side"
+        STACK = "stack", "stack the images, order randomised and stored"
+
+    class StoppingRule(models.TextChoices):
+        FIXED = "fixed", "fixed number of votes, looked at once"
+        ANYTIME = "anytime", "anytime-valid confidence sequence, may be looked at while running"
+
+    slug = models.SlugField(
+        max_length=60, unique=True, help_text="part of the rater's address; say nothing of the arms"
+    )
+    title = models.CharField(max_length=200, help_text="shown to raters; say nothing of the arms")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.DRAFT, editable=False)
+    seed = models.BigIntegerField(default=new_seed, help_text="seeds the images' noise and the order of trials")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    # What raters read
+    organisation = models.CharField(max_length=200, blank=True, help_text="who runs the study")
+    contact = models.CharField(max_length=200, blank=True, help_text="whom raters can write to")
+    summary = models.TextField(blank=True, help_text="one paragraph on the landing page")
+    payment = models.CharField(max_length=200, blank=True, help_text="what raters are paid, or that they are not")
+    minutes = models.PositiveSmallIntegerField(
+        default=10, validators=[MaxValueValidator(600)], help_text="expected length of a visit"
+    )
+    consent_text = models.TextField(blank=True)
+    instructions = models.TextField(blank=True)
+    question = models.CharField(
+        max_length=300,
+        default="Which image looks more like a realistic {class_name}?",
+        help_text="{class_name} is replaced by the class of the pair",
+    )
+    debrief = models.TextField(blank=True)
+    exit_questions = models.JSONField(default=list, blank=True, help_text='[{"name", "caption", "options": [...]}]')
+
+    # How a trial looks
+    are_ties_allowed = models.BooleanField(default=True)
+    minimum_exposure_ms = models.PositiveIntegerField(default=800, validators=[MaxValueValidator(10_000)])
+    pixel_multiple = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(32)], help_text="screen pixels per image pixel"
+    )
+    narrow_screens = models.CharField(max_length=10, choices=NarrowScreens.choices, default=NarrowScreens.REFUSE)
+    is_zoom_allowed = models.BooleanField(default=False)
+
+    # The trial plan
+    comparisons = models.CharField(max_length=10, choices=Comparisons.choices, default=Comparisons.ALL)
+    votes_per_pair = models.PositiveIntegerField(
+        default=10, validators=[MinValueValidator(1), MaxValueValidator(10_000)]
+    )
+    trials_per_session = models.PositiveIntegerField(
+        default=40, validators=[MinValueValidator(1), MaxValueValidator(2_000)]
+    )
+    practice_trials = models.PositiveSmallIntegerField(default=3, validators=[MaxValueValidator(200)])
+    repeat_trials = models.PositiveSmallIntegerField(
+        default=3, validators=[MaxValueValidator(200)], help_text="shown again with sides swapped"
+    )
+    identical_trials = models.PositiveSmallIntegerField(
+        default=1, validators=[MaxValueValidator(200)], help_text="the same image twice"
+    )
+    degraded_trials = models.PositiveSmallIntegerField(
+        default=2, validators=[MaxValueValidator(200)], help_text="an image against a spoilt copy of itself"
+    )
+    break_every = models.PositiveSmallIntegerField(
+        default=40, validators=[MinValueValidator(5), MaxValueValidator(2_000)]
+    )
+    lease_minutes = models.PositiveSmallIntegerField(
+        default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(10_080)],
+        help_text="how long a silent rater keeps the reserved trials",
+    )
+
+    # The analysis plan
+    baseline = models.ForeignKey("Arm", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    stopping_rule = models.CharField(max_length=10, choices=StoppingRule.choices, default=StoppingRule.FIXED)
+    equivalence_margin = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.001), MaxValueValidator(0.499)]
+    )
+    target_raters = models.PositiveIntegerField(
+        default=30, validators=[MinValueValidator(2), MaxValueValidator(1_000_000)]
+    )
+    exclusion_rules = models.JSONField(
+        default=list, blank=True, help_text='[{"rule": "too_fast", "parameters": {...}}]'
+    )
+
+    # Recruitment
+    recruitment = models.JSONField(default=dict, blank=True, help_text='{"provider": "open", ...}')
+
+    class Meta:
+        verbose_name_plural = "studies"
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class StudyMember(models.Model):
+    """Who may see or change a study."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner", "owner"
+        COLLABORATOR = "collaborator", "collaborator"
+        VIEWER = "viewer", "viewer"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="members")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="study_memberships")
+    role = models.CharField(max_length=12, choices=Role.choices)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["study", "user"], name="one_role_per_study_and_user")]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role}"
+
+
+class Arm(models.Model):
+    """One way of making images. Its name never reaches a rater.
+
+    ``recipe`` is checked by ``generation.config`` when images are generated here, and is empty for imported images.
+    """
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="arms")
+    name = models.SlugField(max_length=60)
+    description = models.CharField(max_length=300, blank=True)
+    recipe = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["study", "name"], name="one_arm_per_study_and_name")]
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StudyVersion(models.Model):
+    """What was frozen. Never changed: a change of the study is a new version."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    config = models.JSONField(help_text="canonical: question, arms, trial plan, analysis plan, texts")
+    config_sha256 = models.CharField(max_length=64)
+    manifest_sha256 = models.CharField(max_length=64, help_text="over every image of every pair, in order")
+    consent_sha256 = models.CharField(max_length=64)
+    served_bytes = models.PositiveIntegerField(help_text="the one encoded length of all served images")
+    frozen_at = models.DateTimeField(auto_now_add=True)
+    frozen_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["study", "number"], name="one_version_per_number"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="versions_count_from_one"),
+        ]
+        ordering = ["study", "-number"]
+
+    def __str__(self) -> str:
+        return f"{self.study} v{self.number}"

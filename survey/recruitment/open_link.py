@@ -1,0 +1,16 @@
+"""One link for everybody: nobody is known, and nobody is asked."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from survey.recruitment.base import Entry, Provider
+
+__all__ = ["OpenLink"]
+
+
+class OpenLink(Provider):
+    name = "open"
+
+    def identify(self, request: HttpRequest) -> Entry:
+        return Entry(provider=self.name)

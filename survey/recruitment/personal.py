@@ -1,0 +1,26 @@
+"""A link for each person: sealed, so that nobody can make one up, and good for one rater on any device."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from survey.exceptions import EntryRefused, TokenInvalid
+from survey.models import PersonalLink
+from survey.recruitment.base import Entry, Provider
+from survey.services.tokens import personal_link_id_of
+
+__all__ = ["PersonalLinks"]
+
+
+class PersonalLinks(Provider):
+    name = "personal"
+
+    def identify(self, request: HttpRequest) -> Entry:
+        try:
+            link = PersonalLink.objects.filter(pk=personal_link_id_of(request.GET.get("key", ""))).first()
+        except TokenInvalid:
+            link = None
+        slug = request.resolver_match.kwargs.get("slug") if request.resolver_match else None
+        if link is None or link.is_revoked or link.study.slug != slug:
+            raise EntryRefused("This study is by invitation. Open the whole link that you were given.")
+        return Entry(provider=self.name, person=str(link.pk), submission=str(link.pk), is_verified=True)

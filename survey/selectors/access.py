@@ -1,0 +1,80 @@
+"""Who may see and do what. Every door (admin, API, files) asks here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from survey.models import Study, StudyMember, StudyVersion
+
+__all__ = [
+    "are_results_visible",
+    "may_change",
+    "may_manage",
+    "role_in",
+    "scoped",
+    "studies_visible_to",
+    "user_studies_with_visible_results",
+]
+
+Role = StudyMember.Role
+
+
+def studies_visible_to(user: Any) -> QuerySet[Study]:
+    """Return the studies in which the user has a role; a superuser sees all, a stranger none."""
+    if not user.is_active:
+        return Study.objects.none()
+    if user.is_superuser:
+        return Study.objects.all()
+    return Study.objects.filter(pk__in=StudyMember.objects.filter(user_id=user.pk).values("study_id"))
+
+
+def scoped(queryset: QuerySet, user: Any, path: str) -> QuerySet:
+    """Cut rows of any table down to the user's studies; ``path`` leads from a row to its study."""
+    if user.is_superuser and user.is_active:
+        return queryset
+    # A list of ids instead of a join: the planner can then use the index on the study at 10^6 rows.
+    ids = list(studies_visible_to(user).values_list("pk", flat=True)) if user.is_active else []
+    return queryset.filter(**{f"{path}__in": ids})
+
+
+def role_in(user: Any, study: Study) -> str | None:
+    """Return owner, collaborator, viewer, or None for a stranger; a superuser counts as an owner."""
+    if not user.is_active:
+        return None
+    if user.is_superuser:
+        return Role.OWNER
+    return StudyMember.objects.filter(study=study, user_id=user.pk).values_list("role", flat=True).first()
+
+
+def may_change(user: Any, study: Study) -> bool:
+    """Return whether the user may edit the draft, move the study on, exclude sessions and build reports."""
+    return role_in(user, study) in {Role.OWNER, Role.COLLABORATOR}
+
+
+def may_manage(user: Any, study: Study) -> bool:
+    """Return whether the user may give and take roles and erase identities."""
+    return role_in(user, study) == Role.OWNER
+
+
+def are_results_visible(study: Study) -> bool:
+    """Return whether anybody may see which arm raters prefer.
+
+    Votes are hidden from the first one on until the study is closed, unless its newest frozen plan is anytime-valid.
+    """
+    if study.state in {Study.State.CLOSED, Study.State.ARCHIVED}:
+        return True
+    version = StudyVersion.objects.filter(study=study).order_by("-number").only("config").first()
+    return version is not None and version.config["analysis"]["stopping_rule"] == Study.StoppingRule.ANYTIME
+
+
+def user_studies_with_visible_results(studies: QuerySet[Study]) -> set[int]:
+    """Return the ids of those studies whose results may be seen, in two queries."""
+    rows = list(studies.values_list("pk", "state"))
+    visible = {pk for pk, state in rows if state in {Study.State.CLOSED, Study.State.ARCHIVED}}
+    rules: dict[int, str] = {}
+    versions = StudyVersion.objects.filter(study_id__in=[pk for pk, _ in rows]).order_by("study_id", "number")
+    for study_id, rule in versions.values_list("study_id", "config__analysis__stopping_rule"):
+        rules[study_id] = rule
+    return visible | {pk for pk, rule in rules.items() if rule == Study.StoppingRule.ANYTIME}

@@ -1,0 +1,103 @@
+"""The trials that a browser may hold: the first open one and the few to load ahead."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.db import connection
+from django.db.models import Q
+
+from survey.models import RaterSession, Trial
+from survey.selectors.version import frozen_config
+
+__all__ = ["AHEAD", "Upcoming", "trial_facts", "trials_upcoming", "upcoming_of", "upcoming_query"]
+
+# The one on screen and three to load ahead.
+AHEAD = 4
+# Stand for values in the compiled query; no row has such a key.
+_ANY_SESSION, _ANY_TRIAL = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
+class Upcoming(NamedTuple):
+    """A trial with what a page needs of it; ``left`` and ``right`` are stored names of served copies."""
+
+    pk: uuid.UUID
+    position: int
+    state: str
+    issued_at: datetime | str | None
+    check_kind: str
+    degraded_side: str
+    slot_id: int | None
+    class_name: str
+    left: str
+    right: str
+    left_degraded: str
+    right_degraded: str
+
+
+@lru_cache(maxsize=4)
+def _compiled(vendor: str, limit: int) -> tuple[str, tuple[Any, ...]]:
+    """Return the query and its parameters. Building it costs ten times what running it does, so it is built once."""
+    rows = (
+        Trial.objects.filter(Q(state=Trial.State.OPEN) | Q(pk=_ANY_TRIAL), session=_ANY_SESSION)
+        .order_by("position")
+        .values_list(
+            "pk",
+            "position",
+            "state",
+            "issued_at",
+            "check_kind",
+            "degraded_side",
+            "slot_id",
+            "pair__class_name",
+            "image_left__served",
+            "image_right__served",
+            "image_left__degraded",
+            "image_right__degraded",
+        )
+    )
+    return rows[:limit].query.sql_with_params()
+
+
+def _prepared(key: uuid.UUID) -> Any:
+    return Trial._meta.pk.get_db_prep_value(key, connection)
+
+
+def upcoming_query(
+    session_id: uuid.UUID, *, including: uuid.UUID = _ANY_TRIAL, limit: int = AHEAD
+) -> tuple[str, list[Any]]:
+    """Return the query of ``trials_upcoming`` and its parameters, to be run along with others."""
+    sql, parameters = _compiled(connection.vendor, limit)
+    values = {_prepared(_ANY_SESSION): _prepared(session_id), _prepared(_ANY_TRIAL): _prepared(including)}
+    return sql, [values.get(value, value) for value in parameters]
+
+
+def upcoming_of(rows: Iterable[tuple[Any, ...]]) -> list[Upcoming]:
+    """Return the trials of that query's rows."""
+    return [Upcoming(key if isinstance(key, uuid.UUID) else uuid.UUID(key), *rest) for key, *rest in rows]
+
+
+def trials_upcoming(session: RaterSession, *, including: uuid.UUID = _ANY_TRIAL, limit: int = AHEAD) -> list[Upcoming]:
+    """Return the first open trials in order, and one more by its key, in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(*upcoming_query(session.pk, including=including, limit=limit))
+        return upcoming_of(cursor.fetchall())
+
+
+def trial_facts(trial: Upcoming, session: RaterSession) -> dict[str, Any]:
+    """Return what a page is told of a trial, its images' stored names still to be sealed. Of every kind the same."""
+    practice = session.assignment.get("practice", 0)
+    is_practice = trial.position <= practice
+    question = frozen_config(session.version_id)["texts"]["question"]
+    return {
+        "id": trial.pk,
+        "number": trial.position if is_practice else trial.position - practice,
+        "practice": is_practice,
+        "question": question.format(class_name=trial.class_name),
+        "left": trial.left_degraded if trial.degraded_side == "left" else trial.left,
+        "right": trial.right_degraded if trial.degraded_side == "right" else trial.right,
+    }

@@ -1,0 +1,38 @@
+"""What a frozen version says. It never changes, so a process reads it once."""
+
+from __future__ import annotations
+
+import uuid
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import Max
+
+from survey.models import PairImage, StudyVersion
+
+__all__ = ["frozen_config", "frozen_consent_sha256", "frozen_frame", "frozen_plan"]
+
+
+@lru_cache(maxsize=64)
+def frozen_config(version_id: uuid.UUID) -> dict[str, Any]:
+    """Return the frozen configuration. Treat it as read-only."""
+    return StudyVersion.objects.values_list("config", flat=True).get(pk=version_id)
+
+
+def frozen_plan(version_id: uuid.UUID) -> dict[str, Any]:
+    """Return the frozen trial plan."""
+    return frozen_config(version_id)["plan"]
+
+
+@lru_cache(maxsize=64)
+def frozen_consent_sha256(version_id: uuid.UUID) -> str:
+    """Return the digest of the consent text that raters of the version agree to."""
+    return StudyVersion.objects.values_list("consent_sha256", flat=True).get(pk=version_id)
+
+
+@lru_cache(maxsize=64)
+def frozen_frame(version_id: uuid.UUID) -> tuple[int, int]:
+    """Return (width, height) of the largest image, in image pixels: what the page makes room for."""
+    images = PairImage.objects.filter(pair__study__versions=version_id, pair__is_selected=True)
+    size = images.aggregate(width=Max("width"), height=Max("height"))
+    return size["width"] or 0, size["height"] or 0

@@ -1,0 +1,72 @@
+"""The current votes of a study as rows of the votes table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import QuerySet
+
+from survey.models import Exclusion, RaterSession, Study, Trial, Vote
+
+__all__ = ["DEGRADED_ARM", "current_votes", "vote_rows"]
+
+# A spoilt copy (in degraded checks and in practice) stands under this name: it is no arm of the study.
+DEGRADED_ARM = "degraded"
+
+
+def current_votes(study: Study, *, is_pilot: bool = False) -> QuerySet[Vote]:
+    """Return the votes that count, of the pilot or of the main study: the two never pool."""
+    return Vote.objects.filter(is_current=True, trial__session__version__study=study, trial__session__is_pilot=is_pilot)
+
+
+def vote_rows(study: Study, *, is_pilot: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield one mapping a current vote under the columns of the votes table, in constant memory and a fixed order."""
+    excluded = {
+        session_id: f"{rule}: {reason}"
+        for session_id, rule, reason in Exclusion.objects.filter(session__version__study=study, revoked_at__isnull=True)
+        .order_by("-made_at")
+        .values_list("session_id", "rule", "reason")
+    }
+    votes = (
+        current_votes(study, is_pilot=is_pilot)
+        .select_related(
+            "trial__session__version", "trial__pair", "trial__arm_left", "trial__arm_right", "trial__session"
+        )
+        .order_by("trial__session__started_at", "trial__session_id", "trial__position")
+    )
+    for vote in votes.iterator(chunk_size=2000):
+        yield _row(vote, study.slug, excluded)
+
+
+def _row(vote: Vote, slug: str, excluded: dict) -> dict[str, Any]:
+    trial, session, pair = vote.trial, vote.trial.session, vote.trial.pair
+    arms = {"left": trial.arm_left.name, "right": trial.arm_right.name}
+    if trial.degraded_side:
+        arms[trial.degraded_side] = DEGRADED_ARM
+    reason = excluded.get(session.pk, "")
+    if session.state == RaterSession.State.WITHDRAWN:
+        reason = "withdrawn: at the rater's own wish"
+    return {
+        "study": slug,
+        "study_version": session.version.number,
+        "rater": str(session.rater_id),
+        "session": str(session.pk),
+        "trial": str(trial.pk),
+        "pair": str(pair.pk),
+        "class_label": pair.class_label,
+        "seed": pair.seed,
+        "arm_left": arms["left"],
+        "arm_right": arms["right"],
+        "choice": vote.choice,
+        "choice_arm": arms.get(vote.choice, ""),
+        "response_ms": vote.response_ms,
+        "exposure_ms": vote.exposure_ms,
+        "position": trial.position,
+        "is_repeat": trial.check_kind == Trial.CheckKind.REPEAT,
+        "check_kind": trial.check_kind,
+        "excluded": bool(reason),
+        "exclusion_reason": reason,
+        "simulated": session.is_simulated,
+        "submitted_at": vote.submitted_at,
+    }

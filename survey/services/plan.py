@@ -1,0 +1,70 @@
+"""What a plan may hold and what it buys: exclusion rules, exit questions, power."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["power_of", "question_problems", "rule_captions", "rule_problems"]
+
+# The one rule set is analysis' own; it is loaded when asked for, because it brings scipy.
+
+
+def rule_captions() -> dict[str, str]:
+    """Return what each screening rule measures, with its defaults filled in."""
+    from analysis.screening import RULES
+
+    return {name: rule.description.format(**rule.defaults) for name, rule in RULES.items()}
+
+
+def rule_problems(rules: Any) -> list[str]:
+    """Return what is wrong with a plan's exclusion rules, each with its remedy."""
+    if not isinstance(rules, list):
+        return ['the exclusion rules are no list; write [{"rule": "too_fast", "parameters": {}}]']
+    if not rules:
+        return []
+    from analysis.screening import RULES
+
+    problems = []
+    for entry in rules:
+        name = entry.get("rule") if isinstance(entry, dict) else entry
+        if not isinstance(entry, dict) or not isinstance(name, str) or name not in RULES:
+            problems.append(f"there is no exclusion rule {name!r}; the rules are {', '.join(RULES)}")
+            continue
+        try:
+            given = RULES[name].parameters(entry.get("parameters"))
+            if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in given.values()):
+                problems.append(f"rule {name!r}: its parameters are numbers")
+        except (ValueError, TypeError) as error:
+            problems.append(str(error))
+    return problems
+
+
+def question_problems(questions: Any) -> list[str]:
+    """Return what is wrong with the exit questions, each with its remedy."""
+    example = '[{"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]}]'
+    if not isinstance(questions, list) or not all(isinstance(question, dict) for question in questions):
+        return [f"the exit questions are no list of objects; write {example}"]
+    problems = []
+    names = []
+    for number, question in enumerate(questions, start=1):
+        name, options = question.get("name"), question.get("options", [])
+        names.append(name)
+        if not (isinstance(name, str) and name.isidentifier()):
+            problems.append(f"exit question {number} needs a name of letters, digits and _, such as age")
+        if not (isinstance(question.get("caption"), str) and question["caption"].strip()):
+            problems.append(f"exit question {number} needs a caption: what raters are asked")
+        if not (isinstance(options, list) and all(isinstance(option, str) for option in options)):
+            problems.append(f"exit question {number}: its options are a list of texts, or none for a free answer")
+    texts = [name for name in names if isinstance(name, str)]
+    if len(set(texts)) < len(texts):
+        problems.append("two exit questions have the same name")
+    return problems
+
+
+def power_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float) -> dict[str, Any]:
+    """Return precision and power of a design under the headline's test, with the ceiling that pairs set."""
+    from analysis.power import plan_power
+
+    return plan_power(
+        raters=raters, pairs=pairs, votes_per_rater=min(votes_per_rater, pairs), preference=preference
+    ).as_json()  # fmt: skip

@@ -1,0 +1,128 @@
+"""Places that a study wants filled: claim the least seen, keep them under a lease, give them back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from survey.models import RaterSession, Slot, StudyVersion
+from survey.selectors.version import frozen_plan
+from survey.services.assignment import Candidate, chosen
+
+__all__ = ["lease_end", "pool_of", "slots_claim", "slots_ensure", "slots_release", "slots_renew", "slots_reset"]
+
+# Looked at for each place wanted: enough to balance sides and classes, few enough to lock for an instant.
+_CANDIDATES_PER_PLACE = 6
+
+
+def pool_of(session: RaterSession) -> str:
+    """Return the pool that a session draws from."""
+    if session.is_simulated:
+        return Slot.Pool.REHEARSAL
+    return Slot.Pool.PILOT if session.is_pilot else Slot.Pool.MAIN
+
+
+def lease_end(session: RaterSession, now: datetime) -> datetime:
+    """Return until when a session that is alive now keeps its places."""
+    return now + timedelta(minutes=frozen_plan(session.version_id)["lease_minutes"])
+
+
+def _free(session: RaterSession, now: datetime) -> QuerySet[Slot]:
+    free = Q(session__isnull=True) | Q(lease_expires_at__lt=now)
+    return Slot.objects.filter(version_id=session.version_id, pool=pool_of(session), is_answered=False).filter(free)
+
+
+@transaction.atomic
+def slots_ensure(version: StudyVersion, pool: str) -> int:
+    """Give a pool of its own the places of the main one; return how many there are. Runs under the version's lock."""
+    StudyVersion.objects.select_for_update().get(pk=version.pk)
+    there = Slot.objects.filter(version=version, pool=pool)
+    if count := there.count():
+        return count
+    main = Slot.objects.filter(version=version, pool=Slot.Pool.MAIN).order_by("pk")
+    last, count = 0, 0
+    while batch := list(main.filter(pk__gt=last)[:2000]):
+        last = batch[-1].pk
+        for slot in batch:
+            slot.pk, slot.pool = None, pool
+            slot.session, slot.lease_expires_at, slot.is_answered = None, None, False
+            slot._state.adding = True
+        Slot.objects.bulk_create(batch)
+        count += len(batch)
+    return count
+
+
+def slots_reset(version: StudyVersion, pool: str) -> int:
+    """Empty a pool for another rehearsal: its places are free again, the votes given on them stay.
+
+    Raises
+    ------
+    ValueError
+        For the places of people, which never reopen.
+    """
+    if pool != Slot.Pool.REHEARSAL:
+        raise ValueError(f"pool is {pool!r}; only {Slot.Pool.REHEARSAL.value!r} may be emptied")
+    taken = Slot.objects.filter(version=version, pool=pool).exclude(session__isnull=True, is_answered=False)
+    return taken.update(session=None, lease_expires_at=None, is_answered=False)
+
+
+def slots_claim(
+    *, session: RaterSession, wanted: int, without_pairs: Iterable[uuid.UUID] = (), now: datetime | None = None
+) -> list[Candidate]:
+    """Reserve up to ``wanted`` places on different pairs for a session, the least seen first.
+
+    On PostgreSQL rows that another session is choosing from are skipped, so nobody waits. Where that leaves too few,
+    a second try goes one at a time, under the version's lock, and sees what the others left. On SQLite the one write
+    lock does the same. Each row is taken by a conditional update all the same.
+    """
+    with transaction.atomic():
+        claimed = _claim_once(session, wanted, set(without_pairs), now or timezone.now(), skip_locked=True)
+    if len(claimed) < wanted:
+        with transaction.atomic():
+            StudyVersion.objects.select_for_update().only("pk").get(pk=session.version_id)
+            pairs = set(without_pairs) | {slot.pair_id for slot in claimed}
+            claimed += _claim_once(session, wanted - len(claimed), pairs, now or timezone.now(), skip_locked=False)
+    return claimed
+
+
+def _claim_once(
+    session: RaterSession, wanted: int, without_pairs: set[uuid.UUID], now: datetime, *, skip_locked: bool
+) -> list[Candidate]:
+    rows = (
+        _free(session, now)
+        .exclude(pair_id__in=without_pairs)
+        .select_related("pair")
+        .select_for_update(skip_locked=skip_locked, of=("self",))
+        .only("arm_a_id", "arm_b_id", "is_a_left", "pair__class_label")
+        .order_by("index", "draw")
+    )
+    candidates = [
+        Candidate(slot.pk, slot.pair_id, slot.pair.class_label, slot.arm_a_id, slot.arm_b_id, slot.is_a_left)
+        for slot in rows[: _CANDIDATES_PER_PLACE * wanted + 20]
+    ]
+    taken = chosen(candidates, wanted)
+    mine = Slot.objects.filter(pk__in=[slot.slot_id for slot in taken], is_answered=False)
+    free = Q(session__isnull=True) | Q(lease_expires_at__lt=now)
+    count = mine.filter(free).update(session=session, lease_expires_at=lease_end(session, now))
+    if count == len(taken):
+        return taken
+    held = set(mine.filter(session=session).values_list("pk", flat=True))
+    return [slot for slot in taken if slot.slot_id in held]
+
+
+def slots_renew(*, session: RaterSession, now: datetime) -> None:
+    """Extend the lease on the session's open places, and take back those that nobody took meanwhile."""
+    end = lease_end(session, now)
+    Slot.objects.filter(session=session, is_answered=False).update(lease_expires_at=end)
+    RaterSession.objects.filter(pk=session.pk).update(lease_expires_at=end)
+    session.lease_expires_at = end
+
+
+def slots_release(*, session: RaterSession) -> int:
+    """Give back the places that the session has not answered."""
+    return Slot.objects.filter(session=session, is_answered=False).update(session=None, lease_expires_at=None)

@@ -1,0 +1,120 @@
+"""Sealed tokens for addresses: unreadable, unforgeable, short, and understood without a query.
+
+The construction is a synthetic-IV cipher from HMAC-SHA-256: the tag authenticates the payload and is the nonce of the
+key stream that hides it. Equal payloads give equal tokens, and no two payloads share a key stream.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import struct
+import time
+import uuid
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.conf import settings
+
+from survey.exceptions import TokenExpired, TokenInvalid
+
+__all__ = [
+    "ImageClaim",
+    "image_claim_of",
+    "image_token",
+    "personal_link_id_of",
+    "personal_link_token",
+    "session_id_of",
+    "session_token",
+]
+
+_TAG_BYTES = 16
+_IMAGE = struct.Struct(">16scII32s")
+NO_TRIAL = uuid.UUID(int=0)
+
+
+@lru_cache(maxsize=16)
+def _keys(secret: str | bytes, purpose: str) -> tuple[bytes, bytes]:
+    secret = secret.encode() if isinstance(secret, str) else secret
+    return tuple(
+        hmac.digest(secret, f"blindpair.survey.{use}.{purpose}".encode(), hashlib.sha256)
+        for use in ("authenticate", "hide")
+    )
+
+
+def _masked(payload: bytes, key: bytes, tag: bytes) -> bytes:
+    blocks = -(-len(payload) // 32)
+    stream = b"".join(hmac.digest(key, tag + bytes([block]), hashlib.sha256) for block in range(blocks))
+    hidden = int.from_bytes(payload) ^ int.from_bytes(stream[: len(payload)])
+    return hidden.to_bytes(len(payload))
+
+
+def _seal(payload: bytes, *, purpose: str) -> str:
+    authenticate, hide = _keys(settings.SECRET_KEY, purpose)
+    tag = hmac.digest(authenticate, payload, hashlib.sha256)[:_TAG_BYTES]
+    return base64.urlsafe_b64encode(tag + _masked(payload, hide, tag)).rstrip(b"=").decode()
+
+
+def _unseal(token: str, *, purpose: str, length: int) -> bytes:
+    try:
+        sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise TokenInvalid from None
+    # Base64 leaves bits of its last letter unused: only the one spelling that sealing gives is taken.
+    is_canonical = base64.urlsafe_b64encode(sealed).rstrip(b"=").decode() == token
+    if is_canonical and len(sealed) == _TAG_BYTES + length:
+        tag, hidden = sealed[:_TAG_BYTES], sealed[_TAG_BYTES:]
+        for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
+            authenticate, hide = _keys(secret, purpose)
+            payload = _masked(hidden, hide, tag)
+            if hmac.compare_digest(tag, hmac.digest(authenticate, payload, hashlib.sha256)[:_TAG_BYTES]):
+                return payload
+    raise TokenInvalid
+
+
+def session_token(session_id: uuid.UUID) -> str:
+    """Return the secret part of the address at which a session is continued, on any device."""
+    return _seal(session_id.bytes, purpose="session")
+
+
+def session_id_of(token: str) -> uuid.UUID:
+    """Return the session that a token stands for. Raises TokenInvalid."""
+    return uuid.UUID(bytes=_unseal(token, purpose="session", length=16))
+
+
+def personal_link_token(link_id: uuid.UUID) -> str:
+    """Return the secret part of a personal link."""
+    return _seal(link_id.bytes, purpose="personal link")
+
+
+def personal_link_id_of(token: str) -> uuid.UUID:
+    """Return the personal link that a token stands for. Raises TokenInvalid."""
+    return uuid.UUID(bytes=_unseal(token, purpose="personal link", length=16))
+
+
+@dataclass(frozen=True)
+class ImageClaim:
+    """What an image address grants: one served file, for one side of one trial, until a time."""
+
+    name: str
+    length: int
+
+
+def image_token(*, served: str, trial_id: uuid.UUID = NO_TRIAL, side: str, now: float | None = None) -> str:
+    """Return the address part of a served copy (``served/LENGTH/xx/SHA256.png``), another for each trial and side."""
+    _, length, _, file = served.split("/")
+    until = int((time.time() if now is None else now) + settings.RATER_IMAGE_SECONDS)
+    payload = _IMAGE.pack(
+        trial_id.bytes, side[:1].encode(), until, int(length), bytes.fromhex(file.removesuffix(".png"))
+    )
+    return _seal(payload, purpose="image")
+
+
+def image_claim_of(token: str, *, now: float | None = None) -> ImageClaim:
+    """Return what an image token grants. Raises TokenInvalid or TokenExpired."""
+    _, _, until, length, digest = _IMAGE.unpack(_unseal(token, purpose="image", length=_IMAGE.size))
+    if until < (time.time() if now is None else now):
+        raise TokenExpired
+    return ImageClaim(name=f"served/{length}/{digest.hex()[:2]}/{digest.hex()}.png", length=length)

@@ -1,0 +1,197 @@
+"""Draw a session's trials, and replace those that could not be shown."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+
+from django.db import transaction
+from django.utils import timezone
+
+from survey.exceptions import OtherTab, SessionNotActive, TrialUnknown
+from survey.models import FaultReport, ImagePair, PairImage, RaterSession, Slot, Trial
+from survey.selectors.version import frozen_plan
+from survey.services.assignment import ALGORITHM, REPEAT_DISTANCE, Draft, arranged
+from survey.services.slot import lease_end, slots_claim
+
+__all__ = ["FAULT_KINDS", "trial_fault", "trials_draw"]
+
+Check = Trial.CheckKind
+FAULT_KINDS = ("image", "decode", "display", "other")
+MOST_FAULTS = 20
+
+
+def trials_draw(*, session: RaterSession) -> int:
+    """Make every trial of a session: practice, then main trials and checks in one mixed order. Return their number.
+
+    Sets, without saving, the counts, the lease and the record of the assignment. Zero when no place is free.
+    """
+    plan = frozen_plan(session.version_id)
+    rng = random.Random(session.seed)
+    slots = slots_claim(session=session, wanted=plan["trials_per_session"])
+    if not slots:
+        return 0
+    main = [Draft.of(slot) for slot in slots]
+    pool = _Pool(session, rng, {draft.pair_id for draft in main})
+    checks = [
+        *pool.take(plan["identical_trials"], Check.IDENTICAL),
+        *pool.take(plan["degraded_trials"], Check.DEGRADED),
+    ]
+    practice = pool.take(plan["practice_trials"], Check.PRACTICE)
+    order = [*practice, *_behind(arranged(main, checks, repeats=plan["repeat_trials"], rng=rng), len(practice))]
+    _create(session, order)
+    session.trial_count, session.answered_count = len(order) - len(practice), 0
+    session.lease_expires_at = lease_end(session, timezone.now())
+    session.assignment = {
+        "algorithm": ALGORITHM,
+        "seed": session.seed,
+        "wanted": plan["trials_per_session"],
+        "slots": [slot.slot_id for slot in slots],
+        "identical": plan["identical_trials"],
+        "degraded": plan["degraded_trials"],
+        "repeats": plan["repeat_trials"],
+        "practice": len(practice),
+        "repeat_distance": REPEAT_DISTANCE,
+    }
+    return len(order)
+
+
+def _behind(drafts: Iterable[Draft], shift: int) -> list[Draft]:
+    return [draft if draft.repeats is None else replace(draft, repeats=draft.repeats + shift) for draft in drafts]
+
+
+class _Pool:
+    """The pictures for checks: those with a spoilt copy, of pairs that the session does not otherwise see."""
+
+    def __init__(self, session: RaterSession, rng: random.Random, used: set[uuid.UUID]) -> None:
+        self._rng = rng
+        self._used = used
+        rows = (
+            PairImage.objects.filter(pair__study__versions=session.version_id, pair__is_selected=True)
+            .exclude(degraded="")
+            .values_list("pair_id", "arm_id", "pair__class_label", "pair__kind")
+            .order_by("pk")
+        )
+        self._rows = list(rows)
+        rng.shuffle(self._rows)
+
+    def take(self, count: int, kind: str) -> list[Draft]:
+        """Return ``count`` drafts; pairs are seen twice only when there are not enough."""
+        rows = self._rows
+        if kind == Check.PRACTICE:
+            rows = sorted(rows, key=lambda row: row[3] != ImagePair.Kind.PRACTICE)
+        else:
+            rows = [row for row in rows if row[3] != ImagePair.Kind.PRACTICE]
+        fresh = [row for row in rows if row[0] not in self._used]
+        taken = []
+        for pair_id, arm_id, class_label, _ in [*fresh, *rows]:
+            if len(taken) == count:
+                break
+            if any(draft.pair_id == pair_id for draft in taken):
+                continue
+            side = "" if kind == Check.IDENTICAL else self._rng.choice(("left", "right"))
+            self._used.add(pair_id)
+            taken.append(Draft(pair_id, class_label, arm_id, arm_id, check_kind=kind, degraded_side=side))
+        return taken
+
+
+def _create(session: RaterSession, drafts: list[Draft], first_position: int = 1) -> list[Trial]:
+    """Store the trials, with one query for all their images."""
+    images = {
+        (pair_id, arm_id): image_id
+        for image_id, pair_id, arm_id in PairImage.objects.filter(
+            pair_id__in={draft.pair_id for draft in drafts}
+        ).values_list("pk", "pair_id", "arm_id")
+    }
+    trials = [
+        Trial(
+            session=session,
+            position=position,
+            pair_id=draft.pair_id,
+            slot_id=draft.slot_id,
+            arm_left_id=draft.arm_left_id,
+            arm_right_id=draft.arm_right_id,
+            image_left_id=images[draft.pair_id, draft.arm_left_id],
+            image_right_id=images[draft.pair_id, draft.arm_right_id],
+            check_kind=draft.check_kind,
+            degraded_side=draft.degraded_side,
+        )
+        for position, draft in enumerate(drafts, start=first_position)
+    ]
+    for trial, draft in zip(trials, drafts, strict=True):
+        if draft.repeats is not None:
+            trial.repeat_of = trials[draft.repeats]
+    return Trial.objects.bulk_create(trials)
+
+
+@transaction.atomic
+def trial_fault(*, session_id: uuid.UUID, tab: str, trial_id: uuid.UUID, kind: str, detail: str = "") -> RaterSession:
+    """Set a trial aside that could not be shown, and put another at the session's end. A replay changes nothing."""
+    session = RaterSession.objects.select_for_update().get(pk=session_id)
+    if session.state != RaterSession.State.ACTIVE or session.step != "trials":
+        raise SessionNotActive
+    if session.tab != tab:
+        raise OtherTab
+    trial = Trial.objects.filter(session=session, pk=trial_id, issued_at__isnull=False).first()
+    if trial is None:
+        raise TrialUnknown
+    if trial.state != Trial.State.OPEN:
+        return session
+    trial.state = Trial.State.FAULTY
+    trial.save(update_fields=["state"])
+    FaultReport.objects.create(trial=trial, kind=kind, detail=detail[:300])
+    Slot.objects.filter(pk=trial.slot_id, session=session, is_answered=False).update(
+        session=None, lease_expires_at=None
+    )
+    if trial.check_kind == Check.PRACTICE:
+        return session
+    if not (_may_replace(session) and _replace(session, trial)):
+        session.trial_count = max(0, session.trial_count - 1)
+        session.save(update_fields=["trial_count"])
+    return session
+
+
+def _may_replace(session: RaterSession) -> bool:
+    return FaultReport.objects.filter(trial__session=session).count() <= MOST_FAULTS
+
+
+def _replace(session: RaterSession, trial: Trial) -> bool:
+    """Add a trial of the same kind on another pair, after the last."""
+    last = max(Trial.objects.filter(session=session).values_list("position", flat=True))
+    if trial.check_kind == Check.REPEAT:
+        return _repeat_another(session, position=last + 1)
+    seen = dict(Trial.objects.filter(session=session).values_list("pair_id", "position"))
+    rng = random.Random(f"{session.seed}/{trial.position}")
+    drafts: list[Draft] = []
+    if trial.slot_id is not None:
+        drafts = [Draft.of(slot) for slot in slots_claim(session=session, wanted=1, without_pairs=seen)]
+    elif trial.check_kind in {Check.IDENTICAL, Check.DEGRADED}:
+        drafts = _Pool(session, rng, set(seen)).take(1, trial.check_kind)
+    return bool(drafts and _create(session, drafts, first_position=last + 1))
+
+
+def _repeat_another(session: RaterSession, *, position: int) -> bool:
+    """Show the earliest answered main trial again that has no repeat yet, its sides swapped, far enough behind it."""
+    distance = max(1, min(REPEAT_DISTANCE, position // 2))
+    first = (
+        Trial.objects.filter(session=session, check_kind=Check.NONE, state=Trial.State.ANSWERED, repeats__isnull=True)
+        .filter(position__lte=position - distance)
+        .order_by("position")
+        .first()
+    )
+    if first is None:
+        return False
+    Trial.objects.create(
+        session=session,
+        position=position,
+        pair_id=first.pair_id,
+        arm_left_id=first.arm_right_id,
+        arm_right_id=first.arm_left_id,
+        image_left_id=first.image_right_id,
+        image_right_id=first.image_left_id,
+        check_kind=Check.REPEAT,
+        repeat_of=first,
+    )
+    return True

@@ -1,0 +1,47 @@
+// What happens around the trials: focus, visibility, size, full screen, network. Sent in small batches, capped.
+import { post } from "./net.js";
+
+const MOST = 400;
+
+export class Watch {
+  constructor(url) {
+    Object.assign(this, { url, waiting: [], count: 0, hiddenMs: 0, hiddenSince: null });
+    const note = (kind, detail) => () => this.note(kind, detail?.());
+    const size = () => ({ width: innerWidth, height: innerHeight, ratio: devicePixelRatio || 1 });
+    addEventListener("blur", note("blur"));
+    addEventListener("focus", note("focus"));
+    addEventListener("online", note("online"));
+    addEventListener("offline", note("offline"));
+    let settle = 0;
+    addEventListener("resize", () => {
+      clearTimeout(settle);
+      settle = setTimeout(note("resize", size), 400);
+    });
+    document.addEventListener("fullscreenchange", note("fullscreen", () => ({ on: Boolean(document.fullscreenElement) })));
+    document.addEventListener("visibilitychange", () => {
+      const now = performance.now();
+      if (document.hidden) this.hiddenSince = now;
+      else if (this.hiddenSince !== null) {
+        this.hiddenMs += now - this.hiddenSince;
+        this.hiddenSince = null;
+      }
+      this.note(document.hidden ? "hidden" : "visible");
+    });
+    addEventListener("pagehide", () => {
+      if (!this.waiting.length) return;
+      navigator.sendBeacon?.(url, JSON.stringify({ events: this.waiting.splice(0, 100) }));
+    });
+  }
+
+  note(kind, detail = {}) {
+    if (this.count >= MOST) return;
+    this.count += 1;
+    this.waiting.push({ kind, detail: { ...detail, at_ms: Math.round(performance.now()) } });
+  }
+
+  async send() {
+    if (!this.waiting.length) return;
+    const events = this.waiting.splice(0, 100);
+    await post(this.url, { events }).catch(() => this.waiting.unshift(...events));
+  }
+}

@@ -1,0 +1,122 @@
+"""Long work on a study. A handler fetches, calls a service, and reports how far it is."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.files.storage import default_storage
+
+from jobs.exceptions import JobCancelled, PermanentJobError
+from jobs.registry import handles
+from jobs.services import Lease
+from survey.exceptions import SurveyError
+from survey.models import ReportBuild, WebhookDelivery
+from survey.services.exclusion import exclusions_apply
+from survey.services.image_import import images_import
+from survey.services.image_sources import zip_sources
+from survey.services.report_build import report_files_keep
+from survey.services.study import study_get
+from survey.services.version import version_freeze
+from survey.services.webhook import webhook_deliver
+
+# A preview keeps this many rows; the count is whole.
+SHOWN_PROPOSALS = 500
+
+
+def _actor(name: str | None) -> Any:
+    """Return the user who asked for the work; the name alone when the account is gone."""
+    return get_user_model().objects.filter(username=name).first() or name
+
+
+@handles("survey.freeze")
+def freeze(lease: Lease, *, study: str, actor: str, reason: str = "") -> dict[str, Any]:
+    """Freeze a study of many images."""
+    try:
+        version = version_freeze(
+            study=study_get(study),
+            actor=_actor(actor),
+            reason=reason,
+            on_progress=lambda done, total: lease.progress(done, total, "images encoded"),
+        )
+    except SurveyError as error:
+        raise PermanentJobError(str(error)) from error
+    return {"version": version.number, "config_sha256": version.config_sha256}
+
+
+@handles("survey.import_zip")
+def import_zip(
+    lease: Lease, *, study: str, actor: str, file: str, leave_out_unmatched: bool, class_names: dict[str, str]
+) -> dict[str, Any]:
+    """Import an uploaded zip and drop it from the storage afterwards."""
+    if not default_storage.exists(file):
+        raise PermanentJobError("The uploaded zip went when its import was cancelled. Upload it again.")
+    try:
+        with default_storage.open(file) as stored, zip_sources(stored) as sources:
+            report = images_import(
+                study=study_get(study),
+                sources=sources,
+                actor=_actor(actor),
+                class_names=class_names,
+                leave_out_unmatched=leave_out_unmatched,
+                on_progress=lambda done, total: lease.progress(done, total, "images read"),
+            )
+    except JobCancelled:
+        default_storage.delete(file)
+        raise
+    except SurveyError as error:
+        default_storage.delete(file)
+        raise PermanentJobError("\n".join(getattr(error, "problems", [str(error)]))) from error
+    default_storage.delete(file)
+    return report.as_dict()
+
+
+@handles("survey.exclusions")
+def exclusions(
+    lease: Lease, *, study: str, actor: str, rules: list[dict[str, Any]] | None, is_pilot: bool, is_preview: bool
+) -> dict[str, Any]:
+    """Screen the sessions of a study of many votes; write the proposals to the ledger unless it is a preview."""
+    from survey.reports import exclusion_proposals
+
+    row, written = study_get(study), 0
+    lease.progress(0, 2, "screening sessions", force=True)
+    try:
+        proposals = exclusion_proposals(row, rules=rules, is_pilot=is_pilot)
+        lease.progress(1, 2, "writing to the ledger" if not is_preview else "listing", force=True)
+        if not is_preview:
+            with lease.fenced():
+                written = exclusions_apply(study=row, proposals=proposals, actor=_actor(actor))
+    except (SurveyError, ValueError) as error:
+        raise PermanentJobError(f"{study}: {error}") from error
+    shown = [vars(proposal) | {"session_id": str(proposal.session_id)} for proposal in proposals[:SHOWN_PROPOSALS]]
+    return {"found": len(proposals), "written": written, "proposals": shown, "is_pilot": is_pilot, "rules": rules}
+
+
+@handles("survey.report")
+def report(lease: Lease, *, study: str, build: int) -> dict[str, Any]:
+    """Build a report with everything that belongs to it, and keep its files."""
+    from survey.reports import report_bundle
+
+    row = ReportBuild.objects.select_related("study").get(pk=build)
+    lease.progress(0, 2, "computing", force=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "report"
+        try:
+            result = report_bundle(row.study, folder, is_pilot=row.is_pilot)
+        except (SurveyError, ValueError) as error:
+            raise PermanentJobError(f"{study}: {error}") from error
+        lease.progress(1, 2, "storing", force=True)
+        with lease.fenced():
+            report_files_keep(build=row, folder=folder, data_sha256=result["data"]["sha256"])
+    return {"build": row.pk, "files": len(row.files)}
+
+
+@handles("survey.webhook")
+def webhook(lease: Lease, *, study: str, delivery: int) -> dict[str, Any]:
+    """Deliver one event. Gone with its webhook, it is nothing to do any more."""
+    row = WebhookDelivery.objects.select_related("webhook").filter(pk=delivery).first()
+    if row is None:
+        return {}
+    return {"status": webhook_deliver(row).status_code}

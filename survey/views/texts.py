@@ -1,0 +1,54 @@
+"""The texts that the trial page's script shows, in the rater's language."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+__all__ = ["PAGE_ERRORS", "trial_texts"]
+
+# Default messages of survey/exceptions.py that a rater may read on a page; named here for the catalogues.
+PAGE_ERRORS = (
+    gettext_noop("This address is not valid. Open the link of the study again."),
+    gettext_noop("This address has expired. Reload the page to get a fresh one."),
+    gettext_noop("This visit is not known here. Open the link of the study again."),
+    gettext_noop("This visit takes no votes at its present step. Reload the page to see where it stands."),
+    gettext_noop("The consent text has changed since the page was opened. Reload the page and read it again."),
+    gettext_noop("The submission misses a field or has a wrong value. Reload the page and answer again."),
+    gettext_noop(
+        "This study is not taking part in recruitment at the moment. Come back later or write to the researchers."
+    ),
+    gettext_noop("This link does not let you in. Open the study again from where you found it."),
+    gettext_noop("You have taken part in this study already. Thank you: one visit a person is what it needs."),
+)
+
+
+def trial_texts() -> dict[str, str]:
+    """Return them by name. ``{n}`` and ``{total}`` are filled in by the script."""
+    return {
+        "left": _("Left image"),
+        "right": _("Right image"),
+        "upper": _("Upper image"),
+        "lower": _("Lower image"),
+        "chooseLeft": _("Left"),
+        "chooseRight": _("Right"),
+        "chooseUpper": _("Upper"),
+        "chooseLower": _("Lower"),
+        "practice": _("Practice {n} of {total}"),
+        "trial": _("{n} of {total}"),
+        "minutes": _("about {n} min left"),
+        "saved": _("Saved"),
+        "saving": _("Saving …"),
+        "offline": _("Offline. Your answers are kept here and sent when the connection is back."),
+        "waiting": _("Waiting for the connection …"),
+        "loading": _("Loading the images …"),
+        "correct": _("Yes: the other image is spoilt."),
+        "wrong": _("Look again: the image that you chose is the spoilt one."),
+        "wrongTie": _("Look again: one of the two images is spoilt."),
+        "replaced": _("The images could not be shown. Here is another pair."),
+        "undone": _("Your last answer was taken back. Choose again."),
+        "nothingToUndo": _("Only the last answer can be taken back, and only once."),
+        "choseLeft": _("Left chosen."),
+        "choseRight": _("Right chosen."),
+        "choseTie": _("No preference chosen."),
+    }

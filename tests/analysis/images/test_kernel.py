@@ -1,0 +1,72 @@
+"""Kernel distance: the unbiased estimate written out, its expectation, its error."""
+
+import numpy as np
+import pytest
+
+from analysis.images import kernel_distance, polynomial_mmd2
+
+
+def test_mmd_equals_the_sums_written_out():
+    x = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    y = np.array([[2.0, 0.0], [0.0, 1.0]])
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> float:
+        return (float(a @ b) / 2 + 1) ** 3
+
+    within_x = sum(kernel(x[i], x[j]) for i in range(3) for j in range(3) if i != j) / 6
+    within_y = (kernel(y[0], y[1]) + kernel(y[1], y[0])) / 2
+    across = sum(kernel(a, b) for a in x for b in y) / 6
+    assert polynomial_mmd2(x, y) == pytest.approx(within_x + within_y - 2 * across, rel=1e-13)
+
+
+def test_estimate_is_unbiased_at_small_sizes():
+    """Equal distributions: the mean over many draws of 8 images is zero within 4 standard errors."""
+    rng = np.random.default_rng(0)
+    draws = np.array([polynomial_mmd2(rng.normal(size=(8, 3)), rng.normal(size=(8, 3))) for _ in range(1500)])
+    assert abs(draws.mean()) < 4 * draws.std() / np.sqrt(draws.size)
+    assert draws.min() < 0.0 < draws.max()
+
+
+def test_a_shift_is_found_and_the_seed_repeats_the_value():
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(1200, 4)) + 0.7, rng.normal(size=(1500, 4))
+    found = kernel_distance(x, y, subsets=20, subset_size=300, seed=5)
+    assert found.value > 5 * found.standard_error > 0.0
+    assert kernel_distance(x, y, subsets=20, subset_size=300, seed=5) == found
+    assert kernel_distance(x, y, subsets=20, subset_size=300, seed=6) != found
+
+
+def test_standard_error_is_that_of_new_images():
+    rng = np.random.default_rng(2)
+    values, errors = [], []
+    for _ in range(80):
+        x, y = rng.normal(size=(200, 2)) + 0.5, rng.normal(size=(200, 2))
+        found = kernel_distance(x, y, subsets=40, subset_size=100, seed=0)
+        values.append(found.value)
+        errors.append(found.standard_error)
+    # Without the correction for drawing from a finite set the error would be 1 / sqrt(2) of this.
+    assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.25)
+
+
+def test_a_small_set_is_drawn_from_at_half_its_size():
+    x = np.random.default_rng(3).normal(size=(50, 3))
+    found = kernel_distance(x, x[:40], subsets=10)
+    assert found.subset_size == 20
+    assert found.standard_error is not None
+
+
+def test_subsets_over_half_the_set_have_no_error():
+    x = np.random.default_rng(3).normal(size=(50, 3))
+    assert kernel_distance(x, x, subsets=10, subset_size=40).standard_error is None
+
+
+def test_bad_input_is_refused():
+    x = np.random.default_rng(3).normal(size=(50, 3))
+    with pytest.raises(ValueError, match="at least 4"):
+        kernel_distance(x[:3], x)
+    with pytest.raises(ValueError, match="one network"):
+        kernel_distance(x, x[:, :2])
+    with pytest.raises(ValueError, match="NaN"):
+        kernel_distance(np.where(x > 1, np.nan, x), x)
+    with pytest.raises(ValueError, match="subsets"):
+        kernel_distance(x, x, subsets=1)

@@ -1,0 +1,48 @@
+"""The pages for statisticians say what the code does."""
+
+import json
+import re
+from pathlib import Path
+
+from analysis.__main__ import main
+from analysis.columns import VOTE_COLUMNS
+from analysis.report.checklist import STUDY_FACTS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_data_dictionary_has_a_row_for_every_column_in_order():
+    rows = [line for line in (DOCS / "data-dictionary.md").read_text().splitlines() if line.startswith("| `")]
+    assert len(rows) == len(VOTE_COLUMNS)
+    for row, column in zip(rows, VOTE_COLUMNS, strict=True):
+        name, kind, required, values, meaning = (cell.strip() for cell in row.strip("|").split("|"))
+        assert (name, kind, required == "yes", meaning) == (
+            f"`{column.name}`",
+            column.kind,
+            column.required,
+            column.description,
+        )
+        for value in filter(None, column.allowed):
+            assert f"`{value}`" in values
+
+
+def test_statistician_page_lists_every_study_fact():
+    page = (DOCS / "statistician.md").read_text()
+    for key, (_, item) in STUDY_FACTS.items():
+        assert f"| `{key}` | {item} |" in page
+
+
+def test_numbers_on_the_statistician_page_come_from_its_commands(tmp_path, monkeypatch, capsys):
+    page = (DOCS / "statistician.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^    python -m analysis (simulate .*|power .*)$", page, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert main(command.split()) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert main(["votes.csv", "--json", "--arm", "robust", "--baseline", "vanilla"]) == 0
+    (finding,) = json.loads(capsys.readouterr().out)["text"]["findings"]
+    shown = re.findall(r"^    # (.*)$", page, re.MULTILINE)
+    assert len(shown) == 4
+    for line in shown:
+        assert line in printed or finding.replace("\u00a0", " ").endswith(line)

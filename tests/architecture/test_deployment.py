@@ -1,0 +1,71 @@
+"""The deployment files name commands, variables and ports that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from django.core.management import get_commands
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+OURS = ["web", "worker", "reaper", "gpu", "migrate"]
+
+
+def settings_variables() -> set[str]:
+    """Every variable that a settings module reads."""
+    source = "".join(path.read_text() for path in (ROOT / "config/settings").glob("*.py"))
+    return set(re.findall(r'env\.\w+\(\s*"(BLINDPAIR_\w+)"', source))
+
+
+def test_documented_variables_are_those_the_settings_read() -> None:
+    table = (ROOT / "docs/deployment.md").read_text().split("## Environment")[1].split("## Watching")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    documented = {name for row in rows for name in re.findall(r"`(BLINDPAIR_\w+)`", row.split("|")[1])}
+    assert len(documented) > 15
+    assert documented == settings_variables()
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_compose_sets_only_variables_that_are_read(service: str) -> None:
+    known = settings_variables() | {"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR"}
+    given = {name.removesuffix("_FILE") for name in COMPOSE["services"][service]["environment"]}
+    assert given <= known
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_compose_commands_exist_and_run_unprivileged(service: str) -> None:
+    entry = COMPOSE["services"][service]
+    command = entry["command"]
+    if command[:2] == ["python", "manage.py"]:
+        assert command[2] in get_commands()
+    elif command[0] == "celery":
+        assert command[1:4] == ["-A", "config", "worker"]
+        assert command[command.index("--queues") + 1] in {"default", "gpu"}
+    else:
+        assert command == ["gunicorn", "--config", "deploy/gunicorn.conf.py", "config.wsgi"]
+    assert entry["read_only"] is True
+    assert entry["user"] == "10001:10001"
+
+
+def test_ports_and_paths_agree_between_the_files() -> None:
+    nginx = (ROOT / "deploy/nginx.conf").read_text()
+    environment = COMPOSE["services"]["web"]["environment"]
+    assert 'bind = os.environ.get("BLINDPAIR_BIND", "0.0.0.0:8000")' in (ROOT / "deploy/gunicorn.conf.py").read_text()
+    assert "server web:8000;" in nginx
+    assert f"location {environment['BLINDPAIR_IMAGE_ACCEL']} {{" in nginx
+    assert f"alias {environment['BLINDPAIR_MEDIA_ROOT']}/;" in nginx
+    assert {port.split(":")[1] for port in COMPOSE["services"]["proxy"]["ports"]} == set(
+        re.findall(r"listen (\d+)", nginx)
+    )
+
+
+def test_every_image_is_pinned_and_every_secret_is_a_file() -> None:
+    for name, service in COMPOSE["services"].items():
+        assert re.search(r":[\w.${}:-]*\d", service["image"]), name
+        assert "latest" not in service["image"], name
+    made = (ROOT / "deploy/make-secrets.sh").read_text()
+    for secret in COMPOSE["secrets"].values():
+        assert f"keep {Path(secret['file']).name} " in made

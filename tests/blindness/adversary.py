@@ -1,0 +1,199 @@
+"""An adversary who keeps everything that a browser receives, pixels apart, and learns to tell the arms from it.
+
+Nothing here knows where a leak may be: whatever the server sends is flattened into features, and two classifiers of
+different kinds are cross-validated on them against the truth in the database.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+import uuid
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from django.test import Client
+from django.urls import reverse
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from survey.models import StudyVersion, Trial
+from survey.services.device import Device
+from survey.services.session import (
+    session_begin,
+    session_check_device,
+    session_consent,
+    session_start,
+    session_take_tab,
+)
+from survey.services.tokens import session_token
+
+# Characters of a high-cardinality text whose codes become features, from its start and from its end.
+_CHARACTERS = 20
+_MOST_CATEGORIES = 40
+
+
+@dataclass
+class Loot:
+    """What was received, a row a trial, and what the database says of it."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    sessions: list[int] = field(default_factory=list)
+    arm_a_left: list[bool] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+
+
+def collect(version: StudyVersion, sessions: int) -> Loot:
+    """Take whole visits and keep all that comes back, as well as how long it took."""
+    loot = Loot()
+    client = Client()
+    for number in range(sessions):
+        session = session_start(study=version.study)
+        session_consent(session_id=session.pk, consent_sha256=version.consent_sha256)
+        session_check_device(session_id=session.pk, device=Device(width=1920, height=1080))
+        session_begin(session_id=session.pk)
+        session_take_tab(session_id=session.pk, tab="tab")
+        truth = {
+            str(key): (left, kind)
+            for key, left, kind in Trial.objects.filter(session=session).values_list(
+                "pk", "arm_left__name", "check_kind"
+            )
+        }
+        first = min(name for name, _ in truth.values())
+        for trial, row in _visit(client, session_token(session.pk)):
+            name, kind = truth[trial]
+            if kind == "practice":
+                continue
+            loot.rows.append(row)
+            loot.sessions.append(number)
+            loot.arm_a_left.append(name == first)
+            loot.kinds.append(kind)
+    return loot
+
+
+def _visit(client: Client, token: str):
+    page = client.get(reverse("survey:visit", args=[token]))
+    shared = {"page.length": len(page.content)}
+    answer = client.post(reverse("survey:api-window", args=[token]), {"tab": "tab"}, content_type="application/json")
+    seen: dict[str, dict[str, Any]] = {}
+    while True:
+        window = json.loads(answer.content)
+        if not window["trials"]:
+            return
+        for place, trial in enumerate(window["trials"]):
+            if trial["id"] not in seen:
+                seen[trial["id"]] = shared | _look(client, trial, place)
+        trial = window["trials"][0]
+        before = time.perf_counter()
+        answer = client.post(
+            reverse("survey:api-vote", args=[token]),
+            {"tab": "tab", "trial": trial["id"], "key": str(uuid.uuid4()), "choice": "left", "response_ms": 900},
+            content_type="application/json",
+        )
+        row = seen.pop(trial["id"])
+        row["vote.ms"] = 1000 * (time.perf_counter() - before)
+        row["vote.length"] = len(answer.content)
+        row["vote.keys"] = ",".join(json.loads(answer.content))
+        row |= {f"vote.header.{name}": value for name, value in answer.headers.items() if name != "Content-Length"}
+        yield trial["id"], row
+
+
+def _look(client: Client, trial: dict[str, Any], place: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"json.keys": ",".join(trial), "json.length": len(json.dumps(trial)), "json.place": place}
+    row |= {f"json.{name}": value for name, value in _flat(trial)}
+    sides = {}
+    for side in ("left", "right"):
+        before = time.perf_counter()
+        response = client.get(trial[side])
+        elapsed = 1000 * (time.perf_counter() - before)
+        assert response.status_code == 200
+        sides[side] = {"ms": elapsed, "status": response.status_code} | _bytes(response.content)
+        sides[side] |= {f"header.{name}": value for name, value in response.headers.items()}
+        row |= {f"{side}.{name}": value for name, value in sides[side].items()}
+    for name in sides["left"].keys() & sides["right"].keys():
+        one, other = sides["left"][name], sides["right"][name]
+        row[f"order.{name}"] = float(one > other) - float(one < other)
+    row["order.url"] = float(trial["left"] > trial["right"])
+    return row
+
+
+def _flat(value: Any, name: str = "") -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [item for key, part in value.items() for item in _flat(part, f"{name}.{key}")]
+    if isinstance(value, list):
+        return [item for place, part in enumerate(value) for item in _flat(part, f"{name}.{place}")]
+    return [(name, value)]
+
+
+def _bytes(content: bytes) -> dict[str, Any]:
+    """Return what a file says without its picture: length, chunks, everything outside the compressed pixels."""
+    chunks, offset, outside = [], 8, content[:8]
+    while offset < len(content):
+        length, kind = struct.unpack(">I4s", content[offset : offset + 8])
+        chunks.append(f"{kind.decode()}:{length}")
+        if kind != b"IDAT":
+            outside += content[offset : offset + 12 + length]
+        offset += 12 + length
+    return {
+        "length": len(content),
+        "chunks": " ".join(chunks),
+        "chunk_count": len(chunks),
+        "outside": zlib.crc32(outside),
+        "outside_length": len(outside),
+    }
+
+
+def features(rows: list[dict[str, Any]], *, without: tuple[str, ...] = ()) -> tuple[np.ndarray, list[str]]:
+    """Flatten rows of anything into numbers; names that contain a word of ``without`` are left out."""
+    columns: dict[str, np.ndarray] = {}
+    for name in sorted({name for row in rows for name in row}):
+        if any(word in name for word in without):
+            continue
+        values = [row.get(name) for row in rows]
+        if all(isinstance(value, int | float) for value in values):
+            columns[name] = np.asarray(values, dtype=float)
+            continue
+        texts = ["" if value is None else str(value) for value in values]
+        columns[f"{name}:length"] = np.asarray([len(text) for text in texts], dtype=float)
+        categories = sorted(set(texts))
+        if len(categories) <= _MOST_CATEGORIES:
+            for category in categories[1:]:
+                columns[f"{name}={category}"] = np.asarray([text == category for text in texts], dtype=float)
+            continue
+        padded = [text[:_CHARACTERS].ljust(_CHARACTERS) + text[-_CHARACTERS:].rjust(_CHARACTERS) for text in texts]
+        codes = np.asarray([[ord(letter) for letter in text] for text in padded], dtype=float)
+        columns |= {f"{name}[{place}]": codes[:, place] for place in range(codes.shape[1])}
+    varying = {name: column for name, column in columns.items() if np.ptp(column) > 0}
+    return np.column_stack(list(varying.values())), list(varying)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The best cross-validated area under the curve, and by how many standard errors it beats chance."""
+
+    auc: float
+    z: float
+    clue: str
+
+
+def verdict(matrix: np.ndarray, names: list[str], truth: np.ndarray, groups: np.ndarray) -> Verdict:
+    """Cross-validate two classifiers by session; the standard error is that of the rank statistic under chance."""
+    forest = RandomForestClassifier(80, min_samples_leaf=5, max_features=0.25, random_state=0)
+    ridge = make_pipeline(StandardScaler(), RidgeClassifier(alpha=10.0))
+    folds = GroupKFold(5)
+    scores = [
+        cross_val_predict(forest, matrix, truth, groups=groups, cv=folds, method="predict_proba")[:, 1],
+        cross_val_predict(ridge, matrix, truth, groups=groups, cv=folds, method="decision_function"),
+    ]
+    auc = max(roc_auc_score(truth, score) for score in scores)
+    ones, zeros = int(truth.sum()), int((~truth).sum())
+    error = np.sqrt((ones + zeros + 1) / (12 * ones * zeros))
+    clue = names[int(forest.fit(matrix, truth).feature_importances_.argmax())]
+    return Verdict(auc=float(auc), z=float((auc - 0.5) / error), clue=clue)

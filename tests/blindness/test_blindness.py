@@ -1,0 +1,171 @@
+"""What reaches a browser must not tell the arms apart; and the test that says so must be able to fail."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import numpy as np
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from PIL import Image
+
+from survey.api import rater as api
+from survey.models import PairImage, StudyVersion
+from survey.services import served_images
+from survey.services.pair import NewImage, NewPair, image_store, pairs_register
+from survey.services.study import arm_add, study_create, study_transition
+from survey.services.version import version_freeze
+from survey.views import image as image_view
+from tests.blindness.adversary import Loot, Verdict, collect, features, verdict
+from tests.factories import make_user
+
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+
+# Under chance a verdict this far out comes once in 30,000 runs; a planted leak stands tens of errors out.
+SURE = 4.0
+
+
+def uneven_study(*, pairs: int = 30, trials: int = 26) -> StudyVersion:
+    """Return an open study whose arms could hardly differ more: one is smooth, the other noise, with metadata."""
+    owner = make_user()
+    study = study_create(
+        owner=owner,
+        slug="uneven",
+        title="Uneven",
+        consent_text="Yes.",
+        trials_per_session=trials,
+        votes_per_pair=100,
+        identical_trials=2,
+        degraded_trials=3,
+        repeat_trials=3,
+    )
+    for arm in ("vanilla", "robust"):
+        arm_add(study=study, name=arm, actor=owner)
+    rng = np.random.default_rng(7)
+    new = []
+    for number in range(pairs):
+        smooth = np.add.outer(np.arange(24), np.arange(24) * rng.uniform(1, 4))[..., None] + rng.integers(0, 60, 3)
+        noise = rng.integers(0, 256, (24, 24, 3))
+        images = {}
+        for arm, pixels in (("vanilla", smooth), ("robust", noise)):
+            buffer = io.BytesIO()
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
+                buffer, "PNG" if arm == "vanilla" else "WEBP", **({"lossless": True} if arm == "robust" else {})
+            )
+            name, sha256 = image_store(buffer.getvalue(), suffix=f".{arm}")
+            images[arm] = NewImage(file=name, sha256=sha256, width=24, height=24)
+        label = str(number % 5)
+        new.append(NewPair(key=f"{label}-{number}", images=images, class_label=label, class_name=f"class {label}"))
+    pairs_register(study=study, pairs=new)
+    version = version_freeze(study=study)
+    study_transition(study=study, name="open", actor=owner)
+    return version
+
+
+def judged(loot: Loot, *, of: str = "arm", without: tuple[str, ...] = ()) -> Verdict:
+    main = np.asarray([kind in ("", "repeat") for kind in loot.kinds])
+    keep = main if of == "arm" else np.ones(len(main), dtype=bool)
+    rows = [row for row, is_kept in zip(loot.rows, keep, strict=True) if is_kept]
+    truth = np.asarray(loot.arm_a_left) if of == "arm" else np.asarray([kind != "" for kind in loot.kinds])
+    matrix, names = features(rows, without=without)
+    return verdict(matrix, names, truth[keep], np.asarray(loot.sessions)[keep])
+
+
+def test_nothing_but_the_pixels_tells_arms_or_checks_apart() -> None:
+    loot = collect(uneven_study(), sessions=60)
+    assert len(loot.rows) > 2000
+    found = judged(loot)
+    assert found.z < SURE, f"the arms are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
+    # Places are left out: a repeat cannot but come after its first showing.
+    found = judged(loot, of="check", without=("number", "place", "vote.length", "json.length"))
+    assert found.z < SURE, f"checks are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
+
+
+def test_all_served_files_have_the_same_bytes_outside_the_pixels() -> None:
+    version = uneven_study(pairs=6)
+    lengths, headers = set(), set()
+    for image in PairImage.objects.all():
+        for name in (image.served, image.degraded):
+            with default_storage.open(name) as file:
+                content = file.read()
+            lengths.add(len(content))
+            headers.add((content[:41], content[-12:]))  # signature, header chunk, data chunk's frame; end chunk
+            with Image.open(io.BytesIO(content)) as picture:
+                picture.load()
+                assert (picture.format, picture.mode, picture.info) == ("PNG", "RGB", {})
+    assert lengths == {version.served_bytes}
+    assert len(headers) == 1
+
+
+# --- the same judge must catch each leak that is planted ------------------------------------------------------------
+
+
+def leak_unpadded_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(picture: Image.Image, length: int) -> tuple[str, str]:
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        sha256 = served_images.hashlib.sha256(buffer.getvalue()).hexdigest()
+        name = f"served/{length}/{sha256[:2]}/{sha256}.png"
+        default_storage.save(name, ContentFile(buffer.getvalue()))
+        return name, sha256
+
+    monkeypatch.setattr(served_images, "_write", write)
+
+
+def leak_ids_in_the_order_of_arms(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = api.trial_facts
+
+    def facts(trial, session):
+        served = PairImage.objects.order_by("arm").values_list("served", flat=True)
+        numbers = {name: place for place, name in enumerate(served)}
+        return honest(trial, session) | {"images": [numbers[trial.left], numbers[trial.right]]}
+
+    monkeypatch.setattr(api, "trial_facts", facts)
+
+
+def _arm_of_served() -> dict[str, str]:
+    return dict(PairImage.objects.values_list("served", "arm__name"))
+
+
+def leak_a_file_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = image_view.image_claim_of
+    arms: dict[str, str] = {}
+
+    class Named(image_view.HttpResponse):
+        def __init__(self, *args, **kwargs) -> None:
+            super().__init__(*args, **kwargs)
+            self.headers["Content-Disposition"] = f'inline; filename="{arms["last"]}.png"'
+
+    def claim(token):
+        found = honest(token)
+        arms["last"] = _arm_of_served().get(found.name, "vanilla")
+        return found
+
+    monkeypatch.setattr(image_view, "image_claim_of", claim)
+    monkeypatch.setattr(image_view, "HttpResponse", Named)
+
+
+def leak_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = image_view.image_claim_of
+
+    def claim(token):
+        found = honest(token)
+        if _arm_of_served().get(found.name) == "robust":
+            time.sleep(0.004)
+        return found
+
+    monkeypatch.setattr(image_view, "image_claim_of", claim)
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [leak_unpadded_files, leak_ids_in_the_order_of_arms, leak_a_file_name, leak_by_time],
+    ids=lambda leak: leak.__name__,
+)
+def test_a_planted_leak_is_caught(leak, monkeypatch) -> None:
+    leak(monkeypatch)
+    loot = collect(uneven_study(pairs=12, trials=12), sessions=12)
+    found = judged(loot)
+    assert found.z > SURE, f"the leak went unseen: AUC {found.auc:.3f}"

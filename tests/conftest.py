@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import pytest
+from django.core.servers.basehttp import WSGIRequestHandler
+
+# The live server answers in two writes; without this each answer waits 40 ms for the acknowledgement of the first.
+WSGIRequestHandler.disable_nagle_algorithm = True
+
+
+@pytest.fixture(autouse=True)
+def _own_media(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give each test that touches the database a storage of its own."""
+    has_database = request.node.get_closest_marker("django_db") is not None
+    if has_database or {"db", "transactional_db", "live_server"} & set(request.fixturenames):
+        settings = request.getfixturevalue("settings")
+        settings.MEDIA_ROOT = tmp_path_factory.mktemp("media")

@@ -1,0 +1,125 @@
+"""A rater at a browser: the few moves that the tests are made of."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from survey.models import RaterSession, StudyVersion, Trial, Vote
+from survey.services.tokens import session_id_of
+
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 3,
+    "is_mobile": True,
+    "has_touch": True,
+}
+READY = """() => document.querySelector('#trial:not([hidden]) #choose-left[aria-disabled=false]')
+    || [...document.querySelectorAll('#continue, #ready, #pause, #elsewhere')].some((element) => element.offsetParent)
+    || (document.readyState === 'complete' && !document.querySelector('#trial'))"""
+
+
+class Rater:
+    """One person with one window."""
+
+    def __init__(self, browser: Browser, base_url: str, version: StudyVersion, **profile: Any) -> None:
+        self.context: BrowserContext = browser.new_context(**({"locale": "en"} | DESKTOP | profile))
+        self.base_url, self.version = base_url, version
+        self.complaints: list[str] = []
+        self.page = self.new_page()
+
+    def new_page(self) -> Page:
+        page = self.context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: self._note(message.type, message.text))
+        return page
+
+    def _note(self, kind: str, text: str) -> None:
+        # A failed request is what several tests arrange; anything else on the console is a fault.
+        if kind in {"error", "warning"} and "Failed to load resource" not in text:
+            self.complaints.append(text)
+
+    def close(self) -> None:
+        self.context.close()
+
+    # --- the way to the trials
+
+    def land(self, query: str = "") -> None:
+        self.page.goto(f"{self.base_url}/s/{self.version.study.slug}/{query}")
+
+    def primary(self) -> None:
+        self.page.locator(".primary:visible").click()
+
+    def start(self) -> None:
+        self.land()
+        self.primary()
+        self.page.get_by_role("checkbox").check()
+        self.primary()
+        self.page.wait_for_selector("#device")
+        self.primary()
+        self.page.wait_for_selector("form[action$=begin]")
+        self.primary()
+        self.ready()
+
+    @property
+    def session(self) -> RaterSession:
+        token = re.search(r"/r/([^/]+)/", self.page.url)[1]
+        return RaterSession.objects.get(pk=session_id_of(token))
+
+    # --- trials
+
+    def ready(self) -> None:
+        """Wait until there is something to answer or to press."""
+        self.page.wait_for_function(READY)
+
+    def pass_cards(self) -> None:
+        """Press what stands between two trials: feedback, the end of practice, breaks."""
+        while True:
+            self.ready()
+            for name in ("#continue", "#ready-end", "#pause-end"):
+                if self.page.is_visible(name):
+                    self.page.click(name)
+                    break
+            else:
+                return
+
+    def vote(self, key: str = "ArrowLeft") -> None:
+        self.pass_cards()
+        self.page.keyboard.press(key)
+
+    def skip_practice(self) -> None:
+        """Answer the practice pairs, up to the first main trial."""
+        self.pass_cards()
+        while self.session.trials.filter(check_kind="practice", state=Trial.State.OPEN).exists():
+            self.vote()
+            self.pass_cards()
+
+    def finish_trials(self, key: str = "ArrowLeft") -> None:
+        for _ in range(200):
+            self.pass_cards()
+            if not self.page.locator("#trial").count():
+                return
+            self.page.keyboard.press(key)
+        raise AssertionError("the trials do not end")
+
+    def shown(self) -> bytes:
+        """Return the picture of the pair on screen."""
+        self.pass_cards()
+        return self.page.locator("#pair").screenshot()
+
+    def expect_saved(self) -> None:
+        expect(self.page.locator("#state")).to_have_attribute("data-state", "saved")
+
+    def votes(self) -> list[Vote]:
+        return list(Vote.objects.filter(trial__session=self.session).select_related("trial").order_by("pk"))
+
+    def voted_once_each(self) -> set[uuid.UUID]:
+        """Return the trials with a vote, having made sure that none has two."""
+        trials = [vote.trial_id for vote in self.votes() if vote.is_current]
+        assert len(trials) == len(set(trials))
+        return set(trials)

@@ -1,0 +1,170 @@
+"""A lab member who has never seen the code, from an idea to a report, in a real browser."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.core.management import call_command
+from playwright.sync_api import Browser, Page, expect
+
+from jobs.models import Job
+from jobs.services import job_run
+from survey.models import Exclusion, RaterSession, Study, Vote
+from tests.factories import make_png, make_user, make_visit
+from tests.survey.test_reports import prefer
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+FIELDS = {
+    "title": "Cats and dogs",
+    "contact": "lab@example.org",
+    "consent_text": "I take part of my own free will.",
+    "instructions": "Say which image looks more real.",
+    "question": "Which image looks more like {class_name}?",
+    "votes_per_pair": "4",
+    "trials_per_session": "6",
+    "pixel_multiple": "8",
+    "minimum_exposure_ms": "0",
+    "exclusion_rules": '[{"rule": "too_fast"}]',
+}
+
+
+def archive() -> bytes:
+    """Return a zip of two arms, twelve pairs of two classes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for place, arm in enumerate(("vanilla", "robust")):
+            for number in range(12):
+                label = ("cat", "dog")[number % 2]
+                file.writestr(f"{arm}/{label}/{number:02d}.png", make_png(100 * place + number))
+    return buffer.getvalue()
+
+
+def run_jobs() -> None:
+    for job in Job.objects.filter(state="queued"):
+        done = job_run(job.pk)
+        assert done.state == "succeeded", done.error
+
+
+@pytest.fixture
+def researcher(browser: Browser, live_server, settings):
+    """A page of a researcher who has just logged in; the console must stay silent."""
+    settings.PUBLIC_URL = live_server.url
+    make_user("anna")
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+    page.goto(f"{live_server.url}/admin/")
+    page.fill("#id_username", "anna")
+    page.fill("#id_password", "anna")
+    page.click("[type=submit]")
+    yield page
+    context.close()
+    assert said == [], "no page may break its content policy or miss a file"
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a screenshot where somebody asked for them."""
+    if folder := os.environ.get("BLINDPAIR_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"researcher-{name}.png", full_page=True)
+
+
+def step(page: Page, caption: str, reason: str = "") -> None:
+    page.get_by_role("link", name="Overview", exact=True).click()
+    page.get_by_role("link", name=caption, exact=True).click()
+    if reason:
+        page.fill("#reason", reason)
+    page.get_by_role("button", name=caption, exact=True).click()
+
+
+def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, live_server, tmp_path: Path) -> None:
+    page = researcher
+    # The idea: a draft, and what is still to do.
+    page.get_by_role("link", name="Studies", exact=True).first.click()
+    page.get_by_role("link", name="Add study").click()
+    for name, value in FIELDS.items():
+        page.fill(f"#id_{name}", value)
+    expect(page.locator("#id_slug")).to_have_value("cats-and-dogs")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("at least two")).to_be_visible()
+    picture(page, "1-draft")
+    # Images that exist already.
+    page.get_by_role("link", name="Images", exact=True).click()
+    page.get_by_role("link", name="Import images").click()
+    page.set_input_files("#id_zip", {"name": "images.zip", "mimeType": "application/zip", "buffer": archive()})
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("12 pairs of robust, vanilla")).to_be_visible()
+    page.get_by_role("link", name="Look at the pairs").click()
+    expect(page.locator(".bp-pair")).to_have_count(12)
+    expect(page.locator(".bp-pair img").first).to_have_js_property("complete", True)
+    picture(page, "2-images")
+    # How much is enough?
+    page.get_by_role("link", name="Planning", exact=True).click()
+    expect(page.get_by_text("the most that 12 pairs can give")).to_be_visible()
+    picture(page, "3-planning")
+    # Frozen, rehearsed, piloted, opened.
+    page.get_by_role("link", name="Overview", exact=True).click()
+    page.get_by_role("link", name="Freeze the design").click()
+    expect(page.get_by_text("Nothing forbids freezing")).to_be_visible()
+    picture(page, "4-freeze")
+    page.get_by_role("button", name="Freeze the design").click()
+    study = Study.objects.get(slug="cats-and-dogs")
+    version = study.versions.get()
+    expect(page.get_by_text(version.config_sha256).first).to_be_visible()
+    call_command(
+        "simulate_raters", study=study.slug, raters=3, base_url=live_server.url, concurrency=2, verbosity=0
+    )  # fmt: skip
+    step(page, "Open for a pilot")
+    make_visit(version, prefer("robust"))
+    assert RaterSession.objects.filter(is_pilot=True).count() == 1
+    step(page, "End the pilot")
+    step(page, "Open recruitment")
+    expect(page.get_by_text("is hidden until the study is closed")).to_be_visible()
+    for _ in range(4):
+        make_visit(version, prefer("robust"))
+    hasty = make_visit(version, lambda trial: "left")
+    Vote.objects.filter(trial__session=hasty).update(response_ms=50)
+    page.reload()
+    expect(page.get_by_role("row", name=re.compile("^main"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("^pilot"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("^simulated"))).to_be_visible()
+    assert page.locator("svg.bp-plot").count() == 3
+    picture(page, "5-running")
+    results = Axe().run(page, context="#content")
+    assert results.violations_count == 0, results.generate_report()
+    page.get_by_role("link", name="Reports", exact=True).click()
+    expect(page.get_by_role("button", name="Report of the main study")).to_be_disabled()
+    # Closed; the planned exclusion, the report.
+    step(page, "Close for good", "all votes are in")
+    page.get_by_role("link", name="Exclusions", exact=True).click()
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_text("Preview: 1 found")).to_be_visible()
+    page.get_by_role("button", name="Apply: write them to the ledger").click()
+    assert Exclusion.objects.get().session_id == hasty.pk
+    page.get_by_role("link", name="Reports", exact=True).click()
+    page.get_by_role("button", name="Report of the main study").click()
+    expect(page.get_by_text("waits for a worker")).to_be_visible()
+    run_jobs()
+    page.reload()
+    picture(page, "6-report")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Everything in one zip").click()
+    target = tmp_path / "bundle.zip"
+    download.value.save_as(target)
+    with zipfile.ZipFile(target) as bundle:
+        names = set(bundle.namelist())
+        assert {"report.html", "votes.csv", "version-1.json", "manifest.jsonl", "data_dictionary.csv"} <= names
+        votes = bundle.read("votes.csv").decode()
+    assert str(hasty.pk) in votes
+    page.get_by_role("link", name="Log", exact=True).click()
+    expect(page.get_by_text("The chain of hashes is whole")).to_be_visible()
+    picture(page, "7-log")

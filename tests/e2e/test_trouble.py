@@ -1,0 +1,298 @@
+"""Networks, tabs, devices and fingers that misbehave: no answer is lost, none counts twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.core.files.storage import default_storage
+from playwright.sync_api import Browser, Route, expect
+
+from survey.models import FaultReport, SessionEvent, StudyVersion, Trial
+from tests.e2e.rater import Rater
+from tests.factories import make_running
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+VOTES = "**/api/votes"
+IMAGES = "**/i/*.png"
+
+
+@pytest.fixture
+def rater(browser: Browser, live_server) -> Iterator[Callable[..., Rater]]:
+    made: list[Rater] = []
+
+    def make(version: StudyVersion | None = None, **profile) -> Rater:
+        made.append(Rater(browser, live_server.url, version or study(), **profile))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+    assert [complaint for one in made for complaint in one.complaints] == []
+
+
+def study(**fields) -> StudyVersion:
+    plan = {"practice_trials": 0, "identical_trials": 0, "degraded_trials": 0, "repeat_trials": 0}
+    return make_running(
+        **{"pairs": 10, "pixel_multiple": 8, "trials_per_session": 8, "minimum_exposure_ms": 30} | plan | fields
+    )
+
+
+def test_offline_answers_are_kept_and_sent_when_the_network_is_back(rater) -> None:
+    one = rater()
+    one.start()
+    one.vote()
+    one.expect_saved()
+    one.context.set_offline(True)
+    for _ in range(3):
+        one.vote("ArrowRight")
+    expect(one.page.locator("#state")).to_have_attribute("data-state", "offline")
+    assert len(one.votes()) == 1
+    one.context.set_offline(False)
+    one.expect_saved()
+    one.finish_trials()
+    assert len(one.voted_once_each()) == 8
+    assert [vote.choice for vote in one.votes()][:4] == ["left", "right", "right", "right"]
+
+
+def test_no_new_pair_comes_while_too_many_answers_wait(rater) -> None:
+    one = rater()
+    one.page.route(VOTES, lambda route: route.abort())
+    one.start()
+    for _ in range(4):
+        one.vote()
+    expect(one.page.get_by_text("Waiting for the connection")).to_be_visible()
+    assert one.page.locator("#trial").is_hidden()
+    one.page.unroute(VOTES)
+    one.finish_trials()
+    assert len(one.voted_once_each()) == 8
+
+
+def test_a_reload_while_answers_wait_loses_nothing(rater) -> None:
+    one = rater()
+    one.page.route(VOTES, lambda route: route.abort())
+    one.start()
+    one.vote("ArrowLeft")
+    one.vote("ArrowRight")
+    expect(one.page.locator("#state")).to_have_attribute("data-state", "offline")
+    one.page.unroute(VOTES)
+    one.page.reload()
+    one.expect_saved()
+    assert [vote.choice for vote in one.votes()] == ["left", "right"]
+    one.finish_trials()
+    assert len(one.voted_once_each()) == 8
+
+
+def test_an_answer_whose_confirmation_was_lost_counts_once(rater) -> None:
+    one = rater()
+    lost = []
+
+    def lose_first_reply(route: Route) -> None:
+        if lost:
+            return route.fallback()
+        lost.append(route.fetch())  # it arrives
+        return route.abort()  # and the browser never hears of it
+
+    one.page.route(VOTES, lose_first_reply)
+    one.start()
+    one.vote()
+    one.vote()
+    one.expect_saved()
+    assert lost[0].status == 200
+    assert len(one.votes()) == len(one.voted_once_each()) == 2
+
+
+def test_reload_shows_the_same_pair_on_the_same_sides(rater) -> None:
+    one = rater()
+    one.start()
+    one.vote()
+    one.expect_saved()
+    before, trial = one.shown(), one.page.locator("#count").inner_text()
+    one.page.reload()
+    assert one.shown() == before
+    assert one.page.locator("#count").inner_text() == trial
+
+
+def test_of_two_tabs_the_newer_wins_and_the_older_says_so(rater) -> None:
+    one = rater()
+    one.start()
+    one.vote()
+    one.expect_saved()
+    older, newer = one.page, one.new_page()
+    newer.goto(older.url)
+    expect(older.get_by_text("Opened somewhere else")).to_be_visible()
+    one.page = newer
+    newer.bring_to_front()
+    one.vote()
+    one.expect_saved()
+    one.page = older
+    older.bring_to_front()
+    older.get_by_role("button", name="Go on here").click()
+    expect(newer.get_by_text("Opened somewhere else")).to_be_visible()
+    one.finish_trials()
+    assert len(one.voted_once_each()) == 8
+
+
+def test_a_visit_goes_on_on_another_device_after_a_pause(rater) -> None:
+    version = study()
+    one, other = rater(version), rater(version, viewport={"width": 1600, "height": 900})
+    one.start()
+    one.vote()
+    one.expect_saved()
+    before = one.shown()
+    Trial.objects.filter(session=one.session).first().session.slots.update(lease_expires_at="2020-01-01T00:00Z")
+    other.page.goto(one.page.url)
+    assert other.shown() == before
+    one.vote()  # the first device does not know yet
+    expect(one.page.get_by_text("Opened somewhere else")).to_be_visible()
+    other.finish_trials()
+    assert len(other.voted_once_each()) == 8
+
+
+def test_double_clicks_answer_one_trial(rater) -> None:
+    one = rater(study(minimum_exposure_ms=400))
+    one.start()
+    for _ in range(3):
+        one.pass_cards()
+        one.page.locator("#choose-left").dblclick()
+    one.expect_saved()
+    assert len(one.votes()) == len(one.voted_once_each()) == 3
+
+
+def test_the_back_button_changes_nothing(rater) -> None:
+    one = rater()
+    one.start()
+    one.vote()
+    one.expect_saved()
+    before, place = one.shown(), one.page.url
+    one.page.go_back()
+    one.page.wait_for_load_state()
+    one.page.goto(place)
+    assert one.shown() == before
+    assert len(one.votes()) == 1
+
+
+def test_images_that_come_late_are_waited_for(rater) -> None:
+    one = rater()
+
+    def late(route: Route) -> None:
+        time.sleep(0.15)
+        route.continue_()
+
+    one.page.route(IMAGES, late)
+    one.start()
+    for _ in range(3):
+        one.vote()
+        one.page.keyboard.press("ArrowRight")  # nothing is on screen yet, or not for long enough
+    one.expect_saved()
+    assert all(vote.exposure_ms >= 30 for vote in one.votes())
+    assert len(one.votes()) == len(one.voted_once_each())
+
+
+def test_an_image_that_fails_once_is_tried_again(rater) -> None:
+    one = rater()
+    failed: set[str] = set()
+
+    def fail_first(route: Route) -> None:
+        if route.request.url in failed or len(failed) >= 2:
+            return route.continue_()
+        failed.add(route.request.url)
+        return route.abort()
+
+    one.page.route(IMAGES, fail_first)
+    one.start()
+    one.vote()
+    one.expect_saved()
+    assert len(failed) == 2
+    assert not FaultReport.objects.exists()
+
+
+def test_an_image_that_never_loads_is_a_fault_and_another_pair_comes(rater) -> None:
+    one = rater()
+    one.start()
+    session = one.session
+    broken = Trial.objects.filter(session=session).order_by("position")[5]
+    default_storage.delete(broken.image_left.served)
+    one.finish_trials()
+    voted = one.voted_once_each()
+    assert broken.pk not in voted
+    assert len(voted) == 8
+    assert FaultReport.objects.get().trial_id == broken.pk
+    broken.refresh_from_db()
+    assert broken.state == Trial.State.FAULTY
+
+
+def test_the_rater_can_say_that_an_image_does_not_show(rater) -> None:
+    one = rater()
+    one.start()
+    one.pass_cards()
+    one.page.get_by_role("button", name="An image does not load").click()
+    expect(one.page.get_by_text("Here is another pair")).to_be_visible()
+    one.finish_trials()
+    assert len(one.voted_once_each()) == 8
+    assert FaultReport.objects.get().kind == "display"
+
+
+def test_what_happens_around_the_trials_is_logged(rater) -> None:
+    one = rater()
+    one.start()
+    one.pass_cards()
+    one.page.set_viewport_size({"width": 1000, "height": 700})
+    one.page.wait_for_timeout(600)
+    one.page.evaluate("dispatchEvent(new Event('blur')), dispatchEvent(new Event('focus'))")
+    one.vote()
+    one.expect_saved()
+    one.page.wait_for_timeout(300)
+    kinds = list(SessionEvent.objects.order_by("pk").values_list("kind", flat=True))
+    assert kinds == ["resize", "blur", "focus"]
+    resize = SessionEvent.objects.get(kind="resize")
+    assert (resize.detail["width"], resize.detail["height"]) == (1000, 700)
+
+
+def test_a_window_made_too_small_hides_the_pair_until_it_fits_again(rater) -> None:
+    one = rater(study(pixel_multiple=16))
+    one.start()
+    one.pass_cards()
+    one.page.set_viewport_size({"width": 400, "height": 700})
+    expect(one.page.get_by_role("heading", name="The window is too small")).to_be_visible()
+    one.page.keyboard.press("ArrowLeft")
+    one.page.set_viewport_size({"width": 1280, "height": 800})
+    one.vote("ArrowRight")
+    one.expect_saved()
+    assert [vote.choice for vote in one.votes()] == ["right"]
+
+
+def test_linked_zoom_moves_both_images_alike_and_its_use_is_stored(rater) -> None:
+    one = rater(study(is_zoom_allowed=True))
+    one.start()
+    one.pass_cards()
+    one.page.hover("#left")
+    one.page.mouse.wheel(0, -100)
+    styles = one.page.eval_on_selector_all("#pair img", "images => images.map(image => image.style.transform)")
+    assert styles == ["scale(2)", "scale(2)"]
+    one.vote()
+    one.vote()
+    one.expect_saved()
+    first, second = one.votes()
+    assert first.presentation["zoom"] == {"uses": 1, "largest": 2}
+    assert "zoom" not in second.presentation
+
+
+def test_after_a_vote_the_next_pair_is_on_screen_within_a_few_frames(rater) -> None:
+    one = rater()
+    one.start()
+    one.pass_cards()
+    one.page.wait_for_timeout(500)  # the next pairs are loaded meanwhile
+    elapsed = one.page.evaluate(
+        """() => new Promise((resolve) => {
+            const before = document.querySelector('#left img');
+            const start = performance.now();
+            const look = () => document.querySelector('#left img') !== before
+                ? resolve(performance.now() - start) : requestAnimationFrame(look);
+            document.querySelector('#choose-left').click();
+            look();
+        })"""
+    )
+    assert elapsed < 100

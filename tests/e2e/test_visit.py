@@ -1,0 +1,319 @@
+"""Whole visits in a real browser, on a desktop and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from survey.models import RaterSession, StudyVersion, Trial
+from tests.e2e.rater import PHONE, Rater
+from tests.factories import make_running
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+QUESTIONS = [
+    {"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]},
+    {"name": "remarks", "caption": "Any remarks?"},
+]
+
+
+@pytest.fixture
+def rater(browser: Browser, live_server) -> Iterator[Callable[..., Rater]]:
+    made: list[Rater] = []
+
+    def make(version: StudyVersion, **profile) -> Rater:
+        made.append(Rater(browser, live_server.url, version, **profile))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+    assert [complaint for one in made for complaint in one.complaints] == []
+
+
+def small_study(**fields) -> StudyVersion:
+    return make_running(
+        **{
+            "pairs": 8,
+            "pixel_multiple": 8,
+            "practice_trials": 1,
+            "trials_per_session": 4,
+            "identical_trials": 1,
+            "degraded_trials": 1,
+            "repeat_trials": 1,
+            "minimum_exposure_ms": 50,
+            "exit_questions": QUESTIONS,
+        }
+        | fields
+    )
+
+
+def no_violations(page: Page) -> None:
+    # Colours on their way from disabled to enabled are nobody's colours.
+    page.evaluate("() => Promise.allSettled(document.getAnimations().map(one => one.finished))")
+    found = Axe().run(
+        page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    )
+    assert found.violations_count == 0, f"{page.url}: {found.generate_report()}"
+
+
+def test_whole_visit_by_keyboard_alone_with_every_page_accessible(rater) -> None:
+    version = small_study(debrief="The images came from two generators.", contact="lab@example.org")
+    one = rater(version)
+    page = one.page
+    one.land()
+    no_violations(page)
+    page.get_by_role("button", name="Start").press("Enter")
+    page.wait_for_selector("input[name=agreed]")
+    no_violations(page)
+    page.get_by_role("checkbox").press("Space")
+    page.get_by_role("button", name="Continue").press("Enter")
+    page.wait_for_selector("#device")
+    no_violations(page)
+    page.get_by_role("button", name="Continue").press("Enter")
+    page.wait_for_selector("form[action$=begin]")
+    no_violations(page)
+    page.get_by_role("button", name="Start practice").press("Enter")
+    one.ready()
+    no_violations(page)
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#continue")).to_be_focused()
+    no_violations(page)
+    page.keyboard.press("Enter")
+    expect(page.locator("#ready-end")).to_be_focused()
+    no_violations(page)
+    page.keyboard.press("Enter")
+    for key in ("ArrowLeft", "ArrowRight", "ArrowDown"):
+        one.vote(key)
+    one.finish_trials("ArrowRight")
+    expect(page.get_by_role("heading", level=1)).to_have_text("A few questions")
+    no_violations(page)
+    page.get_by_label("30 or more").press("Space")
+    page.get_by_role("button", name="Finish").press("Enter")
+    expect(page.locator("#code")).to_have_text(one.session.completion_code)
+    expect(page.get_by_text("two generators")).to_be_visible()
+    no_violations(page)
+    session = one.session
+    assert (session.state, session.outcome) == (RaterSession.State.COMPLETED, "complete")
+    assert session.answers == {"age": "30 or more"}
+    votes = one.votes()
+    assert len(one.voted_once_each()) == session.trials.count() == 8
+    assert [vote.choice for vote in votes[1:4]] == ["left", "right", "tie"]
+    for vote in votes:
+        assert vote.exposure_ms >= 50
+        assert vote.response_ms >= vote.exposure_ms
+        assert vote.presentation["width_px"] == vote.presentation["height_px"] == 128
+        assert vote.presentation["layout"] == "row"
+        assert vote.presentation["input"] == "key"
+    assert session.device["width"] == 1280
+
+
+def test_whole_visit_on_a_phone_stacks_images_where_the_study_allows(rater) -> None:
+    version = small_study(pixel_multiple=13, narrow_screens="stack", exit_questions=[])
+    one = rater(version, **PHONE)
+    page = one.page
+    one.start()
+    no_violations(page)
+    for _ in range(30):
+        one.pass_cards()
+        if not page.locator("#trial").count():
+            break
+        upper, lower = (page.locator(box).bounding_box() for box in ("#left", "#right"))
+        assert upper["x"] == lower["x"]
+        assert upper["y"] + upper["height"] < lower["y"]
+        for button in page.locator(".choices button").all():
+            assert min(button.bounding_box()[side] for side in ("width", "height")) >= 44
+        page.get_by_role("button", name="Upper").tap()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    assert {vote.presentation["layout"] for vote in one.votes()} == {"stack"}
+    assert {vote.presentation["input"] for vote in one.votes()} == {"touch"}
+
+
+def test_a_narrow_screen_is_refused_with_its_own_code_and_may_try_again(rater) -> None:
+    one = rater(small_study(pixel_multiple=13), **PHONE)
+    page = one.page
+    one.land()
+    one.primary()
+    page.get_by_role("checkbox").check()
+    one.primary()
+    page.wait_for_selector("#device")
+    one.primary()
+    expect(page.get_by_role("heading", level=1)).to_have_text("The window is too small")
+    no_violations(page)
+    session = one.session
+    assert (session.state, session.outcome) == (RaterSession.State.REFUSED, "screen")
+    expect(page.locator("#code")).to_have_text(session.completion_code)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.get_by_role("button", name="Try again").click()
+    page.wait_for_selector("#device")
+    one.primary()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Instructions")
+
+
+def test_withdrawing_is_explained_and_ends_the_visit(rater) -> None:
+    one = rater(small_study())
+    one.start()
+    one.skip_practice()
+    one.vote()
+    one.expect_saved()
+    one.page.get_by_role("button", name="Help").click()
+    no_violations(one.page)
+    one.page.get_by_role("link", name="Withdraw").click()
+    expect(one.page.get_by_text("are not used")).to_be_visible()
+    no_violations(one.page)
+    one.page.get_by_role("button", name="Withdraw").click()
+    expect(one.page.get_by_role("heading", level=1)).to_have_text("You have withdrawn")
+    assert one.session.state == RaterSession.State.WITHDRAWN
+    assert not one.session.slots.filter(is_answered=False).exists()
+
+
+def test_keys_can_be_remapped_and_switched_off(rater) -> None:
+    one = rater(small_study(practice_trials=0))
+    one.start()
+    page = one.page
+
+    def choose(label: str) -> None:
+        page.get_by_role("button", name="Help").click()
+        page.get_by_label(label).check()
+        page.get_by_role("button", name="Close").click()
+
+    choose("Letters")
+    page.keyboard.press("ArrowLeft")
+    one.vote("KeyJ")
+    one.expect_saved()
+    assert [vote.choice for vote in one.votes()] == ["right"]
+    choose("No keys")
+    one.ready()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("KeyJ")
+    page.get_by_role("button", name="No preference").click()
+    one.expect_saved()
+    assert [vote.choice for vote in one.votes()] == ["right", "tie"]
+
+
+def test_a_held_key_answers_one_trial_only(rater) -> None:
+    one = rater(small_study(practice_trials=0))
+    one.start()
+    one.page.keyboard.down("ArrowLeft")
+    for _ in range(10):
+        one.page.keyboard.down("ArrowLeft")  # auto-repeat
+        one.page.wait_for_timeout(60)
+    one.page.keyboard.up("ArrowLeft")
+    one.expect_saved()
+    assert len(one.votes()) == 1
+
+
+def test_no_answer_counts_before_the_minimum_exposure(rater) -> None:
+    one = rater(small_study(practice_trials=0, minimum_exposure_ms=1500))
+    one.start()
+    one.vote()
+    one.page.wait_for_function("document.querySelector('#choose-left').getAttribute('aria-disabled') === 'true'")
+    one.page.wait_for_timeout(200)
+    one.page.keyboard.press("ArrowRight")  # too early
+    one.vote()
+    one.expect_saved()
+    first, second = one.votes()
+    assert second.choice == "left"
+    assert second.presentation["hurried"] == 1
+    assert min(first.exposure_ms, second.exposure_ms) >= 1500
+
+
+def test_undo_keeps_both_answers(rater) -> None:
+    one = rater(small_study(practice_trials=0))
+    one.start()
+    before = one.shown()
+    one.vote("ArrowLeft")
+    one.pass_cards()
+    one.page.keyboard.press("u")
+    expect(one.page.locator("#feedback")).to_contain_text("taken back")
+    assert one.shown() == before
+    one.vote("ArrowRight")
+    one.expect_saved()
+    assert [(vote.choice, vote.is_current) for vote in one.votes()] == [
+        ("left", False),
+        ("undo", False),
+        ("right", True),
+    ]
+    one.finish_trials()
+    assert len(one.voted_once_each()) == one.session.trials.count()
+
+
+def test_breaks_come_where_the_study_wants_them(rater) -> None:
+    one = rater(small_study(pairs=14, trials_per_session=12, break_every=5, practice_trials=0))
+    one.start()
+    for _ in range(5):
+        one.vote()
+    one.ready()
+    expect(one.page.get_by_role("heading", name="Time for a break")).to_be_visible()
+    no_violations(one.page)
+    one.page.keyboard.press("Enter")
+    one.vote()
+    one.expect_saved()
+    assert one.session.answered_count == 6
+
+
+def test_the_page_says_nothing_of_arms_checks_or_files(rater) -> None:
+    one = rater(small_study())
+    bodies: list[str] = []
+    one.page.on(
+        "response",
+        lambda response: "image" in response.headers.get("content-type", "") or bodies.append(response.text()),
+    )
+    one.start()
+    one.finish_trials()
+    text = " ".join(bodies).lower()
+    for word in ("vanilla", "robust", "degraded", "identical", "repeat_of", "served/", "check_kind"):
+        assert word not in text, word
+    cookies = one.context.cookies()
+    assert cookies == []
+
+
+def test_every_page_stays_inside_a_window_zoomed_to_200_percent(rater) -> None:
+    one = rater(small_study(pixel_multiple=4), viewport={"width": 640, "height": 400})
+    page = one.page
+
+    def fits() -> None:
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    one.land()
+    fits()
+    one.primary()
+    fits()
+    page.get_by_role("checkbox").check()
+    one.primary()
+    page.wait_for_selector("#device")
+    fits()
+    one.primary()
+    page.wait_for_selector("form[action$=begin]")
+    fits()
+    one.primary()
+    one.ready()
+    fits()
+
+
+@pytest.mark.parametrize(
+    "media", [{"forced_colors": "active"}, {"reduced_motion": "reduce"}], ids=["forced", "reduced"]
+)
+def test_a_trial_works_in_forced_colours_and_with_reduced_motion(rater, media) -> None:
+    one = rater(small_study(practice_trials=0), **media)
+    one.start()
+    no_violations(one.page)
+    one.vote()
+    one.expect_saved()
+    assert Trial.objects.filter(session=one.session, state=Trial.State.ANSWERED).count() == 1
+
+
+def test_right_to_left_pages_keep_the_images_on_their_sides(rater) -> None:
+    one = rater(small_study(practice_trials=0), locale="ar")
+    page = one.page
+    one.start()
+    assert page.locator("html").get_attribute("dir") == "rtl"
+    no_violations(page)
+    for left, right in (("#left", "#right"), ("#choose-left", "#choose-right")):
+        assert page.locator(left).bounding_box()["x"] < page.locator(right).bounding_box()["x"]
+    one.vote("ArrowLeft")
+    one.expect_saved()
+    assert [vote.choice for vote in one.votes()] == ["left"]

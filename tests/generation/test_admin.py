@@ -1,0 +1,144 @@
+"""Orders in the admin: placed, watched, stopped, retried - by those who may, and seen by nobody else."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from generation.models import GenerationRun
+from jobs.models import Job
+from jobs.services import job_next, job_run
+from survey.services.member import member_set
+from tests.factories import make_user
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/generation/generationrun/"
+
+
+def client_of(user) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def owner():
+    return make_user("ada")
+
+
+def place(client: Client, study, **changes):
+    order = {"study": study.pk, "pairs": 4, "micro_batch": 2, "class_labels": "0-1"} | changes
+    return client.post(LIST + "add/", order)
+
+
+def work() -> None:
+    while (job := job_next(["gpu"])) is not None:
+        job_run(job.pk)
+
+
+def test_order_is_placed_done_by_a_worker_and_shown(draft, owner):
+    study, client = draft(owner=owner), client_of(owner)
+    answer = place(client, study)
+    run = GenerationRun.objects.get()
+    address = reverse("admin:generation_generationrun_change", args=[run.pk])
+    assert (answer.status_code, answer.url) == (302, address)
+    assert (run.classes, run.seed, run.created_by) == ([0, 1], 77, owner)
+    assert Job.objects.get().kind == "generation.plan"
+    assert client.get(address)["Refresh"] == "10"
+    work()
+    answer = client.get(address)
+    assert "Refresh" not in answer
+    page = answer.content.decode()
+    assert "4 of 4" in page
+    assert "bp-complete" in page
+    assert page.count("<img src=") == 8
+    assert "1-000001 by robust" in page
+    assert "4 of 4" in client.get(LIST).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"pairs": 0}, "pairs is 0"),
+        ({"class_labels": "cats"}, "is no class label"),
+        ({"minimum_distance": 3}, "minimum_distance is 3.0"),
+        ({"micro_batch": 0}, "micro_batch is 0"),
+    ],
+)
+def test_bad_order_is_shown_with_the_form(draft, owner, changes, complaint):
+    answer = place(client_of(owner), draft(owner=owner), **changes)
+    assert answer.status_code == 200
+    assert complaint in answer.content.decode()
+    assert not GenerationRun.objects.exists()
+
+
+def test_error_of_a_worker_is_shown_and_retried(draft, owner):
+    study, client = draft(owner=owner), client_of(owner)
+    place(client, study, class_labels="9")
+    work()
+    run = GenerationRun.objects.get()
+    page = client.get(reverse("admin:generation_generationrun_change", args=[run.pk])).content.decode()
+    assert "bp-failed" in page
+    assert "class 9 is out of range" in page
+    client.post(LIST, {"action": "retry", "_selected_action": [str(run.pk)]})
+    assert Job.objects.get().state == "queued"
+
+
+def test_order_is_cancelled_from_the_list(draft, owner):
+    study, client = draft(owner=owner), client_of(owner)
+    place(client, study)
+    run = GenerationRun.objects.get()
+    client.post(LIST, {"action": "cancel", "_selected_action": [str(run.pk)]})
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+    assert Job.objects.get().state == "cancelled"
+
+
+def test_stranger_sees_and_does_nothing(draft, owner):
+    study = draft(owner=owner)
+    place(client_of(owner), study)
+    run = GenerationRun.objects.get()
+    stranger = client_of(make_user("eve"))
+    assert "digits" not in stranger.get(LIST).content.decode()
+    assert stranger.get(reverse("admin:generation_generationrun_change", args=[run.pk])).status_code == 302
+    stranger.post(LIST, {"action": "cancel", "_selected_action": [str(run.pk)]})
+    assert place(stranger, study).status_code == 200
+    run.refresh_from_db()
+    assert (run.state, GenerationRun.objects.count()) == ("planning", 1)
+
+
+def test_viewer_looks_but_does_not_order(draft, owner):
+    study = draft(owner=owner)
+    place(client_of(owner), study)
+    run = GenerationRun.objects.get()
+    viewer = make_user("bob")
+    member_set(study=study, user=viewer, role="viewer", actor=owner)
+    client = client_of(viewer)
+    assert client.get(reverse("admin:generation_generationrun_change", args=[run.pk])).status_code == 200
+    answer = place(client, study, pairs=9)
+    assert "You may look at this study but not change it" in answer.content.decode()
+    client.post(LIST, {"action": "cancel", "_selected_action": [str(run.pk)]})
+    run.refresh_from_db()
+    assert (run.state, GenerationRun.objects.count()) == ("planning", 1)
+
+
+def test_detail_page_costs_the_same_for_few_and_many_pairs(draft, owner):
+    study, client = draft(owner=owner), client_of(owner)
+
+    def queries(pairs: int) -> int:
+        call_command("generate_pairs", study="digits", pairs=pairs, batch=4, verbosity=0)
+        run = GenerationRun.objects.first()
+        address = reverse("admin:generation_generationrun_change", args=[run.pk])
+        client.get(address)
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            client.get(address)
+        return len(captured)
+
+    assert queries(2) == queries(8)
+    assert study.pairs.count() == 8

@@ -1,0 +1,184 @@
+"""`manage.py evaluate_images`: from the images in the storage to the report's metrics, inline and as a job."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
+from PIL import Image
+
+from diffusion.checkpoints import save_network
+from diffusion.classifier import ClassifierConfig
+from generation.study_images import arm_sources
+from jobs.models import Job
+from jobs.services import job_run
+from survey.models import PairImage
+from survey.reports import image_metrics, image_metrics_by_class
+from tests.factories import make_png, make_study
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(settings, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path / "data"
+    settings.INCEPTION_WEIGHTS = ""
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    config = ClassifierConfig(
+        image_size=16, model_channels=32, channel_mult=(1,), num_res_blocks=1, attention_resolutions=(), num_classes=3,
+        pool="adaptive", num_head_channels=32,
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("weights") / "judge.safetensors"
+    save_network(path, config.build())
+    return path
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("truth")
+    for i in range(12):
+        (folder / str(i % 3)).mkdir(exist_ok=True)
+        (folder / str(i % 3) / f"{i}.png").write_bytes(make_png(i))
+    return folder
+
+
+def _run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("evaluate_images", *arguments, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+def test_classifier_features_give_labelled_distances_and_no_fid(judge: Path, truth: Path, tmp_path: Path):
+    study = make_study(pairs=9)
+    out = tmp_path / "metrics.json"
+    shown = _run("--study", study.slug, "--reference", str(truth), "--features", "classifier", "--weights", str(judge),
+                 "--minimum", "6", "--out", str(out))  # fmt: skip
+    metrics = image_metrics(study)
+    assert set(metrics) == {"vanilla", "robust"}
+    assert metrics["robust"]["frechet_distance"]["value"] > 0.0
+    assert metrics["robust"]["frechet_distance"]["features"]["name"] == "classifier:judge"
+    assert metrics["robust"]["fid"]["value"] is None
+    assert "weights-inception-2015-12-05-6726825d.pth" in metrics["robust"]["fid"]["reason"]
+    assert metrics["vanilla"]["kid"]["n"] == 9
+    assert 0.0 <= metrics["vanilla"]["class_accuracy"]["value"] <= 1.0
+    assert metrics["vanilla"]["class_accuracy"]["n"] == 9
+    assert "frechet_distance" in shown
+    written = json.loads(out.read_text())
+    assert written["arms"] == metrics
+    assert set(written["per_class"]["robust"]) == {"0", "1", "2"}
+    assert image_metrics_by_class(study) == written["per_class"]
+
+
+def test_missing_inception_weights_are_an_error_that_says_what_to_do(truth: Path):
+    study = make_study(pairs=3)
+    with pytest.raises(CommandError, match=r"6726825d.*BLINDPAIR_INCEPTION_WEIGHTS.*--features classifier"):
+        _run("--study", study.slug, "--reference", str(truth))
+    assert image_metrics(study) == {}
+
+
+def test_weights_from_the_environment_are_used_and_checked(settings, truth: Path, tmp_path: Path):
+    study = make_study(pairs=3)
+    settings.INCEPTION_WEIGHTS = str(tmp_path / "weights.pth")
+    (tmp_path / "weights.pth").write_bytes(b"something else")
+    with pytest.raises(CommandError, match=r"weights\.pth has SHA-256"):
+        _run("--study", study.slug, "--reference", str(truth))
+
+
+def test_larger_sample_sets_take_the_place_of_the_studys_images(judge: Path, truth: Path, tmp_path: Path):
+    study = make_study(pairs=3)
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "robust.npz", pixels)
+    _run("--study", study.slug, "--reference", str(truth), "--features", "classifier", "--weights", str(judge),
+         "--samples", f"robust={tmp_path / 'robust.npz'}")  # fmt: skip
+    metrics = image_metrics(study)
+    assert (metrics["robust"]["kid"]["n"], metrics["vanilla"]["kid"]["n"]) == (20, 3)
+
+
+def test_several_sets_of_an_arm_give_the_mean_over_seeds(judge: Path, truth: Path, tmp_path: Path):
+    study = make_study(pairs=3)
+    arguments = ["--study", study.slug, "--reference", str(truth), "--features", "classifier", "--weights", str(judge)]
+    values = []
+    for seed in range(2):
+        pixels = np.random.default_rng(seed).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
+        np.savez(tmp_path / f"seed{seed}.npz", pixels)
+        _run(*arguments, "--samples", f"robust={tmp_path / f'seed{seed}.npz'}")
+        values.append(image_metrics(study)["robust"]["kid"]["value"])
+    _run(*arguments, *[part for seed in range(2) for part in ("--samples", f"robust={tmp_path / f'seed{seed}.npz'}")])
+    kid = image_metrics(study)["robust"]["kid"]
+    assert kid["value"] == pytest.approx(np.mean(values))
+    assert "2 seeds" in kid["reason"]
+    assert set(image_metrics(study)) == {"robust", "vanilla"}
+
+
+def test_a_queued_evaluation_is_done_by_a_worker(judge: Path, truth: Path):
+    study = make_study(pairs=6)
+    arguments = ("--study", study.slug, "--reference", str(truth), "--features", "classifier", "--weights", str(judge))
+    _run(*arguments, "--queue")
+    assert image_metrics(study) == {}
+    job = Job.objects.get(kind="generation.evaluate_images")
+    assert job.queue == "gpu"
+    done = job_run(job.pk)
+    assert done.state == Job.State.SUCCEEDED, done.error
+    metrics = image_metrics(study)
+    assert metrics["robust"]["kid"]["n"] == 6
+    assert done.result["arms"] == metrics
+
+
+def test_a_queued_evaluation_without_weights_fails_for_good_and_says_why(truth: Path):
+    study = make_study(pairs=3)
+    _run("--study", study.slug, "--reference", str(truth), "--queue")
+    done = job_run(Job.objects.get(kind="generation.evaluate_images").pk)
+    assert "BLINDPAIR_INCEPTION_WEIGHTS" in done.error
+    assert image_metrics(study) == {}
+
+
+def test_images_that_changed_in_the_storage_are_refused(judge: Path, truth: Path):
+    study = make_study(pairs=3)
+    image = PairImage.objects.filter(pair__study=study).first()
+    Image.new("RGB", (16, 16)).save(default_storage.path(image.file))
+    with pytest.raises(CommandError, match="has changed since it was registered"):
+        _run("--study", study.slug, "--reference", str(truth), "--features", "classifier", "--weights", str(judge))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--study", "nowhere"], "no study 'nowhere'"),
+        (["--samples", "robust"], "expected ARM=PATH"),
+        (["--samples", "other=/nowhere"], "no arm other"),
+        (["--reference", "/nowhere"], "no reference"),
+        (["--features", "vgg"], "unknown feature network"),
+        (["--batch-size", "0"], "at least 1"),
+    ],
+)
+def test_bad_arguments_are_refused(judge: Path, truth: Path, arguments: list[str], message: str):
+    study = make_study(pairs=3)
+    values = {"--study": study.slug, "--reference": str(truth), "--features": "classifier", "--weights": str(judge)}
+    values |= {arguments[0]: arguments[1]}
+    with pytest.raises(CommandError, match=message):
+        _run(*[part for pair in values.items() for part in pair])
+
+
+def test_a_study_without_images_is_refused(judge: Path, truth: Path):
+    study = make_study(pairs=0)
+    with pytest.raises(CommandError, match="no images yet"):
+        _run("--study", study.slug, "--reference", str(truth), "--features", "classifier", "--weights", str(judge))
+
+
+def test_arm_sources_hold_every_main_image_with_its_class(django_assert_num_queries):
+    study = make_study(pairs=7)
+    with django_assert_num_queries(1):
+        sources = arm_sources(study)
+    batches = list(sources["vanilla"].batches(4))
+    assert [len(batch.images) for batch in batches] == [4, 3]
+    labels = np.concatenate([batch.labels for batch in batches])
+    assert sorted(labels.tolist()) == [0, 0, 0, 1, 1, 2, 2]
+    assert sources["vanilla"].digest() != sources["robust"].digest()

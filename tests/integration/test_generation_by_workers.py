@@ -1,0 +1,61 @@
+"""Shards of pairs on two real worker processes, one of which dies in the middle of its work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+
+from generation.models import GenerationRun
+from generation.selectors import run_progress
+from jobs.models import Job
+from jobs.services import jobs_reap
+from survey.models import PairImage, Study
+from tests.generation.conftest import checkpoints, draft  # noqa: F401  fixtures
+from tests.workers import celery_worker, kill, wait_until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+PAIRS = 8
+
+
+def made(study: Study) -> dict[tuple[str, str], str]:
+    rows = PairImage.objects.filter(pair__study=study).values_list("pair__key", "arm__name", "sha256", "file")
+    assert all(default_storage.exists(file) for *_, file in rows)
+    return {(key, arm): sha256 for key, arm, sha256, _ in rows}
+
+
+def generate(slug: str, **options) -> None:
+    call_command("generate_pairs", study=slug, pairs=PAIRS, batch=2, shard=4, verbosity=0, **options)
+
+
+def shard_in_the_middle() -> Job | None:
+    """A shard that some worker has made two pairs of, with more to do."""
+    return Job.objects.filter(state=Job.State.RUNNING, progress_done__gte=2, progress_done__lt=4).first()
+
+
+def test_killed_worker_leaves_exactly_the_pairs_of_an_undisturbed_run(draft, broker_url: str, tmp_path: Path) -> None:  # noqa: F811
+    undisturbed = draft(slug="undisturbed", spacing="40")
+    disturbed = draft(slug="disturbed", spacing="40")
+    generate("undisturbed")
+    with celery_worker(broker_url, tmp_path / "one.log") as one, celery_worker(broker_url, tmp_path / "two.log") as two:
+        generate("disturbed", queue=True)
+        wait_until(lambda: shard_in_the_middle() is not None, "a shard is half made")
+        victim = shard_in_the_middle()
+        group = os.getpgid(int(victim.lease_owner.rpartition(":")[2]))
+        kill({one.pid: one, two.pid: two}[group])
+        victim.refresh_from_db()
+        assert victim.state == Job.State.RUNNING
+        run = GenerationRun.objects.get(study=disturbed)
+        half_made = [run.spec_at(position).key for position in victim.generation_shard.positions]
+        assert not disturbed.pairs.filter(key__in=half_made).exists()
+        survivor_done = lambda: jobs_reap() >= 0 and run_progress(run).done == PAIRS  # noqa: E731
+        wait_until(survivor_done, "the other worker has made everything", seconds=120)
+        # The pairs are there a moment before the worker reports its job.
+        wait_until(lambda: Job.objects.get(pk=victim.pk).is_over, "the survivor has reported")
+    victim.refresh_from_db()
+    assert (victim.state, victim.attempt) == (Job.State.SUCCEEDED, 2)
+    assert made(disturbed) == made(undisturbed)
+    assert len(made(disturbed)) == 2 * PAIRS

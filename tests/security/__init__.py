@@ -1,0 +1,1 @@
+"""One test or more for each line of docs/security.md."""

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import pytest
+from django.test import Client
+
+from jobs.models import Job
+from jobs.services import job_run
+from survey.exceptions import ExclusionRefused, ResultsHidden
+from survey.models import Exclusion, RaterSession, ReportBuild, Vote
+from survey.reports import exclusion_proposals
+from survey.selectors.vote import vote_rows
+from survey.services.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
+from survey.services.plan import power_of, question_problems, rule_problems
+from survey.services.report_build import report_request
+from survey.services.study import study_transition
+from tests.factories import make_running, make_study, make_user
+from tests.survey.admin.test_study_pages import client_of, vote_on
+
+pytestmark = pytest.mark.django_db
+FAST = [{"rule": "too_fast", "parameters": {}}]
+
+
+@pytest.fixture
+def owner():
+    return make_user("owner")
+
+
+@pytest.fixture
+def version(owner):
+    """A running study of 6 raters, the last of them far too fast."""
+    version = make_running(owner=owner, pairs=10, votes_per_pair=8, exclusion_rules=FAST)
+    vote_on(version, raters=5, trials=6)
+    vote_on(version, raters=1, trials=6, choice="right")
+    hasty = RaterSession.objects.order_by("started_at").last()
+    Vote.objects.filter(trial__session=hasty).update(response_ms=60)
+    return version
+
+
+def close(version, owner) -> None:
+    study_transition(study=version.study, name="close", actor=owner, reason="over")
+
+
+def test_planned_rules_propose_the_hasty_session_and_write_it_once(version, owner) -> None:
+    (proposal,) = exclusion_proposals(version.study)
+    assert (proposal.rule, proposal.rule_version, proposal.is_in_force) == ("too_fast", 1, False)
+    assert "measured 60" in proposal.reason
+    assert exclusions_apply(study=version.study, proposals=[proposal], actor=owner) == 1
+    assert exclusions_apply(study=version.study, proposals=[proposal], actor=owner) == 0
+    assert exclusion_proposals(version.study)[0].is_in_force
+    excluded = [row for row in vote_rows(version.study) if row["excluded"]]
+    assert len(excluded) == 6
+    assert excluded[0]["exclusion_reason"].startswith("too_fast: ")
+    assert version.study.audit_entries.filter(action="exclude").count() == 1
+
+
+def test_a_revoked_exclusion_counts_again_and_keeps_its_row(version, owner) -> None:
+    exclusions_apply(study=version.study, proposals=exclusion_proposals(version.study), actor=owner)
+    row = Exclusion.objects.get()
+    with pytest.raises(ExclusionRefused, match="reason"):
+        exclusion_revoke(exclusion=row, reason=" ", actor=owner)
+    exclusion_revoke(exclusion=row, reason="the clock was wrong", actor=owner)
+    with pytest.raises(ExclusionRefused, match="already"):
+        exclusion_revoke(exclusion=row, reason="again", actor=owner)
+    assert not any(line["excluded"] for line in vote_rows(version.study))
+    row.refresh_from_db()
+    assert (row.revoked_by, row.revoke_reason) == (owner, "the clock was wrong")
+
+
+def test_hand_exclusions_need_a_reason_and_a_session_of_the_study(version, owner) -> None:
+    session = RaterSession.objects.first()
+    with pytest.raises(ExclusionRefused, match="reason"):
+        exclusion_by_hand(study=version.study, session_id=session.pk, reason="", actor=owner)
+    with pytest.raises(ExclusionRefused, match="another study"):
+        exclusion_by_hand(study=make_study(), session_id=session.pk, reason="why", actor=owner)
+    exclusion_by_hand(study=version.study, session_id=session.pk, reason="told us so", actor=owner)
+    with pytest.raises(ExclusionRefused, match="already"):
+        exclusion_by_hand(study=version.study, session_id=session.pk, reason="told us so", actor=owner)
+
+
+def test_exclusions_page_previews_applies_and_takes_back(version, owner) -> None:
+    client = client_of(owner)
+    address = f"/admin/survey/study/{version.study_id}/exclusions/"
+    assert "Preview: 1 found" in client.get(f"{address}?preview=1").content.decode()
+    assert not Exclusion.objects.exists()
+    client.post(address, {"do": "apply", "rules": "plan", "phase": "main"})
+    row = Exclusion.objects.get()
+    client.post(f"/admin/survey/study/{version.study_id}/exclusion/{row.pk}/revoke/", {"reason": "a mistake"})
+    assert "a mistake" in client.get(address).content.decode()
+    session = RaterSession.objects.first()
+    client.post(address, {"do": "hand", "session": str(session.pk)[:8], "reason": "asked to"})
+    assert Exclusion.objects.filter(rule="hand", session=session, made_by=owner).exists()
+    assert "no one session" in client.post(address, {"do": "hand", "session": "zzzzzzzz", "reason": "x", "stay": "1"},
+                                           follow=True).content.decode()  # fmt: skip
+
+
+def test_a_report_is_hidden_while_running_and_built_by_a_worker_afterwards(version, owner) -> None:
+    client = client_of(owner)
+    address = f"/admin/survey/study/{version.study_id}/reports/"
+    with pytest.raises(ResultsHidden):
+        report_request(study=version.study, actor=owner)
+    assert "hidden until the study is closed" in client.post(address, {"phase": "main"}, follow=True).content.decode()
+    assert not ReportBuild.objects.exists()
+    close(version, owner)
+    exclusions_apply(study=version.study, proposals=exclusion_proposals(version.study), actor=owner)
+    client.post(address, {"phase": "main"})
+    job = Job.objects.get(kind="survey.report")
+    assert "waits for a worker" in client.get(address).content.decode()
+    assert job_run(job.pk).state == "succeeded", Job.objects.get().error
+    build = ReportBuild.objects.get()
+    for name in ("report.html", "report.json", "votes.csv", "datapackage.json", "data_dictionary.csv", "version-1.json",
+                 "manifest.jsonl", "recipes.jsonl", "exclusions.csv", "log.jsonl", "bundle.zip"):  # fmt: skip
+        assert name in build.files, name
+    assert any(name.endswith(".tex") for name in build.files)
+    assert any(name.endswith(".svg") for name in build.files)
+    get = lambda name: client.get(f"/admin/survey/study/{version.study_id}/report/{build.pk}/{name}")  # noqa: E731
+    report = json.loads(get("report.json").getvalue())
+    assert report["data"]["sha256"] == build.data_sha256
+    assert any("too_fast" in rule for rule in report["data"]["excluded"])
+    with zipfile.ZipFile(io.BytesIO(get("bundle.zip").getvalue())) as bundle:
+        assert bundle.testzip() is None
+        assert set(bundle.namelist()) == set(build.files) - {"bundle.zip"}
+    assert get("../../../manage.py").status_code == 404
+    assert get("nothing.csv").status_code == 404
+    assert "Everything in one zip" in client.get(address).content.decode()
+
+
+def test_pilot_votes_never_enter_the_main_report(owner) -> None:
+    version = make_running(owner=owner, pairs=8, votes_per_pair=6)
+    vote_on(version, raters=3, trials=5, is_pilot=True)
+    vote_on(version, raters=4, trials=6)
+    assert len(list(vote_rows(version.study))) == 24
+    pilot = report_request(study=version.study, actor=owner, is_pilot=True)
+    assert job_run(pilot.job).state == "succeeded"
+    close(version, owner)
+    main = report_request(study=version.study, actor=owner)
+    assert job_run(main.job).state == "succeeded"
+    client = client_of(owner)
+    votes = []
+    for build in (pilot, main):
+        address = f"/admin/survey/study/{version.study_id}/report/{build.pk}/report.json"
+        votes.append(json.loads(client.get(address).getvalue())["data"]["votes"])
+    assert votes == [15, 24]
+
+
+def test_report_files_are_for_the_people_of_the_study(version, owner) -> None:
+    close(version, owner)
+    build = report_request(study=version.study, actor=owner)
+    job_run(build.job)
+    address = f"/admin/survey/study/{version.study_id}/report/{build.pk}/report.html"
+    response = client_of(owner).get(address)
+    assert response["Content-Disposition"].startswith("attachment")
+    assert response.getvalue().startswith(b"<!")
+    assert client_of(make_user("stranger")).get(address).status_code == 404
+    assert Client().get(address).status_code == 302
+    other = make_study(owner=owner)
+    assert client_of(owner).get(address.replace(f"/{version.study_id}/", f"/{other.pk}/", 1)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("rules", "part"),
+    [
+        ("too_fast", "no list"),
+        (["too_fast"], "no exclusion rule"),
+        ([{"rule": "nobody"}], "no exclusion rule"),
+        ([{"rule": "too_fast", "parameters": {"speed": 1}}], "no parameter"),
+        ([{"rule": "too_fast", "parameters": {"median_ms": "fast"}}], "numbers"),
+    ],
+)
+def test_wrong_exclusion_rules_are_named_before_freezing(owner, rules, part: str) -> None:
+    assert part in rule_problems(rules)[0]
+    study = make_study(owner=owner, exclusion_rules=rules)
+    page = client_of(owner).get(f"/admin/survey/study/{study.pk}/step/freeze/").content.decode()
+    assert part in page
+    client_of(owner).post(f"/admin/survey/study/{study.pk}/step/freeze/")
+    study.refresh_from_db()
+    assert study.state == "draft"
+
+
+def test_planning_page_shows_power_and_the_ceiling(owner) -> None:
+    study = make_study(owner=owner)
+    client = client_of(owner)
+    address = f"/admin/survey/study/{study.pk}/planning/"
+    assert client.get(address).status_code == 200
+    page = client.get(f"{address}?raters=50&pairs=100&votes_per_rater=40&preference=0.6").content.decode()
+    plan = power_of(raters=50, pairs=100, votes_per_rater=40, preference=0.6)
+    assert f"<strong>{100 * plan['power']:.0f} %</strong>" in page
+    assert plan["power"] < plan["ceiling_power"]
+    assert client.get(f"{address}?raters=1&pairs=x&votes_per_rater=0&preference=2").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("questions", "part"),
+    [
+        ({}, "no list"),
+        (["age"], "no list"),
+        ([{"name": "my age", "caption": "?"}], "needs a name"),
+        ([{"name": "age"}], "needs a caption"),
+        ([{"name": "age", "caption": "Age?", "options": "old"}], "list of texts"),
+        ([{"name": "a", "caption": "A?"}, {"name": "a", "caption": "B?"}], "same name"),
+    ],
+)
+def test_wrong_exit_questions_are_named(questions, part: str) -> None:
+    assert part in question_problems(questions)[0]

@@ -1,0 +1,64 @@
+"""Calls that change or erase data: pairs, drafts, persons, the panel's list."""
+
+from __future__ import annotations
+
+import pytest
+
+from survey.models import Erasure, Rater, Study, Vote
+from survey.services.arrival import identity_keys
+from survey.services.member import member_set
+from tests.factories import make_running, make_study, make_user, make_visit
+from tests.survey.api.test_researcher_api import Caller, problem
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def owner():
+    return make_user("owner")
+
+
+def test_pairs_are_left_out_and_removed(owner) -> None:
+    study, call = make_study(owner=owner, slug="s"), Caller(owner)
+    keys = sorted(study.pairs.values_list("key", flat=True))
+    assert call("patch", "studies/s/pairs/", {"keys": keys[:2], "is_selected": False}).json() == {"changed": 2}
+    assert call("post", "studies/s/pairs/remove/", {"keys": keys[:1]}).json() == {"changed": 1}
+    listed = call("get", "studies/s/pairs/").json()["results"]
+    assert [pair["is_selected"] for pair in listed] == [False, True, True, True, True]
+    problem(call("post", "studies/s/pairs/remove/", {"keys": ["x"]}), 404, "pair_unknown")
+    problem(Caller(owner, "read")("post", "studies/s/pairs/remove/", {"keys": keys[1:2]}), 403, "permission_denied")
+
+
+def test_a_draft_is_deleted_by_owners_alone(owner) -> None:
+    study, helper = make_study(owner=owner, slug="s"), make_user("helper")
+    make_running(owner=owner, slug="running")
+    member_set(study=study, user=helper, role="collaborator", actor=owner)
+    problem(Caller(helper)("delete", "studies/s/"), 403, "permission_denied")
+    problem(Caller(owner, "read", "write")("delete", "studies/s/"), 403, "permission_denied")
+    assert Caller(owner)("delete", "studies/s/").status_code == 204
+    problem(Caller(owner)("delete", "studies/running/"), 409, "study_not_deletable")
+    assert list(Study.objects.values_list("slug", flat=True)) == ["running"]
+
+
+def test_a_person_is_erased_and_the_proof_is_listed(owner) -> None:
+    version, helper, call = make_running(owner=owner, slug="s"), make_user("helper"), Caller(owner)
+    member_set(study=version.study, user=helper, role="collaborator", actor=owner)
+    session = make_visit(version)
+    key = identity_keys(version.study, "open", "person-1")[0]
+    Rater.objects.filter(pk=session.rater_id).update(provider_key=key)
+    problem(Caller(helper)("post", "studies/s/erasures/", {"panel_id": "person-1"}), 403, "permission_denied")
+    made = call("post", "studies/s/erasures/", {"panel_id": "person-1"})
+    assert made.status_code == 201
+    assert made.json()["votes_kept"] == Vote.objects.filter(is_current=True).count() > 0
+    assert call("get", "studies/s/erasures/").json() == [made.json()]
+    assert Rater.objects.get(pk=session.rater_id).provider_key is None
+    problem(call("post", "studies/s/erasures/", {"panel_id": "person-1"}), 404, "nothing_to_erase")
+    assert Erasure.objects.count() == 1
+
+
+def test_the_panels_list_is_compared(owner) -> None:
+    make_running(owner=owner, slug="s")
+    rows = [{"submission": "a1", "status": "APPROVED"}, {"submission": "a1", "status": "APPROVED"}]
+    found = Caller(owner)("post", "studies/s/reconcile/", {"submissions": rows}).json()
+    assert (found["matched"], [row["kind"] for row in found["differences"]]) == (0, ["never came", "listed twice"])
+    problem(Caller(owner)("post", "studies/s/reconcile/", {"submissions": []}), 400, "invalid")

@@ -1,0 +1,143 @@
+"""The rater's pages: who gets in, which page a step shows, and how much there is to load."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+import survey
+from survey.models import RaterSession, Study
+from survey.services.session import session_start
+from survey.services.study import study_transition
+from survey.services.tokens import session_token
+from tests.factories import make_running, make_study, make_version
+from tests.visits import active, begin, vote_all
+
+
+def visit(session: RaterSession, step: str = ""):
+    address = reverse("survey:visit", args=[session_token(session.pk)])
+    return Client().post(address + step, follow=True) if step else Client().get(address)
+
+
+@pytest.mark.django_db
+def test_looking_at_the_landing_page_stores_nothing() -> None:
+    version = make_running(payment="£3", organisation="Some Lab", minutes=7)
+    page = Client().get(reverse("survey:landing", args=[version.study.slug]))
+    for text in ("£3", "Some Lab", "about 7 minutes"):
+        assert text in page.content.decode()
+    assert not RaterSession.objects.exists()
+    assert not page.cookies
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("step", "status"), [("draft", 404), ("frozen", 403), ("pause", 403), ("close", 403)])
+def test_studies_that_are_not_open_say_so(step: str, status: int) -> None:
+    if step == "draft":
+        study = make_study()
+    elif step == "frozen":
+        study = make_version().study
+    else:
+        study = make_running().study
+        study_transition(study=study, name=step, actor=None)
+    for response in (
+        Client().get(reverse("survey:landing", args=[study.slug])),
+        Client().post(reverse("survey:start", args=[study.slug])),
+    ):
+        assert response.status_code in {status, 403}
+    assert not RaterSession.objects.exists()
+
+
+@pytest.mark.django_db
+def test_an_unknown_study_and_an_unknown_visit_are_not_found() -> None:
+    page = Client().get("/s/nowhere/")
+    assert page.status_code == 404
+    assert "Studies here" not in page.content.decode()
+    assert Client().get("/r/forged/").status_code == 404
+
+
+@pytest.mark.django_db
+def test_an_unchanged_page_of_an_earlier_step_cannot_move_the_visit_back() -> None:
+    session = active(make_running())
+    digest = session.version.consent_sha256
+    address = reverse("survey:consent", args=[session_token(session.pk)])
+    assert Client().post(address, {"consent_sha256": digest}).status_code == 409
+    session.refresh_from_db()
+    assert session.step == "trials"
+
+
+@pytest.mark.django_db
+def test_finishing_early_leads_back_to_the_trials() -> None:
+    session = active(make_running())
+    assert b'id="trial"' in visit(session, "finish").content
+    vote_all(session)
+    assert b"completion code" in visit(session, "finish").content
+
+
+@pytest.mark.django_db
+def test_a_full_study_gives_a_code_of_its_own() -> None:
+    version = make_running(pairs=3, votes_per_pair=1, trials_per_session=3)
+    vote_all(active(version))
+    late = begin(version)
+    page = visit(late).content.decode()
+    assert "No places left" in page
+    assert late.completion_code in page
+
+
+@pytest.mark.django_db
+def test_the_page_speaks_the_language_that_was_chosen() -> None:
+    version = make_running()
+    session = session_start(study=version.study)
+    address = reverse("survey:visit", args=[session_token(session.pk)])
+    assert 'lang="ar" dir="rtl"' in Client().get(address + "?lang=ar").content.decode()
+    again = Client(headers={"accept-language": "de"}).get(address).content.decode()
+    assert 'lang="ar" dir="rtl"' in again
+    assert (
+        'lang="de" dir="ltr"'
+        in Client(headers={"accept-language": "de"}).get(f"/s/{version.study.slug}/").content.decode()
+    )
+
+
+@pytest.mark.django_db
+def test_framing_is_forbidden_unless_the_study_allows_a_panel_to() -> None:
+    plain = Client().get(f"/s/{make_running().study.slug}/")
+    assert "frame-ancestors 'none'" in plain.headers["Content-Security-Policy"]
+    assert plain.headers["X-Frame-Options"] == "DENY"
+
+
+@pytest.mark.django_db
+def test_a_page_takes_a_constant_number_of_queries(django_assert_max_num_queries) -> None:
+    version = make_running(pairs=30, trials_per_session=25)
+    session = active(version)
+    visit(session)
+    with django_assert_max_num_queries(2):
+        visit(session)
+
+
+@pytest.mark.django_db
+def test_a_study_that_changes_after_freezing_changes_nothing_for_raters() -> None:
+    version = make_running(summary="As it was frozen.")
+    Study.objects.filter(pk=version.study_id).update(summary="Changed.")
+    assert "As it was frozen." in Client().get(f"/s/{version.study.slug}/").content.decode()
+
+
+def test_script_and_style_stay_below_30_kilobytes_compressed() -> None:
+    static = Path(survey.__file__).parent / "static" / "survey"
+    files = [*(static / "js").glob("*.js"), static / "css" / "rater.css"]
+    assert len(files) >= 10
+    sizes = {file.name: len(gzip.compress(file.read_bytes(), mtime=0)) for file in files}
+    assert sum(sizes.values()) < 30_000, sizes
+
+
+def test_pages_ask_no_other_server_for_anything() -> None:
+    root = Path(survey.__file__).parent
+    for file in [*(root / "templates" / "survey" / "rater").glob("*.html"), *(root / "static" / "survey").rglob("*.*")]:
+        if file.suffix in {".html", ".js", ".css"}:
+            text = file.read_text().replace("http://www.w3.org", "")
+            assert "http://" not in text, file
+            assert "https://" not in text, file
+            assert " style=" not in text, file
+            assert " onclick=" not in text, file

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.urls import reverse
+
+from jobs.models import Job
+from training.curves import draw_curves
+from training.models import TrainingRun
+from training.services import MAXIMUM_CURVE_ROWS, run_create, run_progress
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def admin(client):
+    client.force_login(get_user_model().objects.create_superuser("lead", password="lead"))
+    return client
+
+
+def order(**fields):
+    return {"name": "a-run", "preset": "digits_robust", "data": "", "other_settings": "", "processes": 1} | fields
+
+
+def test_run_is_ordered_and_queued(admin, django_capture_on_commit_callbacks):
+    answer = admin.post(
+        reverse("admin:training_trainingrun_add"), order(other_settings="attack.epsilon=0.25\noptimizer.iterations=9")
+    )
+
+    assert answer.status_code == 302, answer.content
+    run = TrainingRun.objects.get()
+    assert run.changes == {"attack.epsilon": 0.25, "optimizer.iterations": 9}
+    assert run.created_by.username == "lead"
+    assert run.job.queue == "gpu"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"other_settings": "epsilon"}, "write section.name=value"),
+        ({"preset": "none"}, "not one of the available choices"),
+        ({"name": "two words"}, "valid"),
+    ],
+)
+def test_bad_order_is_shown_with_the_form(admin, fields, message):
+    answer = admin.post(reverse("admin:training_trainingrun_add"), order(**fields))
+
+    assert answer.status_code == 200
+    assert message in answer.content.decode()
+    assert not TrainingRun.objects.exists()
+
+
+def test_run_page_draws_its_curves(admin):
+    run = run_create(name="a-run", preset="digits_robust")
+    for iteration in (10, 20, 30):
+        row = {"iteration": iteration, "loss": 2.0 - iteration / 50, "accuracy": 0.1, "clean_accuracy": 0.2}
+        run_progress(run, row=row, note=f"{iteration}/100")
+
+    page = admin.get(reverse("admin:training_trainingrun_change", args=[run.pk])).content.decode()
+
+    assert page.count("<polyline") == 3
+    assert "30/100" in page
+    assert "style=" not in "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
+
+
+def test_cancel_and_continue_from_the_list(admin):
+    run = run_create(name="a-run", preset="digits_robust")
+    address = reverse("admin:training_trainingrun_changelist")
+
+    def act(action):
+        admin.post(address, {"action": action, "_selected_action": [run.pk]})
+        run.refresh_from_db()
+        return run.state, Job.objects.get().state
+
+    admin.post(address, {"action": "continue_training", "_selected_action": [run.pk]})
+    assert act("cancel") == ("cancelled", "cancelled")
+    assert act("continue_training") == ("waiting", "queued")
+
+
+def test_stranger_sees_nothing(client):
+    client.force_login(get_user_model().objects.create_user("rater", is_staff=True))
+    assert client.get(reverse("admin:training_trainingrun_changelist")).status_code == 403
+
+
+def test_curve_is_thinned_but_keeps_its_ends():
+    run = run_create(name="a-run", preset="digits_robust")
+    run.curve = [{"iteration": i, "loss": 1.0} for i in range(1, MAXIMUM_CURVE_ROWS + 1)]
+    run_progress(run, row={"iteration": MAXIMUM_CURVE_ROWS + 1, "loss": 0.5}, note="")
+
+    assert len(run.curve) <= MAXIMUM_CURVE_ROWS // 2 + 1
+    assert (run.curve[0]["iteration"], run.curve[-1]["iteration"]) == (1, MAXIMUM_CURVE_ROWS + 1)
+
+
+def test_curves_without_rows_say_so():
+    assert "No row yet" in draw_curves([])

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from PIL import Image
+
+from diffusion.checkpoints import load_network
+from jobs.models import Job
+from training.models import TrainingRun
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(settings, tmp_path):
+    settings.DATA_DIR = tmp_path / "var"
+    settings.TORCH_DEVICE = "cpu"
+
+
+def run_command(*arguments, command="train_classifier"):
+    out = io.StringIO()
+    call_command(command, *arguments, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+@pytest.mark.django_db
+def test_command_trains_records_and_does_not_train_again(preset):
+    first = run_command("--config", preset, "--robust")
+    run = TrainingRun.objects.get(name="tiny")
+
+    assert "held-out images: accuracy" in first
+    assert (run.state, run.iteration, run.iterations) == ("finished", 6, 6)
+    assert [row["iteration"] for row in run.curve] == [1, 2, 3, 4, 5, 6]
+    assert {"loss", "clean_accuracy", "active_share"} <= run.curve[0].keys()
+    assert run.config["attack"]["epsilon"] == 1.0
+    roles = {checkpoint.role: checkpoint for checkpoint in run.checkpoints.all()}
+    assert set(roles) == {"last", "best"}
+    loaded = load_network(roles["last"].path)
+    assert loaded.card.sha256 == roles["last"].sha256
+    assert "trained already" in run_command("--config", preset)
+
+
+@pytest.mark.django_db
+def test_vanilla_removes_the_attack_and_set_changes_a_setting(preset):
+    run_command("--config", preset, "--vanilla", "--name", "plain", "--set", "optimizer.iterations=1")
+
+    run = TrainingRun.objects.get(name="plain")
+    assert "attack" not in run.config
+    assert run.iterations == 1
+
+
+@pytest.mark.django_db
+def test_other_order_under_the_same_name_is_refused_until_started_afresh(preset):
+    run_command("--config", preset)
+
+    with pytest.raises(CommandError, match="run 'tiny' exists with changes"):
+        run_command("--config", preset, "--set", "optimizer.iterations=2")
+    run_command("--config", preset, "--set", "optimizer.iterations=2", "--no-resume")
+    assert TrainingRun.objects.get(name="tiny").iteration == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "optimizer.iteration=2"], "did you mean 'iterations'"),
+        (["--set", "data.path=/nowhere.npz"], "no file at /nowhere.npz"),
+        (["--set", "nonsense"], r"write section\.name=value"),
+        (["--vanilla", "--set", "network.num_classes=4"], "the data has 3 classes, the network 4"),
+        (["--name", "no such name"], "name is 'no such name'"),
+    ],
+)
+def test_bad_input_is_refused_by_name(preset, arguments, message):
+    with pytest.raises(CommandError, match=message):
+        run_command("--config", preset, *arguments)
+
+
+@pytest.mark.django_db
+def test_wrong_command_for_the_task(preset):
+    with pytest.raises(CommandError, match="trains a classifier, not a denoiser"):
+        run_command("--config", preset, command="train_denoiser")
+    with pytest.raises(CommandError, match="has no \\[attack\\]"):
+        run_command("--config", "digits_vanilla", "--robust")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_queue_leaves_the_run_to_the_workers(preset):
+    assert "queued tiny" in run_command("--config", preset, "--queue")
+
+    job = Job.objects.get()
+    assert (job.kind, job.queue, job.parameters) == ("training.train", "gpu", {"run": "tiny"})
+    assert TrainingRun.objects.get(name="tiny").job == job
+
+
+@pytest.mark.slow
+def test_killed_process_loses_nothing_but_time(preset, tmp_path):
+    def command(out):
+        options = ["--config", preset, "--out", str(tmp_path / out), "--set", "optimizer.iterations=40"]
+        return [sys.executable, "-m", "training", *options]
+
+    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen(command("killed"), env=environment, stdout=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "killed" / "state.pt").is_file() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    at_death = torch.load(tmp_path / "killed" / "state.pt", weights_only=True)["iteration"]
+
+    for out in ("killed", "whole"):
+        subprocess.run(command(out), env=environment, check=True, capture_output=True, timeout=120)
+
+    assert 0 < at_death < 40, "the process was not killed in the middle"
+    ours, theirs = (
+        load_network(tmp_path / out / "last.safetensors").network.state_dict() for out in ("killed", "whole")
+    )
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    rows = [json.loads(line)["iteration"] for line in (tmp_path / "killed" / "log.jsonl").read_text().splitlines()]
+    assert rows[:40] == list(range(1, 41))
+
+
+@pytest.mark.django_db
+def test_data_check_counts_classes_and_names_bad_files(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (40, 40)).save(tmp_path / "images" / name / f"{number}.png")
+    arguments = ["--config", "cifar10_classifier", "--data", str(tmp_path / "images"), "--set", "data.kind=folder"]
+
+    assert "6 images of 2 classes, 3 to 3" in run_command(*arguments, command="check_training_data")
+    (tmp_path / "images" / "dog" / "1.png").write_bytes(b"no image")
+    with pytest.raises(CommandError, match=r"data\.corrupt=skip"):
+        run_command(*arguments, command="check_training_data")

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+import torch
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from diffusion.schedule import NoiseSchedule
+from tests.training.networks import tiny_classifier
+from training.evaluate import EvaluationConfig, calibration, evaluate_classifier, figure_svg, table
+from training.measures import clean_images, noised_images
+
+SCHEDULE = NoiseSchedule.named("linear")
+
+
+def images(count=24):
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(count, 3, 8, 8, generator=generator) * 2 - 1, torch.arange(count) % 4
+
+
+def test_every_band_is_met_alike_and_the_same_for_the_same_seed():
+    x, y = images()
+    first, second = (noised_images(x, y, SCHEDULE, draws=2, seed=5) for _ in range(2))
+
+    assert torch.equal(first.x_t, second.x_t)
+    assert torch.bincount(first.t * 4 // 1000).tolist() == [12, 12, 12, 12]
+    assert not torch.equal(first.x_t, noised_images(x, y, SCHEDULE, draws=2, seed=6).x_t)
+
+
+def test_stronger_attacks_leave_less_accuracy():
+    network = tiny_classifier()
+    x, _ = images()
+    with torch.no_grad():
+        y = network(x, torch.zeros(len(x), dtype=torch.long)).argmax(-1)
+    config = EvaluationConfig(epsilons=(0.05, 2.0), attack_steps=5, draws=1)
+
+    results = evaluate_classifier(network, x, y, SCHEDULE, config)
+
+    clean, weak, strong = results["clean"]["accuracy"], *(a["robust_accuracy"] for a in results["attacks"])
+    assert clean >= weak >= strong
+    assert clean > strong
+    assert results["bands"] == ["0-249", "250-499", "500-749", "750-999"]
+    rows = list(csv.reader(io.StringIO(table(results))))
+    assert [row[0] for row in rows] == ["measure", "accuracy", "top5_accuracy", "loss", *["robust_accuracy"] * 2]
+    assert figure_svg(results).count("<rect") == 12
+
+
+def test_restarts_can_only_lower_robust_accuracy():
+    network = tiny_classifier()
+    x, y = images(12)
+    found = [
+        evaluate_classifier(
+            network, x, y, SCHEDULE, EvaluationConfig(epsilons=(0.5,), attack_steps=2, restarts=restarts, draws=1)
+        )["attacks"][0]["robust_accuracy"]
+        for restarts in (2, 4)
+    ]
+    assert found[1] <= found[0]
+
+
+def test_calibration_against_hand_computed_bins():
+    probabilities = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.3, 0.7]])
+    y = torch.tensor([0, 1, 0, 1])
+
+    found = calibration(
+        lambda x, t: probabilities.log(), clean_images(torch.zeros(4, 3, 2, 2), y), SCHEDULE, bins=10, batch_size=4
+    )
+
+    counts = [row["count"] for row in found["bins"]]
+    assert sorted(counts) == [1, 1, 2]
+    # Gaps: 0.9 against 0.5 for two images, 0.6 and 0.7 against 1 for one each.
+    assert found["expected_calibration_error"] == pytest.approx((2 * 0.4 + 0.4 + 0.3) / 4, abs=1e-6)
+
+
+@pytest.mark.parametrize("change", [{"attack_steps": 0}, {"restarts": 0}, {"epsilons": (-1.0,)}])
+def test_bad_settings_are_refused(change):
+    with pytest.raises(ValueError, match=r"must be"):
+        EvaluationConfig(**change)
+
+
+@pytest.mark.django_db
+def test_command_measures_a_trained_checkpoint(preset, settings, tmp_path):
+    settings.DATA_DIR, settings.TORCH_DEVICE = tmp_path / "var", "cpu"
+    out = io.StringIO()
+    call_command("train_classifier", "--config", preset, stdout=io.StringIO(), stderr=io.StringIO())
+    checkpoint = tmp_path / "var" / "training" / "tiny" / "last.safetensors"
+
+    call_command("evaluate_classifier", str(checkpoint), "--steps", "2", "--out", str(tmp_path / "out"), stdout=out)
+
+    results = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert results["images"] == 12
+    assert results["attacks"][0]["epsilon"] == 1.0
+    assert "robust_accuracy,l2,1.0,2,1" in out.getvalue()
+    assert (tmp_path / "out" / "evaluation.svg").read_text().startswith("<svg")
+    with pytest.raises(CommandError, match="no checkpoint at"):
+        call_command("evaluate_classifier", str(tmp_path / "none.safetensors"))

@@ -1,0 +1,50 @@
+"""Visits of raters, taken through the services, up to the step that a test is about."""
+
+from __future__ import annotations
+
+import uuid
+
+from survey.models import Rater, RaterSession, StudyVersion, Trial
+from survey.selectors.trial import trials_upcoming
+from survey.services.device import Device
+from survey.services.session import (
+    session_begin,
+    session_check_device,
+    session_consent,
+    session_start,
+    session_take_tab,
+)
+from survey.services.vote import Ballot, Outcome, trials_issue, vote_create
+
+TAB = "tab"
+SCREEN = Device(width=1920, height=1080)
+
+
+def begin(version: StudyVersion, *, rater: Rater | None = None, is_simulated: bool = False) -> RaterSession:
+    """Return a session whose trials are drawn."""
+    session = session_start(study=version.study, rater=rater, is_simulated=is_simulated)
+    session_consent(session_id=session.pk, consent_sha256=version.consent_sha256)
+    session_check_device(session_id=session.pk, device=SCREEN)
+    return session_begin(session_id=session.pk)
+
+
+def active(version: StudyVersion, **fields) -> RaterSession:
+    """Return a session with an open tab and its first trials issued."""
+    session = session_take_tab(session_id=begin(version, **fields).pk, tab=TAB)
+    trials_issue(trials_upcoming(session))
+    return session
+
+
+def next_trial(session: RaterSession) -> Trial:
+    return session.trials.filter(state=Trial.State.OPEN).order_by("position").first()
+
+
+def vote(session: RaterSession, choice: str = "left", **fields) -> Outcome:
+    """Answer the session's next trial."""
+    fields = {"trial_id": next_trial(session).pk, "submission_key": uuid.uuid4(), "response_ms": 900.0} | fields
+    return vote_create(session_id=session.pk, tab=TAB, ballot=Ballot(choice=choice, **fields))
+
+
+def vote_all(session: RaterSession, choice: str = "left") -> None:
+    while next_trial(session) is not None:
+        vote(session, choice)

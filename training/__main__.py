@@ -1,0 +1,61 @@
+"""`python -m training`: train from a shell, without Django; what torchrun starts for several GPUs.
+
+torchrun --nproc-per-node 8 -m training --config adm128_classifier_robust --set data.path=/data/train --out runs/a
+"""
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+
+from training.config import config_from_dict, read_config
+from training.loop import Progress, TrainingDiverged, train
+from training.settings_files import parse_change
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__.split(";")[0])
+    parser.add_argument("--config", required=True, help="a preset, a .toml file, or a run's config.json")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="change a setting")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the run")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--no-resume", action="store_true", help="start afresh")
+    parser.add_argument("--max-seconds", type=float, help="pause after this time")
+    parser.add_argument("--json", action="store_true", help="progress and result as lines of JSON")
+    options = parser.parse_args(arguments)
+
+    asked = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.append(True))
+    try:
+        result = train(
+            _read(options.config, options.set),
+            out_dir=options.out,
+            resume=not options.no_resume,
+            on_progress=_print_json if options.json else lambda progress: print(progress, flush=True),
+            should_stop=lambda: bool(asked),
+            max_seconds=options.max_seconds,
+            device=options.device,
+        )
+    except (ValueError, OSError, TrainingDiverged) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    line = {"state": result.state, "iteration": result.iteration, "checkpoint": str(result.checkpoint)}
+    print(json.dumps(line) if options.json else f"{result.state} at {result.iteration}: {result.checkpoint}")
+    return 0
+
+
+def _read(name: str, changes: list[str]):
+    if name.endswith(".json"):
+        return config_from_dict(json.loads(Path(name).read_text()))
+    return read_config(name, changes=dict(parse_change(text) for text in changes))
+
+
+def _print_json(progress: Progress) -> None:
+    values = {**vars(progress), "note": str(progress)}
+    print(json.dumps({"progress": values}), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

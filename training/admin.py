@@ -1,0 +1,169 @@
+"""Training in the admin: order a run, watch its curves, stop it, continue it. Thin: services write."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from training.curves import draw_curves
+from training.models import Checkpoint, TrainingRun
+from training.services import run_cancel, run_create, run_enqueue
+from training.settings_files import ConfigError, parse_change, preset_names
+
+__all__ = ["CheckpointAdmin", "TrainingRunAdmin"]
+
+
+class TrainingRunForm(forms.ModelForm):
+    """An order, as the command takes it."""
+
+    preset = forms.ChoiceField(choices=lambda: [(name, name) for name in preset_names()])
+    data = forms.CharField(
+        required=False, label="Images", help_text="Folder or file on the workers; empty where the preset needs none."
+    )
+    other_settings = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="One per line, such as optimizer.iterations=1000 or attack.epsilon=0.25.",
+    )
+
+    class Meta:
+        model = TrainingRun
+        fields = ["name", "processes"]
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+    def validate_unique(self) -> None:
+        """Leave a name that exists to the service: the same order again is the same run."""
+
+    def clean(self) -> dict[str, Any]:
+        """Place the order: what it refuses is shown with the form."""
+        cleaned = super().clean()
+        if not self.errors:
+            try:
+                changes = dict(parse_change(line) for line in cleaned["other_settings"].splitlines() if line.strip())
+                if cleaned["data"]:
+                    changes["data.path"] = cleaned["data"]
+                self.run = run_create(
+                    name=cleaned["name"],
+                    preset=cleaned["preset"],
+                    changes=changes,
+                    processes=cleaned["processes"],
+                    actor=self.user,
+                )
+            except ConfigError as error:
+                raise forms.ValidationError(str(error)) from error
+        return cleaned
+
+
+@admin.register(TrainingRun)
+class TrainingRunAdmin(admin.ModelAdmin):
+    """Runs are ordered here and trained by GPU workers; their settings do not change afterwards."""
+
+    list_display = ["name", "preset", "state", "progress", "note", "created_by", "created_at", "finished_at"]
+    list_filter = ["state"]
+    list_select_related = ["created_by"]
+    search_fields = ["name", "preset"]
+    actions = ["cancel", "continue_training"]
+    fieldsets = [
+        (None, {"fields": ["name", "preset", "state", "progress", "note", "shown_error", "curves", "checkpoints"]}),
+        ("Order", {"fields": ["changes", "processes", "job"]}),
+        ("All settings", {"fields": ["shown_config"], "classes": ["collapse"]}),
+        ("Record", {"fields": ["created_by", "created_at", "finished_at"]}),
+    ]
+
+    def get_fieldsets(self, request: HttpRequest, obj: TrainingRun | None = None) -> Any:
+        if obj is None:
+            return [(None, {"fields": ["name", "preset", "data", "other_settings", "processes"]})]
+        return super().get_fieldsets(request, obj)
+
+    def get_form(
+        self, request: HttpRequest, obj: TrainingRun | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        if obj is not None:
+            return super().get_form(request, obj, change, **kwargs)
+
+        class FormOfUser(TrainingRunForm):
+            def __init__(self, *args: Any, **inner: Any) -> None:
+                super().__init__(*args, user=request.user, **inner)
+
+        return FormOfUser
+
+    def has_change_permission(self, request: HttpRequest, obj: TrainingRun | None = None) -> bool:
+        return obj is None and super().has_change_permission(request)
+
+    def save_form(self, request: HttpRequest, form: TrainingRunForm, change: bool) -> TrainingRun:
+        return form.run
+
+    def save_model(self, request: HttpRequest, obj: TrainingRun, form: TrainingRunForm, change: bool) -> None:
+        run_enqueue(obj, actor=request.user)
+
+    def save_related(self, request: HttpRequest, form: TrainingRunForm, formsets: Any, change: bool) -> None:
+        """Nothing is related: `run_create` has stored the order."""
+
+    @admin.display(description="progress")
+    def progress(self, run: TrainingRun) -> str:
+        return f"{run.iteration} of {run.iterations}" if run.iterations else "not begun"
+
+    @admin.display(description="curves")
+    def curves(self, run: TrainingRun) -> SafeString:
+        return draw_curves(run.curve)
+
+    @admin.display(description="error")
+    def shown_error(self, run: TrainingRun) -> str:
+        return run.error or (run.job.error.partition("\n")[0] if run.job else "") or "none"
+
+    @admin.display(description="checkpoints")
+    def checkpoints(self, run: TrainingRun) -> SafeString:
+        rows = [(c.role, c.path, c.sha256[:12]) for c in run.checkpoints.all()]
+        return format_html_join("", "<div>{}: {} (sha256 {}...)</div>", rows) or format_html("{}", "none yet")
+
+    @admin.display(description="settings")
+    def shown_config(self, run: TrainingRun) -> SafeString:
+        return format_html("<pre>{}</pre>", json.dumps(run.config, indent=2, sort_keys=True))
+
+    @admin.action(description="Cancel the selected runs (what they learned is kept)", permissions=["add"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet) -> None:
+        for run in queryset.select_related("job"):
+            run_cancel(run)
+
+    @admin.action(description="Continue the selected cancelled, paused or failed runs", permissions=["add"])
+    def continue_training(self, request: HttpRequest, queryset: QuerySet) -> None:
+        for run in queryset:
+            if run.state == TrainingRun.State.FINISHED:
+                self.message_user(request, f"{run} is finished; nothing to continue", messages.WARNING)
+            else:
+                run_enqueue(run, actor=request.user)
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(admin.ModelAdmin):
+    """What was trained, to be copied into an arm's recipe."""
+
+    list_display = ["run", "role", "kind", "path", "sha256", "updated_at"]
+    list_filter = ["kind", "role"]
+    list_select_related = ["run"]
+    fields = ["run", "role", "kind", "path", "sha256", "shown_metrics", "updated_at"]
+
+    @admin.display(description="measured")
+    def shown_metrics(self, checkpoint: Checkpoint) -> SafeString:
+        metrics = checkpoint.card.get("metrics", {})
+        rows = [(name, f"{value:.4g}") for name, value in sorted(metrics.items()) if isinstance(value, float)]
+        return format_html_join("", "<div>{}: {}</div>", rows) or format_html("{}", "nothing")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Checkpoint | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Checkpoint | None = None) -> bool:
+        return False

@@ -1,0 +1,148 @@
+"""What `train_classifier` and `train_denoiser` share."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from jobs.exceptions import JobError
+from training.models import TrainingRun
+from training.services import State, run_create, run_enqueue, run_restart
+from training.settings_files import ConfigError, parse_change, preset_names, read_settings
+
+
+class TrainCommand(BaseCommand):
+    """Trains a run by name, here or on the workers; the same command again continues it."""
+
+    task = ""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--config", required=True, metavar="C", help=f"a .toml file or a preset: {', '.join(preset_names())}"
+        )
+        parser.add_argument("--name", help="of the run and its folder (default: the preset's name)")
+        parser.add_argument("--data", metavar="PATH", help="folder or file of the images")
+        parser.add_argument(
+            "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="change a setting; may be repeated"
+        )
+        parser.add_argument(
+            "--resume",
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help="continue what is there (default); --no-resume starts the run afresh",
+        )
+        parser.add_argument("--queue", action="store_true", help="leave the run to the GPU workers")
+        parser.add_argument("--processes", type=int, default=1, metavar="N", help="GPUs of one machine, by torchrun")
+
+    def changes(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the changed settings that the options ask for."""
+        changes = dict(parse_change(text) for text in options["set"])
+        if options["data"]:
+            changes["data.path"] = str(Path(options["data"]).resolve())
+        return changes
+
+    def handle(self, *, config: str, queue: bool, resume: bool, **options: Any) -> None:
+        try:
+            changes = self.changes({"config": config, **options})
+            values = read_settings(config, changes=changes)
+            if values.get("task") != self.task:
+                raise ConfigError(f"{config} trains a {values.get('task')}, not a {self.task}")
+            name = options["name"] or values.get("name") or Path(config).stem
+            run = self._run(name, config, changes, options["processes"], resume=resume)
+            if run.state == State.FINISHED and (run.folder / "last.safetensors").is_file():
+                self.stdout.write(f"{name}: trained already, {run.folder / 'last.safetensors'}")
+            elif queue:
+                run_enqueue(run)
+                self.stdout.write(f"queued {name}; GPU workers or `manage.py run_jobs` train it")
+            else:
+                self._train(run, resume=resume)
+        except (JobError, ValueError, OSError) as error:
+            raise CommandError(str(error)) from error
+
+    def _run(self, name: str, config: str, changes: dict, processes: int, *, resume: bool) -> TrainingRun:
+        if not resume and (old := TrainingRun.objects.filter(name=name).first()):
+            run_restart(old, preset=config, changes=changes)
+        return run_create(name=name, preset=config, changes=changes, processes=processes)
+
+    def _train(self, run: TrainingRun, *, resume: bool) -> None:
+        # Torch is loaded from here on: what could be refused without it has been.
+        from training.run_worker import chosen_device, train_run
+
+        self.stdout.write(f"{run.name}: on {chosen_device()}, into {run.folder}")
+        line = _Line(self.stderr)
+        with asked_to_stop() as stopped:
+            try:
+                result = train_run(
+                    run, resume=resume, should_stop=lambda: stopped() or _is_cancelled(run), on_progress=line.show
+                )
+            finally:
+                line.end()
+        if result.state == "paused":
+            raise CommandError(f"stopped at iteration {result.iteration}; the same command continues")
+        shown = {name: value for name, value in result.metrics.items() if isinstance(value, float)}
+        measured = ", ".join(f"{name} {value:.4g}" for name, value in sorted(shown.items()))
+        self.stdout.write(f"{run.name}: trained in {line.seconds:.0f} s, {result.checkpoint}")
+        if measured:
+            self.stdout.write(f"  on held-out images: {measured}")
+
+
+def _is_cancelled(run: TrainingRun, _asked: dict[int, float] = {}) -> bool:  # noqa: B006  the cache is the point
+    """Ask the database once in two seconds whether somebody cancelled the run."""
+    now = time.monotonic()
+    if now - _asked.get(run.pk, 0.0) < 2.0:
+        return False
+    _asked[run.pk] = now
+    return TrainingRun.objects.filter(pk=run.pk, state=State.CANCELLED).exists()
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Any]:
+    """Turn the first Ctrl-C into a wish to stop, so that training saves; a second one ends at once."""
+    wishes: list[int] = []
+
+    def note(number: int, _frame: Any) -> None:
+        wishes.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: whoever called takes care of Ctrl-C
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(wishes)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Line:
+    """Progress in one line that renews itself, or a line now and then into a file."""
+
+    def __init__(self, stream: Any):
+        self.stream = stream
+        self.is_terminal = stream.isatty()
+        self.started = time.monotonic()
+        self.shown_at = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def show(self, progress: Any) -> None:
+        now = time.monotonic()
+        if now - self.shown_at < (0.2 if self.is_terminal else 10.0):
+            return
+        self.shown_at = now
+        self.stream.write(f"  {progress!s:<100}", ending="\r" if self.is_terminal else "\n")
+        self.stream.flush()
+
+    def end(self) -> None:
+        if self.is_terminal and self.shown_at:
+            self.stream.write("", ending="\n")

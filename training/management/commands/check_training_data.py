@@ -1,0 +1,53 @@
+"""Read every image that a training run would, and report what cannot be used."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from training.settings_files import parse_change
+
+
+class Command(BaseCommand):
+    help = __doc__ + " Ends with an error if there is any such image."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--config", required=True, metavar="C", help="a preset or a .toml file")
+        parser.add_argument("--data", metavar="PATH", help="folder or file of the images")
+        parser.add_argument("--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="change a setting")
+
+    def handle(self, *, config: str, data: str | None, **options: Any) -> None:
+        # Torch is loaded from here on.
+        from training.config import read_config
+        from training.data import check_data, open_data
+
+        try:
+            changes = dict(parse_change(text) for text in options["set"])
+            if data:
+                changes["data.path"] = str(Path(data).resolve())
+            settings = read_config(config, changes=changes)
+            report = check_data(
+                open_data(settings.data, split="train"),
+                settings.data,
+                side=settings.network.image_size,
+                channels=settings.network.in_channels,
+                on_progress=self._show,
+            )
+        except (ValueError, OSError) as error:
+            raise CommandError(str(error)) from error
+        for problem in report.problems:
+            self.stderr.write(problem)
+        counts = report.class_counts.values()
+        self.stdout.write(
+            f"{report.images} images of {len(counts)} classes, {min(counts)} to {max(counts)} in a class, "
+            f"{len(report.problems)} that cannot be used"
+        )
+        if report.problems:
+            raise CommandError("replace these images, or train with --set data.corrupt=skip")
+
+    def _show(self, done: int, total: int) -> None:
+        if self.stderr.isatty():
+            self.stderr.write(f"  {done} of {total}", ending="\n" if done == total else "\r")

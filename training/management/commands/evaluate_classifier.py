@@ -1,0 +1,108 @@
+"""Measure a classifier per timestep band: accuracy clean and under attack, and calibration."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+
+class Command(BaseCommand):
+    help = __doc__ + " Writes evaluation.json, evaluation.csv and evaluation.svg."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("checkpoint", type=Path, help="a .safetensors file of ours, or a published .pt")
+        parser.add_argument("--data", metavar="PATH", help="images (default: those held out from its training)")
+        parser.add_argument("--config", metavar="C", help="settings whose [data] and [schedule] to use for a .pt file")
+        parser.add_argument("--limit", type=int, default=1000, metavar="N", help="images (default 1000; 0 for all)")
+        parser.add_argument("--norm", default="l2", choices=["l2", "linf"])
+        parser.add_argument(
+            "--epsilon", type=float, action="append", metavar="E", help="radius in units of x_t; may be repeated"
+        )
+        parser.add_argument("--steps", type=int, default=20, help="attack steps (default 20)")
+        parser.add_argument("--restarts", type=int, default=1, help="attacks per image, from random points")
+        parser.add_argument("--bands", type=int, default=4, help="timestep bands (default 4)")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--out", type=Path, help="folder (default: beside the checkpoint)")
+
+    def handle(self, *, checkpoint: Path, out: Path | None, **options: Any) -> None:
+        try:
+            results = self._measure(checkpoint, options)
+        except (ValueError, OSError) as error:
+            raise CommandError(str(error)) from error
+        from training.evaluate import figure_svg, table
+
+        out = out or checkpoint.parent
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "evaluation.json").write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
+        (out / "evaluation.csv").write_text(table(results))
+        (out / "evaluation.svg").write_text(figure_svg(results))
+        self.stdout.write(table(results), ending="")
+        error = results["calibration"]["expected_calibration_error"]
+        self.stdout.write(f"expected calibration error {error:.4f}; written to {out}/evaluation.{{json,csv,svg}}")
+
+    def _measure(self, checkpoint: Path, options: dict[str, Any]) -> dict[str, Any]:
+        # Torch is loaded from here on.
+        from diffusion.checkpoints import load_network
+        from training.data import evaluation_images, open_data
+        from training.evaluate import EvaluationConfig, evaluate_classifier
+        from training.run_worker import chosen_device
+
+        network, card = load_network(checkpoint, device=chosen_device())
+        if card.kind != "classifier":
+            raise CommandError(f"{checkpoint} is a {card.kind}; give a classifier")
+        settings = _settings(card, options)
+        data = open_data(settings.data, split="validation")
+        if len(data.indices) == 0:
+            raise CommandError("no images are held out; give some with --data, or set data.validation_share")
+        images, labels = evaluation_images(
+            data,
+            settings.data,
+            side=network.config.image_size,
+            channels=network.config.in_channels,
+            limit=options["limit"] or None,
+        )
+        trained_at = settings.attack.epsilon if settings.attack else 0.5
+        config = EvaluationConfig(
+            norm=options["norm"],
+            epsilons=tuple(options["epsilon"] or [trained_at]),
+            attack_steps=options["steps"],
+            restarts=options["restarts"],
+            bands=options["bands"],
+            draws=options["bands"],
+            seed=options["seed"],
+        )
+        results = evaluate_classifier(
+            network,
+            images,
+            labels,
+            settings.schedule.build(),
+            config,
+            device=chosen_device(),
+            on_progress=self._show,
+        )
+        return {"checkpoint": {"path": str(checkpoint), "sha256": card.sha256}, **results}
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        if self.stderr.isatty():
+            self.stderr.write(f"  {what}: {done} of {total:<20}", ending="\n" if done == total else "\r")
+            self.stderr.flush()
+
+
+def _settings(card: Any, options: dict[str, Any]) -> Any:
+    """Return the settings it was trained with, or those given; `--data` replaces the images."""
+    from training.config import config_from_dict, read_config
+
+    if options["config"]:
+        values = read_config(options["config"]).to_dict()
+    elif "training" in card.provenance:
+        values = dict(card.provenance["training"])
+    else:
+        raise ValueError("the file does not say how it was trained; give --config, such as adm128_classifier")
+    if options["data"]:
+        path = str(Path(options["data"]).resolve())
+        values["data"] = {**values["data"], "path": path, "validation_path": path}
+    return config_from_dict(values)

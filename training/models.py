@@ -1,0 +1,81 @@
+"""Training runs and the checkpoints they made. The files lie in the run's folder; the rows say what is in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+
+from jobs.models import Job
+
+
+class TrainingRun(models.Model):
+    """One network being trained: its settings, how far it is, and its curves."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waiting"
+        RUNNING = "running", "running"
+        PAUSED = "paused", "paused"
+        FINISHED = "finished", "finished"
+        FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+
+    name = models.SlugField(
+        max_length=100, unique=True, help_text="also the name of its folder; the same name continues the same run"
+    )
+    preset = models.CharField(max_length=300, help_text="a preset's name, or the path of a TOML file on the workers")
+    changes = models.JSONField(
+        default=dict, blank=True, help_text='settings that differ from the preset, such as {"data.path": "/data/train"}'
+    )
+    processes = models.PositiveSmallIntegerField(default=1, help_text="GPUs of one machine; more than one use torchrun")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING, editable=False)
+    config = models.JSONField(default=dict, editable=False, help_text="all settings, filled in when training starts")
+    iteration = models.PositiveBigIntegerField(default=0, editable=False)
+    iterations = models.PositiveBigIntegerField(default=0, editable=False)
+    curve = models.JSONField(default=list, editable=False, help_text="rows of the log, thinned out as they grow")
+    note = models.CharField(max_length=200, blank=True, editable=False)
+    error = models.TextField(blank=True, editable=False)
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="training_run", editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(processes__gte=1), name="a_training_run_has_a_process"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files lie, on storage that all workers share."""
+        return Path(settings.DATA_DIR) / "training" / self.name
+
+
+class Checkpoint(models.Model):
+    """Weights that a run made, with what their card says."""
+
+    class Role(models.TextChoices):
+        LAST = "last", "last"
+        BEST = "best", "best"
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="checkpoints")
+    role = models.CharField(max_length=4, choices=Role.choices)
+    path = models.CharField(max_length=500)
+    kind = models.CharField(max_length=10, help_text="classifier or denoiser")
+    sha256 = models.CharField(max_length=64)
+    card = models.JSONField(default=dict)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["run", "role"]
+        constraints = [models.UniqueConstraint(fields=["run", "role"], name="one_checkpoint_per_run_and_role")]
+
+    def __str__(self) -> str:
+        return f"{self.run.name} ({self.role})"

@@ -1,0 +1,133 @@
+"""Order, watch, cancel and continue training. No torch: the web process calls these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from jobs.models import Job
+from jobs.services import job_cancel, job_enqueue, job_retry
+from training.models import Checkpoint, TrainingRun
+from training.settings_files import ConfigError, read_settings
+
+__all__ = [
+    "checkpoint_record",
+    "run_begin",
+    "run_cancel",
+    "run_create",
+    "run_enqueue",
+    "run_finish",
+    "run_progress",
+    "run_restart",
+]
+
+JOB_KIND = "training.train"
+MAXIMUM_CURVE_ROWS = 400
+State = TrainingRun.State
+
+
+def run_create(
+    *, name: str, preset: str, changes: Mapping[str, Any] | None = None, processes: int = 1, actor: Any = None
+) -> TrainingRun:
+    """Return the run of this name; a new one, or the same order again to be continued.
+
+    Raises
+    ------
+    ConfigError
+        Naming the setting, the preset or the name that cannot be used, or saying how the order differs from the run.
+    """
+    read_settings(preset, changes=changes)
+    order = {"preset": str(preset), "changes": dict(changes or {}), "processes": processes}
+    with transaction.atomic():
+        run = TrainingRun.objects.select_for_update().filter(name=name).first()
+        if run is None:
+            run = TrainingRun(name=name, created_by=actor if getattr(actor, "pk", None) else None, **order)
+            _check_fields(run)
+            run.save()
+            return run
+    differs = [field for field, value in order.items() if getattr(run, field) != value and field != "processes"]
+    if differs:
+        raise ConfigError(
+            f"run {name!r} exists with {differs[0]} = {getattr(run, differs[0])!r}, asked for {order[differs[0]]!r}; "
+            "choose another --name, or start it afresh with --no-resume"
+        )
+    return run
+
+
+def _check_fields(run: TrainingRun) -> None:
+    try:
+        run.clean_fields()
+    except ValidationError as error:
+        field, messages = next(iter(error.message_dict.items()))
+        raise ConfigError(f"{field} is {getattr(run, field)!r}: {messages[0]}") from error
+
+
+def run_restart(run: TrainingRun, *, preset: str, changes: Mapping[str, Any]) -> None:
+    """Forget how far a run is and take new settings; its files are replaced when it starts."""
+    run.preset, run.changes = str(preset), dict(changes)
+    run.iteration, run.curve, run.config, run.error, run.note = 0, [], {}, "", ""
+    run.state, run.finished_at = State.WAITING, None
+    run.save()
+
+
+def run_enqueue(run: TrainingRun, *, actor: Any = None) -> Job:
+    """Leave a run to the GPU workers; one that was cancelled or failed continues from its last saved state."""
+    with transaction.atomic():
+        job = job_enqueue(
+            kind=JOB_KIND,
+            parameters={"run": run.name},
+            queue="gpu",
+            dedupe_key=f"training:{run.pk}",
+            created_by=actor if getattr(actor, "pk", None) else None,
+        )
+        TrainingRun.objects.filter(pk=run.pk).update(job=job)
+        run.job = job
+        again = TrainingRun.objects.filter(pk=run.pk, state__in=[State.CANCELLED, State.FAILED])
+        again.update(state=State.WAITING, error="")
+    if job.state in {Job.State.FAILED, Job.State.CANCELLED}:
+        job = job_retry(job)
+    run.refresh_from_db()
+    return job
+
+
+def run_cancel(run: TrainingRun) -> None:
+    """Stop a run at its next look, keeping what it has learned; `run_enqueue` or the command continues it."""
+    if run.job is not None:
+        job_cancel(run.job)
+    over = [State.FINISHED, State.FAILED]
+    TrainingRun.objects.filter(pk=run.pk).exclude(state__in=over).update(state=State.CANCELLED)
+    run.refresh_from_db()
+
+
+def run_begin(run: TrainingRun, *, config: dict[str, Any], iterations: int) -> None:
+    """Record that a process trains the run now."""
+    run.state, run.config, run.iterations, run.error, run.finished_at = State.RUNNING, config, iterations, "", None
+    run.save(update_fields=["state", "config", "iterations", "error", "finished_at"])
+
+
+def run_progress(run: TrainingRun, *, row: dict[str, Any], note: str) -> None:
+    """Record a row of the log; every second one is dropped when there are too many to draw."""
+    run.curve = [kept for kept in run.curve if kept["iteration"] < row["iteration"]] + [row]
+    if len(run.curve) > MAXIMUM_CURVE_ROWS:
+        run.curve = run.curve[::2] + run.curve[-1:] * (len(run.curve) % 2 == 0)
+    run.iteration, run.note = row["iteration"], note[:200]
+    run.save(update_fields=["curve", "iteration", "note"])
+
+
+def run_finish(run: TrainingRun, state: str, *, iteration: int | None = None, error: str = "") -> None:
+    """Record how a slice of training ended."""
+    run.state, run.error = state, error
+    run.iteration = run.iteration if iteration is None else iteration
+    run.finished_at = timezone.now() if state == State.FINISHED else None
+    run.save(update_fields=["state", "error", "iteration", "finished_at"])
+
+
+def checkpoint_record(run: TrainingRun, *, role: str, path: str, card: dict[str, Any]) -> Checkpoint:
+    """Record the weights that stand at a path now."""
+    values = {"path": path, "kind": card["kind"], "sha256": card["sha256"], "card": card}
+    checkpoint, _ = Checkpoint.objects.update_or_create(run=run, role=role, defaults=values)
+    return checkpoint

@@ -1,0 +1,287 @@
+"""Labelled images from where they lie: folders, CIFAR-10's own files, `.npz`, scikit-learn's digits.
+
+A source has `labels`, `class_names`, a length, `image(i)` and `where(i)`. Anything else is a small adapter with these.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from diffusion.files import write_atomically
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10_SIDE = 32
+DIGITS_SIDE = 16
+
+
+class DataError(ValueError):
+    """The data cannot be used; the message names the file or folder, what is wrong and the remedy."""
+
+
+class CorruptImage(DataError):
+    """One image cannot be decoded."""
+
+
+class ImageSource(Protocol):
+    """Labelled images."""
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int, *, mode: str) -> Image.Image:
+        """Return an image in mode "RGB" or "L"; raises CorruptImage."""
+
+    def where(self, index: int) -> str:
+        """Return what to call an image in a message."""
+
+    def describe(self) -> dict:
+        """Return JSON-ready facts for a card."""
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images held in memory: `pixels` (N, H, W) or (N, H, W, 3), uint8."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def image(self, index: int, *, mode: str) -> Image.Image:
+        return Image.fromarray(self.pixels[index]).convert(mode)
+
+    def where(self, index: int) -> str:
+        return f"{self.name}[{index}]"
+
+    def describe(self) -> dict:
+        digest = hashlib.sha256(np.ascontiguousarray(self.pixels)).hexdigest()
+        return {"name": self.name, "images": len(self), "sha256": digest}
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """Images in files under `root`."""
+
+    root: Path
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def image(self, index: int, *, mode: str) -> Image.Image:
+        path = self.root / self.paths[index]
+        try:
+            with Image.open(path) as image:
+                return image.convert(mode)
+        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+            raise CorruptImage(
+                f"{path} cannot be decoded ({error}); replace it or set data.corrupt = 'skip'"
+            ) from error
+
+    def where(self, index: int) -> str:
+        return str(self.root / self.paths[index])
+
+    def describe(self) -> dict:
+        digest = hashlib.sha256("\n".join(self.paths).encode()).hexdigest()
+        return {"name": self.root.name, "images": len(self), "paths_sha256": digest}
+
+
+def folder_images(root: Path | str, *, label_from: str = "folder", index: Path | None = None) -> FolderImages:
+    """Find the images under a folder.
+
+    Parameters
+    ----------
+    root : path
+    label_from : {"folder", "file_prefix"}
+        "folder": the name of the folder that holds the file (ImageNet); "file_prefix": the file's name up to its first
+        underscore (the layout of the CIFAR-10 experiments). A label is its name's rank.
+    index : path, optional
+        Where to keep the listing; it is used while no folder under `root` has changed.
+
+    Raises
+    ------
+    DataError
+        No such folder, no images, or a class folder without images.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"no image folder at {root}; check data.path")
+    stamp = _stamp(root)
+    paths = _read_index(index, stamp) if index else None
+    if paths is None:
+        paths = sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
+        if index:
+            write_atomically(index, [json.dumps({"stamp": stamp, "paths": paths}).encode()])
+    if not paths:
+        raise DataError(f"{root} holds no images ({', '.join(sorted(SUFFIXES))})")
+    if label_from == "folder":
+        _refuse_empty_classes(root, paths)
+        names = [Path(path).parent.name for path in paths]
+    else:
+        names = [Path(path).name.split("_")[0] for path in paths]
+    class_names = tuple(sorted(set(names)))
+    rank = {name: label for label, name in enumerate(class_names)}
+    return FolderImages(root, tuple(paths), np.array([rank[name] for name in names], dtype=np.int64), class_names)
+
+
+def _stamp(root: Path) -> str:
+    """Return a fingerprint of every folder's name and time of change; adding or removing a file changes it."""
+    folders = sorted((folder, os.stat(folder).st_mtime_ns) for folder, _, _ in os.walk(root))
+    return hashlib.sha256(repr(folders).encode()).hexdigest()
+
+
+def _read_index(index: Path, stamp: str) -> list[str] | None:
+    try:
+        kept = json.loads(index.read_text())
+    except (OSError, ValueError):
+        return None
+    return kept["paths"] if isinstance(kept, dict) and kept.get("stamp") == stamp else None
+
+
+def _refuse_empty_classes(root: Path, paths: list[str]) -> None:
+    filled = {Path(path).parts[0] for path in paths}
+    empty = [entry.name for entry in sorted(root.iterdir()) if entry.is_dir() and entry.name not in filled]
+    if empty:
+        raise DataError(f"class folder {root / empty[0]} holds no images; fill or remove it ({len(empty)} such)")
+
+
+def npz_images(path: Path | str) -> ArrayImages:
+    """Read images from `.npz`: `arr_0` or `images` (uint8), `arr_1` or `labels`, optional `class_names`.
+
+    Raises
+    ------
+    DataError
+        No such file, a missing array, wrong type, shape or label.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"no file at {path}; check data.path")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a readable .npz of plain arrays ({error})") from error
+    pixels = found.get("images", found.get("arr_0"))
+    labels = found.get("labels", found.get("arr_1"))
+    if pixels is None or labels is None:
+        raise DataError(f"{path} holds {sorted(found)}; wanted 'images' and 'labels' (or arr_0 and arr_1)")
+    names = tuple(str(name) for name in found.get("class_names", ()))
+    return checked_array(pixels, labels, names, str(path))
+
+
+def checked_array(pixels: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], name: str) -> ArrayImages:
+    """Check arrays of images and labels; see `npz_images` for what is raised."""
+    if pixels.ndim == 4 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[-1] != 3):
+        raise DataError(
+            f"{name}: images are {pixels.dtype} {pixels.shape}; wanted uint8 (N, H, W, 3), or (N, H, W) for grey ones"
+        )
+    if labels.shape != (len(pixels),) or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{name}: labels are {labels.dtype} {labels.shape}; wanted {len(pixels)} whole numbers")
+    if len(pixels) == 0:
+        raise DataError(f"{name} holds no images")
+    classes = max(int(labels.max()) + 1, len(class_names))
+    present = np.bincount(labels, minlength=classes) if labels.min() >= 0 else np.zeros(1)
+    if not present.all():
+        missing = int(np.argmin(present)) if labels.min() >= 0 else int(labels.min())
+        raise DataError(f"{name}: class {missing} of 0..{classes - 1} has no images, or a label is negative")
+    return ArrayImages(
+        pixels, labels.astype(np.int64), class_names or tuple(str(label) for label in range(classes)), name
+    )
+
+
+def cifar10_images(folder: Path | str, *, split: str) -> ArrayImages:
+    """Read CIFAR-10's own files (`cifar-10-batches-bin` or `cifar-10-batches-py`) of one split.
+
+    Parameters
+    ----------
+    folder : path
+        The folder with `data_batch_1` ... or `data_batch_1.bin` ....
+    split : {"train", "validation"}
+        The five training batches, or `test_batch`.
+
+    Raises
+    ------
+    DataError
+        A file is missing or has another format.
+    """
+    folder = Path(folder)
+    names = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
+    parts = [_cifar10_batch(folder, name) for name in names]
+    pixels = np.concatenate([part[0] for part in parts])
+    pixels = pixels.reshape(-1, 3, CIFAR10_SIDE, CIFAR10_SIDE).transpose(0, 2, 3, 1)
+    labels = np.concatenate([part[1] for part in parts])
+    return checked_array(np.ascontiguousarray(pixels), labels, CIFAR10_CLASSES, f"{folder.name}/{split}")
+
+
+def _cifar10_batch(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    row = 1 + 3 * CIFAR10_SIDE**2
+    plain, pickled = folder / f"{name}.bin", folder / name
+    if plain.is_file():
+        content = np.fromfile(plain, dtype=np.uint8)
+        if content.size == 0 or content.size % row:
+            raise DataError(f"{plain} has {content.size} bytes, not a multiple of {row}; download it again")
+        content = content.reshape(-1, row)
+        return content[:, 1:], content[:, 0].astype(np.int64)
+    if pickled.is_file():
+        try:
+            batch = _ArrayUnpickler(io.BytesIO(pickled.read_bytes()), encoding="bytes").load()
+            return np.asarray(batch[b"data"], dtype=np.uint8), np.asarray(batch[b"labels"], dtype=np.int64)
+        except (pickle.UnpicklingError, KeyError, TypeError, EOFError, ValueError) as error:
+            raise DataError(f"{pickled} is not a CIFAR-10 batch ({error}); download it again") from error
+    raise DataError(f"{folder} has neither {plain.name} nor {pickled.name}; give the folder of CIFAR-10's own files")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads pickled arrays and nothing that could run."""
+
+    def find_class(self, module: str, name: str) -> Callable:
+        if name == "_reconstruct" and module.endswith("multiarray"):
+            return _reconstruct()
+        if module == "numpy" and name in {"ndarray", "dtype"}:
+            return getattr(np, name)
+        if (module, name) == ("_codecs", "encode"):
+            return lambda text, encoding: text.encode(encoding)
+        raise pickle.UnpicklingError(f"refused {module}.{name}")
+
+
+def _reconstruct() -> Callable:
+    """Return numpy's own array rebuilder, wherever this version keeps it."""
+    return np.empty(0).__reduce__()[0]
+
+
+def digits_images() -> ArrayImages:
+    """Return scikit-learn's 1,797 handwritten digits, 8x8 and 17 grey levels, enlarged to 16x16 by bicubic filter.
+
+    Raises
+    ------
+    DataError
+        scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise DataError("the digits come with scikit-learn: pip install 'blindpair[demo]'") from error
+    digits = load_digits()
+    grey = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    size = (DIGITS_SIDE, DIGITS_SIDE)
+    large = [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in grey]
+    return checked_array(np.stack(large), digits.target.astype(np.int64), tuple("0123456789"), "digits")
