@@ -14,6 +14,7 @@ from survey.services.session import (
     session_start,
     session_take_tab,
 )
+from survey.services.trial import trial_fault
 from survey.services.vote import Ballot, Outcome, trials_issue, vote_create
 
 TAB = "tab"
@@ -43,6 +44,13 @@ def vote(session: RaterSession, choice: str = "left", **fields) -> Outcome:
     """Answer the session's next trial."""
     fields = {"trial_id": next_trial(session).pk, "submission_key": uuid.uuid4(), "response_ms": 900.0} | fields
     return vote_create(session_id=session.pk, tab=TAB, ballot=Ballot(choice=choice, **fields))
+
+
+def fault(session: RaterSession, trial: Trial) -> RaterSession:
+    """Report a trial whose image does not load; what comes next is issued, as the page's endpoint does."""
+    session = trial_fault(session_id=session.pk, tab=TAB, trial_id=trial.pk, kind="image")
+    trials_issue(trials_upcoming(session))
+    return session
 
 
 def vote_all(session: RaterSession, choice: str = "left") -> None:

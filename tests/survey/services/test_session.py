@@ -25,7 +25,7 @@ from survey.services.session import (
 from survey.services.study import study_transition
 from survey.services.trial import trial_fault
 from tests.factories import make_running, make_study, make_version
-from tests.visits import SCREEN, TAB, active, begin, next_trial, vote, vote_all
+from tests.visits import SCREEN, TAB, active, begin, fault, next_trial, vote, vote_all
 
 pytestmark = pytest.mark.django_db
 State = RaterSession.State
@@ -233,7 +233,7 @@ def test_a_fault_gives_another_trial_and_frees_the_place() -> None:
     session = active(version)
     trial = session.trials.filter(check_kind="", issued_at__isnull=False).first()
     for _ in range(2):  # a replay changes nothing
-        trial_fault(session_id=session.pk, tab=TAB, trial_id=trial.pk, kind="image")
+        fault(session, trial)
     trial.refresh_from_db()
     assert trial.state == Trial.State.FAULTY
     assert FaultReport.objects.count() == 1
@@ -251,7 +251,7 @@ def test_a_fault_without_another_pair_shortens_the_visit() -> None:
     session = active(make_running(pairs=4, trials_per_session=4, votes_per_pair=1, practice_trials=0, repeat_trials=0))
     trial = session.trials.filter(check_kind="", issued_at__isnull=False).first()
     before = session.trial_count
-    session = trial_fault(session_id=session.pk, tab=TAB, trial_id=trial.pk, kind="image")
+    session = fault(session, trial)
     assert session.trial_count == before - 1
 
 
@@ -260,7 +260,7 @@ def test_a_faulty_repeat_gives_another_repeat_with_swapped_sides() -> None:
     while (trial := next_trial(session)).check_kind != "repeat":
         vote(session)
     before = session.trials.count()
-    session = trial_fault(session_id=session.pk, tab=TAB, trial_id=trial.pk, kind="image")
+    session = fault(session, trial)
     another = session.trials.order_by("position").last()
     assert session.trials.count() == before + 1
     assert (another.check_kind, another.state, another.slot) == ("repeat", Trial.State.OPEN, None)
@@ -277,7 +277,7 @@ def test_a_faulty_practice_is_passed_over_and_counts_stay_right() -> None:
     session = active(make_running(pairs=12, trials_per_session=5, practice_trials=2))
     total, trial = session.trial_count, next_trial(session)
     assert trial.check_kind == "practice"
-    session = trial_fault(session_id=session.pk, tab=TAB, trial_id=trial.pk, kind="image")
+    session = fault(session, trial)
     assert session.trial_count == total
     assert next_trial(session).check_kind == "practice"
     vote_all(session)
