@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from django.conf import settings
 from django.db import connection
 
 ROOT = Path(__file__).parents[1]
+T = TypeVar("T")
 
 
 def process_environment(broker_url: str = "") -> dict[str, str]:
@@ -70,9 +72,10 @@ def kill(process: subprocess.Popen) -> None:
         process.wait()
 
 
-def wait_until(is_true: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
-    """Poll until something holds; fail with its description after a while."""
+def wait_until(is_true: Callable[[], T], what: str, *, seconds: float = 120.0) -> T:
+    """Poll until something holds and return it; fail with its description after a while."""
     end = time.monotonic() + seconds
-    while not is_true():
+    while not (value := is_true()):
         assert time.monotonic() < end, f"after {seconds:.0f} s still waiting until {what}"
         time.sleep(0.1)
+    return value

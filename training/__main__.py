@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
             _read(options.config, options.set),
             out_dir=options.out,
             resume=not options.no_resume,
-            on_progress=_print_json if options.json else lambda progress: print(progress, flush=True),
+            on_progress=_print_progress if options.json else lambda progress: print(progress, flush=True),
             should_stop=lambda: bool(asked),
             max_seconds=options.max_seconds,
             device=options.device,
@@ -42,7 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     line = {"state": result.state, "iteration": result.iteration, "checkpoint": str(result.checkpoint)}
-    print(json.dumps(line) if options.json else f"{result.state} at {result.iteration}: {result.checkpoint}")
+    if options.json:
+        _print_json(line)
+    else:
+        print(f"{result.state} at {result.iteration}: {result.checkpoint}")
     return 0
 
 
@@ -52,9 +55,14 @@ def _read(name: str, changes: list[str]):
     return read_config(name, changes=dict(parse_change(text) for text in changes))
 
 
-def _print_json(progress: Progress) -> None:
-    values = {**vars(progress), "note": str(progress)}
-    print(json.dumps({"progress": values}), flush=True)
+def _print_progress(progress: Progress) -> None:
+    _print_json({"progress": {**vars(progress), "note": str(progress)}})
+
+
+def _print_json(values: dict) -> None:
+    # In one write: an unbuffered `print` writes the line's end by itself, behind the text of another process.
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

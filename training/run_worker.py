@@ -126,7 +126,7 @@ def _train_in_processes(
     root = str(Path(__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
     ) as process:
         try:
             end = _follow(process, should_stop, on_progress)
