@@ -1,6 +1,7 @@
 """Kill every process, at random times, while raters vote and two generation jobs run; then count what is left.
 
-    python benchmarks/faults.py --rounds 24 --raters 200 --out benchmarks/faults.json
+    python benchmarks/faults.py --rounds 12 --raters 200 --broker rabbitmq --out benchmarks/faults.json
+    python benchmarks/faults.py --rounds 12 --raters 200 --seed 2 --out benchmarks/faults.json --append
 
 A round lets raters vote and orders the pairs of two studies; ``--faults`` times something is killed with SIGKILL (web
 server, worker, a worker's child, PostgreSQL, broker) or the disk is filled. What is dead is started again as a
@@ -33,7 +34,7 @@ from pathlib import Path
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.lab import Lab, running_lab, wait_until
+from benchmarks.lab import Lab, Process, running_lab, wait_until
 
 KINDS = ("web", "worker", "child", "postgresql", "broker", "disk")
 GENERATION = ("generation.plan", "generation.make_shard")
@@ -48,16 +49,15 @@ class Ballots:
     acknowledged: dict[str, str] = field(default_factory=dict)
     retries: int = 0
 
-    def send_all(self, lab: Lab, think: float, stop_after: float) -> None:
+    def send_all(self, lab: Lab, think: float, stop_after: float, over: threading.Event) -> None:
         """Send each vote until it is acknowledged, as the page's outbox does: same key, again and again."""
         connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=10)
         for body in self.bodies:
-            time.sleep(random.expovariate(1 / think))
+            over.wait(random.expovariate(1 / think))
             while not self._send(connection, body):
                 self.retries += 1
-                if time.monotonic() > stop_after:
+                if over.wait(0.3) or time.monotonic() > stop_after:
                     return
-                time.sleep(0.3)
         connection.close()
 
     def _send(self, connection: http.client.HTTPConnection, body: dict) -> bool:
@@ -105,6 +105,10 @@ class Disk:
                     resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
             time.sleep(seconds if limit == 0 else 0)
 
+    @property
+    def kind(self) -> str:
+        return "a file system of its own, filled" if self.is_mounted else "workers forbidden to write"
+
     def close(self) -> None:
         if self.is_mounted:
             subprocess.run(["umount", "--lazy", str(self._lab.media)], check=False)
@@ -115,7 +119,6 @@ class Storm:
 
     def __init__(self, lab: Lab, disk: Disk, seed: int) -> None:
         self._lab, self._disk, self._random = lab, disk, random.Random(seed)
-        self.count: Counter[str] = Counter()
         order = list(KINDS)
         self._random.shuffle(order)
         self._order = itertools.cycle(order)
@@ -123,14 +126,11 @@ class Storm:
     def strike(self) -> str:
         lab, kind = self._lab, next(self._order)
         if kind == "web":
-            lab.web.kill()
+            self._kill(lab.web)
         elif kind == "worker":
-            self._random.choice(lab.workers).kill()
+            self._kill(self._random.choice(lab.workers))
         elif kind == "child":
-            children = [child for worker in lab.workers for child in worker.children()]
-            if children:
-                with suppress(psutil.NoSuchProcess):
-                    self._random.choice(children).send_signal(signal.SIGKILL)
+            wait_until(self._kill_a_child, "a worker has a child to kill")
         elif kind == "postgresql":
             lab.database.kill()
             time.sleep(self._random.uniform(0, 1))
@@ -141,9 +141,21 @@ class Storm:
             lab.broker.start()
         else:
             self._disk.fill(self._random.uniform(0.5, 2))
-        self.count[kind] += 1
         lab.restart_dead()
         return kind
+
+    def _kill(self, process: Process) -> None:
+        """Kill a process that runs: what an earlier fault has killed may not be back yet."""
+        wait_until(process.is_alive, f"{process.name} runs again")
+        process.kill()
+
+    def _kill_a_child(self) -> bool:
+        children = [child for worker in self._lab.workers for child in worker.children()]
+        try:
+            self._random.choice(children).send_signal(signal.SIGKILL)
+        except (IndexError, psutil.NoSuchProcess):
+            return False
+        return True
 
 
 def make_checkpoints(folder: Path) -> dict[str, str]:
@@ -293,26 +305,40 @@ class Rounds:
         ]
         for draft in drafts:
             order_pairs(draft.slug, arguments.pairs, queue=True)
-        struck: list[str] = []
+        struck: list[dict] = []
         over = threading.Event()
         nurse = threading.Thread(target=self._nurse, args=(over,), daemon=True)
         nurse.start()
         deadline = time.monotonic() + arguments.patience
         with ThreadPoolExecutor(len(ballots)) as pool:
-            voting = [pool.submit(one.send_all, self.lab, arguments.think, deadline) for one in ballots]
-            for _ in range(arguments.faults):
-                time.sleep(self.random.uniform(*arguments.pause))
-                struck.append(self.storm.strike())
-            recovered = self._wait_for_pairs(drafts, deadline)
-            for rater in voting:
-                rater.result()
-        over.set()
-        nurse.join()
+            try:
+                voting = [pool.submit(one.send_all, self.lab, arguments.think, deadline, over) for one in ballots]
+                for _ in range(arguments.faults):
+                    time.sleep(self.random.uniform(*arguments.pause))
+                    at_work = self._at_work(ballots, drafts)
+                    struck.append({"kind": self.storm.strike()} | at_work)
+                recovered = self._wait_for_pairs(drafts, deadline)
+                for rater in voting:
+                    rater.result()
+            finally:
+                # The pool waits for its raters, and the lab must not be cleared away under the nurse.
+                over.set()
+                nurse.join()
         counts = count_votes(ballots) | count_jobs(drafts, self.reference, self.lab, since)
         return counts | {
             "faults": struck,
             "seconds": round(time.monotonic() - start, 1),
             "seconds_from_last_fault_to_all_pairs": round(recovered, 1),
+        }
+
+    def _at_work(self, ballots: list[Ballots], drafts: list) -> dict[str, int]:
+        """Return how much is still to be done: a fault that comes after the work proves nothing."""
+        made = None
+        while made is None:
+            made = patiently(lambda: sum(draft.pairs.count() for draft in drafts))
+        return {
+            "votes_open": sum(len(one.bodies) - len(one.acknowledged) for one in ballots),
+            "pairs_open": self.arguments.pairs * len(drafts) - made,
         }
 
     def _nurse(self, over: threading.Event) -> None:
@@ -370,56 +396,65 @@ def parsed(text: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--faults", type=int, default=2, help="in each round; the kinds take turns")
     parser.add_argument("--raters", type=int, default=24)
-    parser.add_argument("--votes", type=int, default=6, help="of each rater")
-    parser.add_argument("--pairs", type=int, default=8, help="of each of the two jobs")
-    parser.add_argument("--steps", type=int, default=20, help="of the sampler: how long a pair takes")
+    parser.add_argument("--votes", type=int, default=10, help="of each rater")
+    parser.add_argument("--pairs", type=int, default=12, help="of each of the two jobs")
+    parser.add_argument("--steps", type=int, default=60, help="of the sampler: how long a pair takes")
     parser.add_argument("--think", type=float, default=0.5, help="mean seconds between a rater's votes")
     parser.add_argument("--pause", type=float, nargs=2, default=(0.3, 2.0), help="range of seconds before a fault")
-    parser.add_argument("--patience", type=float, default=120.0, help="seconds in which a round must have recovered")
+    parser.add_argument("--patience", type=float, default=240.0, help="seconds in which a round must have recovered")
     parser.add_argument("--broker", choices=["valkey", "rabbitmq"], default="valkey")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="write the counts as JSON")
-    return parser.parse_args(text)
+    parser.add_argument("--append", action="store_true", help="add to the runs that --out holds")
+    arguments = parser.parse_args(text)
+    if arguments.append and not (arguments.out and arguments.out.exists()):
+        parser.error("--append needs --out with the file of an earlier run")
+    return arguments
 
 
-def summary(arguments: argparse.Namespace, rounds: Rounds, counts: list[dict], poisoned: dict, start: float) -> dict:
-    """Return the totals of the rounds so far, and whether all is as it must be."""
-    is_poison_stopped = poisoned["state"] == "failed" and poisoned["attempts"] == 3 and bool(poisoned["error"])
+def is_poison_stopped(poisoned: dict) -> bool:
+    return poisoned["state"] == "failed" and poisoned["attempts"] == 3 and bool(poisoned["error"])
+
+
+def summary(runs: list[dict]) -> dict:
+    """Return the totals over the rounds of every run, and whether all is as it must be."""
+    rounds = [count for run in runs for count in run["rounds"]]
+    faults = [fault for count in rounds for fault in count["faults"]]
     return {
-        "options": {key: value for key, value in vars(arguments).items() if key != "out"},
-        "is_clean": all(is_clean(count) for count in counts) and is_poison_stopped,
-        "rounds_run": len(counts),
-        "faults": dict(rounds.storm.count),
-        "disk": "a file system of its own, filled" if rounds.disk.is_mounted else "workers forbidden to write",
-        "totals": {key: sum(count[key] for count in counts) for key, value in counts[0].items() if type(value) is int},
-        "poison": poisoned,
-        "longest_recovery_seconds": max(count["seconds_from_last_fault_to_all_pairs"] for count in counts),
-        "seconds": round(time.monotonic() - start, 1),
-        "rounds": counts,
+        "is_clean": all(map(is_clean, rounds)) and all(is_poison_stopped(run["poison"]) for run in runs),
+        "rounds_run": len(rounds),
+        "faults": dict(Counter(fault["kind"] for fault in faults)),
+        "faults_amid_votes_and_jobs": sum(bool(fault["votes_open"] and fault["pairs_open"]) for fault in faults),
+        "totals": {key: sum(count[key] for count in rounds) for key, value in rounds[0].items() if type(value) is int},
+        "longest_recovery_seconds": max(count["seconds_from_last_fault_to_all_pairs"] for count in rounds),
+        "seconds": round(sum(run["seconds"] for run in runs), 1),
+        "runs": runs,
     }
 
 
 def main() -> int:
     arguments = parsed()
     start = time.monotonic()
-    counts: list[dict] = []
+    runs = json.loads(arguments.out.read_text())["runs"] if arguments.append else []
+    options = {key: value for key, value in vars(arguments).items() if key not in {"out", "append"}}
     with running_lab(broker=arguments.broker, BLINDPAIR_JOB_MAX_ATTEMPTS="100") as lab:
         rounds = Rounds(lab, arguments)
         try:
-            poisoned = poison(lab)
-            print(f"ready after {time.monotonic() - start:.0f} s; poison job: {poisoned}", flush=True)
+            run = {"options": options, "cores": os.cpu_count(), "disk": rounds.disk.kind, "poison": poison(lab)}
+            runs.append(run | {"rounds": []})
+            print(f"ready after {time.monotonic() - start:.0f} s; poison job: {run['poison']}", flush=True)
             for number in range(arguments.rounds):
-                counts.append(rounds.run(number))
-                print(
-                    f"round {number + 1}: {'clean' if is_clean(counts[-1]) else 'NOT CLEAN'} {counts[-1]}", flush=True
-                )
-                result = summary(arguments, rounds, counts, poisoned, start)
+                count = rounds.run(number)
+                runs[-1]["rounds"].append(count)
+                runs[-1]["seconds"] = round(time.monotonic() - start, 1)
+                print(f"round {number + 1}: {'clean' if is_clean(count) else 'NOT CLEAN'} {count}", flush=True)
+                result = summary(runs)
                 if arguments.out:
                     # After each round: a long run that is broken off keeps what it has counted.
                     arguments.out.write_text(json.dumps(result, indent=1) + "\n")
         finally:
             rounds.disk.close()
-    print(json.dumps({key: value for key, value in result.items() if key != "rounds"}))
+    print(json.dumps({key: value for key, value in result.items() if key != "runs"}))
     return 0 if result["is_clean"] else 1
 
 

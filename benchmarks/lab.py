@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -30,10 +31,17 @@ ROOT = Path(__file__).parents[1]
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """Return a port that nobody listens on and that the kernel gives to no outgoing connection.
+
+    A killed server must find its port free again: of the kernel's own range, a client's retry might hold it by then.
+    """
+    kernels = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    end = int(kernels.read_text().split()[0]) if kernels.exists() else 32768
+    while True:
+        port = end // 2 + secrets.randbelow(end - end // 2)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(is_true: Callable[[], object], what: str, *, seconds: float = 120.0) -> float:
@@ -46,12 +54,25 @@ def wait_until(is_true: Callable[[], object], what: str, *, seconds: float = 120
     return time.monotonic() - start
 
 
-def _kill(process: psutil.Process) -> None:
-    """SIGKILL a process and all that it started, at once."""
-    with suppress(psutil.NoSuchProcess):
-        for one in [process, *process.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGKILL)
+def _kill(pid: int) -> None:
+    """SIGKILL a process and all that it started, at once, and wait until none of them runs."""
+    try:
+        process = psutil.Process(pid)
+        victims = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for one in victims:
+        with suppress(psutil.NoSuchProcess):
+            one.send_signal(signal.SIGKILL)
+    wait_until(lambda: all(map(_is_gone, victims)), f"the killed process {pid} is gone")
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    """Return whether a process has ended; one that nobody has waited for yet keeps its number and nothing else."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Process:
@@ -97,9 +118,11 @@ class Process:
         return []
 
     def kill(self) -> None:
-        if self.is_alive():
-            _kill(psutil.Process(self.popen.pid))
-            self.popen.wait()
+        # What is killed here may have been started again elsewhere before it has been waited for.
+        popen = self.popen
+        if popen is not None and popen.poll() is None:
+            _kill(popen.pid)
+            popen.wait()
 
 
 class PostgreSQL:
@@ -125,7 +148,7 @@ class PostgreSQL:
 
     def kill(self) -> None:
         """SIGKILL the postmaster and every back-end, as a crash of the machine would."""
-        _kill(psutil.Process(self._server.get_pid()))
+        _kill(self._server.get_pid())
 
     def start(self) -> None:
         """Start it again; it recovers from its log by itself."""
@@ -133,14 +156,15 @@ class PostgreSQL:
         folder = Path(self._server.pgdata)
         for stale in (folder / "postmaster.pid", Path(str(self._socket) + "/.s.PGSQL.5432.lock")):
             stale.unlink(missing_ok=True)
-        for attempt in range(20):
-            try:
-                self._server.ensure_postgres_running()
-                return
-            except subprocess.SubprocessError:
-                if attempt == 19:
-                    raise
-                time.sleep(0.5)
+        wait_until(self._runs, f"PostgreSQL has recovered ({self._server.log})")
+
+    def _runs(self) -> bool:
+        # The package's own patience ends after ten seconds, in the middle of a recovery on a busy machine.
+        try:
+            self._server.ensure_postgres_running()
+        except (subprocess.SubprocessError, AssertionError):
+            return False
+        return True
 
     def stop(self) -> None:
         with suppress(Exception):
@@ -208,7 +232,7 @@ class Broker:
 
     def kill(self) -> None:
         if self._popen is not None and self._popen.poll() is None:
-            _kill(psutil.Process(self._popen.pid))
+            _kill(self._popen.pid)
             self._popen.wait()
 
     def stop(self) -> None:
@@ -232,6 +256,7 @@ class Lab:
         lease_seconds: int = 3,
         **variables: str,
     ) -> None:
+        self._starting = threading.Lock()
         self.folder = Path(tempfile.mkdtemp(prefix="blindpair-lab-"))
         self.folder.chmod(0o755)
         self.media = self.folder / "media"
@@ -312,9 +337,10 @@ class Lab:
 
     def restart_dead(self) -> list[str]:
         """Start again what has ended, as ``restart: unless-stopped`` does; return the names."""
-        dead = [process for process in self.processes if not process.is_alive()]
-        for process in dead:
-            process.start()
+        with self._starting:
+            dead = [process for process in self.processes if not process.is_alive()]
+            for process in dead:
+                process.start()
         return [process.name for process in dead]
 
     def memory_mb(self) -> dict[str, float]:
