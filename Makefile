@@ -58,5 +58,5 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "== installing (two minutes with packages cached)"
-	@$(PIP) --editable '.[torch,report,demo,prod,test]'
+	@$(PIP) --editable '.[torch,report,demo,prod,sentry,test]'
 	@touch $@ $(VENV)/.demo

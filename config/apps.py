@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class ConfigConfig(AppConfig):
@@ -8,3 +9,8 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         from config import checks  # noqa: F401  registers them
+
+        if settings.SENTRY_DSN:
+            from config.sentry import sentry_start
+
+            sentry_start(settings.SENTRY_DSN)

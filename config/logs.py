@@ -8,7 +8,7 @@ import re
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-__all__ = ["JsonLines", "WithContext", "log_context"]
+__all__ = ["JsonLines", "WithContext", "log_context", "without_secrets"]
 
 # The id of the request or job that this thread works for.
 log_context: ContextVar[str] = ContextVar("log_context", default="")
@@ -18,7 +18,7 @@ log_context: ContextVar[str] = ContextVar("log_context", default="")
 _SECRET_PATH = re.compile(r"/(r|i)/[A-Za-z0-9_=-]{16,}(?:\.png)?|((?:link|ticket|token|key)=)[^&\s\"']+")
 
 
-def _without_secrets(text: str) -> str:
+def without_secrets(text: str) -> str:
     return _SECRET_PATH.sub(lambda found: f"/{found[1]}/..." if found[1] else f"{found[2]}...", text)
 
 
@@ -27,7 +27,7 @@ class WithContext(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.context = log_context.get()
-        record.msg, record.args = _without_secrets(record.getMessage()), ()
+        record.msg, record.args = without_secrets(record.getMessage()), ()
         return True
 
 
@@ -44,5 +44,5 @@ class JsonLines(logging.Formatter):
         if context := getattr(record, "context", ""):
             entry["context"] = context
         if record.exc_info:
-            entry["error"] = _without_secrets(self.formatException(record.exc_info))
+            entry["error"] = without_secrets(self.formatException(record.exc_info))
         return json.dumps(entry, ensure_ascii=False)

@@ -14,5 +14,5 @@ lock() {
     } >"deploy/$name.lock.new"
     mv "deploy/$name.lock.new" "deploy/$name.lock"
 }
-lock web --extra prod --extra report
-lock gpu --extra prod --extra report --extra torch
+lock web --extra prod --extra report --extra sentry
+lock gpu --extra prod --extra report --extra sentry --extra torch

@@ -183,6 +183,9 @@ INCEPTION_WEIGHTS = env.text("BLINDPAIR_INCEPTION_WEIGHTS")
 # Whoever scrapes /metrics sends this as a bearer token; without one the page does not exist.
 METRICS_TOKEN = env.text("BLINDPAIR_METRICS_TOKEN")
 
+# Where unhandled errors are reported, without persons, tokens and votes (config/sentry.py); empty reports nowhere.
+SENTRY_DSN = env.text("BLINDPAIR_SENTRY_DSN")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = {"web": ["prod", "report"], "gpu": ["prod", "report", "torch"]}
+EXTRAS = {"web": ["prod", "report", "sentry"], "gpu": ["prod", "report", "sentry", "torch"]}
 
 
 def locked(name: str) -> dict[str, str]:
