@@ -8,7 +8,7 @@ JOBS ?= auto
 # A test that fails is tried once more. One that passes only then is listed as RERUN: a defect of that test, to be mended.
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --reruns 1
 
-.PHONY: demo setup test test-sqlite test-postgresql lint format bench serve worker clean
+.PHONY: demo setup test test-sqlite test-postgresql lint format bench serve worker lock audit clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python manage.py demo $(ARGS)
@@ -44,6 +44,12 @@ serve: $(VENV)/.demo
 worker: $(VENV)/.demo
 	@$(BIN)/python manage.py run_jobs $(ARGS)
 
+lock: $(VENV)/.maintain
+	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/lock.sh
+
+audit: $(VENV)/.maintain
+	@$(BIN)/python deploy/audit.py
+
 clean:
 	rm -rf $(VENV)
 
@@ -54,6 +60,10 @@ $(BIN)/python:
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "== installing (a minute with packages cached)"
 	@$(PIP) --editable '.[torch,report,demo]'
+	@touch $@
+
+$(VENV)/.maintain: pyproject.toml | $(BIN)/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'pip-audit>=2.7' 'uv>=0.5'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Write the locks of both images anew, with PyPI's names and digests alone. Needs uv (`pip install uv`) and the network.
-# Afterwards: read the difference, `pip-audit --require-hashes -r deploy/web.lock`, run the tests, commit.
+# Write the locks of both images anew, with PyPI's names and digests alone: `make lock`. Needs uv and the network.
+# Afterwards: read the difference, `make audit`, run the tests, commit.
 set -eu
 cd "$(dirname "$0")/.."
 lock() {
