@@ -71,6 +71,12 @@ class CheckpointCard:
         """The network's configuration, checked."""
         return config_from_dict(self.kind, self.network)
 
+    @property
+    def config_sha256(self) -> str:
+        """Hash of what decides numbers besides the weights: the same tensors with other heads are another network."""
+        settings = {"kind": self.kind, "network": self.network, "schedule": self.schedule}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
     def to_dict(self) -> dict:
         """Return JSON-ready values."""
         return {**dataclasses.asdict(self), "class_names": list(self.class_names)}

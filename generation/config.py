@@ -63,7 +63,7 @@ def _fields_from(cls: type, where: str, values: object) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkFile:
-    """A checkpoint by path, and by digest so that another file under the same path is refused.
+    """A checkpoint by path, and by digests so that another file under the same path is refused.
 
     Parameters
     ----------
@@ -71,17 +71,36 @@ class NetworkFile:
         `.safetensors` of ours, or a published `.pt`.
     sha256 : str
         The digest on the checkpoint's card (of a published file: of its bytes). Empty only until a run pins it.
+    config_sha256 : str
+        The digest of architecture and schedule on the card: heads, say, leave no trace in the weights.
     """
 
     path: str
     sha256: str = ""
+    config_sha256: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str) or not self.path:
             raise _fail("path", self.path, "the path of a checkpoint")
-        is_digest = isinstance(self.sha256, str) and set(self.sha256) <= set("0123456789abcdef")
-        if not is_digest or len(self.sha256) not in (0, 64):
-            raise _fail("sha256", self.sha256, "64 hexadecimal digits, or empty")
+        for name in ("sha256", "config_sha256"):
+            value = getattr(self, name)
+            is_digest = isinstance(value, str) and set(value) <= set("0123456789abcdef")
+            if not is_digest or len(value) not in (0, 64):
+                raise _fail(name, value, "64 hexadecimal digits, or empty")
+
+    @property
+    def identity(self) -> str:
+        """The digests of what is in the file; its path until they are known."""
+        return "/".join(filter(None, (self.sha256, self.config_sha256))) or self.path
+
+    def replaced_by(self, other: NetworkFile) -> str:
+        """Say in what another file differs from this one, each digest beside the other; empty where nothing does."""
+        told = []
+        for name, what in (("sha256", "weights"), ("config_sha256", "settings")):
+            mine, found = getattr(self, name), getattr(other, name)
+            if mine and found and mine != found:
+                told.append(f"{what} of digest {found[:12]}... instead of {mine[:12]}...")
+        return f"{other.path} holds " + " and ".join(told) if told else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,8 +251,8 @@ class ArmRecipe:
         """Digest of what decides the images: every field but the name, and of files the digest, not the path."""
         values = self.to_json()
         for key in ("denoiser", "classifier"):
-            if values[key]:
-                values[key] = values[key]["sha256"] or values[key]["path"]
+            if file := getattr(self, key):
+                values[key] = file.identity
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     @property

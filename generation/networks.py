@@ -14,7 +14,7 @@ from diffusion.schedule import NoiseSchedule
 from diffusion.unet import Denoiser
 from generation.config import ArmRecipe, NetworkFile, ScheduleName
 
-__all__ = ["NetworkMismatch", "NetworkStore", "PreparedArm", "check_class", "prepare_arms"]
+__all__ = ["NetworkMismatch", "NetworkStore", "PreparedArm", "check_class", "pinned", "prepare_arms"]
 
 # The published denoisers whose files do not say their schedule: the flags of their sampling commands.
 PUBLISHED_SCHEDULES = {
@@ -82,11 +82,11 @@ class NetworkStore:
         CheckpointError
             If the file cannot be read.
         NetworkMismatch
-            If it is another kind of network, or its digest is not the recipe's.
+            If it is another kind of network, or its digests are not the recipe's.
         """
         key = (file.path, precision)
         loaded = self._loaded.get(key)
-        if loaded is None or (file.sha256 and file.sha256 != loaded.card.sha256):
+        if loaded is None or file.replaced_by(pinned(file, loaded.card)):
             loaded = load_network(file.path, device=self.device)
             if precision != "float32":
                 loaded.network.cast_torso(getattr(torch, precision))
@@ -95,10 +95,10 @@ class NetworkStore:
             self._loaded[key] = loaded
         if loaded.card.kind != kind:
             raise NetworkMismatch(f"{file.path} holds a {loaded.card.kind}; a {kind} is wanted here")
-        if file.sha256 and file.sha256 != loaded.card.sha256:
+        if replaced := file.replaced_by(pinned(file, loaded.card)):
             raise NetworkMismatch(
-                f"{file.path} has digest {loaded.card.sha256[:12]}..., the recipe wants {file.sha256[:12]}...; "
-                "the file was replaced: restore it, or make a new arm for the new weights"
+                f"{replaced}, which the recipe pins; the file was replaced: "
+                "restore it, or make a new arm for the new weights"
             )
         return loaded
 
@@ -110,6 +110,11 @@ class NetworkStore:
         if id(network) not in self._callable:
             self._callable[id(network)] = torch.compile(network)
         return self._callable[id(network)]
+
+
+def pinned(file: NetworkFile, card: CheckpointCard) -> NetworkFile:
+    """Return a file with the digests of what it holds."""
+    return replace(file, sha256=card.sha256, config_sha256=card.config_sha256)
 
 
 def prepare_arms(recipes: Sequence[ArmRecipe], store: NetworkStore) -> list[PreparedArm]:
@@ -137,15 +142,15 @@ def _prepare(recipe: ArmRecipe, store: NetworkStore) -> PreparedArm:
     try:
         denoiser = store.load(recipe.denoiser, "denoiser", recipe.precision)
         classifier = None
-        pinned = replace(recipe, denoiser=replace(recipe.denoiser, sha256=denoiser.card.sha256))
+        files = {"denoiser": pinned(recipe.denoiser, denoiser.card)}
         if recipe.classifier is not None:
             classifier = store.load(recipe.classifier, "classifier", recipe.classifier_precision)
-            pinned = replace(pinned, classifier=replace(recipe.classifier, sha256=classifier.card.sha256))
+            files["classifier"] = pinned(recipe.classifier, classifier.card)
             _check_together(recipe, denoiser, classifier)
         name = _schedule_name(recipe, denoiser, classifier)
         schedule = NoiseSchedule.named(name.name, name.timesteps, rescale_timesteps=name.rescale_timesteps)
         return PreparedArm(
-            recipe=replace(pinned, schedule=name),
+            recipe=replace(recipe, schedule=name, **files),
             denoiser=denoiser,
             classifier=classifier,
             schedule=schedule.respaced(recipe.spacing),

@@ -17,7 +17,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from PIL import Image
 
-from generation.config import GUIDANCE_FACTORS, ArmRecipe
+from generation.config import GUIDANCE_FACTORS, ArmRecipe, NetworkFile, differing_fields
 from generation.distance import structural_dissimilarity
 from generation.models import GenerationRun
 from generation.networks import NetworkStore, PreparedArm, check_class, prepare_arms
@@ -115,16 +115,28 @@ def _check_same_recipe(run: GenerationRun, arms: list[PreparedArm]) -> None:
         made = PairImage.objects.filter(pair__study=run.study, arm__name=arm.recipe.name).order_by("pk").first()
         if made is None:
             continue
-        before = made.recipe.get("recipe_sha256")
-        if before is None:
+        if "recipe" not in made.recipe:
             raise ValueError(
                 f"arm {arm.recipe.name!r} has imported images; generated ones belong to an arm of their own"
             )
-        if before != arm.recipe.sha256:
+        before = ArmRecipe.from_json(arm.recipe.name, made.recipe["recipe"])
+        if before.sha256 != arm.recipe.sha256:
             raise ValueError(
-                f"arm {arm.recipe.name!r} has images made by other weights or settings (recipe {before[:12]}..., now "
-                f"{arm.recipe.sha256[:12]}...); restore the checkpoint, or make a new arm"
+                f"arm {arm.recipe.name!r} has images made by other weights or settings: "
+                f"{_told_apart(before, arm.recipe)}; restore what made them, or make a new arm"
             )
+
+
+def _told_apart(before: ArmRecipe, now: ArmRecipe) -> str:
+    """Say in what two recipes differ, files by their digests."""
+    told = []
+    for name in differing_fields([before, now]):
+        one, other = getattr(before, name), getattr(now, name)
+        if isinstance(one, NetworkFile) and isinstance(other, NetworkFile):
+            told.append(one.replaced_by(other))
+        else:
+            told.append(f"{name} is {other!r}, was {one!r}")
+    return "; ".join(filter(None, told))
 
 
 def make_pairs(

@@ -16,6 +16,7 @@ from survey.canonical import canonical_json
 from survey.exceptions import StudyNotReady
 from survey.models import Arm, ImagePair, PairImage, Slot, Study, StudyVersion
 from survey.recruitment import recruitment_frozen, recruitment_problems
+from survey.selectors.pair import arm_recipe, arm_recipes, selection_steps
 from survey.services.plan import question_problems, rule_problems
 from survey.services.served_images import served_images_build
 from survey.services.study import study_locked_draft, study_mark_frozen
@@ -88,11 +89,21 @@ def version_problems(study: Study) -> list[str]:
     )
     if first := uneven.first():
         problems.append(f"the arms' images differ in size, first in pair {first['pair__key']}; both must be equal")
+    for name, recipes in arm_recipes(study).items():
+        if len(recipes) > 1:
+            problems.append(
+                f"arm {name} has images of {len(recipes)} recipes (other weights or settings, or imported ones); "
+                "leave out or remove the pairs of all but one"
+            )
     return problems
 
 
 def version_config(study: Study) -> dict[str, Any]:
-    """Return everything that the design fixes, as canonical JSON values."""
+    """Return everything that the design fixes, as canonical JSON values.
+
+    Arms stand with the recipe that made their images, digests of weights and settings included.
+    """
+    made_by = arm_recipes(study)
     return {
         "schema": "blindpair.version/1",
         "study": {"slug": study.slug, "title": study.title, "seed": study.seed},
@@ -135,9 +146,10 @@ def version_config(study: Study) -> dict[str, Any]:
             "exclusion_rules": study.exclusion_rules,
         },
         "arms": [
-            {"name": arm.name, "description": arm.description, "recipe": arm.recipe}
+            {"name": arm.name, "description": arm.description, "recipe": arm_recipe(arm, made_by[arm.name])}
             for arm in study.arms.order_by("name")
         ],
+        "pairs": {"selected": _selected(study).count(), "of": study.pairs.count(), "steps": selection_steps(study)},
         "recruitment": recruitment_frozen(study.recruitment),
     }
 

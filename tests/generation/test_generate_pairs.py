@@ -13,7 +13,7 @@ import pytest
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 
-from diffusion.checkpoints import save_network
+from diffusion.checkpoints import read_card, save_network
 from generation import run_worker
 from generation.management.commands import generate_pairs as command
 from generation.models import GenerationRun
@@ -21,6 +21,7 @@ from generation.noise import PairNoise, PairSpec, noise_sha256
 from generation.selectors import run_progress
 from jobs.models import Job
 from jobs.services import job_next, job_run
+from survey.exceptions import StudyNotReady
 from survey.models import AuditEntry, ImagePair, PairImage, Study
 from survey.services.study import arm_add
 from survey.services.version import version_freeze
@@ -284,13 +285,40 @@ def test_weights_that_cannot_be_read_or_do_not_fit_are_refused(draft, tmp_path):
 
 def test_retrained_weights_do_not_mix_with_older_images(draft, checkpoints, tmp_path):
     path = tmp_path / "classifier.safetensors"
-    save_network(path, tiny_classifier(1), schedule=SCHEDULE, class_names=CLASS_NAMES)
+    first = save_network(path, tiny_classifier(1), schedule=SCHEDULE, class_names=CLASS_NAMES)
     study = draft(classifier=str(path))
     generate(study, 2)
-    save_network(path, tiny_classifier(5), schedule=SCHEDULE, class_names=CLASS_NAMES)
-    with pytest.raises(CommandError, match="arm 'robust' has images made by other weights or settings"):
+    second = save_network(path, tiny_classifier(5), schedule=SCHEDULE, class_names=CLASS_NAMES)
+    told = rf"weights of digest {second.sha256[:12]}.* instead of {first.sha256[:12]}"
+    with pytest.raises(CommandError, match=rf"arm 'robust' has images made by other weights or settings: .*{told}"):
         generate(study, 4)
-    assert study.pairs.count() == 2
+    study.pairs.first().delete()
+    with pytest.raises(CommandError, match=rf"{told}.*the file was replaced: restore it, or make a new arm"):
+        generate(study, 2)
+    assert study.pairs.count() == 1
+
+
+def test_frozen_version_holds_the_digests_of_what_made_its_images(draft, checkpoints):
+    """The arms name their checkpoints by path alone; the images know which weights and settings these were."""
+    study = draft()
+    generate(study, 4, minimum_distance=0.0)
+    arms = {arm["name"]: arm["recipe"] for arm in version_freeze(study=study).config["arms"]}
+    for name, recipe in arms.items():
+        for kind, path in (("denoiser", checkpoints.denoiser), ("classifier", getattr(checkpoints, name))):
+            card = read_card(path)
+            assert recipe[kind] == {"path": path, "sha256": card.sha256, "config_sha256": card.config_sha256}
+    steps = study.versions.get().config["pairs"]["steps"]
+    assert [(step["action"], step["detail"]["minimum_distance"]) for step in steps] == [("order pairs", 0.0)]
+
+
+def test_images_of_two_recipes_cannot_be_frozen_as_one_arm(draft):
+    study = draft()
+    generate(study, 3)
+    image = PairImage.objects.filter(pair__study=study, arm__name="robust").first()
+    image.recipe["recipe"]["classifier"]["sha256"] = "0" * 64
+    image.save()
+    with pytest.raises(StudyNotReady, match="arm robust has images of 2 recipes"):
+        version_freeze(study=study)
 
 
 def test_imported_images_do_not_mix_with_generated_ones(checkpoints):

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from diffusion.checkpoints import CheckpointError, save_network
+from diffusion.checkpoints import (
+    CheckpointError,
+    load_network,
+    read_checkpoint,
+    save_network,
+    save_state_dict,
+)
 from generation.networks import NetworkMismatch, NetworkStore, check_class, prepare_arms
 from tests.generation.conftest import CLASS_NAMES, SCHEDULE, Checkpoints
 from tests.generation.toys import tiny_classifier, tiny_denoiser
@@ -34,14 +41,28 @@ def test_arms_share_one_denoiser_and_pin_their_files(checkpoints):
     assert vanilla.schedule.rescale_timesteps
 
 
-def test_replaced_weights_are_refused(checkpoints, tmp_path):
+def test_replaced_weights_are_refused_by_both_digests(checkpoints, tmp_path):
     path = tmp_path / "denoiser.safetensors"
     shutil.copy(checkpoints.denoiser, path)
-    pinned = prepare_arms([checkpoints.recipe("unguided", denoiser=str(path))], NetworkStore())[0].recipe
-    prepare_arms([pinned], NetworkStore())
+    recipe = prepare_arms([checkpoints.recipe("unguided", denoiser=str(path))], NetworkStore())[0].recipe
+    prepare_arms([recipe], NetworkStore())
     saved(path, tiny_denoiser(seed=9))
-    with pytest.raises(NetworkMismatch, match=r"arm 'unguided': .* has digest .* the file was replaced"):
-        prepare_arms([pinned], NetworkStore())
+    before, now = recipe.denoiser.sha256, load_network(path).card.sha256
+    complaint = rf"arm 'unguided': .* weights of digest {now[:12]}.* instead of {before[:12]}.*the file was replaced"
+    with pytest.raises(NetworkMismatch, match=complaint):
+        prepare_arms([recipe], NetworkStore())
+
+
+def test_same_weights_in_another_architecture_are_refused(checkpoints, tmp_path):
+    """The number of heads leaves no trace in the tensors: the settings have a digest of their own."""
+    path = tmp_path / "denoiser.safetensors"
+    shutil.copy(checkpoints.denoiser, path)
+    recipe = prepare_arms([checkpoints.recipe("unguided", denoiser=str(path))], NetworkStore())[0].recipe
+    state, card = read_checkpoint(path)
+    other = save_state_dict(path, state, replace(card.config, num_heads=1), schedule=card.schedule)
+    assert other.sha256 == card.sha256
+    with pytest.raises(NetworkMismatch, match=r"settings of digest .* instead of .* the file was replaced"):
+        prepare_arms([recipe], NetworkStore())
 
 
 def test_missing_and_damaged_files_are_named(checkpoints, tmp_path):

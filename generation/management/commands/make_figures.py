@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from survey.exceptions import SurveyError
+from survey.selectors.pair import arm_recipe, arm_recipes
 from survey.services.figures import study_figures_store
 from survey.services.study import study_get
 
@@ -59,7 +60,9 @@ class Command(BaseCommand):
         from generation.paper_figures import paper_figures
         from generation.run_worker import chosen_device
 
-        recipes = [ArmRecipe.from_json(arm.name, arm.recipe) for arm in _in_order(study)]
+        # With the digests of the study's images: figures never show other weights under the same path.
+        made_by = arm_recipes(study)
+        recipes = [ArmRecipe.from_json(arm.name, arm_recipe(arm, made_by[arm.name])) for arm in _in_order(study)]
         store = NetworkStore(chosen_device())
         inputs = _inputs(recipes[0], store, study.seed, options)
         drawn = paper_figures(recipes, inputs, store=store, unconditional=options["unconditional"])
