@@ -124,7 +124,7 @@ class RunConfig:
     compile : bool
         Use torch.compile on the network.
     channels_last : bool
-        Memory layout of images and convolutions.
+        Memory layout of images and convolutions on a GPU; a CPU always gets the plain layout, which is faster there.
     log_every, validate_every, save_every : int
         Iterations between log rows, measurements on held-out images (0: only at the end) and saved states.
     validation_images : int
@@ -185,6 +185,7 @@ class TrainingConfig:
     attack: AttackConfig | None = None
     noised: bool = True
     timestep_sampler: TimestepSampler = "uniform"
+    label_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         samplers = get_args(TimestepSampler)
@@ -194,6 +195,12 @@ class TrainingConfig:
             raise ConfigError(f"task is {self.task!r} but the network is a {type(self.network).__name__}")
         if self.task == "denoiser" and (self.attack or not self.noised):
             raise ConfigError("a denoiser trains on noised images and without attack; remove [attack] and noised")
+        if not 0 <= self.label_dropout < 1:
+            raise ConfigError(f"label_dropout is {self.label_dropout!r}; it must be in [0, 1); 0 is off")
+        if self.label_dropout and (self.task != "denoiser" or self.network.num_classes is None):
+            raise ConfigError(
+                f"label_dropout is {self.label_dropout!r}; only a denoiser with network.num_classes has labels to drop"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values from which `config_from_dict` rebuilds this."""

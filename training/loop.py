@@ -1,34 +1,22 @@
-"""One training loop for vanilla classifiers, robust classifiers and denoisers."""
+"""One training loop for vanilla classifiers, robust classifiers and denoisers: when to log, measure, save and stop."""
 
-import logging
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
 from diffusion.checkpoints import library_versions, save_state_dict
 from training.config import TrainingConfig
-from training.data import Batch, Batches, Dataset, evaluation_images, open_data
+from training.data import Batches, Dataset, evaluation_images, open_data
 from training.distributed import Processes
-from training.measures import classifier_measures, clean_images, denoiser_measures, noised_images
+from training.learner import Learner
+from training.measures import NoisedImages, classifier_measures, clean_images, denoiser_measures, noised_images
 from training.meters import Meter
-from training.objectives import ClassifierObjective, DenoiserObjective
 from training.sources import DataError
 from training.state import RunFolder
-from training.streams import Purpose, torch_seed
-from training.timesteps import SAMPLERS
 
-log = logging.getLogger(__name__)
-AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# Compiled code sees the attack's moving images padded to multiples of this, hence few shapes.
-COMPILED_BUCKET = 16
 State = Literal["finished", "paused"]
 
 
@@ -150,15 +138,11 @@ class Trainer:
         on_progress: Callable[[Progress], None] | None = None,
     ):
         self.config, self.folder, self.processes = config, folder, processes
-        self.device = processes.device
         self.on_progress = on_progress
-        self.schedule = config.schedule.build()
-        self.autocast = AUTOCAST[config.run.precision]
         self.data = open_data(config.data, split="train", index_folder=folder.folder)
         self._check_classes(self.data)
-        self._build_network()
-        self._build_objective()
-        self.timesteps = SAMPLERS[config.timestep_sampler](self.schedule.num_timesteps, config.run.seed)
+        self.learner = Learner(config, processes)
+        self.schedule = self.learner.schedule
         self.batches = Batches(
             self.data,
             config.data,
@@ -170,61 +154,29 @@ class Trainer:
             processes=processes.count,
         )
         self.meter = Meter(self.schedule.num_timesteps, processes)
-        self.iteration = 0
         self.best_score = -math.inf
         self.metrics: dict[str, Any] = {}
-        self._validation = None
+        self._validation: NoisedImages | None = None
 
     def _check_classes(self, data: Dataset) -> None:
         wanted, found = self.config.network.num_classes, len(data.source.class_names)
-        if wanted is not None and wanted != found:
-            raise DataError(f"the data has {found} classes, the network {wanted}; set network.num_classes = {found}")
-
-    def _build_network(self) -> None:
-        config, optimizer = self.config, self.config.optimizer
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(config.run.seed, Purpose.INITIAL_WEIGHTS))
-            network = config.network.build()
-        if config.run.channels_last:
-            network = network.to(memory_format=torch.channels_last)
-        self.network = network.to(self.device)
-        self.forward = torch.compile(self.network) if config.run.compile else self.network
-        self.parallel = self.processes.wrap(self.forward)
-        self.averaged = None
-        if optimizer.ema_decay:
-            self.averaged = AveragedModel(self.network, multi_avg_fn=self._average)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=optimizer.learning_rate,
-            betas=optimizer.betas,
-            weight_decay=optimizer.weight_decay,
-            fused=True,
-        )
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.run.precision == "float16")
-
-    def _average(self, averaged: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
-        # A decay that starts small forgets the first weights, which matters for short runs alone.
-        decay = min(self.config.optimizer.ema_decay, (1 + int(updates)) / (10 + int(updates)))
-        get_ema_multi_avg_fn(decay)(averaged, current, updates)
-
-    def _build_objective(self) -> None:
-        config = self.config
-        if config.task == "denoiser":
-            self.objective = DenoiserObjective(
-                self.schedule,
-                config.network.learns_variance,
-                config.network.num_classes is not None,
-                self.autocast,
+        labels = found + (self.config.label_dropout > 0)
+        if wanted is not None and wanted != labels:
+            raise DataError(
+                f"the data has {found} classes, the network {wanted}; set network.num_classes = {labels}"
+                + (' (the last label is "no class", for label_dropout)' if labels > found else "")
             )
-        else:
-            bucket = COMPILED_BUCKET if config.run.compile else 1
-            self.objective = ClassifierObjective(self.schedule, config.attack, self.forward, self.autocast, bucket)
+
+    @property
+    def iteration(self) -> int:
+        """Weight updates done so far."""
+        return self.learner.iteration
 
     def begin(self, *, resume: bool) -> None:
         """Continue the run in the folder, or start a fresh one."""
         if resume and self.folder.has_state:
             self.folder.check_config(self.config)
-            self._load(self.folder.read_state(self.device))
+            self._load(self.folder.read_state(self.processes.device))
             if self.processes.is_first:
                 self.folder.cut_log(self.iteration)
         elif self.processes.is_first:
@@ -239,7 +191,7 @@ class Trainer:
         if first == iterations:
             return self._result("finished")
         for batch in self.batches.run(first, iterations):
-            self.step(batch)
+            self.learner.step(batch, self.meter)
             finished = self.iteration == iterations
             overdue = max_seconds is not None and time.monotonic() - began >= max_seconds
             stopping = self.processes.agree(overdue or bool(should_stop and should_stop())) and not finished
@@ -254,52 +206,6 @@ class Trainer:
             if stopping:
                 break
         return self._result("finished" if self.iteration == iterations else "paused")
-
-    def step(self, batch: Batch) -> None:
-        """Do one weight update with a batch (this process's part of it)."""
-        settings = self.config.optimizer
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate_at(self.iteration)
-        t, weights = self._draw_timesteps(batch)
-        batch = batch.to(self.device)
-        t, weights = t.to(self.device), weights.to(self.device)
-        self.optimizer.zero_grad(set_to_none=True)
-        size = settings.microbatch or len(batch.y)
-        for start in range(0, len(batch.y), size):
-            rows = slice(start, start + size)
-            is_last = start + size >= len(batch.y)
-            with nullcontext() if is_last or self.processes.count == 1 else self.parallel.no_sync():
-                self._accumulate(batch, t, weights, rows)
-        self.scaler.unscale_(self.optimizer)
-        if settings.clip_norm:
-            nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.network)
-        self.iteration += 1
-
-    def _draw_timesteps(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        if self.config.noised:
-            return self.timesteps.draw(batch.numbers)
-        return torch.zeros(len(batch.y), dtype=torch.int64), torch.ones(len(batch.y))
-
-    def _accumulate(self, batch: Batch, t: Tensor, weights: Tensor, rows: slice) -> None:
-        """Add the gradients of some rows of the batch."""
-        x, y, noise, t, weights = batch.x[rows], batch.y[rows], batch.noise[rows], t[rows], weights[rows]
-        x_t = self.schedule.q_sample(x, t, noise) if self.config.noised else x
-        if self.config.run.channels_last:
-            x_t = x_t.contiguous(memory_format=torch.channels_last)
-        with self._seeded(int(batch.numbers[rows.start])) as generator:
-            losses = self.objective(self.parallel, x_t, y=y, t=t, x_start=x, noise=noise, generator=generator)
-            share = len(y) / len(batch.y)
-            self.scaler.scale((losses.loss * weights).mean() * share).backward()
-        self.timesteps.observe(t, losses.loss, self.processes)
-        self.meter.add(t, {"loss": losses.loss * weights, **losses.facts})
-
-    def _seeded(self, number: int):
-        """Make dropout and random starts belong to the sample's number, so that resuming repeats them."""
-        return _Seeded(self.config.run.seed, number, uses_dropout=self.config.network.dropout > 0)
 
     def _report(self, seconds: float, iterations: int) -> None:
         """Write a log row; stop the run if the loss is not a number."""
@@ -332,25 +238,25 @@ class Trainer:
         images = self._validation_images()
         if images is None:
             return
-        network = self.averaged.module if self.averaged is not None else self.network
+        learner, device = self.learner, self.processes.device
+        network = learner.result
         network.eval()
         if self.config.task == "denoiser":
-            self.metrics = denoiser_measures(self.objective, network, images, self.schedule, device=self.device)
+            self.metrics = denoiser_measures(learner.objective, network, images, self.schedule, device=device)
             score = -self.metrics["loss"]
         else:
             self.metrics = classifier_measures(
-                network, images, self.schedule, attack_config=self.config.attack, device=self.device
+                network, images, self.schedule, attack_config=self.config.attack, device=device
             )
             score = self.metrics.get("robust_accuracy", self.metrics["accuracy"])
         network.train()
-        if self.processes.is_first:
-            named = {f"validation_{name}": value for name, value in self.metrics.items()}
-            self.folder.append_log({"iteration": self.iteration, **named})
+        named = {f"validation_{name}": value for name, value in self.metrics.items()}
+        self.folder.append_log({"iteration": self.iteration, **named})
         if score >= self.best_score:
             self.best_score = score
             self._write_weights(self.folder.best_path)
 
-    def _validation_images(self):
+    def _validation_images(self) -> NoisedImages | None:
         if self._validation is None:
             data = open_data(self.config.data, split="validation", index_folder=self.folder.folder)
             if len(data.indices) == 0:
@@ -374,7 +280,6 @@ class Trainer:
         self.processes.wait()
 
     def _write_weights(self, path: Path) -> None:
-        network = self.averaged.module if self.averaged is not None else self.network
         facts = {
             "schedule": self.schedule.describe(),
             "class_names": self.data.source.class_names,
@@ -385,48 +290,20 @@ class Trainer:
                 "data": self.data.source.describe(),
             },
         }
-        save_state_dict(path, network.state_dict(), self.config.network, **facts)
+        save_state_dict(path, self.learner.result.state_dict(), self.config.network, **facts)
 
     def _state(self) -> dict[str, Any]:
         return {
-            "iteration": self.iteration,
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict() if self.averaged is not None else None,
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "timesteps": self.timesteps.state_dict(),
+            **self.learner.state_dict(),
             "best_score": self.best_score,
             "metrics": self.metrics,
             "versions": library_versions(),
         }
 
     def _load(self, state: dict[str, Any]) -> None:
-        self.iteration = state["iteration"]
-        self.network.load_state_dict(state["network"])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.timesteps.load_state_dict(state["timesteps"])
+        self.learner.load_state_dict(state)
         self.best_score, self.metrics = state["best_score"], state["metrics"]
 
     def _result(self, state: State) -> TrainingResult:
         best = self.folder.best_path if self.folder.best_path.is_file() else None
         return TrainingResult(state, self.iteration, self.folder.last_path, best, self.metrics)
-
-
-class _Seeded:
-    """Seeds the draws of one microbatch: a CPU generator for the attack, and torch's own for dropout if it is used."""
-
-    def __init__(self, seed: int, number: int, *, uses_dropout: bool):
-        self.seed, self.number, self.uses_dropout = seed, number, uses_dropout
-
-    def __enter__(self) -> torch.Generator:
-        self._fork = torch.random.fork_rng() if self.uses_dropout else nullcontext()
-        self._fork.__enter__()
-        if self.uses_dropout:
-            torch.manual_seed(torch_seed(self.seed, Purpose.DROPOUT, self.number))
-        return torch.Generator().manual_seed(torch_seed(self.seed, Purpose.ATTACK, self.number))
-
-    def __exit__(self, *error: object) -> None:
-        self._fork.__exit__(*error)

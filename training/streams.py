@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     SPLIT = 7
     INITIAL_WEIGHTS = 8
     VALIDATION = 9
+    LABEL = 10
 
 
 def stream(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:

@@ -6,13 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from diffusion import files
 from diffusion.checkpoints import load_network
 from training.config import config_from_dict
+from training.data import Batch
+from training.distributed import Processes
+from training.learner import Learner
 from training.loop import TrainingDiverged, train
+from training.meters import Meter
 from training.state import RunFolder, StateError
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +55,7 @@ RUNS = {
     "clean": {"noised": False},
     "importance": {"timestep_sampler": "loss_second_moment", "schedule": {"name": "cosine", "timesteps": 3}},
     "denoiser": {"task": "denoiser", "optimizer": {"ema_decay": 0.9}},
+    "label dropout": {"task": "denoiser", "label_dropout": 0.5, "network": {"num_classes": 4}},
 }
 
 
@@ -246,6 +252,29 @@ def test_full_disk_keeps_the_last_good_state(images, tmp_path, monkeypatch):
             train(config(images), out_dir=tmp_path / "run")
     assert (tmp_path / "run" / "state.pt").read_bytes() == before
     assert train(config(images), out_dir=tmp_path / "run").iteration == 6
+
+
+def test_dropped_labels_train_the_last_label_and_leave_room_for_it(images, tmp_path):
+    def rows(share):
+        network = {"num_classes": 4, "out_channels": 6}
+        settings = config(images, task="denoiser", network=network, label_dropout=share)
+        learner = Learner(settings, Processes(0, 1, torch.device("cpu")))
+        seen = []
+        learner.parallel = lambda x, t, y: seen.append(y) or learner.network(x, t, y)
+        numbers = np.arange(400)
+        x = torch.zeros(400, 3, 8, 8)
+        learner.step(
+            Batch(x, torch.from_numpy(numbers % 3), torch.ones_like(x), numbers), Meter(1000, learner.processes)
+        )
+        return seen[0]
+
+    assert torch.equal(rows(0.0), torch.arange(400) % 3)
+    dropped = rows(0.25) == 3
+    assert 0.18 < dropped.float().mean() < 0.32
+    assert torch.equal(rows(0.25)[~dropped], (torch.arange(400) % 3)[~dropped])
+    assert (rows(0.5) == 3)[dropped].all(), "a label dropped at one rate is dropped at every higher one"
+    with pytest.raises(ValueError, match=r"set network\.num_classes = 4 \(the last label is \"no class\""):
+        train(config(images, task="denoiser", label_dropout=0.1), out_dir=tmp_path / "run")
 
 
 def test_number_of_classes_must_fit_the_data(images, tmp_path):

@@ -67,6 +67,9 @@ def test_robust_presets_follow_the_published_scripts():
         ({"task": "segmenter"}, r"task is 'segmenter'"),
         ({"optimizer": None}, r"the configuration lacks optimizer"),
         ({"timestep_sampler": "best"}, r"timestep_sampler is 'best'"),
+        ({"label_dropout": 0.1}, r"label_dropout is 0\.1; only a denoiser"),
+        ({"label_dropout": 1.0}, r"label_dropout is 1\.0; it must be in \[0, 1\)"),
+        ({"label_dropot": 0.1}, r"unknown setting 'label_dropot'.*did you mean 'label_dropout'"),
     ],
 )
 def test_bad_setting_is_refused_by_name(change, message):
