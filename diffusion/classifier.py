@@ -1,5 +1,6 @@
 """The time-dependent classifier: ADM's half UNet with a pooling head."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -105,3 +106,36 @@ class Classifier(Encoder):
         if self.config.pool == "adaptive":
             return self.out[:3](h).flatten(1)
         return self.out[:-1](h)
+
+
+def classifier_gradient(
+    classifier: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, network_t: Tensor, class_label: Tensor
+) -> Tensor:
+    """Gradient of log p(y | x_t, t) with respect to x_t, row by row.
+
+    Parameters
+    ----------
+    classifier : callable (x_t, t) -> logits
+        Its parameters should not require gradients: nothing but the gradient at ``x_t`` is wanted.
+    x_t : Tensor (B, C, H, W), float32
+    network_t : Tensor (B,)
+        The timestep as networks are shown it.
+    class_label : Tensor (B,), int64
+
+    Returns
+    -------
+    Tensor (B, C, H, W), float32
+
+    References
+    ----------
+    Dhariwal and Nichol 2021 (arXiv 2105.05233), algorithm 1; as in the published sampler the gradient is taken at x_t,
+    not at the mean that the paper writes.
+    """
+    with torch.enable_grad():
+        x = x_t.detach().requires_grad_(True)
+        logits = classifier(x, network_t)
+        # Half-precision logits are taken up to float32; a float64 classifier keeps its precision.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        log_probability = torch.log_softmax(logits, dim=-1)
+        selected = log_probability.gather(1, class_label.view(-1, 1))
+        return torch.autograd.grad(selected.sum(), x)[0]

@@ -11,12 +11,12 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
-from diffusion.posterior import split_output
+from diffusion.alignment import AlignmentBand, alignment_at, alignment_bands, implied_class_score
+from diffusion.classifier import classifier_gradient
 from diffusion.schedule import NoiseSchedule
-from generation.guidance import Classifier, classifier_gradient
+from generation.guidance import Classifier
 from generation.noise import standard_normals, uniform_words
 from generation.sampler import GuidedArm, guided_trajectory
 
@@ -223,34 +223,6 @@ def intermediate_estimates(
     return timesteps, {arm: torch.stack(estimates) for arm, estimates in kept.items()}
 
 
-def implied_class_score(
-    conditional: Callable[[Tensor, Tensor, Tensor], Tensor],
-    unconditional: Callable[[Tensor, Tensor], Tensor],
-    schedule: NoiseSchedule,
-    x_t: Tensor,
-    t: Tensor,
-    class_label: Tensor,
-) -> Tensor:
-    """Return grad_x log p(y | x_t) as two denoisers imply it.
-
-    By Bayes it is ``grad log p(x_t | y) - grad log p(x_t) = -(eps(x_t, t, y) - eps(x_t, t)) / sqrt(1 - abar_t)``.
-
-    Parameters
-    ----------
-    conditional, unconditional : callable
-        Denoisers with and without the class; one trained with dropped labels serves as both.
-    schedule : NoiseSchedule
-    x_t : Tensor (B, C, H, W)
-    t : Tensor (B,), int64, indices of ``schedule``
-    class_label : Tensor (B,), int64
-    """
-    network_t = schedule.network_timesteps(t)
-    with torch.no_grad():
-        with_class, _ = split_output(conditional(x_t, network_t, class_label).float(), x_t.shape[1])
-        without, _ = split_output(unconditional(x_t, network_t).float(), x_t.shape[1])
-    return (without - with_class) / schedule.at("sqrt_one_minus_alphas_cumprod", t, x_t)
-
-
 def band_timesteps(schedule: NoiseSchedule, bands: int, images: int, *, seed: int = 0) -> Tensor:
     """Return one random timestep per band and image: Tensor (bands, images), int64, uniform inside each band."""
     if not 1 <= bands <= schedule.num_timesteps:
@@ -259,24 +231,6 @@ def band_timesteps(schedule: NoiseSchedule, bands: int, images: int, *, seed: in
     rng = np.random.default_rng(seed)
     rows = [rng.integers(low, high, images) for low, high in pairwise(edges)]
     return torch.from_numpy(np.stack(rows))
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlignmentBand:
-    """Agreement of one arm's classifier gradients with the denoisers' class score in one band of timesteps.
-
-    ``cosine`` is the mean over images of the cosine similarity, ``ci95`` its 95 % t-interval; ``relative_error`` the
-    squared error over the squared length of the denoisers' score once the gradients are scaled by the one best
-    ``scale``.
-    """
-
-    first_timestep: int
-    last_timestep: int
-    n: int
-    cosine: float
-    ci95: tuple[float, float] | None
-    relative_error: float
-    scale: float
 
 
 def gradient_alignment(
@@ -299,7 +253,7 @@ def gradient_alignment(
     ----------
     classifiers : mapping of str to callable
     conditional, unconditional : callable
-        See :func:`implied_class_score`.
+        See :func:`diffusion.alignment.implied_class_score`.
     schedule : NoiseSchedule
     x_start : Tensor (n, C, H, W), float32 in [-1, 1]
     class_label : Tensor (n,), int64
@@ -313,60 +267,14 @@ def gradient_alignment(
     -------
     dict of str to list of AlignmentBand
     """
-    timesteps = band_timesteps(schedule, bands, x_start.shape[0], seed=seed)
-    found: dict[str, list[AlignmentBand]] = {arm: [] for arm in classifiers}
-    for band in range(bands):
-        noise = figure_noise(seed, x_start.shape, stream=band).to(x_start)
-        t = timesteps[band].to(x_start.device)
-        x_t = schedule.q_sample(x_start, t, noise)
-        score = _by_batch(
-            lambda rows, x_t=x_t, t=t: implied_class_score(
-                conditional, unconditional, schedule, x_t[rows], t[rows], class_label[rows]
-            ),
-            x_start.shape[0],
-            batch_size,
-        )
-        for arm, classifier in classifiers.items():
-            gradient = _by_batch(
-                lambda rows, x_t=x_t, t=t, classifier=classifier: classifier_gradient(
-                    classifier, x_t[rows], schedule.network_timesteps(t[rows]), class_label[rows]
-                ),
-                x_start.shape[0],
-                batch_size,
-            )
-            found[arm].append(_compare(gradient, score, timesteps[band]))
-    return found
-
-
-def _by_batch(compute: Callable[[slice], Tensor], n: int, size: int) -> Tensor:
-    return torch.cat([compute(slice(start, start + size)).flatten(1) for start in range(0, n, size)])
-
-
-def _compare(gradient: Tensor, score: Tensor, t: Tensor) -> AlignmentBand:
-    g, d = gradient.double().cpu(), score.double().cpu()
-    cosines = torch.nn.functional.cosine_similarity(g, d, dim=1).numpy()
-    inner, own, wanted = float((g * d).sum()), float(g.square().sum()), float(d.square().sum())
-    scale = inner / own if own > 0 else 0.0
-    return AlignmentBand(
-        first_timestep=int(t.min()),
-        last_timestep=int(t.max()),
-        n=len(cosines),
-        cosine=float(cosines.mean()),
-        ci95=_t_interval(cosines),
-        relative_error=1.0 - scale * inner / wanted if wanted > 0 else 1.0,
-        scale=scale,
+    return alignment_at(
+        classifiers,
+        conditional,
+        unconditional,
+        schedule,
+        x_start,
+        class_label,
+        timesteps=band_timesteps(schedule, bands, x_start.shape[0], seed=seed),
+        noise=lambda band: figure_noise(seed, x_start.shape, stream=band),
+        batch_size=batch_size,
     )
-
-
-def _t_interval(values: np.ndarray) -> tuple[float, float] | None:
-    if values.size < 2:
-        return None
-    half = float(stats.t.ppf(0.975, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size))
-    return float(values.mean()) - half, float(values.mean()) + half
-
-
-def alignment_bands(found: Mapping[str, Sequence[AlignmentBand]]) -> dict[str, list[dict]]:
-    """Return JSON-ready rows of an alignment, by arm."""
-    return {
-        arm: [{**vars(band), "ci95": band.ci95 and list(band.ci95)} for band in bands] for arm, bands in found.items()
-    }

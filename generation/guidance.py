@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
+from diffusion.classifier import classifier_gradient
 from diffusion.posterior import ReverseStep, predict_noise, predict_x_start
 from diffusion.schedule import NoiseSchedule
 
@@ -15,37 +15,6 @@ __all__ = ["Classifier", "classifier_gradient", "combine_class_free", "is_guided
 
 Classifier = Callable[[Tensor, Tensor], Tensor]
 """Takes ``x_t (B, C, H, W)`` and the timesteps that networks are shown ``(B,)``; returns logits ``(B, classes)``."""
-
-
-def classifier_gradient(classifier: Classifier, x_t: Tensor, network_t: Tensor, class_label: Tensor) -> Tensor:
-    """Gradient of log p(y | x_t, t) with respect to x_t, row by row.
-
-    Parameters
-    ----------
-    classifier : callable
-        Its parameters should not require gradients: nothing but the gradient at ``x_t`` is wanted.
-    x_t : Tensor (B, C, H, W), float32
-    network_t : Tensor (B,)
-        The timestep as networks are shown it.
-    class_label : Tensor (B,), int64
-
-    Returns
-    -------
-    Tensor (B, C, H, W), float32
-
-    References
-    ----------
-    Dhariwal and Nichol 2021 (arXiv 2105.05233), algorithm 1; as in the published sampler the gradient is taken at x_t,
-    not at the mean that the paper writes.
-    """
-    with torch.enable_grad():
-        x = x_t.detach().requires_grad_(True)
-        logits = classifier(x, network_t)
-        # Half-precision logits are taken up to float32; a float64 classifier keeps its precision.
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        log_probability = torch.log_softmax(logits, dim=-1)
-        selected = log_probability.gather(1, class_label.view(-1, 1))
-        return torch.autograd.grad(selected.sum(), x)[0]
 
 
 def shift_mean(step: ReverseStep, scaled_gradient: Tensor) -> ReverseStep:

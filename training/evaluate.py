@@ -1,17 +1,20 @@
-"""How good a classifier is on noisy images: accuracy per timestep band, clean and attacked, and calibration."""
+"""How good a classifier is on noisy images, per timestep band: accuracy clean and attacked, calibration, gradients."""
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from diffusion.alignment import alignment_at, alignment_bands
 from diffusion.schedule import NoiseSchedule
 from training.attack import AttackConfig
 from training.measures import NoisedImages, classifier_measures, noised_images
 from training.meters import band_names
+from training.streams import Purpose, sample_noise, sample_uniforms
 
 CALIBRATION_BINS = 15
 
@@ -71,6 +74,7 @@ def evaluate_classifier(
     schedule: NoiseSchedule,
     config: EvaluationConfig,
     *,
+    denoisers: tuple[Callable, Callable] | None = None,
     device: torch.device | str = "cpu",
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> dict:
@@ -83,6 +87,9 @@ def evaluate_classifier(
     labels : Tensor (N,), int64
     schedule : NoiseSchedule
     config : EvaluationConfig
+    denoisers : (callable, callable), optional
+        Conditional and unconditional denoiser, see `diffusion.alignment.implied_class_score`; without them no
+        gradients are compared.
     device : torch.device or str
     on_progress : callable (what, done, total), optional
 
@@ -90,7 +97,8 @@ def evaluate_classifier(
     -------
     dict
         JSON-ready: `bands` (timestep ranges), `clean` (loss, accuracy, top5_accuracy), `attacks` (one per epsilon, with
-        `robust_accuracy`), each in total and `_by_band`; `calibration` (bins and expected calibration error).
+        `robust_accuracy`), each in total and `_by_band`; `calibration` (bins and expected calibration error);
+        `gradient_alignment` (rows of `diffusion.alignment.AlignmentBand`, one per band, or None).
     """
     noised = noised_images(images, labels, schedule, draws=config.draws, bands=config.bands, seed=config.seed)
     options = {
@@ -120,6 +128,9 @@ def evaluate_classifier(
             {"norm": config.norm, "epsilon": epsilon, "steps": config.attack_steps, "restarts": config.restarts}
             | robust
         )
+    alignment = None
+    if denoisers:
+        alignment = gradient_alignment(classifier, *denoisers, images, labels, schedule, config, device=device)
     return {
         "images": len(images),
         "timesteps_per_image": config.draws,
@@ -127,7 +138,46 @@ def evaluate_classifier(
         "clean": clean,
         "attacks": attacks,
         "calibration": calibration(classifier, noised, schedule, batch_size=config.batch_size, device=device),
+        "gradient_alignment": alignment,
     }
+
+
+def gradient_alignment(
+    classifier: Callable[[Tensor, Tensor], Tensor],
+    conditional: Callable[[Tensor, Tensor, Tensor], Tensor],
+    unconditional: Callable[[Tensor, Tensor], Tensor],
+    images: Tensor,
+    labels: Tensor,
+    schedule: NoiseSchedule,
+    config: EvaluationConfig,
+    *,
+    device: torch.device | str = "cpu",
+) -> list[dict]:
+    """Compare grad_x log p(y | x_t, t) with the class score of the denoisers, every image once in every band.
+
+    Returns
+    -------
+    list of dict
+        JSON-ready `diffusion.alignment.AlignmentBand`, from the least noisy band on.
+    """
+    count, bands = len(images), config.bands
+    numbers = np.arange(bands * count).reshape(bands, count)
+    uniforms = np.stack([sample_uniforms(config.seed, row, Purpose.VALIDATION) for row in numbers])
+    places = (np.arange(bands)[:, None] + uniforms) / bands
+    found = alignment_at(
+        {"classifier": classifier},
+        conditional,
+        unconditional,
+        schedule,
+        images.to(device),
+        labels.to(device),
+        timesteps=torch.from_numpy((places * schedule.num_timesteps).astype(np.int64)),
+        noise=lambda band: sample_noise(
+            config.seed, numbers[band] + numbers.size, tuple(images.shape[1:]), Purpose.VALIDATION
+        ),
+        batch_size=config.batch_size,
+    )
+    return alignment_bands(found)["classifier"]
 
 
 @torch.no_grad()
@@ -172,7 +222,7 @@ def calibration(
 
 
 def table(results: dict) -> str:
-    """Return the accuracies as CSV: one row per measure, one column per timestep band."""
+    """Return the measures as CSV: one row per measure, one column per timestep band."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["measure", "norm", "epsilon", "steps", "restarts", "all", *results["bands"]])
@@ -182,31 +232,61 @@ def table(results: dict) -> str:
     for found in results["attacks"]:
         settings = [found[name] for name in ("norm", "epsilon", "steps", "restarts")]
         writer.writerow(["robust_accuracy", *settings, found["robust_accuracy"], *found["robust_accuracy_by_band"]])
+    if rows := results["gradient_alignment"]:
+        cosines = [row["cosine"] for row in rows]
+        writer.writerow(["gradient_cosine", "", "", "", "", sum(cosines) / len(cosines), *cosines])
+        # Every band has its own best scale: there is no error of all bands together.
+        writer.writerow(["gradient_relative_error", "", "", "", "", "", *(row["relative_error"] for row in rows)])
     return text.getvalue()
 
 
+COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad", "#b9770e", "#555555")
+PANEL_HEIGHT, BAR_WIDTH = 200, 30
+
+
 def figure_svg(results: dict) -> str:
-    """Return bars of accuracy per timestep band, clean and under every attack, as a stand-alone SVG."""
-    series = [("clean", results["clean"]["accuracy_by_band"])]
-    series += [(f"{a['norm']} {a['epsilon']:g}", a["robust_accuracy_by_band"]) for a in results["attacks"]]
-    colours = ["#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad", "#b9770e", "#555555"]
-    group, height = 30 * len(series) + 24, 200
-    width = 60 + group * len(results["bands"])
-    parts = [f'<line x1="40" y1="{20 + height}" x2="{width - 10}" y2="{20 + height}" stroke="#333"/>']
-    for column, band in enumerate(results["bands"]):
-        left = 50 + group * column
-        for place, (_, values) in enumerate(series):
-            share = values[column] or 0.0
-            x, top = left + 30 * place, 20 + height * (1 - share)
-            colour = colours[place % len(colours)]
-            parts.append(f'<rect x="{x}" y="{top:.1f}" width="26" height="{height * share:.1f}" fill="{colour}"/>')
-            parts.append(f'<text x="{x + 13}" y="{top - 3:.1f}" text-anchor="middle">{share:.0%}</text>')
-        parts.append(f'<text x="{left + group / 2 - 12}" y="{height + 36}" text-anchor="middle">t {band}</text>')
-    for place, (caption, _) in enumerate(series):
-        colour = colours[place % len(colours)]
-        parts.append(f'<text x="50" y="{height + 56 + 14 * place}" fill="{colour}">{caption}</text>')
-    total = height + 70 + 14 * len(series)
+    """Return bars per timestep band as a stand-alone SVG: accuracy clean and under every attack, then the gradients."""
+    accuracies = [("accuracy, clean", results["clean"]["accuracy_by_band"])]
+    accuracies += [
+        (f"accuracy, {a['norm']} {a['epsilon']:g}", a["robust_accuracy_by_band"]) for a in results["attacks"]
+    ]
+    panels = [(accuracies, "{:.0%}")]
+    if rows := results["gradient_alignment"]:
+        cosines = [row["cosine"] for row in rows]
+        panels.append(([("cosine of the gradient and the denoisers' class score", cosines)], "{:.2f}"))
+    widest = max(len(series) for series, _ in panels)
+    width, top, parts = 60 + (BAR_WIDTH * widest + 24) * len(results["bands"]), 0, []
+    for series, form in panels:
+        drawn, height = _panel(series, results["bands"], form, width)
+        parts.append(f'<g transform="translate(0 {top})">{drawn}</g>')
+        top += height
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {total}" width="{width}" height="{total}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top}" width="{width}" height="{top}" '
         f'font-family="sans-serif" font-size="10">{"".join(parts)}</svg>\n'
     )
+
+
+def _panel(
+    series: Sequence[tuple[str, Sequence[float | None]]], bands: Sequence[str], form: str, width: int
+) -> tuple[str, int]:
+    """Return one group of bars per band, with its height; negative values hang below the line."""
+    values = [value or 0.0 for _, row in series for value in row]
+    room_below = 30 if min(values) < 0 else 0
+    line, unit = 20 + PANEL_HEIGHT, PANEL_HEIGHT / max(1.0, *values)
+    group = (width - 60) // len(bands)
+    parts = [f'<line x1="40" y1="{line}" x2="{width - 10}" y2="{line}" stroke="#333"/>']
+    for column, band in enumerate(bands):
+        left = 50 + group * column
+        for place, (_, row) in enumerate(series):
+            value = row[column] or 0.0
+            x, length = left + BAR_WIDTH * place, min(abs(value) * unit, PANEL_HEIGHT if value > 0 else 20)
+            top = line - length if value >= 0 else line
+            colour = COLOURS[place % len(COLOURS)]
+            parts.append(f'<rect x="{x}" y="{top:.1f}" width="26" height="{length:.1f}" fill="{colour}"/>')
+            parts.append(f'<text x="{x + 13}" y="{top - 3:.1f}" text-anchor="middle">{form.format(value)}</text>')
+        middle = left + (group - 24) / 2
+        parts.append(f'<text x="{middle}" y="{line + 16 + room_below}" text-anchor="middle">t {band}</text>')
+    for place, (caption, _) in enumerate(series):
+        y = line + 36 + room_below + 14 * place
+        parts.append(f'<text x="50" y="{y}" fill="{COLOURS[place % len(COLOURS)]}">{caption}</text>')
+    return "".join(parts), line + 50 + room_below + 14 * len(series)

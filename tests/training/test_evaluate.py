@@ -3,12 +3,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from diffusion.classifier import classifier_gradient
 from diffusion.schedule import NoiseSchedule
 from tests.training.networks import tiny_classifier
 from training.evaluate import EvaluationConfig, calibration, evaluate_classifier, figure_svg, table
@@ -75,6 +78,34 @@ def test_calibration_against_hand_computed_bins():
     assert found["expected_calibration_error"] == pytest.approx((2 * 0.4 + 0.4 + 0.3) / 4, abs=1e-6)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_gradients_are_compared_with_the_denoisers_class_score_in_every_band(sign):
+    network = tiny_classifier()
+    x, y = images()
+
+    def conditional(x_t, t, y):
+        """A denoiser whose class score is the classifier's own, or its opposite."""
+        gradient = classifier_gradient(network, x_t, t, y)
+        return -sign * SCHEDULE.at("sqrt_one_minus_alphas_cumprod", t, x_t) * gradient
+
+    config = EvaluationConfig(epsilons=(), draws=1, bands=4, batch_size=7)
+    denoisers = (conditional, lambda x_t, t: torch.zeros_like(x_t))
+    results = evaluate_classifier(network, x, y, SCHEDULE, config, denoisers=denoisers)
+
+    rows = results["gradient_alignment"]
+    assert [row["n"] for row in rows] == [24] * 4
+    for band, row in enumerate(rows):
+        assert 250 * band <= row["first_timestep"] <= row["last_timestep"] < 250 * (band + 1)
+        assert row["cosine"] == pytest.approx(sign, abs=1e-4)
+        assert row["scale"] == pytest.approx(sign, rel=1e-3)
+        assert row["relative_error"] == pytest.approx(0.0, abs=1e-4)
+    lines = [line.split(",")[0] for line in table(results).splitlines()]
+    assert lines[-2:] == ["gradient_cosine", "gradient_relative_error"]
+    figure = ElementTree.fromstring(figure_svg(results))
+    assert len(figure.findall(".//{*}rect")) == 8
+    assert all(float(bar.get("height")) >= 0 for bar in figure.findall(".//{*}rect"))
+
+
 @pytest.mark.parametrize("change", [{"attack_steps": 0}, {"restarts": 0}, {"epsilons": (-1.0,)}])
 def test_bad_settings_are_refused(change):
     with pytest.raises(ValueError, match=r"must be"):
@@ -97,3 +128,46 @@ def test_command_measures_a_trained_checkpoint(preset, settings, tmp_path):
     assert (tmp_path / "out" / "evaluation.svg").read_text().startswith("<svg")
     with pytest.raises(CommandError, match="no checkpoint at"):
         call_command("evaluate_classifier", str(tmp_path / "none.safetensors"))
+
+
+def train_denoiser(preset, name, *changes):
+    """Train a denoiser of the preset's images for an iteration; return its weights' path."""
+    network = {"image_size": 8, "model_channels": 32, "channel_mult": [1, 2], "num_res_blocks": 1, "num_heads": 1}
+    given = ["task=denoiser", f"network={json.dumps(network).replace(':', '=')}", "optimizer.iterations=1", *changes]
+    options = [option for change in given for option in ("--set", change)]
+    text = Path(preset).read_text().partition("[attack]")[0] + "\n[run]\nsave_every = 2\n"
+    path = Path(preset).with_name(f"{name}.toml")
+    path.write_text(text.replace('name = "tiny"', f'name = "{name}"'))
+    call_command("train_denoiser", "--config", str(path), *options, stdout=io.StringIO(), stderr=io.StringIO())
+    return str(Path(preset).parent / "var" / "training" / name / "last.safetensors")
+
+
+@pytest.mark.django_db
+def test_command_compares_gradients_with_a_denoiser(preset, settings, tmp_path):
+    settings.DATA_DIR, settings.TORCH_DEVICE = tmp_path / "var", "cpu"
+    call_command("train_classifier", "--config", preset, stdout=io.StringIO(), stderr=io.StringIO())
+    checkpoint = str(tmp_path / "var" / "training" / "tiny" / "last.safetensors")
+    both = train_denoiser(preset, "both", "network.num_classes=4", "label_dropout=0.5")
+    conditional = train_denoiser(preset, "conditional", "network.num_classes=3")
+    plain = train_denoiser(preset, "plain")
+    short = train_denoiser(preset, "short", "network.num_classes=3", "schedule.timesteps=100")
+
+    def evaluate(*options):
+        out = str(tmp_path / "out")
+        common = ["--steps", "1", "--bands", "2", "--out", out]
+        call_command("evaluate_classifier", checkpoint, *common, *options, stdout=io.StringIO())
+        return json.loads((tmp_path / "out" / "evaluation.json").read_text())["gradient_alignment"]
+
+    assert evaluate() is None
+    for options in (["--denoiser", both], ["--denoiser", conditional, "--unconditional", plain]):
+        assert [row["n"] for row in evaluate(*options)] == [12, 12]
+    for options, message in [
+        (["--denoiser", conditional], "has no label for 'no class'"),
+        (["--denoiser", plain], "is no class-conditional denoiser"),
+        (["--denoiser", checkpoint], "is no class-conditional denoiser"),
+        (["--denoiser", conditional, "--unconditional", both], "is no denoiser without classes"),
+        (["--unconditional", plain], "only used beside --denoiser"),
+        (["--denoiser", short, "--unconditional", plain], r"schedule\.timesteps = 100, the classifier with 1000"),
+    ]:
+        with pytest.raises(CommandError, match=message):
+            evaluate(*options)

@@ -1,4 +1,4 @@
-"""Measure a classifier per timestep band: accuracy clean and under attack, and calibration."""
+"""Measure a classifier per timestep band: accuracy clean and under attack, calibration, gradients."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ class Command(BaseCommand):
         parser.add_argument("--steps", type=int, default=20, help="attack steps (default 20)")
         parser.add_argument("--restarts", type=int, default=1, help="attacks per image, from random points")
         parser.add_argument("--bands", type=int, default=4, help="timestep bands (default 4)")
+        parser.add_argument(
+            "--denoiser",
+            type=Path,
+            metavar="PATH",
+            help="class-conditional denoiser: compare the classifier's gradients with its class score",
+        )
+        parser.add_argument(
+            "--unconditional", type=Path, metavar="PATH", help="denoiser without classes, if that one has no such label"
+        )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--out", type=Path, help="folder (default: beside the checkpoint)")
 
@@ -65,6 +74,7 @@ class Command(BaseCommand):
             channels=network.config.in_channels,
             limit=options["limit"] or None,
         )
+        schedule = settings.schedule.build()
         trained_at = settings.attack.epsilon if settings.attack else 0.5
         config = EvaluationConfig(
             norm=options["norm"],
@@ -79,17 +89,55 @@ class Command(BaseCommand):
             network,
             images,
             labels,
-            settings.schedule.build(),
+            schedule,
             config,
+            denoisers=self._denoisers(options, schedule),
             device=chosen_device(),
             on_progress=self._show,
         )
         return {"checkpoint": {"path": str(checkpoint), "sha256": card.sha256}, **results}
 
+    def _denoisers(self, options: dict[str, Any], schedule: Any) -> tuple[Any, Any] | None:
+        from diffusion.alignment import without_class
+        from diffusion.checkpoints import load_network
+        from training.run_worker import chosen_device
+
+        if options["denoiser"] is None:
+            if options["unconditional"] is not None:
+                raise ValueError("--unconditional is only used beside --denoiser; give both")
+            return None
+        denoiser, card = load_network(options["denoiser"], device=chosen_device())
+        if card.kind != "denoiser" or denoiser.config.num_classes is None:
+            raise ValueError(f"{options['denoiser']} is no class-conditional denoiser; give one with --denoiser")
+        _check_schedule(options["denoiser"], card, schedule)
+        if options["unconditional"] is None:
+            if denoiser.config.num_classes != len(card.class_names) + 1:
+                raise ValueError(
+                    f"{options['denoiser']} has no label for 'no class' (it is trained with label_dropout); "
+                    "give a denoiser without classes with --unconditional"
+                )
+            return denoiser, without_class(denoiser, denoiser.config.num_classes - 1)
+        other, other_card = load_network(options["unconditional"], device=chosen_device())
+        if other_card.kind != "denoiser" or other.config.num_classes is not None:
+            raise ValueError(f"{options['unconditional']} is no denoiser without classes")
+        _check_schedule(options["unconditional"], other_card, schedule)
+        return denoiser, other
+
     def _show(self, what: str, done: int, total: int) -> None:
         if self.stderr.isatty():
             self.stderr.write(f"  {what}: {done} of {total:<20}", ending="\n" if done == total else "\r")
             self.stderr.flush()
+
+
+def _check_schedule(path: Path, card: Any, schedule: Any) -> None:
+    """Refuse a denoiser of another noise process: at the same t it would see other noise."""
+    ours = schedule.describe()
+    for name in ("name", "timesteps"):
+        if card.schedule and card.schedule.get(name) != ours[name]:
+            raise ValueError(
+                f"{path} was trained with schedule.{name} = {card.schedule.get(name)!r}, the classifier with "
+                f"{ours[name]!r}; give a denoiser of the same schedule"
+            )
 
 
 def _settings(card: Any, options: dict[str, Any]) -> Any:
