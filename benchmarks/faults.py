@@ -109,7 +109,10 @@ class Disk:
     def kind(self) -> str:
         return "a file system of its own, filled" if self.is_mounted else "workers forbidden to write"
 
-    def close(self) -> None:
+    def __enter__(self) -> Disk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         if self.is_mounted:
             subprocess.run(["umount", "--lazy", str(self._lab.media)], check=False)
 
@@ -278,12 +281,11 @@ def count_jobs(studies: list, reference: dict, lab: Lab, since) -> dict[str, int
 class Rounds:
     """The workload and its check, round after round."""
 
-    def __init__(self, lab: Lab, arguments: argparse.Namespace) -> None:
+    def __init__(self, lab: Lab, disk: Disk, arguments: argparse.Namespace) -> None:
         from tests.factories import make_user
 
         self.lab, self.arguments = lab, arguments
-        self.disk = Disk(lab)
-        self.storm = Storm(lab, self.disk, arguments.seed)
+        self.storm = Storm(lab, disk, arguments.seed)
         self.owner = make_user("owner")
         self.checkpoints = make_checkpoints(lab.folder)
         self.reference = self._undisturbed()
@@ -437,23 +439,20 @@ def main() -> int:
     start = time.monotonic()
     runs = json.loads(arguments.out.read_text())["runs"] if arguments.append else []
     options = {key: value for key, value in vars(arguments).items() if key not in {"out", "append"}}
-    with running_lab(broker=arguments.broker, BLINDPAIR_JOB_MAX_ATTEMPTS="100") as lab:
-        rounds = Rounds(lab, arguments)
-        try:
-            run = {"options": options, "cores": os.cpu_count(), "disk": rounds.disk.kind, "poison": poison(lab)}
-            runs.append(run | {"rounds": []})
-            print(f"ready after {time.monotonic() - start:.0f} s; poison job: {run['poison']}", flush=True)
-            for number in range(arguments.rounds):
-                count = rounds.run(number)
-                runs[-1]["rounds"].append(count)
-                runs[-1]["seconds"] = round(time.monotonic() - start, 1)
-                print(f"round {number + 1}: {'clean' if is_clean(count) else 'NOT CLEAN'} {count}", flush=True)
-                result = summary(runs)
-                if arguments.out:
-                    # After each round: a long run that is broken off keeps what it has counted.
-                    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-        finally:
-            rounds.disk.close()
+    with running_lab(broker=arguments.broker, BLINDPAIR_JOB_MAX_ATTEMPTS="100") as lab, Disk(lab) as disk:
+        rounds = Rounds(lab, disk, arguments)
+        run = {"options": options, "cores": os.cpu_count(), "disk": disk.kind, "poison": poison(lab)}
+        runs.append(run | {"rounds": []})
+        print(f"ready after {time.monotonic() - start:.0f} s; poison job: {run['poison']}", flush=True)
+        for number in range(arguments.rounds):
+            count = rounds.run(number)
+            runs[-1]["rounds"].append(count)
+            runs[-1]["seconds"] = round(time.monotonic() - start, 1)
+            print(f"round {number + 1}: {'clean' if is_clean(count) else 'NOT CLEAN'} {count}", flush=True)
+            result = summary(runs)
+            if arguments.out:
+                # After each round: a long run that is broken off keeps what it has counted.
+                arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps({key: value for key, value in result.items() if key != "runs"}))
     return 0 if result["is_clean"] else 1
 

@@ -1,7 +1,9 @@
 """How many raters gunicorn and PostgreSQL serve: whole visits with think times, saturation, and cost as votes grow.
 
-    python benchmarks/load.py --raters 1000 --seconds 600 --stored 10000 100000 1000000 --out benchmarks/load.json
+    python benchmarks/load.py --raters 1000 --think 8 --seconds 600 --places 250000 --stored 10000 100000 1000000 \
+        --out benchmarks/load.json
 
+``--measure`` takes one measurement after another, each into its place of ``--out``, where the whole takes too long.
 Raters take every step of a visit over HTTP, images included, and think between votes. Saturation is the same without
 thinking, at ``--concurrent`` raters. For the growth, finished visits are written straight into the tables. The driver
 shares the machine with the servers, so that rates are low estimates. Exit status 1 on an error, a lost or doubled vote.
@@ -29,6 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.lab import Lab, running_lab
 
 FORM = "application/x-www-form-urlencoded"
+MEASUREMENTS = ["thinking", "saturation", "growth"]
+BAD = ("errors", "lost", "duplicated")
 
 
 class Measures:
@@ -59,14 +63,17 @@ def percentiles(values: list[float]) -> dict[str, float]:
 class Rater:
     """One visit after another, as a browser takes it: pages, forms, images, votes."""
 
-    def __init__(self, lab: Lab, slug: str, measures: Measures, think: float, seed: int) -> None:
+    def __init__(
+        self, lab: Lab, slug: str, measures: Measures, think: float, seed: int, broken_off: threading.Event
+    ) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=60)
         self._slug, self._measures, self._think = slug, measures, think
         self._random = random.Random(seed)
+        self._broken_off = broken_off
 
     def run(self, until: float) -> None:
         """Visit until the time is over; a visit that has begun is finished."""
-        while time.monotonic() < until:
+        while time.monotonic() < until and not self._broken_off.is_set():
             try:
                 self._visit(until)
                 self._measures.visits += 1
@@ -120,14 +127,14 @@ class Rater:
     def _vote_all(self, urls: dict[str, str], until: float) -> None:
         tab, seen = str(uuid.uuid4()), set()
         window = self._json("window", urls["window"], {"tab": tab})
-        while window["trials"]:
+        while window["trials"] and not self._broken_off.is_set():
             for trial in window["trials"]:
                 for side in ("left", "right"):
                     if trial[side] not in seen:
                         seen.add(trial[side])
                         self._ask("image", "GET", trial[side])
             if self._think and time.monotonic() < until:
-                time.sleep(self._random.lognormvariate(0, 0.45) * self._think)
+                self._broken_off.wait(self._random.lognormvariate(0, 0.45) * self._think)
             key = str(uuid.uuid4())
             body = {"tab": tab, "trial": window["trials"][0]["id"], "key": key, "response_ms": 1000.0}
             window = self._json("vote", urls["vote"], body | {"choice": self._random.choice(("left", "right", "tie"))})
@@ -153,17 +160,23 @@ def measured(lab: Lab, slug: str, *, raters: int, think: float, seconds: float) 
     memory = [lab.memory_mb()]
     start = time.monotonic()
     until = start + seconds
+    broken_off = threading.Event()
     with ThreadPoolExecutor(raters) as pool:
-        crowd = []
-        for number in range(raters):
-            crowd.append(pool.submit(Rater(lab, slug, measures, think, number).run, until))
-            # People do not arrive in one instant: spread over a tenth of the time.
-            time.sleep(0.1 * seconds / raters if think else 0)
-        while time.monotonic() < until:
-            time.sleep(min(seconds / 5, max(0.1, until - time.monotonic())))
-            memory.append(lab.memory_mb())
-        for rater in crowd:
-            rater.result()
+        try:
+            crowd = []
+            for number in range(raters):
+                crowd.append(pool.submit(Rater(lab, slug, measures, think, number, broken_off).run, until))
+                # People do not arrive in one instant: spread over a tenth of the time.
+                time.sleep(0.1 * seconds / raters if think else 0)
+            while time.monotonic() < until:
+                time.sleep(min(seconds / 20, max(0.1, until - time.monotonic())))
+                memory.append(lab.memory_mb())
+            for rater in crowd:
+                rater.result()
+        except BaseException:
+            # The pool waits for its raters: whoever breaks a run off need not.
+            broken_off.set()
+            raise
     elapsed = time.monotonic() - start
     stored = Counter(str(key) for key in Vote.objects.order_by("pk")[before:].values_list("submission_key", flat=True))
     return {
@@ -269,6 +282,7 @@ def table_bytes() -> int:
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--raters", type=int, default=100, help="with think times")
+    parser.add_argument("--measure", nargs="+", choices=MEASUREMENTS, default=MEASUREMENTS)
     parser.add_argument("--think", type=float, default=2.0, help="median seconds between votes")
     parser.add_argument("--concurrent", type=int, default=64, help="raters of the saturation")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
@@ -282,52 +296,56 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def keep(result: dict, out: Path | None) -> None:
-    """Write what is measured so far: a long run that is broken off keeps it."""
-    result["machine"]["load_after"] = os.getloadavg()[0]
-    if out:
-        out.write_text(json.dumps(result, indent=1) + "\n")
-
-
 def main() -> int:
     arguments = parsed()
-    result: dict = {
-        "options": {key: value for key, value in vars(arguments).items() if key != "out"},
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load_before": os.getloadavg()[0]},
-    }
+    is_part = arguments.measure != MEASUREMENTS and arguments.out and arguments.out.exists()
+    result = json.loads(arguments.out.read_text()) if is_part else {}
+    options = {key: value for key, value in vars(arguments).items() if key not in {"out", "measure"}}
+    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load_before": os.getloadavg()[0]}
     with running_lab(workers=0, web_processes=arguments.web_processes) as lab:
         from tests.factories import make_user
 
-        owner = make_user("owner")
-        version = make_open_study(owner, "load", trials=arguments.trials, votes=arguments.places)
+        version = make_open_study(make_user("owner"), "load", trials=arguments.trials, votes=arguments.places)
         slug = version.study.slug
-        runs = {"thinking": {"raters": arguments.raters, "think": arguments.think}}
-        runs["saturation"] = {"raters": arguments.concurrent, "think": 0.0}
-        for name, options in runs.items():
-            result[name] = measured(lab, slug, seconds=arguments.seconds, **options)
+        crowds = {
+            "thinking": {"raters": arguments.raters, "think": arguments.think},
+            "saturation": {"raters": arguments.concurrent, "think": 0.0},
+        }
+        for name in arguments.measure:
+            if name in crowds:
+                found = measured(lab, slug, seconds=arguments.seconds, **crowds[name])
+            else:
+                found = {"growth": growth(lab, version, arguments)}
+            machine["load_after"] = os.getloadavg()[0]
+            # A long run that is broken off keeps what it has measured.
+            result[name] = {"options": options, "machine": machine} | found
             print(name, json.dumps(result[name]), flush=True)
-            keep(result, arguments.out)
-        result["growth"] = []
-        for wanted in arguments.stored:
-            before, rows = table_bytes(), _vote_count()
-            fill(version, wanted, arguments.trials)
-            grown = _vote_count() - rows
-            found = measured(lab, slug, raters=8, think=0.0, seconds=min(20.0, arguments.seconds))
-            result["growth"].append(
-                {
-                    "stored": wanted,
-                    "vote": found["latency"].get("vote"),
-                    "votes_per_second": found["votes_per_second"],
-                    "errors": found["errors"],
-                    "bytes_per_vote": round((table_bytes() - before) / grown) if grown > 0 else None,
-                }
-            )
-            print("growth", json.dumps(result["growth"][-1]), flush=True)
-            keep(result, arguments.out)
-    bad = [
-        run for run in (result["thinking"], result["saturation"]) if run["errors"] or run["lost"] or run["duplicated"]
-    ]
-    return 1 if bad or any(one["errors"] for one in result["growth"]) else 0
+            if arguments.out:
+                arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    return 1 if any(map(has_failed, result.values())) else 0
+
+
+def has_failed(found: dict) -> bool:
+    """Return whether a measurement met an error, or lost or doubled a vote."""
+    return any(bad for one in [found, *found.get("growth", [])] for bad in (one.get(key) for key in BAD))
+
+
+def growth(lab: Lab, version, arguments: argparse.Namespace) -> list[dict]:
+    """Measure the same small crowd again and again while the tables grow."""
+    slug, seconds = version.study.slug, min(30.0, arguments.seconds)
+    # One visit to copy, and warm processes: the first measurement would pay for both.
+    measured(lab, slug, raters=8, think=0.0, seconds=min(10.0, seconds))
+    found = []
+    for wanted in arguments.stored:
+        before, rows = table_bytes(), _vote_count()
+        fill(version, wanted, arguments.trials)
+        grown = _vote_count() - rows
+        size = round((table_bytes() - before) / grown) if grown > 0 else None
+        one = measured(lab, slug, raters=8, think=0.0, seconds=seconds)
+        kept = {key: one[key] for key in ("votes_per_second", "errors", "lost", "duplicated")}
+        found.append({"stored": wanted, "vote": one["latency"].get("vote")} | kept | {"bytes_per_vote": size})
+        print("growth", json.dumps(found[-1]), flush=True)
+    return found
 
 
 def _vote_count() -> int:

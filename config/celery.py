@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import task_prerun
+from celery.signals import heartbeat_sent, task_prerun
 
 from config.logs import log_context
 
@@ -14,6 +14,13 @@ os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 app = Celery("blindpair")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@heartbeat_sent.connect
+def _show_that_it_lives(**kwargs) -> None:
+    from jobs.alive import alive_show
+
+    alive_show()
 
 
 @task_prerun.connect

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min, Q, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -51,9 +51,17 @@ class _DatabaseCollector:
         yield active
         depth = GaugeMetricFamily("blindpair_jobs", "Unfinished and failed jobs", labels=["queue", "state"])
         states = [Job.State.QUEUED, Job.State.RUNNING, Job.State.FAILED]
-        for row in Job.objects.filter(state__in=states).values("queue", "state").annotate(n=Count("pk")):
+        for row in Job.objects.filter(state__in=states).order_by().values("queue", "state").annotate(n=Count("pk")):
             depth.add_metric([row["queue"], row["state"]], row["n"])
         yield depth
+        work = GaugeMetricFamily(
+            "blindpair_job_units",
+            "Work done, in the unit of the kind: pairs for generation.make_shard",
+            labels=["kind"],
+        )
+        for row in Job.objects.order_by().values("kind").annotate(n=Sum("progress_done")):
+            work.add_metric([row["kind"]], row["n"])
+        yield work
         now = timezone.now()
         ages = Job.objects.aggregate(
             lease=Min("heartbeat_at", filter=Q(state=Job.State.RUNNING)),

@@ -17,7 +17,7 @@ RUN /venv/bin/pip install --no-cache-dir --no-deps .
 FROM python:3.12.11-slim-bookworm
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
-RUN useradd --uid 10001 --no-create-home blindpair && mkdir /data && chown 10001:10001 /data
+RUN useradd --uid 10001 --no-create-home blindpair && mkdir -p /data/tmp && chown -R 10001:10001 /data
 COPY --from=build /venv /venv
 COPY . .
 USER 10001:10001

@@ -13,7 +13,8 @@ keep rabbitmq_password "$(random)"
 keep database_url "postgresql://blindpair:$(cat secrets/postgres_password)@postgres:5432/blindpair"
 keep broker_url "amqp://blindpair:$(cat secrets/rabbitmq_password)@rabbitmq:5672//"
 keep rabbitmq_definitions.json "{\"users\":[{\"name\":\"blindpair\",\"password\":\"$(cat secrets/rabbitmq_password)\",\"tags\":[]}],\"vhosts\":[{\"name\":\"/\"}],\"permissions\":[{\"user\":\"blindpair\",\"vhost\":\"/\",\"configure\":\".*\",\"write\":\".*\",\"read\":\".*\"}]}"
-# The containers run as user 10001 and read the files through a bind mount.
-chmod 644 secrets/* 2>/dev/null || true
+# The containers run as ordinary users and read the files through bind mounts; on the host the folder is closed.
+find secrets -type f -exec chmod 644 {} +
+chmod 755 secrets/tls
 chmod 700 secrets
-echo "secrets/ is ready; put fullchain.pem and privkey.pem into secrets/tls/"
+echo "secrets/ is ready; put fullchain.pem and privkey.pem into secrets/tls/ and run this once more"

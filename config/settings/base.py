@@ -171,6 +171,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Celery's own logging set-up would take over Django's.
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
+# What workers and the reaper, which have no port, touch as long as they live; empty touches nothing.
+ALIVE_PATH = env.text("BLINDPAIR_ALIVE_PATH")
 JOB_LEASE_SECONDS = env.integer("BLINDPAIR_JOB_LEASE_SECONDS", 60, minimum=2)
 JOB_MAX_ATTEMPTS = env.integer("BLINDPAIR_JOB_MAX_ATTEMPTS", 3, minimum=1)
 # A slice of training ends with a saved state; a killed worker loses at most one.

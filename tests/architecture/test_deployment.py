@@ -30,7 +30,7 @@ def test_documented_variables_are_those_the_settings_read() -> None:
 
 @pytest.mark.parametrize("service", OURS)
 def test_compose_sets_only_variables_that_are_read(service: str) -> None:
-    known = settings_variables() | {"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR"}
+    known = settings_variables() | {"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR", "TMPDIR"}
     given = {name.removesuffix("_FILE") for name in COMPOSE["services"][service]["environment"]}
     assert given <= known
 
@@ -46,8 +46,40 @@ def test_compose_commands_exist_and_run_unprivileged(service: str) -> None:
         assert command[command.index("--queues") + 1] in {"default", "gpu"}
     else:
         assert command == ["gunicorn", "--config", "deploy/gunicorn.conf.py", "config.wsgi"]
-    assert entry["read_only"] is True
     assert entry["user"] == "10001:10001"
+
+
+@pytest.mark.parametrize("service", COMPOSE["services"])
+def test_every_service_is_confined_watched_and_started_again(service: str) -> None:
+    entry = COMPOSE["services"][service]
+    assert entry["read_only"] is True
+    assert int(entry["user"].split(":")[0]) > 0
+    assert entry["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in entry["security_opt"]
+    if service == "migrate":
+        # It ends, and the others wait for that.
+        assert entry["restart"] == "no"
+        return
+    assert entry["restart"] == "unless-stopped"
+    assert entry["healthcheck"]["test"]
+    assert entry["deploy"]["resources"]["limits"]["memory"]
+
+
+def test_health_checks_look_where_the_processes_show_that_they_live() -> None:
+    services = COMPOSE["services"]
+    for name in ("worker", "gpu", "reaper"):
+        *probe, file = services[name]["healthcheck"]["test"]
+        assert probe == ["CMD", "python", "deploy/probe.py"]
+        assert file == services[name]["environment"]["BLINDPAIR_ALIVE_PATH"]
+    assert services["web"]["healthcheck"]["test"][-1] == "http://127.0.0.1:8000/readyz"
+    assert services["proxy"]["healthcheck"]["test"][-1] == "http://127.0.0.1:8080/proxy-health"
+    assert "location = /proxy-health" in (ROOT / "deploy/nginx.conf").read_text()
+
+
+def test_what_is_too_large_for_memory_goes_to_a_folder_that_the_images_have() -> None:
+    folder = COMPOSE["services"]["web"]["environment"]["TMPDIR"]
+    for image in ("web", "gpu"):
+        assert f"mkdir -p {folder} " in (ROOT / f"deploy/{image}.Dockerfile").read_text()
 
 
 def test_ports_and_paths_agree_between_the_files() -> None:
