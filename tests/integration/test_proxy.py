@@ -144,7 +144,7 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
             return False
 
     try:
-        wait_until(is_up, "nginx and gunicorn serve", seconds=120)
+        wait_until(is_up, "nginx and gunicorn serve", seconds=300)
         yield made
     finally:
         for server in servers:

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +21,12 @@ from django.conf import settings
 from django.db import connection
 from django.urls import reverse
 
+from benchmarks.lab import free_port
 from survey.models import Vote
 from survey.services.tokens import session_token
 from tests.factories import make_running
 from tests.visits import TAB, active
+from tests.workers import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -36,9 +37,7 @@ class Gunicorn:
     """The production server, on a port of its own, in a process group that can be killed at once."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._log = folder / "gunicorn.log"
         self._environment = os.environ | {
             "BLINDPAIR_DATABASE_URL": database_url,
@@ -53,21 +52,22 @@ class Gunicorn:
             self.process = subprocess.Popen(
                 command, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
-        for _ in range(300):
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                    return
-            except OSError:
-                assert self.process.poll() is None, self._log.read_text()
-                time.sleep(0.1)
-        raise AssertionError(self._log.read_text())
+        wait_until(self._listens, f"gunicorn listens ({self._log})", seconds=300)
+
+    def _listens(self) -> bool:
+        assert self.process.poll() is None, self._log.read_text()
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5):
+                return True
+        except OSError:
+            return False
 
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def post(self, path: str, body: dict) -> tuple[int, dict]:
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             client.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
             response = client.getresponse()
@@ -116,10 +116,10 @@ def test_acknowledged_votes_survive_the_death_of_the_server(tmp_path) -> None:
 
     with ThreadPoolExecutor(RATERS) as pool:
         raters = [pool.submit(rate, plan) for plan in plans]
-        assert enough.wait(timeout=60)
+        assert enough.wait(timeout=300)
         server.kill()
         for rater in raters:
-            rater.result(timeout=60)
+            rater.result(timeout=300)
     kept = set(acknowledged)
     assert RATERS * VOTES // 3 <= len(kept) < RATERS * VOTES
     server.start()

@@ -36,7 +36,7 @@ with running_lab(broker=sys.argv[1]) as lab:
     study_transition(study=version.study, name="close", actor=owner, reason="enough")
     build = report_request(study=version.study, actor=owner)
     job = Job.objects.get(pk=build.job)
-    wait_until(lambda: Job.objects.get(pk=job.pk).is_over, "a worker has built the report", seconds=200)
+    wait_until(lambda: Job.objects.get(pk=job.pk).is_over, "a worker has built the report", seconds=600)
     job.refresh_from_db()
     build = ReportBuild.objects.get(pk=build.pk)
     report = json.loads((lab.media / build.files["report.json"]["name"]).read_text()) if build.files else {}
