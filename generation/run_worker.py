@@ -112,18 +112,16 @@ def _all_classes(arms: list[PreparedArm]) -> list[int]:
 def _check_same_recipe(run: GenerationRun, arms: list[PreparedArm]) -> None:
     """Refuse to add to an arm whose images came from other weights or settings."""
     for arm in arms:
-        made = PairImage.objects.filter(pair__study=run.study, arm__name=arm.recipe.name).order_by("pk").first()
+        name = arm.recipe.name
+        made = PairImage.objects.filter(pair__study=run.study, arm__name=name).order_by("pk").first()
         if made is None:
             continue
         if "recipe" not in made.recipe:
+            raise ValueError(f"arm {name!r} has imported images; generated ones belong to an arm of their own")
+        if differences := _told_apart(ArmRecipe.from_json(name, made.recipe["recipe"]), arm.recipe):
             raise ValueError(
-                f"arm {arm.recipe.name!r} has imported images; generated ones belong to an arm of their own"
-            )
-        before = ArmRecipe.from_json(arm.recipe.name, made.recipe["recipe"])
-        if before.sha256 != arm.recipe.sha256:
-            raise ValueError(
-                f"arm {arm.recipe.name!r} has images made by other weights or settings: "
-                f"{_told_apart(before, arm.recipe)}; restore what made them, or make a new arm"
+                f"arm {name!r} has images made by other weights or settings: {differences}; "
+                "restore what made them, or make a new arm"
             )
 
 

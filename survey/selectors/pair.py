@@ -21,7 +21,22 @@ def arm_recipes(study: Study) -> dict[str, list[dict[str, Any] | None]]:
     rows = images.order_by("arm__name").values_list("arm__name", "recipe__recipe").distinct()
     for arm, recipe in rows:
         found[arm].append(recipe)
-    return found
+    return {arm: _told_fully(recipes) for arm, recipes in found.items()}
+
+
+def _told_fully(recipes: list[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
+    """Drop recipes of an earlier release, which pinned weights alone, where a later one says the same and more."""
+    fuller = [_weights_alone(recipe) for recipe in recipes if recipe and recipe != _weights_alone(recipe)]
+    return [recipe for recipe in recipes if recipe not in fuller]
+
+
+def _weights_alone(recipe: dict[str, Any]) -> dict[str, Any]:
+    return {
+        field: {key: part for key, part in value.items() if key != "config_sha256"}
+        if isinstance(value, dict)
+        else value
+        for field, value in recipe.items()
+    }
 
 
 def arm_recipe(arm: Arm, made_by: list[dict[str, Any] | None]) -> dict[str, Any]:

@@ -311,6 +311,19 @@ def test_frozen_version_holds_the_digests_of_what_made_its_images(draft, checkpo
     assert [(step["action"], step["detail"]["minimum_distance"]) for step in steps] == [("order pairs", 0.0)]
 
 
+def test_images_of_an_earlier_release_take_more_beside_them(draft):
+    """Its recipes pinned the weights and not the settings; that is no other recipe."""
+    study = draft()
+    generate(study, 2)
+    for image in PairImage.objects.filter(pair__study=study):
+        for kind in ("denoiser", "classifier"):
+            del image.recipe["recipe"][kind]["config_sha256"]
+        image.save()
+    generate(study, 4)
+    arms = version_freeze(study=study).config["arms"]
+    assert all(len(arm["recipe"]["denoiser"]["config_sha256"]) == 64 for arm in arms)
+
+
 def test_images_of_two_recipes_cannot_be_frozen_as_one_arm(draft):
     study = draft()
     generate(study, 3)
