@@ -6,12 +6,13 @@ arrays give the same bytes.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from analysis.report.figures.spec import ARM, BASELINE, MUTED, FigureSpec, new_figure, plain, rendered
+from analysis.report.figures.spec import ARM, BASELINE, MUTED, WIDTH, FigureSpec, new_figure, plain, rendered
 from analysis.report.given import GivenFigure
 from diffusion.files import write_atomically
 
@@ -27,6 +28,9 @@ __all__ = [
 
 FORMATS = ("svg", "png", "pdf")
 _GAP_PX = 1
+_CAPTION_SIZE = 8.5
+_PADDING = 0.05  # inches
+_ROW_CAPTION = 14  # characters a line; about an inch of them
 _COLOURS = (BASELINE, ARM, "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 
@@ -90,14 +94,41 @@ def image_rows_figure(
 
 
 def _draw_rows(sheet: np.ndarray, rows: list[str], columns: list[str]):
-    height, width = sheet.shape[:2]
-    figure, axes = new_figure(0.35 + 4.4 * height / width)
-    axes.imshow(sheet, interpolation="nearest", aspect="equal")
-    axes.set_yticks([(i + 0.5) * height / len(rows) for i in range(len(rows))], [plain(row) for row in rows])
-    axes.set_xticks([(j + 0.5) * width / len(columns) for j in range(len(columns))], [plain(c) for c in columns])
-    axes.tick_params(length=0, labelsize=8.5, top=False, labeltop=True, labelbottom=False)
+    """Images as wide as the captions leave room for: what is measured cannot be cut off at the figure's edge."""
+    figure, axes = new_figure(1.0)
+    figure.set_layout_engine("none")
+    side = [_wrapped(row, _ROW_CAPTION) for row in rows]
+    left, _ = _extent_inches(figure, side)
+    width = WIDTH - left - 3 * _PADDING
+    above = [_wrapped(column, max(4, int(_ROW_CAPTION * width / len(columns)))) for column in columns]
+    _, top = _extent_inches(figure, above)
+    height = width * sheet.shape[0] / sheet.shape[1]
+    whole = height + top + 3 * _PADDING
+    figure.set_size_inches(WIDTH, whole)
+    axes.set_position([(left + 2 * _PADDING) / WIDTH, _PADDING / whole, width / WIDTH, height / whole])
+    axes.imshow(sheet, interpolation="nearest", aspect="auto")
+    axes.set_yticks([(i + 0.5) * sheet.shape[0] / len(rows) - 0.5 for i in range(len(rows))], side)
+    axes.set_xticks([(j + 0.5) * sheet.shape[1] / len(columns) - 0.5 for j in range(len(columns))], above)
+    pad = _PADDING * 72
+    axes.tick_params(length=0, labelsize=_CAPTION_SIZE, pad=pad, top=False, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     return figure
+
+
+def _wrapped(text: str, longest: int) -> str:
+    """Return a caption in up to three lines; a longer word, or the end of a longer text, is left out."""
+    lines = textwrap.wrap(text, longest, max_lines=3, placeholder="…", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(plain(line, longest=longest) for line in lines)
+
+
+def _extent_inches(figure, texts: list[str]) -> tuple[float, float]:
+    """Return the largest width and height of texts, as the ticks will draw them."""
+    boxes = []
+    for text in texts:
+        drawn = figure.text(0, 0, text, fontsize=_CAPTION_SIZE)
+        boxes.append(drawn.get_window_extent())
+        drawn.remove()
+    return max(box.width for box in boxes) / figure.dpi, max(box.height for box in boxes) / figure.dpi
 
 
 def alignment_figure(bands: Mapping[str, Sequence[Mapping]]) -> FigureSpec:

@@ -167,7 +167,7 @@ def _gradients_figure(classifiers: dict, schedule: NoiseSchedule, inputs: Figure
     for place, label in enumerate(y.tolist()):
         for arm, gradients in found.items():
             scaled = min_max_normalised(gradients[:, place]) * 2.0 - 1.0
-            rows[f"{inputs.name_of(label)}: {arm}"] = np.concatenate([_pixels(x[place : place + 1]), _pixels(scaled)])
+            rows[f"{arm}: {inputs.name_of(label)}"] = np.concatenate([_pixels(x[place : place + 1]), _pixels(scaled)])
     columns = ["image", *(f"t = {t}" for t in timesteps)]
     return image_rows_figure(
         "class_gradients",

@@ -1,5 +1,6 @@
 """Figures: what they hold, that they repeat to the byte, and what they refuse."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,26 @@ def test_every_figure_is_drawn_in_every_format_and_repeats_to_the_byte(tmp_path:
         content = one.read_bytes()
         assert content.startswith(magic[one.suffix])
         assert content == other.read_bytes(), one.name
+
+
+@pytest.mark.parametrize("columns", [2, 8])
+def test_captions_of_image_rows_are_whole_and_apart(columns: int):
+    rows = {
+        "vanilla-0.5": _row(columns),
+        "robust-1: golden retriever": _row(columns),
+        "an-arm-of-a-very-long-name": _row(columns),
+    }
+    names = ["golden retriever", "great white shark", "hammerhead", "tench", "0", "to 7", "t = 999", "ray"][:columns]
+    figure = image_rows_figure("pairs", "Pairs", rows, names, description="").draw()
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    for labels, low, high in ((axes.get_yticklabels(), "y0", "y1"), (axes.get_xticklabels(), "x0", "x1")):
+        boxes = sorted((text.get_window_extent() for text in labels), key=lambda box: getattr(box, low))
+        assert len(boxes) > 1
+        for box in boxes:
+            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+            assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+        assert all(getattr(one, high) < getattr(other, low) for one, other in pairwise(boxes))
 
 
 def test_descriptions_carry_the_numbers():
