@@ -61,7 +61,7 @@ class Experiment:
     denoiser, classifier, judge : str
         Training presets; robust training is the classifier's preset with the attack, so that nothing else differs.
     iterations : int or None
-        Training length of every network, for rehearsals; None takes the presets' own.
+        Training length of every network; None takes the training presets' own.
     validation_images : int
         Held-out images that classifiers are measured on; 0 takes all.
     micro_batch : int
@@ -94,7 +94,8 @@ class Experiment:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
 
 
-PRESETS = {"digits": Experiment()}
+#: Twenty-odd minutes on two cores: shorter trainings than the presets' own, fewer steps than the published 250.
+PRESETS = {"digits": Experiment(iterations=400, spacing="10")}
 
 
 def arm_name(kind: str, scale: float) -> str:

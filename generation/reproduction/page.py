@@ -64,13 +64,11 @@ def reproduction_page(results: Mapping[str, Any], figures: Sequence[FigureSpec])
 
 def _design(experiment: Mapping[str, Any]) -> str:
     iterations = experiment["iterations"]
-    shortened = (
-        "" if iterations is None else f"A rehearsal: every network was trained for {iterations} iterations only. "
-    )
+    length = "as long as its preset says" if iterations is None else f"for {iterations} iterations"
     return (
-        f"{shortened}{len(experiment['seeds'])} seeds ({', '.join(map(str, experiment['seeds']))}); each trains a "
-        f"vanilla and a robust "
-        f"classifier (L2 attack of radius {experiment['epsilon']:g}, {experiment['attack_steps']} steps) that "
+        f"Every network was trained {length}. "
+        f"{len(experiment['seeds'])} seeds ({', '.join(map(str, experiment['seeds']))}); each trains a vanilla and a "
+        f"robust classifier (L2 attack of radius {experiment['epsilon']:g}, {experiment['attack_steps']} steps) that "
         f"differ in nothing else, and samples {experiment['images_per_class']} images of every class and arm from the "
         f"same noise in {experiment['spacing']} steps. Robust accuracy is under {experiment['evaluation_steps']} "
         "attack steps. A separate judge classifier measures the images; its distances are not comparable with "

@@ -17,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, metavar="DIR", help="default: reproduction/ in the data folder")
         parser.add_argument("--seeds", default="", metavar="0,1,2", help="training and sampling seeds")
         parser.add_argument("--images-per-class", type=int, help="generated per arm and seed")
-        parser.add_argument("--iterations", type=int, help="training length of every network, for a rehearsal")
+        parser.add_argument("--iterations", type=int, help="training length of every network")
         parser.add_argument("--spacing", help="sampling steps")
         parser.add_argument("--formats", default="svg", help="of the figures: svg, png, pdf")
         parser.add_argument("--ablation", action="store_true", help="instead, the grid of the three options below")

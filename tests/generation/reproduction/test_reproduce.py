@@ -40,7 +40,7 @@ def test_reproduction_writes_page_numbers_and_figures_and_a_second_run_finds_the
     assert first["seeds"][0]["arms"]["robust-1"]["kid"]["n"] == 20
     assert first["missing"] == {}
     page = (folder / "reproduction.html").read_text()
-    assert "A rehearsal: every network was trained for 1 iterations only." in page
+    assert "Every network was trained for 1 iterations." in page
     assert page.count("<figure>") == 5
     assert {path.stem for path in (folder / "figures").glob("*.svg")} >= {"matched_pairs", "gradient_alignment"}
     seen: list[str] = []
