@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection
 
 __all__: list[str] = []
@@ -35,6 +36,14 @@ def production_engines(app_configs, **kwargs) -> list:
                 f"BLINDPAIR_PUBLIC_URL is {settings.PUBLIC_URL}: raters would be sent over an open line",
                 hint="set it to https://your.host",
                 id="blindpair.E001",
+            )
+        )
+    if settings.RATER_IMAGE_ACCEL and not isinstance(default_storage, FileSystemStorage):
+        problems.append(
+            Error(
+                "BLINDPAIR_IMAGE_ACCEL sends the proxy to a folder, but the images lie in a bucket",
+                hint="unset BLINDPAIR_IMAGE_ACCEL, or BLINDPAIR_S3_BUCKET",
+                id="blindpair.E002",
             )
         )
     return problems

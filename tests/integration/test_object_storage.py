@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 import urllib.request
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 import pytest
@@ -14,10 +17,12 @@ from django.core.files.storage import default_storage
 from django.core.management import call_command
 
 from survey.models import PairImage
+from survey.services.tokens import image_token
 from tests.factories import make_running
-from tests.workers import wait_until
+from tests.workers import process_environment, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -46,29 +51,38 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait()
 
 
-def test_study_keeps_its_images_in_a_bucket_and_a_backup_brings_them_home(settings, s3_endpoint, tmp_path) -> None:
-    local = settings.STORAGES
-    settings.STORAGES = local | {
-        "default": {
-            "BACKEND": "storages.backends.s3.S3Storage",
-            "OPTIONS": {
-                "bucket_name": "images",
-                "endpoint_url": s3_endpoint,
-                "region_name": "us-east-1",
-                "access_key": "test-access",
-                "secret_key": "test-secret-0123456789",
-                "file_overwrite": True,
-                "default_acl": None,
-                "querystring_auth": True,
-            },
-        }
+def storage_of_production(endpoint: str) -> dict:
+    """Return what the settings of production make of the variables of a bucket."""
+    environment = process_environment() | {
+        "DJANGO_SETTINGS_MODULE": "config.settings.prod",
+        "BLINDPAIR_SECRET_KEY": "a-key-for-tests-only-0123456789abcdefghijklmnopqrstuvwxyz",
+        "BLINDPAIR_ALLOWED_HOSTS": "study.example.org",
+        "BLINDPAIR_S3_BUCKET": "images",
+        "BLINDPAIR_S3_ENDPOINT": endpoint,
+        "BLINDPAIR_S3_REGION": "us-east-1",
+        "BLINDPAIR_S3_ACCESS_KEY": "test-access",
+        "BLINDPAIR_S3_SECRET_KEY": "test-secret-0123456789",
     }
+    code = "import json; from django.conf import settings; print(json.dumps(settings.STORAGES['default']))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_study_keeps_its_images_in_a_bucket_and_a_backup_brings_them_home(
+    settings, client, s3_endpoint, tmp_path
+) -> None:
+    local = settings.STORAGES
+    settings.STORAGES = local | {"default": storage_of_production(s3_endpoint)}
     version = make_running()
     images = PairImage.objects.filter(pair__study=version.study)
     assert images.count() == 12
     for image in images:
         with default_storage.open(image.served) as file:
-            assert hashlib.sha256(file.read()).hexdigest() == image.served_sha256
+            content = file.read()
+        assert hashlib.sha256(content).hexdigest() == image.served_sha256
+        token = image_token(served=image.served, trial_id=uuid.uuid4(), side="left")
+        assert client.get(f"/i/{token}.png").content == content
     call_command("backup", tmp_path / "backup", verbosity=0)
     settings.STORAGES = local
     assert not default_storage.exists(images.first().served)
