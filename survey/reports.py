@@ -105,6 +105,8 @@ def analysis_plan(study: Study) -> dict[str, Any]:
         "primary": frozen["primary"],
         "target_raters": frozen["target_raters"],
         "exclusion_rules": frozen["exclusion_rules"],
+        "adjust": frozen.get("class_adjustment", "bh"),
+        "least_votes": frozen.get("least_votes", 1),
         "config_sha256": version.config_sha256,
     }
     if baseline:

@@ -40,7 +40,7 @@ GROUPS = [
     ),
     (
         "Analysis plan, fixed before the first vote",
-        "baseline stopping_rule equivalence_margin target_raters exclusion_rules",
+        "baseline stopping_rule least_votes equivalence_margin class_adjustment target_raters exclusion_rules",
     ),
     ("Recruitment", "recruitment"),
 ]

@@ -117,7 +117,7 @@ _DRAFT = [
     "question", "debrief", "exit_questions", "are_ties_allowed", "minimum_exposure_ms", "pixel_multiple",
     "narrow_screens", "is_zoom_allowed", "comparisons", "votes_per_pair", "trials_per_session", "practice_trials",
     "repeat_trials", "identical_trials", "degraded_trials", "break_every", "lease_minutes", "stopping_rule",
-    "equivalence_margin", "target_raters", "exclusion_rules", "recruitment",
+    "least_votes", "equivalence_margin", "class_adjustment", "target_raters", "exclusion_rules", "recruitment",
 ]  # fmt: skip
 
 

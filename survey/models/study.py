@@ -40,6 +40,10 @@ class Study(models.Model):
         FIXED = "fixed", "fixed number of votes, looked at once"
         ANYTIME = "anytime", "anytime-valid confidence sequence, may be looked at while running"
 
+    class ClassAdjustment(models.TextChoices):
+        BH = "bh", "Benjamini and Hochberg: false discovery rate"
+        HOLM = "holm", "Holm: family-wise error rate"
+
     slug = models.SlugField(
         max_length=60, unique=True, help_text="part of the rater's address; say nothing of the arms"
     )
@@ -110,6 +114,19 @@ class Study(models.Model):
     )
     target_raters = models.PositiveIntegerField(
         default=30, validators=[MinValueValidator(2), MaxValueValidator(1_000_000)]
+    )
+    class_adjustment = models.CharField(
+        max_length=4,
+        choices=ClassAdjustment.choices,
+        default=ClassAdjustment.BH,
+        help_text="of the p-values of the classes",
+    )
+    least_votes = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="ordinary votes in one comparison after which a rater counts as finished, for the confidence "
+        "sequence; empty: a whole session, or one vote where there are several comparisons",
     )
     exclusion_rules = models.JSONField(
         default=list, blank=True, help_text='[{"rule": "too_fast", "parameters": {...}}]'

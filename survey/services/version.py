@@ -141,7 +141,9 @@ def version_config(study: Study) -> dict[str, Any]:
             "baseline": study.baseline.name if study.baseline else None,
             "primary": "two_way_t",
             "stopping_rule": study.stopping_rule,
+            "least_votes": _least_votes(study),
             "equivalence_margin": study.equivalence_margin,
+            "class_adjustment": study.class_adjustment,
             "target_raters": study.target_raters,
             "exclusion_rules": study.exclusion_rules,
         },
@@ -152,6 +154,15 @@ def version_config(study: Study) -> dict[str, Any]:
         "pairs": {"selected": _selected(study).count(), "of": study.pairs.count(), "steps": selection_steps(study)},
         "recruitment": recruitment_frozen(study.recruitment),
     }
+
+
+def _least_votes(study: Study) -> int:
+    """Return the votes of a finished rater: a session is shared unevenly among several comparisons."""
+    if study.least_votes is not None:
+        return study.least_votes
+    if len(comparisons_of(study)) > 1:
+        return 1
+    return max(1, min(study.trials_per_session, _selected(study).filter(kind=ImagePair.Kind.MAIN).count()))
 
 
 def manifest_lines(study: Study) -> Iterator[bytes]:

@@ -72,6 +72,27 @@ def test_report_is_of_the_exported_file_and_finds_what_raters_preferred(version:
     assert "<script" not in (tmp_path / "report.html").read_text()
 
 
+def test_report_follows_the_adjustment_and_the_finished_raters_of_the_frozen_plan(tmp_path: Path) -> None:
+    version = make_running(pairs=12, votes_per_pair=4, stopping_rule="anytime", class_adjustment="holm", least_votes=7)
+    make_visit(version, prefer("robust"))
+    call_command("export_report", study=version.study.slug, out=tmp_path, verbosity=0)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["plan"]["adjust"], report["plan"]["least_votes"]) == ("holm", 7)
+    comparison = report["comparisons"][0]
+    assert comparison["class_family"]["adjustment"] == "holm"
+    # The one rater gave six ordinary votes, a whole session, and the plan asks for seven.
+    assert "fewer than 7 votes" in comparison["methods"]["confidence_sequence"]["reason"]
+
+
+def test_a_plan_without_least_votes_asks_for_a_whole_session_of_one_comparison() -> None:
+    def asked(**fields: object) -> int:
+        return make_version(**fields).config["analysis"]["least_votes"]
+
+    assert asked(pairs=12) == 6
+    assert asked(pairs=12, trials_per_session=40) == 12
+    assert asked(pairs=12, arms=("robust", "vanilla", "clean")) == 1
+
+
 def test_excluded_and_withdrawn_votes_stay_in_the_export_and_out_of_the_estimates(
     version: StudyVersion, tmp_path: Path
 ) -> None:
