@@ -1,9 +1,14 @@
-"""Agreement between raters: alpha, kappa, AC1, majorities, split halves. All linear in the votes; none is a test."""
+"""Agreement between raters: alpha, kappa, AC1, majorities, split halves. All linear in the votes; none is a test.
+
+With several arms a unit is a pair shown with the same two arms, and agreement by chance is that within each comparison:
+taken over all arms it would be smaller, and fair coins would seem to agree.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -67,9 +72,13 @@ def agreement(table: VoteTable, duel: Duel, *, seed: int = 0) -> Agreement:
 
 @dataclass(frozen=True)
 class _Ratings:
-    """How often each unit (a pair shown with the same two arms) got each value: (U, K) float64, no empty columns."""
+    """How often each unit got each value: (U, K) float64, no empty columns, each one value of one comparison.
+
+    ``comparison`` is (K, D) float64: 1 where a column belongs to a comparison, else 0.
+    """
 
     counts: np.ndarray
+    comparison: np.ndarray
     sizes: dict[str, int]
 
     @property
@@ -85,13 +94,16 @@ def _ratings(table: VoteTable, *, ties: bool) -> _Ratings:
         keep &= ~table.extra["is_repeat"].astype(bool)
     kept, arms = np.flatnonzero(keep), len(table.arms)
     left, right, choice, pair = (c[kept] for c in (table.arm_left, table.arm_right, table.choice, table.pair))
-    unit = pair if arms == 2 else (pair * arms + np.minimum(left, right)) * arms + np.maximum(left, right)
-    unit = _dense_index(unit)
-    value = np.where(choice == TIE, arms, np.where(choice == LEFT, left, right))
-    units = int(unit.max()) + 1 if len(unit) else 0
-    counts = np.bincount(unit * (arms + 1) + value, minlength=units * (arms + 1)).reshape(units, arms + 1)
+    comparison, shown = group_index(np.minimum(left, right) * arms + np.maximum(left, right))
+    unit = _dense_index(pair * max(len(shown), 1) + comparison)
+    # Of the two arms shown, which was chosen: 0, 1, or 2 for a tie.
+    value = np.where(choice == TIE, 2, (choice == LEFT) != (left < right))
+    units, columns = int(unit.max()) + 1 if len(unit) else 0, 3 * len(shown)
+    counts = np.bincount((unit * len(shown) + comparison) * 3 + value, minlength=units * columns)
+    counts = counts.reshape(units, columns)
+    used = counts.any(axis=0)
     sizes = {"n_raters": distinct(table.rater[kept]), "n_pairs": distinct(pair), "n_votes": len(kept)}
-    return _Ratings(counts[:, counts.any(axis=0)].astype(np.float64), sizes)
+    return _Ratings(counts[:, used].astype(np.float64), np.repeat(np.eye(len(shown)), 3, axis=0)[used], sizes)
 
 
 def _dense_index(key: np.ndarray) -> np.ndarray:
@@ -117,8 +129,13 @@ def krippendorff_alpha(
     ----------
     Krippendorff, Content Analysis (4th ed., 2019), chapter 12; for nominal data alpha = 1 - D_o / D_e.
     """
-    method = f"Krippendorff's alpha, nominal, units are pairs, values are arms, {_ties_words(ties)}"
+    method = f"Krippendorff's alpha, nominal, {_units_words(table, ties)}"
     return _coefficient(_ratings(table, ties=ties), _alpha_terms, _alpha, method, seed, repetitions)
+
+
+def _units_words(table: VoteTable, ties: bool) -> str:
+    chance = "" if len(table.arms) <= 2 else " (chance agreement within each comparison)"
+    return f"units are pairs, values are arms{chance}, {_ties_words(ties)}"
 
 
 def _ties_words(ties: bool) -> str:
@@ -126,18 +143,19 @@ def _ties_words(ties: bool) -> str:
 
 
 def _alpha_terms(counts: np.ndarray) -> np.ndarray:
-    """Per unit with two ratings: its disagreement, its number of ratings, and its value counts."""
+    """Per unit with two ratings: its disagreement and its value counts."""
     m = counts.sum(axis=1)
     disagreement = (m**2 - (counts**2).sum(axis=1)) / (m - 1)
-    return np.column_stack([disagreement, m, counts])
+    return np.column_stack([disagreement, counts])
 
 
-def _alpha(sums: np.ndarray) -> np.ndarray:
-    """1 - D_o / D_e with D_o = sum / n and D_e = (n^2 - sum_k n_k^2) / (n (n - 1)); NaN with a single value."""
-    observed, n = sums[:, 0], sums[:, 1]
-    expected = n**2 - (sums[:, 2:] ** 2).sum(axis=1)
+def _alpha(sums: np.ndarray, comparison: np.ndarray) -> np.ndarray:
+    """1 - n D_o / n D_e with n D_e = (n^2 - sum_k n_k^2) / (n - 1), added over comparisons; NaN with single values."""
+    observed, by_value = sums[:, 0], sums[:, 1:]
+    n = by_value @ comparison
+    expected = ((n**2 - by_value**2 @ comparison) / np.maximum(n - 1.0, 1.0)).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(expected > 0.5, 1.0 - (n - 1.0) * observed / expected, np.nan)
+        return np.where(expected > 0.5, 1.0 - observed / expected, np.nan)
 
 
 def fleiss_kappa(table: VoteTable, *, ties: bool = False, seed: int = 0, repetitions: int = REPETITIONS) -> Estimate:
@@ -147,7 +165,7 @@ def fleiss_kappa(table: VoteTable, *, ties: bool = False, seed: int = 0, repetit
     ----------
     Fleiss, Psychological Bulletin 76 (1971); Gwet, Handbook of Inter-Rater Reliability (4th ed., 2014).
     """
-    method = f"Fleiss' kappa (Gwet's form for missing ratings), units are pairs, values are arms, {_ties_words(ties)}"
+    method = f"Fleiss' kappa (Gwet's form for missing ratings), {_units_words(table, ties)}"
     return _coefficient(_ratings(table, ties=ties), _chance_terms, _kappa, method, seed, repetitions)
 
 
@@ -158,42 +176,44 @@ def gwet_ac1(table: VoteTable, *, ties: bool = False, seed: int = 0, repetitions
     ----------
     Gwet, British Journal of Mathematical and Statistical Psychology 61 (2008).
     """
-    method = f"Gwet's AC1, units are pairs, values are arms, {_ties_words(ties)}"
+    method = f"Gwet's AC1, {_units_words(table, ties)}"
     return _coefficient(_ratings(table, ties=ties), _chance_terms, _ac1, method, seed, repetitions)
 
 
 def _chance_terms(counts: np.ndarray) -> np.ndarray:
-    """Per unit: pairwise agreement (0 if single), whether it has two ratings, 1, and the shares of the values."""
+    """Per unit: pairwise agreement (0 if single), whether it has two ratings, and the shares of the values."""
     m = counts.sum(axis=1)
     several = m >= 2
     agreeing = np.where(several, (counts * (counts - 1)).sum(axis=1) / np.maximum(m * (m - 1), 1), 0.0)
-    return np.column_stack([agreeing, several, np.ones(len(m)), counts / m[:, None]])
+    return np.column_stack([agreeing, several, counts / m[:, None]])
 
 
-def _agreement_and_shares(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _corrected(sums: np.ndarray, chance: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """(p_a - p_e) / (1 - p_e), the chance agreement p_e averaged over the units of all comparisons."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return sums[:, 0] / sums[:, 1], sums[:, 3:] / sums[:, 2:3]
+        observed, expected = sums[:, 0] / sums[:, 1], (units * chance).sum(axis=1) / units.sum(axis=1)
+        return np.where(1.0 - expected > 1e-12, (observed - expected) / (1.0 - expected), np.nan)
 
 
-def _corrected(observed: np.ndarray, chance: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(1.0 - chance > 1e-12, (observed - chance) / (1.0 - chance), np.nan)
+def _same(sums: np.ndarray, comparison: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per comparison the sum of the squared mean shares of its values, (B, D), and its units, (B, D)."""
+    units = sums[:, 2:] @ comparison
+    return (sums[:, 2:] ** 2 @ comparison) / np.maximum(units, 1e-300) ** 2, units
 
 
-def _kappa(sums: np.ndarray) -> np.ndarray:
-    observed, shares = _agreement_and_shares(sums)
-    return _corrected(observed, (shares**2).sum(axis=1))
+def _kappa(sums: np.ndarray, comparison: np.ndarray) -> np.ndarray:
+    return _corrected(sums, *_same(sums, comparison))
 
 
-def _ac1(sums: np.ndarray) -> np.ndarray:
-    observed, shares = _agreement_and_shares(sums)
-    return _corrected(observed, (shares * (1 - shares)).sum(axis=1) / (shares.shape[1] - 1))
+def _ac1(sums: np.ndarray, comparison: np.ndarray) -> np.ndarray:
+    same, units = _same(sums, comparison)
+    return _corrected(sums, (1.0 - same) / np.maximum(comparison.sum(axis=0) - 1.0, 1.0), units)
 
 
 def _coefficient(
     ratings: _Ratings,
     terms: Callable[[np.ndarray], np.ndarray],
-    statistic: Callable[[np.ndarray], np.ndarray],
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
     method: str,
     seed: int,
     repetitions: int,
@@ -202,13 +222,14 @@ def _coefficient(
     if refusal:
         return refused(method, refusal, **ratings.sizes)
     per_unit = terms(ratings.counts if terms is _chance_terms else ratings.repeated)
-    point = statistic(per_unit.sum(axis=0, keepdims=True))[0]
+    pooled = partial(statistic, comparison=ratings.comparison)
+    point = pooled(per_unit.sum(axis=0, keepdims=True))[0]
     if not np.isfinite(point):
         return refused(method, "only one value was used where raters meet: agreement is not defined", **ratings.sizes)
     if not repetitions:
         reason = joined("no interval was asked for", LOW_IS_NORMAL)
         return Estimate(method=method, estimate=float(point), reason=reason, **ratings.sizes)
-    replicates = unit_bootstrap(statistic, per_unit, seed=seed, repetitions=repetitions)
+    replicates = unit_bootstrap(pooled, per_unit, seed=seed, repetitions=repetitions)
     return percentile_estimate(
         float(point), replicates, method=f"{method}, bootstrap over pairs", reason=LOW_IS_NORMAL, counts=ratings.sizes
     )
@@ -217,7 +238,7 @@ def _coefficient(
 def _not_defined(ratings: _Ratings) -> str | None:
     if not len(ratings.repeated):
         return "no pair has two votes, so agreement is not defined"
-    if ratings.counts.shape[1] < 2:
+    if ratings.comparison.sum(axis=0).max() < 2:
         return "only one value was used: agreement beyond chance is not defined (not 1)"
     return None
 

@@ -22,10 +22,19 @@ from analysis.votes import LEFT, TIE
 from tests.analysis.votes_factory import make_table, stored_names, stored_table
 
 COEFFICIENTS = [krippendorff_alpha, fleiss_kappa, gwet_ac1]
+# Over two arms the published coefficients apply as they are; several arms have tests of their own.
+TWO_ARMS = [name for name in stored_names() if name != "four_arms"]
+
+
+def comparisons(table):
+    """One table for each two arms shown together."""
+    first, second = np.minimum(table.arm_left, table.arm_right), np.maximum(table.arm_left, table.arm_right)
+    shown = sorted(set(zip(first.tolist(), second.tolist(), strict=True)))
+    return [table.rows((first == one) & (second == other)) for one, other in shown]
 
 
 def value_counts(table, *, ties):
-    """Values per pair counted in a loop, repeats left out; the four-arm table is split by the arms shown."""
+    """Values per pair and arms shown, counted in a loop, repeats left out."""
     counts = {}
     repeat = table.extra.get("is_repeat", np.zeros(len(table), dtype=bool))
     for row in range(len(table)):
@@ -40,7 +49,7 @@ def value_counts(table, *, ties):
 
 
 @pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize("name", stored_names())
+@pytest.mark.parametrize("name", TWO_ARMS)
 def test_alpha_is_that_of_the_krippendorff_package(name, ties):
     table = stored_table(name)
     counts = value_counts(table, ties=ties)
@@ -55,7 +64,49 @@ def test_fleiss_kappa_is_that_of_statsmodels_on_equal_loads(name):
     assert fleiss_kappa(table, ties=True).estimate == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", stored_names())
+@pytest.mark.parametrize("ties", [False, True])
+def test_alpha_of_several_arms_adds_the_disagreements_of_each_comparison(ties):
+    table = stored_table("four_arms")
+    observed = expected = 0.0
+    for part in comparisons(table):
+        counts = value_counts(part, ties=ties)
+        totals = counts[counts.sum(axis=1) > 1].sum(axis=0)
+        n = totals.sum()
+        by_chance = (n**2 - (totals**2).sum()) / (n - 1)
+        expected += by_chance
+        observed += by_chance * (1 - krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
+    assert krippendorff_alpha(table, ties=ties).estimate == pytest.approx(1 - observed / expected, abs=1e-9)
+
+
+def test_kappa_and_ac1_of_several_arms_average_the_chance_agreement_of_each_comparison():
+    table = stored_table("four_arms")
+    agreeing, by_chance, units = [], np.zeros(2), 0
+    for part in comparisons(table):
+        counts = value_counts(part, ties=True)
+        agreeing += [(c * (c - 1)).sum() / (c.sum() * (c.sum() - 1)) for c in counts if c.sum() > 1]
+        shares = np.mean([c / c.sum() for c in counts], axis=0)
+        by_chance += len(counts) * np.array([(shares**2).sum(), (shares * (1 - shares)).sum() / (len(shares) - 1)])
+        units += len(counts)
+    expected = (np.mean(agreeing) - by_chance / units) / (1 - by_chance / units)
+    found = [measure(table, ties=True).estimate for measure in (fleiss_kappa, gwet_ac1)]
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("coefficient", COEFFICIENTS)
+def test_fair_coins_over_four_arms_do_not_seem_to_agree(coefficient):
+    arms = dict.fromkeys(("robust", "clean", "ensemble", "vanilla"), 0.0)
+    table = simulate_votes(Scenario(raters=40, pairs=100, strengths=arms, sd_rater=0.0, sd_pair=0.0, seed=7))
+    assert abs(coefficient(table).estimate) < 0.05
+
+
+@pytest.mark.parametrize("coefficient", COEFFICIENTS)
+def test_one_value_in_every_comparison_is_null_and_not_one(coefficient):
+    duels = [("robust", "vanilla"), ("robust", "clean"), ("vanilla", "clean")]
+    table = make_table([(r, p, *duel, "left") for r in "abc" for p in "xy" for duel in duels])
+    assert "only one value" in coefficient(table).reason
+
+
+@pytest.mark.parametrize("name", TWO_ARMS)
 def test_kappa_and_ac1_are_their_definitions(name):
     table = stored_table(name)
     counts = value_counts(table, ties=True)
@@ -169,7 +220,7 @@ def test_names_of_arms_and_row_order_change_nothing():
 IRRCAC = json.loads((Path(__file__).parents[1] / "data" / "analysis" / "agreement_irrcac.json").read_text())
 
 
-@pytest.mark.parametrize("name", stored_names())
+@pytest.mark.parametrize("name", TWO_ARMS)
 def test_kappa_ac1_and_alpha_are_those_of_irrcac(name):
     table, answer = stored_table(name), IRRCAC["answers"][name]
     assert fleiss_kappa(table, ties=True).estimate == pytest.approx(answer["fleiss_kappa"], abs=1e-9)
