@@ -157,6 +157,11 @@ class _Criterion:
         self.column_sums = np.column_stack([self.table.column_sums(column) for column in columns_of])
         self.counts = np.ones(len(duel))
 
+    def by_factor(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return votes and summed centred scores of each level, raters before pairs."""
+        found = [(sums[:, 0], sums[:, -1]) for sums in (self.row_sums, self.column_sums)]
+        return found if self.raters_are_rows else found[::-1]
+
     def at(self, theta: np.ndarray) -> _RemlPoint:
         """Evaluate log-determinants, cross products and their derivatives at one (theta_rater, theta_pair)."""
         row_sd, column_sd = (float(scale) for scale in (theta if self.raters_are_rows else theta[::-1]))
@@ -237,7 +242,7 @@ def fit_reml(duel: Duel) -> RemlFit:
         If the criterion has no minimum: raters, pairs and the side shown explain every score.
     """
     criterion = _Criterion(duel)
-    theta, point = _minimise(criterion, np.array([0.3, 0.3]), np.array([True, True]))
+    theta, point = _minimise(criterion, _start(criterion), np.array([True, True]))
     for which in (0, 1):
         free = theta != 0.0
         if free[which] and abs(theta[which]) < _SMALL_SCALE:
@@ -264,7 +269,7 @@ def fit_reml(duel: Duel) -> RemlFit:
 def _minimise(criterion: _Criterion, start: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, _RemlPoint]:
     """BFGS in theta with backtracking; the criterion is even in each theta, so no bound is needed."""
     theta, point = start.copy(), criterion.at(start)
-    inverse = np.diag(np.where(free, 0.1 / np.array(_levels(criterion)), 0.0))
+    inverse = np.diag(np.where(free, _expected_spread(criterion, start), 0.0))
     gradient = point.gradient
     for _ in range(_ITERATIONS):
         step = -inverse @ gradient
@@ -287,9 +292,26 @@ def _minimise(criterion: _Criterion, start: np.ndarray, free: np.ndarray) -> tup
     raise ArithmeticError(f"REML did not converge in {_ITERATIONS} iterations; theta = {theta}")
 
 
-def _levels(criterion: _Criterion) -> tuple[int, int]:
-    table = criterion.table
-    return (table.n_rows, table.n_columns) if criterion.raters_are_rows else (table.n_columns, table.n_rows)
+def _start(criterion: _Criterion) -> np.ndarray:
+    """Return starting scales from the sums of squares between levels, as if each factor were alone, in [0.1, 2]."""
+    votes, total = criterion.votes, float(criterion.products[-1, -1])
+    found = []
+    for loads, sums in criterion.by_factor():
+        between = float((sums**2 / loads).sum())
+        within = (total - between) / (votes - len(loads))
+        load = (votes - float((loads**2).sum()) / votes) / (len(loads) - 1)
+        ratio = (between / (len(loads) - 1) - within) / (load * within) if within > 0 else math.inf
+        found.append(math.sqrt(min(max(ratio, 0.01), 4.0)))
+    return np.array(found)
+
+
+def _expected_spread(criterion: _Criterion, theta: np.ndarray) -> list[float]:
+    """Return a guess of the inverse curvature of the criterion in each scale, exact for one balanced factor."""
+    spread = []
+    for (loads, _), scale in zip(criterion.by_factor(), theta, strict=True):
+        signal = scale**2 * criterion.votes / len(loads)
+        spread.append((1.0 + signal) ** 2 / (4.0 * len(loads) * max(signal, 0.1) * criterion.votes / len(loads)))
+    return spread
 
 
 def _satterthwaite(criterion: _Criterion, theta: np.ndarray, point: _RemlPoint, variance: float) -> np.ndarray | None:
