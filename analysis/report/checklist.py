@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.report.wording import count, decimal, fact, interval, percent, spread
+from analysis.report.quality import planned_rules
+from analysis.report.wording import count, decimal, fact, interval, looks, percent, spread
 
 __all__ = ["STUDY_FACTS", "filled_checklist"]
 
@@ -41,13 +42,14 @@ def filled_checklist(report: Mapping) -> list[dict]:
     Returns
     -------
     list of dict
-        ``part``, ``item``, ``answer`` (null where open), ``source``: ``study facts``, ``votes`` or ``open``.
+        ``part``, ``item``, ``answer`` (null where open), ``source``: ``study facts``, ``plan``, ``votes`` or ``open``.
     """
     study, data = report["study"], report["data"]
     items = []
     for key, (part, item) in STUDY_FACTS.items():
-        text = fact(study.get(key))
-        items.append(_item(part, item, text, "study facts" if text else "open", key=key))
+        text, planned = fact(study.get(key)), _from_plan(report["plan"], key)
+        source = "study facts" if text else "plan" if planned else "open"
+        items.append(_item(part, item, text or planned, source, key=key))
     items += [_item(part, item, answer, "votes") for part, item, answer in _from_votes(report, data)]
     parts = ("Raters", "Task", "Images", "Quality", "Analysis", "Release")
     return sorted(items, key=lambda item: parts.index(item["part"]))
@@ -55,6 +57,16 @@ def filled_checklist(report: Mapping) -> list[dict]:
 
 def _item(part: str, item: str, answer: str | None, source: str, key: str | None = None) -> dict:
     return {"part": part, "item": item, "answer": answer, "source": source, "key": key}
+
+
+def _from_plan(plan: Mapping, key: str) -> str | None:
+    if key == "stopping_rule":
+        looked = looks(plan)
+        return f"looks at the results: {looked}" if looked else None
+    if key == "exclusion_rules":
+        rules = planned_rules(plan)
+        return f"fixed in the plan: {', '.join(rule['rule'] for rule in rules)}" if rules else None
+    return None
 
 
 def _from_votes(report: Mapping, data: Mapping) -> list[tuple[str, str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from analysis.report.tables.spec import Table
+from analysis.report.tables.spec import Table, View
 
 __all__ = ["escape_latex", "render_latex"]
 
@@ -27,12 +27,17 @@ _SPECIAL = {
     "`": r"\textasciigrave{}",
     "\u2212": r"\ensuremath{-}",
     "\u00a0": "~",
+    "\u00b1": r"\ensuremath{\pm}",
     "\u2026": r"\ldots{}",
     "\u2013": "--",
     "\u2014": "---",
     "-": "{-}",
 }
 _LONG_ROWS = 30
+# Characters: of a column's name on one line, of a word in one piece.
+_LONG_HEADER = 12
+_SHORT_TEXT = 24
+_LONG_WORD = 32
 
 # Inside a document \@nodocument is \relax; at the top of a file of its own it is not.
 _PREAMBLE = r"""% Needs booktabs, longtable, array, textcomp and T1 fonts when it is \input into a document.
@@ -75,9 +80,9 @@ def _character(character: str) -> str:
 def render_latex(table: Table) -> str:
     """Return the file of one table: booktabs, caption and label, a longtable when it would not fit a page."""
     view = table.view(longest=table.longest if table.is_listing else None)
-    header = " & ".join(escape_latex(text) for text, _ in view.headers) + r" \\"
+    header = " & ".join(_header(text, is_text) for text, is_text in view.headers) + r" \\"
     rows = "".join(" & ".join(_cell(text) for text in cells) + " \\\\\n" for cells in view.rows)
-    layout = _layout([is_text for _, is_text in view.headers])
+    layout = _layout(view)
     caption = escape_latex(". ".join([table.title, *(note.rstrip(".") for note in view.notes)]))
     label = f"\\label{{tab:blindpair-{table.name.replace('_', '-')}}}"
     if len(view.rows) > _LONG_ROWS:
@@ -94,12 +99,34 @@ def render_latex(table: Table) -> str:
     return _PREAMBLE + body + "\\if1\\blindpairalone\\end{document}\\fi\n"
 
 
-def _layout(prose: list[bool]) -> str:
-    width = {1: 0.42, 2: 0.3, 3: 0.26}.get(sum(prose), 0.18)
-    return "".join(f">{{\\raggedright\\arraybackslash}}p{{{width}\\linewidth}}" if text else "r" for text in prose)
+def _layout(view: View) -> str:
+    """Return the columns: numbers to the right, short texts on one line, long ones as paragraphs."""
+    longest = [max(map(len, column)) for column in zip(*view.rows, strict=True)] or [0] * len(view.headers)
+    kinds = ["r" if not is_text else "l" if size <= _SHORT_TEXT else "p"
+             for (_, is_text), size in zip(view.headers, longest, strict=True)]  # fmt: skip
+    width = {1: 0.42, 2: 0.3, 3: 0.26}.get(kinds.count("p"), 0.18)
+    paragraph = f">{{\\raggedright\\arraybackslash}}p{{{width}\\linewidth}}"
+    return "".join(paragraph if kind == "p" else kind for kind in kinds)
+
+
+def _header(text: str, is_prose: bool) -> str:
+    """Return a column's name; over numbers a long one is set on two lines, because such a column does not wrap."""
+    breaks = [place for place, character in enumerate(text) if character == " "]
+    if is_prose or len(text) <= _LONG_HEADER or not breaks:
+        return escape_latex(text)
+    middle = min(breaks, key=lambda place: abs(2 * place - len(text)))
+    return f"\\shortstack[r]{{{escape_latex(text[:middle])}\\\\{escape_latex(text[middle + 1 :])}}}"
+
+
+def _word(word: str) -> str:
+    """TeX breaks no line within a hash: say where it may."""
+    if len(word) <= _LONG_WORD or not word.isascii():
+        return escape_latex(word)
+    parts = (word[place : place + _LONG_WORD] for place in range(0, len(word), _LONG_WORD))
+    return "\\allowbreak{}".join(map(escape_latex, parts))
 
 
 def _cell(text: str) -> str:
-    text = escape_latex(text)
+    text = " ".join(_word(word) for word in text.split(" "))
     # A cell that begins with [ would be read as the optional argument of the row break before it.
     return "{}" + text if text.startswith(("[", "*")) else text

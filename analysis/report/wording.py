@@ -197,7 +197,7 @@ def paper_sentence(report: Mapping, comparison: Mapping) -> str:
         f"{ties} ties counted as half a vote for each arm"
     )
     opening = (
-        f"{prefix}In a blind two-alternative comparison ({basis}), {arm} was preferred to {baseline} at a rate of "
+        f"{prefix}In a blind two-alternative comparison ({basis}), the preference rate for {arm} over {baseline} was "
         f"{percent(result['estimate'])}, averaged over raters"
     )
     if "position-adjusted" in result["method"]:

@@ -151,6 +151,19 @@ def test_study_facts_fill_the_checklist_and_open_items_stay_open():
     items = {item["key"]: item for item in report["text"]["checklist"] if item["key"]}
     assert (items["payment"]["answer"], items["ties_offered"]["answer"]) == ("£9 an hour", "yes")
     assert (items["recruitment"]["answer"], items["recruitment"]["source"]) == (None, "open")
+    assert (items["exclusion_rules"]["source"], items["stopping_rule"]["source"]) == ("open", "open")
+
+
+def test_the_plan_fills_the_checklist_where_the_study_facts_are_silent():
+    plan = {"looks": "one", "exclusion_rules": ["too_fast", {"rule": "many_fast"}]}
+    facts = {"stopping_rule": "400 votes"}
+    report = build_report(table_of(study_rows()), plan=plan, study=facts)
+    items = {item["key"]: (item["answer"], item["source"]) for item in report["text"]["checklist"]}
+    assert items["exclusion_rules"] == ("fixed in the plan: too_fast, many_fast", "plan")
+    assert items["stopping_rule"] == ("400 votes", "study facts")
+    report = build_report(table_of(study_rows()), plan=plan)
+    items = {item["key"]: (item["answer"], item["source"]) for item in report["text"]["checklist"]}
+    assert items["stopping_rule"] == ("looks at the results: one, after closing (planned)", "plan")
 
 
 def test_table_hash_ignores_the_order_of_rows_but_not_a_vote():

@@ -212,11 +212,27 @@ def test_latex_escapes_what_users_write():
     assert escape_latex("a\u0000数é") == r"a[U+0000]\blindpairchar{6570}é"
 
 
+def test_latex_has_a_glyph_for_every_character_of_our_own_texts(written, tmp_path):
+    _, _, table = written
+    write_report(build_report(table, plan={"margin": 0.05}), table, tmp_path, formats=["tables"])
+    tables = [path.read_text(encoding="utf-8") for path in (tmp_path / "tables").glob("*.tex")]
+    assert any(r"\ensuremath{\pm}" in text for text in tables)
+    assert not [text for text in tables if re.search(r"\\blindpairchar\{[0-9A-F]", text)]
+
+
 def test_latex_rows_never_begin_with_a_bracket():
     table = Table(
         "t", "T", (Column("a", "A"), Column("ci95", "I", "rate_interval")), [{"a": "[x]", "ci95": (0.1, 0.2)}]
     )
     assert "\n{}[x] & {}[10.0, 20.0] \\\\\n" in render_latex(table)
+
+
+def test_latex_wraps_what_would_widen_a_table():
+    columns = (Column("a", "Arm"), Column("b", "SE, votes independent", "number"), Column("c", "Hash of the votes"))
+    text = render_latex(Table("t", "T", columns, [{"a": "robust", "b": 0.5, "c": "0f" * 32}]))
+    assert r"Arm & \shortstack[r]{SE, votes\\independent} & Hash of the votes \\" in text
+    assert r"\begin{tabular}{lr>{\raggedright" in text
+    assert f"{'0f' * 16}\\allowbreak{{}}{'0f' * 16}" in text
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
