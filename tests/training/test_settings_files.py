@@ -22,9 +22,10 @@ def test_every_preset_is_valid_and_says_how_to_run_it(name):
 
 def test_presets_cover_the_published_configurations_and_the_digits():
     digits = {"digits_denoiser", "digits_vanilla", "digits_robust", "digits_judge"}
-    imagenet = {"adm64_classifier", "adm128_classifier", "adm256_classifier", "adm128_classifier_robust"}
-    cifar10 = {f"cifar10_{end}" for end in ("denoiser", "classifier", "classifier_robust_l2", "classifier_robust_linf")}
-    assert set(preset_names()) == digits | imagenet | cifar10
+    robust = {"adm128_classifier_robust", "cifar10_classifier_robust_l2", "cifar10_classifier_robust_linf"}
+    assert set(preset_names()) == digits | robust | set(PUBLISHED)
+    for name in PUBLISHED:
+        assert read_config(name).network == PUBLISHED[name]
 
 
 def test_robust_presets_follow_the_published_scripts():
