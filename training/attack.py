@@ -51,7 +51,7 @@ class AttackConfig:
     random_start : bool
         Start at a uniform point of the ball instead of at x_t.
     targeted : bool
-        Move towards a given class instead of away from the true one.
+        Move towards another class, drawn for every image, instead of away from the true one.
     early_stop : bool
         Stop an image once it is misclassified (or, targeted, classified as the target).
     epsilon_rule : {"constant", "signal", "noise"}
@@ -126,10 +126,20 @@ def attack(
     *,
     config: AttackConfig,
     schedule: NoiseSchedule,
+    classes: int | None = None,
+    generator: torch.Generator | None = None,
     **options,
 ) -> AttackResult:
-    """Run the attack that a configuration describes; `t` (B,) int64 indexes `schedule`, the rest is as in `pgd`."""
+    """Run the attack that a configuration describes on images of true classes `y`.
+
+    `t` (B,) int64 indexes `schedule`; the rest is as in `pgd`. A targeted attack aims at another one of so many
+    `classes`, drawn from `generator`.
+    """
     epsilon = config.epsilon_at(t, schedule)
+    if config.targeted:
+        if classes is None or classes < 2:
+            raise ValueError(f"classes is {classes}; a targeted attack needs to know of at least 2")
+        y = (y + torch.randint(1, classes, y.shape, generator=generator).to(y)) % classes
     return pgd(
         classifier,
         x,
@@ -142,6 +152,7 @@ def attack(
         random_start=config.random_start,
         targeted=config.targeted,
         early_stop=config.early_stop,
+        generator=generator,
         **options,
     )
 

@@ -107,10 +107,13 @@ class Batch(NamedTuple):
     numbers: np.ndarray
 
     def to(self, device: torch.device) -> "Batch":
-        """Copy to a device without waiting for it (from pinned memory where there is a GPU)."""
-        if device.type == "cpu":
-            return self
-        x, y, noise = (part.pin_memory().to(device, non_blocking=True) for part in self[:3])
+        """Copy to a device; from pinned memory the copy is not waited for."""
+        x, y, noise = (part.to(device, non_blocking=True) for part in self[:3])
+        return Batch(x, y, noise, self.numbers)
+
+    def pinned(self) -> "Batch":
+        """Copy to memory that a GPU reads by itself."""
+        x, y, noise = (part.pin_memory() for part in self[:3])
         return Batch(x, y, noise, self.numbers)
 
 
@@ -178,6 +181,8 @@ class Batches:
     seed : int
     process, processes : int
         This process takes the `process`-th block of every batch.
+    pin : bool
+        Prepare batches in pinned memory, for a GPU.
     """
 
     def __init__(
@@ -191,13 +196,14 @@ class Batches:
         seed: int,
         process: int = 0,
         processes: int = 1,
+        pin: bool = False,
     ):
         if batch_size % processes:
             raise ValueError(f"batch_size is {batch_size}; it must be a multiple of the {processes} processes")
         if channels not in (1, 3):
             raise ValueError(f"the network takes {channels} channels; images have 1 (grey) or 3")
         self.data, self.config, self.seed = data, config, seed
-        self.batch_size, self.side, self.channels = batch_size, side, channels
+        self.batch_size, self.side, self.channels, self.pin = batch_size, side, channels, pin
         share = batch_size // processes
         self.rows = np.arange(process * share, (process + 1) * share)
         self.skipped: set[str] = set()
@@ -208,7 +214,8 @@ class Batches:
         numbers = iteration * self.batch_size + self.rows
         images, labels = zip(*(self._sample(int(number)) for number in numbers), strict=True)
         noise = sample_noise(self.seed, numbers, (self.channels, self.side, self.side))
-        return Batch(to_signed(np.stack(images)), torch.tensor(labels), noise, numbers)
+        batch = Batch(to_signed(np.stack(images)), torch.tensor(labels), noise, numbers)
+        return batch.pinned() if self.pin else batch
 
     def run(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield batches `start` to `stop - 1`, prepared ahead in threads."""
@@ -277,13 +284,25 @@ def evaluation_images(
 ) -> tuple[Tensor, Tensor]:
     """Read images to measure on, centred and unmirrored: (N, C, H, W) float32 in [-1, 1] and labels (N,).
 
-    With a limit, the images are evenly spaced over the split, so that every class is met.
+    With a limit, the images are evenly spaced over the split, so that every class is met. Images that cannot be
+    decoded are left out and reported where `config.corrupt` says so.
     """
     indices = data.indices
     if limit is not None and limit < len(indices):
         indices = indices[np.linspace(0, len(indices) - 1, limit).astype(int)]
-    images = [read_pixels(data.source, int(index), config, side=side, channels=channels) for index in indices]
-    return to_signed(np.stack(images)), torch.from_numpy(data.source.labels[indices])
+    images, kept = [], []
+    for index in indices:
+        try:
+            images.append(read_pixels(data.source, int(index), config, side=side, channels=channels))
+        except CorruptImage as error:
+            if config.corrupt == "refuse":
+                raise
+            log.warning("skipped: %s", error)
+        else:
+            kept.append(index)
+    if not kept:
+        raise DataError(f"none of the {len(indices)} images to measure on can be decoded")
+    return to_signed(np.stack(images)), torch.from_numpy(data.source.labels[kept])
 
 
 def ahead(make: Callable[[int], T], items: range, *, workers: int) -> Iterator[T]:

@@ -77,12 +77,19 @@ class Learner:
             is_conditional = config.network.num_classes is not None
             return DenoiserObjective(self.schedule, config.network.learns_variance, is_conditional, self.autocast)
         bucket = COMPILED_BUCKET if config.run.compile else 1
-        return ClassifierObjective(self.schedule, config.attack, self.forward, self.autocast, bucket)
+        return ClassifierObjective(
+            self.schedule, config.attack, config.network.num_classes, self.forward, self.autocast, bucket
+        )
 
     @property
     def result(self) -> nn.Module:
         """The network that a checkpoint holds: the average where there is one."""
         return self.averaged.module if self.averaged is not None else self.network
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every weight is a number; all processes hold the same ones."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.network.parameters())
 
     def step(self, batch: Batch, meter: Meter) -> None:
         """Do one weight update with a batch (this process's part of it); the meter counts its losses."""

@@ -152,6 +152,7 @@ class Trainer:
             seed=config.run.seed,
             process=processes.rank,
             processes=processes.count,
+            pin=processes.device.type == "cuda",
         )
         self.meter = Meter(self.schedule.num_timesteps, processes)
         self.best_score = -math.inf
@@ -195,13 +196,17 @@ class Trainer:
             finished = self.iteration == iterations
             overdue = max_seconds is not None and time.monotonic() - began >= max_seconds
             stopping = self.processes.agree(overdue or bool(should_stop and should_stop())) and not finished
-            if self.iteration % settings.log_every == 0 or finished or stopping:
+            saving = stopping or finished or self.iteration % settings.save_every == 0
+            # What is saved has been reported just before: a loss that is no number and a lost lease stop here.
+            if saving or self.iteration % settings.log_every == 0:
                 self._report(time.monotonic() - row_began, self.iteration - row_first)
                 row_began, row_first = time.monotonic(), self.iteration
-            validate = settings.validate_every and self.iteration % settings.validate_every == 0
-            if validate or finished:
+            validating = settings.validate_every and self.iteration % settings.validate_every == 0
+            if (saving or validating) and not self.learner.is_finite:
+                raise self._diverged(f"weights are not numbers at iteration {self.iteration}")
+            if validating or finished:
                 self.validate()
-            if stopping or finished or self.iteration % settings.save_every == 0:
+            if saving:
                 self.save()
             if stopping:
                 break
@@ -211,10 +216,8 @@ class Trainer:
         """Write a log row; stop the run if the loss is not a number."""
         metrics = self.meter.flush()
         if not math.isfinite(metrics["loss"]):
-            good = f"the last good checkpoint is {self.folder.last_path}" if self.folder.has_state else "none was saved"
-            raise TrainingDiverged(
-                f"the loss is {metrics['loss']} within {iterations} iterations before {self.iteration}; {good}. "
-                "Lower optimizer.learning_rate, set optimizer.clip_norm, or use precision float32"
+            raise self._diverged(
+                f"the loss is {metrics['loss']} within {iterations} iterations before {self.iteration}"
             )
         if not self.processes.is_first:
             return
@@ -230,6 +233,12 @@ class Trainer:
         self.folder.append_log(row)
         if self.on_progress:
             self.on_progress(Progress(self.iteration, settings.iterations, rate, left, metrics))
+
+    def _diverged(self, what: str) -> TrainingDiverged:
+        good = f"the last good checkpoint is {self.folder.last_path}" if self.folder.has_state else "none was saved"
+        return TrainingDiverged(
+            f"{what}; {good}. Lower optimizer.learning_rate, set optimizer.clip_norm, or use precision float32"
+        )
 
     def validate(self) -> None:
         """Measure the weights that a checkpoint would hold on held-out images; keep them if they are the best."""

@@ -101,6 +101,7 @@ def classifier_measures(
                     batch.t,
                     config=attack_config,
                     schedule=schedule,
+                    classes=logits.shape[1],
                     generator=generator,
                 )
                 survives = survives & classifier(result.x_adv, t).argmax(-1).eq(batch.y)

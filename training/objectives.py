@@ -35,6 +35,7 @@ class ClassifierObjective:
     ----------
     schedule : NoiseSchedule
     attack : AttackConfig or None
+    classes : int
     attacked : callable
         The network as the attack calls it (without gradient averaging over processes).
     autocast : torch.dtype or None
@@ -44,6 +45,7 @@ class ClassifierObjective:
 
     schedule: NoiseSchedule
     attack: AttackConfig | None
+    classes: int
     attacked: Callable[[Tensor, Tensor], Tensor]
     autocast: torch.dtype | None = None
     bucket: int = 1
@@ -68,6 +70,7 @@ class ClassifierObjective:
                 t,
                 config=self.attack,
                 schedule=self.schedule,
+                classes=self.classes,
                 generator=generator,
                 bucket=self.bucket,
                 autocast=self.autocast,

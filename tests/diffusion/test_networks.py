@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from diffusion.blocks import AttentionPool2d, GroupNorm32, SelfAttention2d, timestep_embedding
+from diffusion.blocks import AttentionPool2d, GroupNorm32, HalvingMean, SelfAttention2d, timestep_embedding
 from diffusion.classifier import ClassifierConfig
 from diffusion.published import PUBLISHED
 from diffusion.unet import DenoiserConfig
@@ -193,6 +193,19 @@ def test_attention_pool_reads_the_mean_token():
     expected = pool.c_proj(torch.cat(heads, dim=1))[:, :, 0]
 
     torch.testing.assert_close(pool(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_halving_is_the_mean_of_four_pixels_and_so_is_its_gradient(layout):
+    x = torch.randn(2, 5, 6, 8, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
+    weight = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(1))
+    results = []
+    for halve in (HalvingMean(), torch.nn.AvgPool2d(2)):
+        leaf = x.clone().requires_grad_(True)
+        halved = halve(leaf)
+        results.append((halved.detach(), *torch.autograd.grad((halved * weight).sum(), leaf)))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
 def test_group_norm_of_half_input_is_computed_in_float32():

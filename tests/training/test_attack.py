@@ -240,6 +240,25 @@ def test_configured_attack_is_the_plain_one():
     assert torch.equal(result.x_adv, pgd(network, x, y, t, norm="l2", **SETTINGS["l2"]).x_adv)
 
 
+def test_configured_targeted_attack_aims_at_other_classes_that_the_generator_draws():
+    network = tiny_classifier()
+    x, _, t = tiny_batch(32)
+    y = predicted(network, x, t)
+    config = AttackConfig(epsilon=8.0, steps=20, step_rule="fixed", step_size=1.0, targeted=True)
+    schedule = NoiseSchedule.named("linear")
+
+    def reached(seed):
+        generator = torch.Generator().manual_seed(seed)
+        result = attack(network, x, y, t, config=config, schedule=schedule, classes=4, generator=generator)
+        return predicted(network, result.x_adv, t)
+
+    assert (reached(0) != y).float().mean() > 0.9
+    assert torch.equal(reached(0), reached(0))
+    assert (reached(0) != reached(1)).any()
+    with pytest.raises(ValueError, match="classes is None"):
+        attack(network, x, y, t, config=config, schedule=schedule)
+
+
 def test_half_precision_attack_stays_close():
     network = tiny_classifier()
     x, y, t = half_right(network)

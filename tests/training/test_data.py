@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from training.crops import ImageSizeError, Placement, place
-from training.data import Batches, DataConfig, ahead, check_data, open_data
+from training.data import Batches, DataConfig, ahead, check_data, evaluation_images, open_data
 from training.sources import DataError, cifar10_images, digits_images, folder_images, npz_images
 
 MIDDLE = Placement(0.0, 0.5, 0.5, 0.9)
@@ -89,6 +89,20 @@ def test_corrupt_image_is_refused_or_skipped_by_path(folder, caplog):
     report = check_data(open_data(config, split="train"), config, side=8, channels=3)
     assert report.class_counts == {"cat": 4, "dog": 4}
     assert len(report.problems) == 1
+
+
+def test_corrupt_image_to_measure_on_is_refused_or_left_out_by_path(folder, caplog):
+    (folder / "cat" / "1.png").write_bytes(b"not an image")
+
+    def measured(**options):
+        config = DataConfig(kind="folder", path=str(folder), **options)
+        return evaluation_images(open_data(config, split="train"), config, side=8, channels=3)
+
+    with pytest.raises(DataError, match=r"1\.png cannot be decoded"):
+        measured()
+    images, labels = measured(corrupt="skip")
+    assert (len(images), labels.tolist()) == (7, [0] * 3 + [1] * 4)
+    assert "1.png" in caplog.text
 
 
 def test_bad_folders_are_refused(folder, tmp_path):

@@ -221,6 +221,20 @@ def test_loss_that_is_not_a_number_stops_and_names_the_last_good_checkpoint(imag
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
 
 
+def test_weights_that_are_no_numbers_are_never_saved(images, tmp_path, monkeypatch):
+    settings = config(images, run={"save_every": 1, "log_every": 100})
+    train(settings, out_dir=tmp_path / "run", max_seconds=0)
+    before = (tmp_path / "run" / "last.safetensors").read_bytes()
+
+    def overflow(self, *_):
+        self.param_groups[0]["params"][0].data.fill_(math.inf)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", overflow)
+    with pytest.raises(TrainingDiverged, match=r"weights are not numbers at iteration 2; the last good checkpoint is"):
+        train(settings, out_dir=tmp_path / "run")
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
+
+
 def test_other_settings_are_refused_by_name(images, tmp_path):
     train(config(images), out_dir=tmp_path / "run", max_seconds=0)
 
