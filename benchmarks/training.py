@@ -1,11 +1,12 @@
 """Robust training step against the published algorithm, in one process, with the same weights and the same result.
 
-    python benchmarks/training.py                      CIFAR-10 classifier, batch 16, CPU
-    python benchmarks/training.py --device cuda        ADM 128x128 classifier, batch 128, bfloat16 and torch.compile
+    python benchmarks/training.py --compile --record benchmarks/training.json     CIFAR-10 classifier, batch 16, CPU
+    python benchmarks/training.py --device cuda --record FILE     ADM 128x128, batch 128, bfloat16 and torch.compile
 
 Both step functions see the same images; they take turns, and medians are compared. On a CPU the process's own time is
-taken, so that other work on the machine does not count. `--record FILE`
-appends the figures as a line of JSON.
+taken, so that other work on the machine counts less. `--compile` adds rows with torch.compile (needs a C++ compiler).
+`shared_share` is the part of our step that goes into convolutions and products of matrices, which both sides need:
+what no change around them can save.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 # This file has the name of a package of ours: the repository must come before its own folder.
@@ -94,6 +96,17 @@ def timed(function, device):
     return clock() - began
 
 
+SHARED_KERNELS = {"aten::mkldnn_convolution", "aten::convolution_backward", "aten::bmm", "aten::mm", "aten::addmm"}
+
+
+def shared_share(step):
+    """Return the share of a CPU step's time that is spent inside convolutions and products of matrices."""
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        step()
+    times = {event.key: event.self_cpu_time_total for event in seen.key_averages()}
+    return sum(time for key, time in times.items() if key in SHARED_KERNELS) / sum(times.values())
+
+
 def compare(name, *, size, device, rounds, network_name, autocast, compiled):
     norm, epsilon, wrong_share, target = CASES[name]
     step_size = 2.5 * epsilon / STEPS
@@ -111,6 +124,8 @@ def compare(name, *, size, device, rounds, network_name, autocast, compiled):
     our_optimizer = torch.optim.AdamW(ours.parameters(), lr=0.0, fused=True)
     attack = {"l2": published_l2, "linf": published_linf}[norm]
     options = {"norm": norm, "epsilon": epsilon, "step_size": step_size}
+    # Compiled code should see few shapes: eight of the batch.
+    bucket = max(1, size // 8) if compiled else 1
 
     def published():
         return published_step(
@@ -118,9 +133,7 @@ def compare(name, *, size, device, rounds, network_name, autocast, compiled):
         )
 
     def present():
-        return our_step(
-            ours, forward, our_optimizer, x_ours, y, t, autocast=autocast, bucket=16 if compiled else 1, **options
-        )
+        return our_step(ours, forward, our_optimizer, x_ours, y, t, autocast=autocast, bucket=bucket, **options)
 
     with recomputed_attention(theirs):
         x_adv, result = published(), present()
@@ -132,6 +145,7 @@ def compare(name, *, size, device, rounds, network_name, autocast, compiled):
     moved = (x_adv - x).flatten(1).norm(dim=1).max().item()
     return {
         "case": name,
+        "compiled": compiled,
         "network": network_name,
         "batch": size,
         "published_ms_per_image": 1000 * medians["published"] / size,
@@ -143,6 +157,7 @@ def compare(name, *, size, device, rounds, network_name, autocast, compiled):
         "largest_difference": (x_adv - result.x_adv).abs().max().item(),
         "largest_perturbation_l2": moved,
         "seconds_ours": medians["ours"],
+        "shared_share": shared_share(present) if device == "cpu" and not compiled else None,
     }
 
 
@@ -168,14 +183,16 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int)
+    parser.add_argument("--compile", action="store_true", help="on a CPU: also with torch.compile")
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     on_gpu = options.device == "cuda"
     size = options.batch or (128 if on_gpu else 16)
-    name = torch.cuda.get_device_name() if on_gpu else f"CPU, {options.threads} threads"
-    print(f"{name}, torch {torch.__version__}, {platform.machine()}, median of {options.rounds}")
-    for case in CASES:
+    device = torch.cuda.get_device_name() if on_gpu else f"{platform.machine()} CPU, {options.threads} thread(s)"
+    print(f"{device}, torch {torch.__version__}, median of {options.rounds}")
+    found = []
+    for case, compiled in [(case, compiled) for compiled in ways(options) for case in CASES]:
         figures = compare(
             case,
             size=size,
@@ -183,23 +200,38 @@ def main():
             rounds=options.rounds,
             network_name="adm128_classifier" if on_gpu else "cifar10_classifier",
             autocast=torch.bfloat16 if on_gpu else None,
-            compiled=on_gpu,
+            compiled=compiled,
         )
-        figures["device"] = name
         if on_gpu:
             figures["peak_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
             figures["bf16_share"] = bf16_share(
-                figures["network"], size, figures["seconds_ours"], figures["passes_ours"], name
+                figures["network"], size, figures["seconds_ours"], figures["passes_ours"], device
             )
+        found.append(figures)
+        name = f"{case}, compiled" if compiled else case
         print(
-            f"{case:32s} published {figures['published_ms_per_image']:7.1f} ms/image, "
-            f"ours {figures['ours_ms_per_image']:7.1f}, ratio {figures['ratio']:.2f} (target {figures['target']}), "
+            f"{name:40s} published {figures['published_ms_per_image']:6.1f} ms/image, "
+            f"ours {figures['ours_ms_per_image']:6.1f}, ratio {figures['ratio']:.2f} (target {figures['target']}), "
             f"passes {figures['passes_ours']}/{figures['passes_published']}, "
-            f"largest difference {figures['largest_difference']:.1e}"
+            f"largest difference {figures['largest_difference']:.1e}",
+            flush=True,
         )
-        if options.record:
-            with options.record.open("a") as file:
-                file.write(json.dumps(figures) + "\n")
+    if options.record:
+        record = {
+            "command": " ".join(["python", *sys.argv]),
+            "device": device,
+            "torch": torch.__version__.partition("+")[0],
+            "rounds": options.rounds,
+            "cases": found,
+        }
+        options.record.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def ways(options):
+    """Return with which settings of torch.compile to run."""
+    if options.device == "cuda":
+        return [True]
+    return [False, True] if options.compile else [False]
 
 
 if __name__ == "__main__":
