@@ -195,7 +195,9 @@ class _Design:
             return 1.0 if effect > 0 else self.significance
         critical = stats.t.isf(self.significance / 2, df)
         shift = min(effect / se, 30.0)
-        return float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+        upper = stats.nct.sf(critical, df, shift)
+        # The other tail is below the normal one beyond the shift, 1e-15 here; scipy computes some of these as NaN.
+        return float(upper if shift > 8.0 else upper + stats.nct.cdf(-critical, df, shift))
 
 
 def _smallest(power, target: float) -> int | None:

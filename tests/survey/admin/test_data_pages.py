@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import math
 import zipfile
 
 import pytest
@@ -178,6 +180,16 @@ def test_wrong_exclusion_rules_are_named_before_freezing(owner, rules, part: str
     client_of(owner).post(f"/admin/survey/study/{study.pk}/step/freeze/")
     study.refresh_from_db()
     assert study.state == "draft"
+
+
+@pytest.mark.parametrize("raters", [2, 3, 4096, 100_000])
+def test_planning_gives_numbers_up_to_the_ends_of_its_ranges(raters: int) -> None:
+    for pairs, votes, preference in itertools.product((2, 5000, 100_000), (1, 55, 10_000), (0.501, 0.66, 0.95)):
+        plan = power_of(raters=raters, pairs=pairs, votes_per_rater=votes, preference=preference)
+        for name in ("rate", "half_width", "power", "ceiling_power"):
+            assert math.isfinite(plan[name]), (pairs, votes, preference, name)
+        assert 0 <= plan["power"] <= 1
+        assert 0 <= plan["ceiling_power"] <= 1
 
 
 def test_planning_page_shows_power_and_the_ceiling(owner) -> None:
