@@ -2,9 +2,10 @@
 
     python -m benchmarks.researcher_pages --votes 1000000 --database postgresql
 
-Prints status, number of queries and milliseconds of a page asked for the first time (nothing counted before) and
-again, page by page. ``--folder DIR`` keeps the filled database for another run; ``--record LABEL`` writes the numbers
-into ``benchmarks/researcher_pages.json`` under that label; ``--explain`` prints the plan of every query above 50 ms.
+Prints number of queries and milliseconds of a page asked for the first time (nothing in the cache) and again, page by
+page, and before that how long it takes to count all votes anew. ``--folder DIR`` keeps the filled database for another
+run; ``--record LABEL`` writes the numbers into ``benchmarks/researcher_pages.json`` under that label; ``--explain``
+prints the plan of every query above 50 ms.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 RECORD = Path(__file__).with_suffix(".json")
 PAIRS = 200
 TRIALS_A_SESSION = 40
+DAYS = 30
 SLOW_QUERY_SECONDS = 0.05
 
 
@@ -43,15 +46,25 @@ def _postgresql(folder: Path) -> Iterator[str]:
 
 
 def fill(version, votes: int) -> None:
-    """Give a version ``votes`` answered places, forty in each session: inside the database, where it takes seconds."""
+    """Give a version ``votes`` answered places of a month, forty in each session: inside the database, in seconds."""
     from django.db import connection
+    from django.utils import timezone
 
-    from survey.models import Rater, RaterSession
+    from survey.models import Rater, RaterSession, StudyVersion
+
+    begin = timezone.now() - timedelta(days=DAYS)
+    StudyVersion.objects.filter(pk=version.pk).update(frozen_at=begin)
 
     count = -(-votes // TRIALS_A_SESSION)
     raters = Rater.objects.bulk_create([Rater() for _ in range(count)], batch_size=1000)
-    sessions = [RaterSession(rater=rater, version=version, seed=1, state="completed") for rater in raters]
+    sessions = [
+        RaterSession(rater=rater, version=version, seed=1, state="completed", answered_count=TRIALS_A_SESSION)
+        for rater in raters
+    ]
     RaterSession.objects.bulk_create(sessions, batch_size=1000)
+    for place, session in enumerate(sessions):
+        session.started_at = begin + timedelta(days=DAYS * place / count)
+    RaterSession.objects.bulk_update(sessions, ["started_at"], batch_size=1000)
     new_id = {"postgresql": "gen_random_uuid()", "sqlite": "lower(hex(randomblob(16)))"}[connection.vendor]
     with connection.cursor() as cursor:
         cursor.execute(_SLOTS, [-(-votes // PAIRS) - 1])
@@ -68,12 +81,12 @@ FROM survey_slot CROSS JOIN numbers WHERE pool = 'main'
 """
 _TRIALS = """
 INSERT INTO survey_trial (id, session_id, position, pair_id, slot_id, arm_left_id, arm_right_id, image_left_id,
-                          image_right_id, check_kind, degraded_side, state)
+                          image_right_id, check_kind, degraded_side, state, issued_at)
 SELECT {new_id}, sessions.id, 1 + (slots.n %% %s), slots.pair_id, slots.id, slots.arm_a_id, slots.arm_b_id,
-       lefts.id, rights.id, '', '', 'answered'
+       lefts.id, rights.id, '', '', 'answered', sessions.started_at
 FROM (SELECT id, pair_id, arm_a_id, arm_b_id, row_number() OVER (ORDER BY "index", draw, id) - 1 AS n
       FROM survey_slot WHERE pool = 'main') AS slots
-JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM survey_ratersession) AS sessions
+JOIN (SELECT id, started_at, row_number() OVER (ORDER BY started_at) - 1 AS n FROM survey_ratersession) AS sessions
   ON sessions.n = slots.n / %s
 JOIN survey_pairimage AS lefts ON lefts.pair_id = slots.pair_id AND lefts.arm_id = slots.arm_a_id
 JOIN survey_pairimage AS rights ON rights.pair_id = slots.pair_id AND rights.arm_id = slots.arm_b_id
@@ -84,6 +97,7 @@ INSERT INTO survey_vote (trial_id, submission_key, choice, is_current, response_
 SELECT survey_trial.id, {new_id}, 'left', true, 1000 + 100 * survey_trial.position, '{{}}',
        survey_ratersession.started_at
 FROM survey_trial JOIN survey_ratersession ON survey_ratersession.id = survey_trial.session_id
+ORDER BY survey_ratersession.started_at, survey_trial.position
 """
 
 
@@ -120,6 +134,9 @@ def _pages(study) -> list[str]:
         f"/admin/survey/vote/?of_study={study.pk}&p={deep}",
         f"/admin/survey/vote/?of_study={study.pk}&is_current__exact=0",
         f"/admin/survey/vote/?q={session.pk}",
+        f"/admin/survey/vote/?q={str(vote.trial_id)[:8]}",
+        f"/admin/survey/trial/?q={session.pk}",
+        f"/admin/survey/ratersession/?q={session.pk}",
         f"/admin/survey/vote/{vote.pk}/change/",
         f"/admin/survey/trial/?of_study={study.pk}",
         f"/admin/survey/trial/?of_study={study.pk}&state__exact=open",
@@ -155,7 +172,7 @@ def measure(votes: int, *, is_explained: bool) -> dict[str, Any]:
     # What a process loads once is no part of a page.
     client.get(f"/admin/survey/study/{study.pk}/exclusions/")
     print(f"{votes} votes, {connection.vendor}, load {os.getloadavg()[0]:.1f}", flush=True)
-    found = {}
+    found = {"caught_up": _catch_up(client, study)}
     for page in _pages(study):
         cache.clear()
         times = []
@@ -167,11 +184,31 @@ def measure(votes: int, *, is_explained: bool) -> dict[str, Any]:
             if len(times) == 1:
                 first = list(queries)
         assert status == 200, (page, status)
-        name = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", re.sub(r"(?<=[/=])[0-9]+(?=[/&]|$)", "N", page))
+        name = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", page)
+        name = re.sub(r"(?<=q=)[0-9a-f]{8}$", "BEGINNING", name)
+        name = re.sub(r"(?<=[/=])[0-9]+(?=[/&]|$)", "N", name)
         found[name] = {"queries": len(first), "first_ms": times[0], "again_ms": times[1]}
         print(f"{name:50} {len(first):3} queries {times[0]:8.0f} ms, again {times[1]:8.0f} ms", flush=True)
         if is_explained:
             _explain(connection, first)
+    return found
+
+
+def _catch_up(client, study) -> dict[str, Any]:
+    """Forget what was counted, and ask for the progress until every vote is counted again."""
+    from django.core.cache import cache
+
+    from survey.models import VoteTally
+
+    VoteTally.objects.all().delete()
+    times, is_whole = [], False
+    while not is_whole:
+        cache.clear()
+        started = time.perf_counter()
+        is_whole = client.get(f"/api/v1/studies/{study.slug}/progress/").json()["is_whole"]
+        times.append(round(1000 * (time.perf_counter() - started), 1))
+    found = {"pages": len(times), "slowest_ms": max(times), "all_ms": round(sum(times), 1)}
+    print(f"counted anew: {found}", flush=True)
     return found
 
 
@@ -212,6 +249,7 @@ def main() -> None:
             "votes": options.votes,
             "cores": os.cpu_count(),
             "load_average": round(os.getloadavg()[0], 1),
+            "caught_up": found.pop("caught_up"),
             "pages": found,
         }
         RECORD.write_text(json.dumps(record, indent=1) + "\n")

@@ -18,6 +18,7 @@ from survey.services.exclusion import exclusions_apply
 from survey.services.image_import import images_import
 from survey.services.image_sources import zip_sources
 from survey.services.report_build import report_files_keep
+from survey.services.stored_files import FORGET, files_forget
 from survey.services.study import study_get
 from survey.services.version import version_freeze
 from survey.services.webhook import webhook_deliver
@@ -111,6 +112,14 @@ def report(lease: Lease, *, study: str, build: int) -> dict[str, Any]:
         with lease.fenced():
             report_files_keep(build=row, folder=folder, data_sha256=result["data"]["sha256"])
     return {"build": row.pk, "files": len(row.files)}
+
+
+@handles(FORGET)
+def forget_files(lease: Lease, *, names: list[str]) -> dict[str, Any]:
+    """Delete the files of removed images that nothing else points at."""
+    return {
+        "deleted": files_forget(names, on_progress=lambda done: lease.progress(done, len(names), "files looked at"))
+    }
 
 
 @handles("survey.webhook")

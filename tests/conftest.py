@@ -9,8 +9,13 @@ WSGIRequestHandler.disable_nagle_algorithm = True
 
 @pytest.fixture(autouse=True)
 def _own_media(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Give each test that touches the database a storage of its own."""
+    """Give each test that touches the database a storage of its own, and pages that count anew.
+
+    What a slow machine keeps in the cache would outlive the rows of a test.
+    """
     has_database = request.node.get_closest_marker("django_db") is not None
     if has_database or {"db", "transactional_db", "live_server"} & set(request.fixturenames):
         settings = request.getfixturevalue("settings")
         settings.MEDIA_ROOT = tmp_path_factory.mktemp("media")
+        monkeypatch = request.getfixturevalue("monkeypatch")
+        monkeypatch.setattr("survey.services.progress.SLOW_SECONDS", float("inf"))

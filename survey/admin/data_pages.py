@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import mimetypes
-import re
-import uuid
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +19,7 @@ from survey.admin.page import download, render, study_address, study_page
 from survey.exceptions import ExclusionRefused, ResultsHidden
 from survey.models import Exclusion, ImagePair, RaterSession, Study
 from survey.reports import exclusion_proposals
+from survey.selectors.ids import ids_like
 from survey.selectors.jobs import study_jobs
 from survey.selectors.vote import current_votes
 from survey.services.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
@@ -98,13 +97,8 @@ def _screened_name(rules: list[dict] | None) -> str:
 
 
 def _exclude_by_hand(request: HttpRequest, study: Study) -> None:
-    text = request.POST.get("session", "").strip().lower().replace("-", "")
-    found = []
-    if re.fullmatch("[0-9a-f]{8,32}", text):
-        # Ids that begin alike lie between two ids: the index finds them.
-        span = (uuid.UUID(text.ljust(32, "0")), uuid.UUID(text.ljust(32, "f")))
-        sessions = RaterSession.objects.filter(version__study=study, pk__range=span)
-        found = list(sessions.values_list("pk", flat=True)[:2])
+    sessions = RaterSession.objects.filter(version__study=study)
+    found = ids_like(request.POST.get("session", ""), sessions, "pk")
     if len(found) != 1:
         raise ExclusionRefused("Give the session's id, or its first eight letters or more: no one session begins so.")
     exclusion_by_hand(study=study, session_id=found[0], reason=request.POST.get("reason", ""), actor=request.user)

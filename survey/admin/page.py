@@ -78,6 +78,7 @@ def _tabs(study: Study) -> list[tuple[str, str, str]]:
         ("reports", study_address(study, "reports"), "Reports"),
         ("planning", study_address(study, "planning"), "Planning"),
         ("people", study_address(study, "people"), "People"),
+        ("webhooks", study_address(study, "webhooks"), "Webhooks"),
         ("log", study_address(study, "log"), "Log"),
     ]
 

@@ -27,7 +27,7 @@ from survey.services.recruitment import (
 )
 from survey.services.study import study_update
 
-__all__ = ["links_csv", "links_print", "recruitment"]
+__all__ = ["link_to_give", "links_csv", "links_print", "recruitment"]
 
 
 class LinksForm(forms.Form):
@@ -74,16 +74,21 @@ def recruitment(request: HttpRequest, study: Study) -> HttpResponse:
         if isinstance(answer, HttpResponse):
             return answer
         context |= answer
-    problems = recruitment_problems(study.recruitment)
-    link = rater_link(study) if problems else provider_of(study.recruitment).entry_link(rater_link(study))
     links = study.personal_links.order_by("-batch", "number")
     return render(
-        request, study, "recruitment.html", **context, problems=problems, link=link,
-        provider=study.recruitment.get("provider", "open"), batches=_batches(links),
+        request, study, "recruitment.html", **context, **link_to_give(study), batches=_batches(links),
         may_manage=may_manage(request.user, study),
         erasures=study.erasures.select_related("erased_by").order_by("-erased_at")[:20],
         is_draft=study.state == Study.State.DRAFT,
     )  # fmt: skip
+
+
+def link_to_give(study: Study) -> dict[str, Any]:
+    """Return what a page shows of the link that raters get: with the panel's placeholders where there is a panel."""
+    problems = recruitment_problems(study.recruitment)
+    link = rater_link(study) if problems else provider_of(study.recruitment).entry_link(rater_link(study))
+    provider = "open" if problems else study.recruitment.get("provider", "open")
+    return {"recruitment_problems": problems, "link": link, "provider": provider}
 
 
 def _batches(links: Any) -> list[dict[str, Any]]:

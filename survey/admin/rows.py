@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Case, CharField, F, QuerySet, Value, When
 from django.http import HttpRequest
 
-from survey.admin.access import StudyListFilter, StudyScopedAdmin
-from survey.models import Exclusion, FaultReport, ImagePair, RaterSession, StudyVersion, Trial, Vote
-from survey.selectors.access import studies_visible_to, user_studies_with_visible_results
+from survey.admin.access import IdSearchAdmin, StudyListFilter, StudyScopedAdmin
+from survey.models import DeletedStudy, Exclusion, FaultReport, ImagePair, RaterSession, StudyVersion, Trial, Vote
+from survey.selectors.access import (
+    deleted_studies_visible_to,
+    studies_visible_to,
+    user_studies_with_visible_results,
+)
+from survey.selectors.ids import ids_like
 
 __all__ = ["ExclusionAdmin", "ImagePairAdmin", "RaterSessionAdmin", "StudyVersionAdmin", "TrialAdmin", "VoteAdmin"]
 
@@ -31,37 +38,49 @@ class ImagePairAdmin(StudyScopedAdmin):
 
 
 @admin.register(RaterSession)
-class RaterSessionAdmin(StudyScopedAdmin):
+class RaterSessionAdmin(IdSearchAdmin):
     study_path = "version__study"
     list_display = ["__str__", "version", "state", "step", "is_pilot", "is_simulated", "started_at", "finished_at"]
     list_filter = [StudyListFilter, "state", "is_pilot", "is_simulated"]
     list_select_related = ["version__study"]
-    search_fields = ["=id", "=rater__id"]
+    search_help_text = "A session's or a rater's id, or its first eight letters or more"
     ordering = ["-started_at"]
     exclude = ["tab", "seed"]
 
+    def rows_like(self, text: str) -> dict[str, list[Any]]:
+        return {"pk": ids_like(text, RaterSession.objects.all(), "pk", "rater__id")}
+
 
 @admin.register(Trial)
-class TrialAdmin(StudyScopedAdmin):
-    """The arms of a trial are shown: a researcher made them. What was answered is on the vote, and may be hidden."""
+class TrialAdmin(IdSearchAdmin):
+    """The trials that were shown. Their arms are named: a researcher made them. What was answered is on the vote."""
 
     study_path = "session__version__study"
     list_display = ["__str__", "session", "position", "pair", "arm_left", "arm_right", "check_kind", "state"]
     list_filter = [StudyListFilter, "state", "check_kind"]
-    list_select_related = ["session", "pair", "arm_left", "arm_right"]
-    search_fields = ["=id", "=session__id"]
+    # Joins would let SQLite begin with all sessions; the rows of one page are fetched beside it.
+    list_select_related = ()
+    search_help_text = "A trial's or a session's id, or its first eight letters or more"
     ordering = ["-issued_at", "-pk"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Trial]:
+        # The index of the list's order holds these alone; a trial that nobody saw yet is not worth a look.
+        rows = super().get_queryset(request).filter(issued_at__isnull=False)
+        return rows.prefetch_related("session", "pair", "arm_left", "arm_right")
+
+    def rows_like(self, text: str) -> dict[str, list[Any]]:
+        return {"pk": ids_like(text, Trial.objects.all(), "pk", "session__id")}
 
 
 @admin.register(Vote)
-class VoteAdmin(StudyScopedAdmin):
+class VoteAdmin(IdSearchAdmin):
     """Every answer row. The choice stays hidden while the study's plan hides it: invariant of blind monitoring."""
 
     study_path = "trial__session__version__study"
     list_display = ["submitted_at", "study", "session", "trial", "shown_choice", "is_current", "response_ms"]
     list_filter = [StudyListFilter, "is_current"]
     list_select_related = ["trial__session__version__study"]
-    search_fields = ["=trial__id", "=trial__session__id"]
+    search_help_text = "A trial's or a session's id, or its first eight letters or more"
     ordering = ["-pk"]
     fields = [
         "trial", "session", "study", "shown_choice", "is_current", "response_ms", "exposure_ms", "presentation",
@@ -83,6 +102,9 @@ class VoteAdmin(StudyScopedAdmin):
                 )
             )
         )
+
+    def rows_like(self, text: str) -> dict[str, list[Any]]:
+        return {"trial": ids_like(text, Trial.objects.all(), "pk", "session__id")}
 
     @admin.display(description="choice")
     def shown_choice(self, vote: Vote) -> str:
@@ -113,3 +135,15 @@ class FaultReportAdmin(StudyScopedAdmin):
     list_filter = [StudyListFilter, "kind"]
     list_select_related = ["trial"]
     ordering = ["-reported_at"]
+
+
+@admin.register(DeletedStudy)
+class DeletedStudyAdmin(StudyScopedAdmin):
+    """Drafts that were deleted, for those who deleted them: the study and its roles are gone."""
+
+    list_display = ["slug", "title", "deleted_at", "deleted_by", "last_sha256"]
+    list_select_related = ["deleted_by"]
+    ordering = ["-deleted_at"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeletedStudy]:
+        return deleted_studies_visible_to(request.user)

@@ -19,8 +19,8 @@ from survey.exceptions import StudyNotDeletable, SurveyError
 from survey.models import Arm, Study
 from survey.recruitment import recruitment_problems
 from survey.selectors.access import may_change, may_manage
-from survey.selectors.study import study_counts
 from survey.services.plan import question_problems, rule_problems
+from survey.services.progress import studies_counted
 from survey.services.study import arm_add, arm_remove, arm_rename, study_create, study_delete, study_update
 
 __all__ = ["StudyAdmin"]
@@ -121,7 +121,7 @@ class StudyChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list = list(self.result_list)
-        counts = study_counts([study.pk for study in self.result_list])
+        counts = studies_counted([study.pk for study in self.result_list])
         for study in self.result_list:
             study.counts = counts[study.pk]
 

@@ -15,20 +15,20 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from survey.admin import data_pages, plots, recruitment_pages, thumbnails, work_pages
+from survey.admin import data_pages, plots, recruitment_pages, thumbnails, webhook_pages, work_pages
 from survey.admin.page import View, download, render, study_address, study_page
 from survey.canonical import canonical_json
-from survey.links import rater_link
 from survey.models import Arm, ImagePair, PairImage, Study, StudyMember
 from survey.selectors.access import are_results_visible, may_manage, studies_visible_to
 from survey.selectors.jobs import study_jobs
-from survey.selectors.progress import StudyProgress, study_progress_cached
+from survey.selectors.progress import StudyProgress
 from survey.services.audit import audit_first_break, audit_lines
 from survey.services.dry_run import version_weaknesses
 from survey.services.long_work import transition_begin
 from survey.services.member import member_remove, member_set
 from survey.services.next_steps import draft_todos, study_steps
 from survey.services.pair import pairs_remove, pairs_select
+from survey.services.progress import progress_of
 from survey.services.version import version_config, version_problems
 
 __all__ = ["urls"]
@@ -62,10 +62,10 @@ def overview(request: HttpRequest, study: Study) -> HttpResponse:
         version=version,
         arms=study.arms.all(),
         are_results_visible=are_results_visible(study),
-        rater_link=rater_link(study),
         generate_address=f"{reverse('admin:index')}generation/generationrun/add/?study={study.pk}",
         jobs=study_jobs(study)[:5],
-        **_progress_context(study_progress_cached(study)),
+        **recruitment_pages.link_to_give(study),
+        **_progress_context(progress_of(study)),
     )
 
 
@@ -73,7 +73,7 @@ def overview(request: HttpRequest, study: Study) -> HttpResponse:
 @study_page()
 def progress(request: HttpRequest, study: Study) -> HttpResponse:
     """The part of the overview that the page asks for again while raters vote."""
-    context = _progress_context(study_progress_cached(study)) | {"study": study}
+    context = _progress_context(progress_of(study)) | {"study": study}
     return TemplateResponse(request, "admin/survey/_progress.html", context)
 
 
@@ -254,6 +254,7 @@ def urls(model_admin: admin.ModelAdmin) -> list[URLPattern]:
         page("reports/", data_pages.reports, "reports"),
         page("report/<int:build>/<path:name>", data_pages.report_file, "report_file"),
         page("planning/", data_pages.planning, "planning"),
+        page("webhooks/", webhook_pages.webhooks, "webhooks"),
         page("import/", work_pages.import_images, "import"),
         page("jobs/", work_pages.jobs, "jobs"),
         page("job/<uuid:job>/<slug:name>/", work_pages.job_step, "job_step"),

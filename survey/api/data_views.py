@@ -21,7 +21,7 @@ from survey.api import serializers as shapes
 from survey.api.auth import Scope, study_of_call
 from survey.api.views import checked, filtered, page_of, paged
 from survey.links import personal_link
-from survey.models import Exclusion, RaterSession, StudyMember
+from survey.models import Exclusion, RaterSession, StudyMember, Webhook
 from survey.reports import exclusion_proposals
 from survey.selectors.jobs import study_jobs
 from survey.selectors.vote import vote_rows
@@ -31,7 +31,7 @@ from survey.services.member import member_remove, member_set
 from survey.services.plan import power_of
 from survey.services.recruitment import PanelRow, identity_erase, personal_links_create, submissions_reconcile
 from survey.services.report_build import report_request, results_require_visible
-from survey.services.webhook import webhook_add, webhook_remove
+from survey.services.webhook import webhook_add, webhook_remove, webhook_switch, webhook_test
 
 
 class VersionList(APIView):
@@ -240,15 +240,48 @@ class WebhookList(APIView):
         return Response(shapes.WebhookMadeSerializer(webhook).data, status=status.HTTP_201_CREATED)
 
 
+def _webhook(request: Request, slug: str, pk: int, *, change: bool = True) -> Webhook:
+    row = study_of_call(request, slug, change=change).webhooks.filter(pk=pk).first()
+    if row is None:
+        raise Http404
+    return row
+
+
 class WebhookDetail(APIView):
+    @extend_schema(
+        operation_id="webhook_switch", request=shapes.WebhookSwitchSerializer, responses=shapes.WebhookSerializer
+    )  # fmt: skip
+    def patch(self, request: Request, slug: str, webhook: int) -> Response:
+        """Turn an address off, or on again."""
+        row = _webhook(request, slug, webhook)
+        given = checked(shapes.WebhookSwitchSerializer, request.data)
+        return Response(shapes.WebhookSerializer(webhook_switch(webhook=row, actor=request.user, **given)).data)
+
     @extend_schema(operation_id="webhook_delete", responses={204: None})
     def delete(self, request: Request, slug: str, webhook: int) -> Response:
-        """Remove an address."""
-        row = study_of_call(request, slug, change=True).webhooks.filter(pk=webhook).first()
-        if row is None:
-            raise Http404
-        webhook_remove(webhook=row, actor=request.user)
+        """Remove an address with its deliveries."""
+        webhook_remove(webhook=_webhook(request, slug, webhook), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class WebhookDeliveries(APIView):
+    @extend_schema(
+        operation_id="webhook_deliveries", parameters=[shapes.QuerySerializer],
+        responses=page_of(shapes.DeliverySerializer),
+    )  # fmt: skip
+    def get(self, request: Request, slug: str, webhook: int) -> Response:
+        """List what was sent to an address, newest first, with what it answered."""
+        filtered(request, shapes.QuerySerializer)
+        rows = _webhook(request, slug, webhook, change=False).deliveries.all()
+        return paged(self, rows, shapes.DeliverySerializer, "-created_at")
+
+
+class WebhookTest(APIView):
+    @extend_schema(operation_id="webhook_test", request=None, responses={202: shapes.DeliverySerializer})
+    def post(self, request: Request, slug: str, webhook: int) -> Response:
+        """Send an event ``study.test``, once; the deliveries say what became of it."""
+        delivery = webhook_test(webhook=_webhook(request, slug, webhook))
+        return Response(shapes.DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
 
 
 class Links(APIView):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from jobs.models import Job
 from survey.models import (
     Arm,
     AuditEntry,
+    DeletedStudy,
     Erasure,
     Exclusion,
     ImagePair,
@@ -20,11 +22,17 @@ from survey.models import (
     StudyMember,
     StudyVersion,
     Webhook,
+    WebhookDelivery,
 )
 from survey.recruitment import recruitment_problems
 from survey.services.plan import question_problems, rule_problems
 
 TEXT = 20_000
+
+
+def example(value: dict[str, Any]) -> Callable[[type], type]:
+    """Show a body in the document and on the docs page; the tests call the operation with it."""
+    return extend_schema_serializer(examples=[OpenApiExample("Example", value=value, request_only=True)])
 
 
 def _no_null_bytes(value: Any) -> Any:
@@ -106,6 +114,7 @@ class ArmSerializer(serializers.ModelSerializer):
         fields = ["name", "description", "recipe"]
 
 
+@example({"name": "robust", "description": "guided by the robust classifier"})
 class ArmInputSerializer(StrictSerializer):
     name = serializers.SlugField(max_length=60)
     description = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
@@ -153,6 +162,7 @@ class StudyInputSerializer(StrictSerializer, serializers.ModelSerializer):
         fields = ["slug", "baseline", *_DRAFT]
 
 
+@example({"votes_per_pair": 12, "baseline": "vanilla"})
 class StudyPatchSerializer(StudyInputSerializer):
     class Meta(StudyInputSerializer.Meta):
         fields = ["baseline", *_DRAFT]
@@ -225,6 +235,7 @@ class ExclusionSerializer(serializers.ModelSerializer):
         ]
 
 
+@example({"rules": [{"rule": "too_fast"}], "is_preview": True})
 class ExclusionInputSerializer(StrictSerializer):
     """One session by hand, or the sessions that rules flag; ``is_preview`` writes nothing."""
 
@@ -252,11 +263,13 @@ class JobMadeSerializer(serializers.Serializer):
     job = serializers.UUIDField(help_text="the job that does it; jobs/ shows how far it is, and its result")
 
 
+@example({"keys": ["cat/0001", "cat/0002"], "is_selected": False})
 class PairsInputSerializer(StrictSerializer):
     keys = serializers.ListField(child=serializers.CharField(max_length=300), min_length=1, max_length=10_000)
     is_selected = serializers.BooleanField(help_text="false leaves them out when the study is frozen")
 
 
+@example({"keys": ["cat/0001"]})
 class PairsRemoveSerializer(StrictSerializer):
     keys = serializers.ListField(child=serializers.CharField(max_length=300), min_length=1, max_length=10_000)
 
@@ -265,6 +278,7 @@ class PairsChangedSerializer(serializers.Serializer):
     changed = serializers.IntegerField()
 
 
+@example({"panel_id": "5f2c0a9be1d34b0012ab34cd"})
 class ErasureInputSerializer(StrictSerializer):
     panel_id = serializers.CharField(max_length=200)
 
@@ -283,6 +297,7 @@ class PanelRowSerializer(StrictSerializer):
     code = serializers.CharField(max_length=40, required=False, allow_blank=True, default="")
 
 
+@example({"submissions": [{"submission": "65f0a1b2", "status": "APPROVED", "code": "C1ABCD"}]})
 class ReconcileInputSerializer(StrictSerializer):
     """The panel's submissions, as its own API or export lists them."""
 
@@ -301,10 +316,12 @@ class ReconciliationSerializer(serializers.Serializer):
     differences = DifferenceSerializer(many=True)
 
 
+@example({"reason": "the rater wrote to us: the flash was off"})
 class ReasonSerializer(StrictSerializer):
     reason = serializers.CharField(max_length=300)
 
 
+@example({"is_pilot": False})
 class ReportInputSerializer(StrictSerializer):
     is_pilot = serializers.BooleanField(required=False, default=False)
 
@@ -335,6 +352,13 @@ class AuditSerializer(serializers.ModelSerializer):
         fields = ["number", "actor", "action", "detail", "at", "previous_sha256", "sha256"]
 
 
+class DeletedStudySerializer(serializers.ModelSerializer):
+    class Meta:
+        model = DeletedStudy
+        fields = ["slug", "title", "deleted_at", "last_sha256", "log"]
+
+
+@example({"user": "berta", "role": "viewer"})
 class MemberSerializer(serializers.ModelSerializer):
     user = serializers.CharField(source="user.username", max_length=150)
 
@@ -356,10 +380,23 @@ class WebhookMadeSerializer(WebhookSerializer):
         fields = [*WebhookSerializer.Meta.fields, "secret"]
 
 
+@example({"url": "https://lab.example.org/hooks/blindpair"})
 class WebhookInputSerializer(StrictSerializer):
     url = serializers.URLField(max_length=500)
 
 
+@example({"is_active": False})
+class WebhookSwitchSerializer(StrictSerializer):
+    is_active = serializers.BooleanField()
+
+
+class DeliverySerializer(serializers.ModelSerializer):
+    class Meta:
+        model = WebhookDelivery
+        fields = ["event", "payload", "attempts", "status_code", "error", "created_at", "delivered_at"]
+
+
+@example({"count": 30})
 class LinksInputSerializer(StrictSerializer):
     count = serializers.IntegerField(min_value=1, max_value=10_000)
 
@@ -394,6 +431,8 @@ class ProgressSerializer(serializers.Serializer):
     reserved = serializers.IntegerField()
     target_raters = serializers.IntegerField()
     median_seconds = serializers.FloatField(allow_null=True)
+    counted_votes = serializers.IntegerField(help_text="votes of the first phase that times and flags rest on")
+    is_whole = serializers.BooleanField(help_text="false while votes are left to count: ask again")
     phases = PhaseSerializer(many=True)
     flags = FlagSerializer(many=True)
 
@@ -413,6 +452,7 @@ class ImportSerializer(serializers.Serializer):
     job = serializers.UUIDField(allow_null=True)
 
 
+@example({"raters": 30, "pairs": 200, "votes_per_rater": 40, "preference": 0.6})
 class PlanningInputSerializer(StrictSerializer):
     raters = serializers.IntegerField(min_value=2, max_value=100_000)
     pairs = serializers.IntegerField(min_value=2, max_value=100_000)

@@ -19,19 +19,20 @@ from survey.api.auth import Scope, study_of_call
 from survey.canonical import canonical_json
 from survey.exceptions import ImportRefused, StudyNotEditable
 from survey.models import Arm, Study, StudyMember
-from survey.selectors.access import studies_visible_to
-from survey.selectors.progress import study_progress_cached
+from survey.selectors.access import deleted_studies_visible_to, studies_visible_to
 from survey.services.dry_run import version_weaknesses
 from survey.services.image_import import images_check
 from survey.services.image_sources import zip_sources
 from survey.services.long_work import import_begin, transition_begin
 from survey.services.pair import pairs_remove, pairs_select
+from survey.services.progress import progress_of
 from survey.services.study import arm_add, arm_remove, study_create, study_delete, study_update
 from survey.services.version import version_config, version_problems
 
 __all__ = [
     "ArmDetail",
     "ArmList",
+    "DeletedStudyList",
     "DryRun",
     "Import",
     "Pairs",
@@ -149,9 +150,20 @@ class StudyDetail(APIView):
 
     @extend_schema(operation_id="study_delete", responses={204: None})
     def delete(self, request: Request, slug: str) -> Response:
-        """Delete a draft that nobody has visited; for owners."""
+        """Delete a draft that nobody has visited, and its files; its log stays. For owners."""
         study_delete(study=study_of_call(request, slug, manage=True), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class DeletedStudyList(APIView):
+    @extend_schema(
+        operation_id="deleted_studies_list", parameters=[shapes.QuerySerializer],
+        responses=page_of(shapes.DeletedStudySerializer),
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """List the drafts that the caller deleted, each with its log, newest first."""
+        filtered(request, shapes.QuerySerializer)
+        return paged(self, deleted_studies_visible_to(request.user), shapes.DeletedStudySerializer, "-deleted_at")
 
 
 class ArmList(APIView):
@@ -271,4 +283,4 @@ class Progress(APIView):
     @extend_schema(operation_id="study_progress", responses=shapes.ProgressSerializer)
     def get(self, request: Request, slug: str) -> Response:
         """Say how a study goes: recruitment, times and flags, never which arm is preferred."""
-        return Response(shapes.ProgressSerializer(study_progress_cached(study_of_call(request, slug))).data)
+        return Response(shapes.ProgressSerializer(progress_of(study_of_call(request, slug))).data)

@@ -1,9 +1,9 @@
 from survey.models.access import ApiToken, Webhook, WebhookDelivery
-from survey.models.ledger import AuditEntry, Exclusion
+from survey.models.ledger import AuditEntry, DeletedStudy, Exclusion
 from survey.models.pair import ImagePair, PairImage
 from survey.models.rater import Rater, RaterIdentity, RaterSession
 from survey.models.recruitment import Erasure, PanelSubmission, PersonalLink
-from survey.models.report import ImageMetric, ReportBuild, StudyFigure
+from survey.models.report import ImageMetric, ReportBuild, StudyFigure, VoteTally
 from survey.models.study import Arm, Study, StudyMember, StudyVersion
 from survey.models.trial import FaultReport, SessionEvent, Slot, Trial, Vote
 
@@ -11,6 +11,7 @@ __all__ = [
     "ApiToken",
     "Arm",
     "AuditEntry",
+    "DeletedStudy",
     "Erasure",
     "Exclusion",
     "FaultReport",
@@ -31,6 +32,7 @@ __all__ = [
     "StudyVersion",
     "Trial",
     "Vote",
+    "VoteTally",
     "Webhook",
     "WebhookDelivery",
 ]

@@ -53,3 +53,21 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}. {self.action}"
+
+
+class DeletedStudy(models.Model):
+    """What is left of a draft that was deleted: that it was there, who deleted it, and its log to the last entry."""
+
+    slug = models.SlugField(max_length=60)
+    title = models.CharField(max_length=200)
+    log = models.TextField(help_text="the hash chain as JSON lines, as the log's export gives it")
+    last_sha256 = models.CharField(max_length=64, help_text="of the last entry: the deletion")
+    deleted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    deleted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-deleted_at"]
+        verbose_name_plural = "deleted studies"
+
+    def __str__(self) -> str:
+        return self.slug

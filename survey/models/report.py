@@ -1,4 +1,4 @@
-"""What was computed from a study: image metrics per arm, figures of its networks, and built reports."""
+"""What was computed from a study: image metrics per arm, figures of its networks, counts of votes, built reports."""
 
 from __future__ import annotations
 
@@ -67,3 +67,14 @@ class ReportBuild(models.Model):
 
     def __str__(self) -> str:
         return f"report of {self.study}"
+
+
+class VoteTally(models.Model):
+    """Counts of a version's votes up to one of them, so that a page counts what came since. Derived: safe to delete."""
+
+    version = models.OneToOneField(StudyVersion, on_delete=models.CASCADE, related_name="tally")
+    last_vote = models.BigIntegerField(help_text="key of the last vote that is counted")
+    counts = models.JSONField(help_text="[phase, what is counted, value, how many], never which arm won")
+
+    def __str__(self) -> str:
+        return f"votes of {self.version} up to {self.last_vote}"

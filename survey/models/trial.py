@@ -80,7 +80,10 @@ class Trial(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["session", "position"], name="one_trial_per_position")]
-        indexes = [models.Index(fields=["session", "state", "position"], name="trial_next")]
+        indexes = [
+            models.Index(fields=["session", "state", "position"], name="trial_next"),
+            models.Index(fields=["issued_at"], condition=Q(issued_at__isnull=False), name="trial_issued"),
+        ]
 
     def __str__(self) -> str:
         return f"trial {str(self.id)[:8]}"
@@ -109,6 +112,8 @@ class Vote(models.Model):
             models.UniqueConstraint(fields=["trial"], condition=Q(is_current=True), name="one_current_vote_per_trial"),
             models.CheckConstraint(condition=~Q(choice="undo", is_current=True), name="an_undo_is_never_current"),
         ]
+        # Few among many: what was taken back, and the rows that did so.
+        indexes = [models.Index(fields=["id"], condition=Q(is_current=False), name="vote_taken_back")]
 
     def __str__(self) -> str:
         return f"{self.choice} on {self.trial}"

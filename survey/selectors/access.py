@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
-from survey.models import Study, StudyMember, StudyVersion
+from survey.models import DeletedStudy, Study, StudyMember, StudyVersion
 
 __all__ = [
     "are_results_visible",
+    "deleted_studies_visible_to",
     "may_change",
     "may_manage",
+    "of_studies",
     "role_in",
     "scoped",
     "studies_visible_to",
@@ -30,13 +33,32 @@ def studies_visible_to(user: Any) -> QuerySet[Study]:
     return Study.objects.filter(pk__in=StudyMember.objects.filter(user_id=user.pk).values("study_id"))
 
 
+def deleted_studies_visible_to(user: Any) -> QuerySet[DeletedStudy]:
+    """Return what is left of deleted drafts: roles went with them, so it is for who deleted them and superusers."""
+    if not user.is_active:
+        return DeletedStudy.objects.none()
+    return DeletedStudy.objects.all() if user.is_superuser else DeletedStudy.objects.filter(deleted_by_id=user.pk)
+
+
 def scoped(queryset: QuerySet, user: Any, path: str) -> QuerySet:
     """Cut rows of any table down to the user's studies; ``path`` leads from a row to its study."""
     if user.is_superuser and user.is_active:
         return queryset
     # A list of ids instead of a join: the planner can then use the index on the study at 10^6 rows.
     ids = list(studies_visible_to(user).values_list("pk", flat=True)) if user.is_active else []
-    return queryset.filter(**{f"{path}__in": ids})
+    return of_studies(queryset, path, ids)
+
+
+def of_studies(queryset: QuerySet, path: str, ids: Collection[int]) -> QuerySet:
+    """Return the rows of these studies, checked row by row in the order of the list.
+
+    A join would invite the planner to begin with the study, gather all its rows and sort them for one page.
+    """
+    head, _, rest = path.partition("__")
+    if not rest:
+        return queryset.filter(**{f"{path}__in": ids})
+    parent = queryset.model._meta.get_field(head).related_model
+    return queryset.filter(Exists(parent.objects.filter(**{"pk": OuterRef(f"{head}_id"), f"{rest}__in": ids})))
 
 
 def role_in(user: Any, study: Study) -> str | None:

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
-from django.core.cache import cache
-from django.db.models import Count, F, FloatField, Q
-from django.db.models.functions import Floor, TruncDay, TruncHour
+from django.db.models import Count, Exists, OuterRef, Q, Sum
 
-from survey.models import Exclusion, FaultReport, RaterSession, SessionEvent, Slot, Study, StudyVersion, Trial, Vote
+from survey.models import Exclusion, FaultReport, RaterSession, SessionEvent, Slot, Study, StudyVersion, Trial
+from survey.selectors.tally import BUCKET_MS, Counts, of_phase, phase_name
 
-__all__ = ["Phase", "StudyProgress", "study_progress", "study_progress_cached"]
+__all__ = ["Phase", "StudyProgress", "Tally", "study_progress"]
 
 State = RaterSession.State
-BUCKET_MS = 500
-SLOW_SECONDS = 2.0
-_LAST_BUCKET = 40  # everything from 20 s on
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What the votes of a version add up to; not whole where there are more than one page counts at once."""
+
+    counts: Counts = field(default_factory=Counter)
+    is_whole: bool = True
+
+    def of(self, phase: str, what: str) -> dict[str, int]:
+        """Return {value: how many} of one thing that is counted."""
+        return {key[2]: n for key, n in self.counts.items() if key[:2] == (phase, what) and n}
+
+    def total(self, phase: str, what: str) -> int:
+        return sum(self.of(phase, what).values())
 
 
 @dataclass(frozen=True)
 class Phase:
-    """The sessions of one kind: main, pilot or simulated. They are never pooled."""
+    """The sessions of one kind: main, pilot or simulated. They are never pooled. Practice counts as no vote."""
 
     name: str
     sessions: dict[str, int]
@@ -70,7 +81,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class StudyProgress:
-    """Everything the study page shows while a study runs."""
+    """Everything the study page shows while a study runs. Plots and flags are of the shown phase."""
 
     version: StudyVersion | None
     wanted: int = 0
@@ -83,6 +94,8 @@ class StudyProgress:
     time_unit: str = "hour"
     response_times: list[tuple[float, int]] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
+    counted_votes: int = 0
+    is_whole: bool = True
 
     @property
     def main(self) -> Phase:
@@ -109,136 +122,102 @@ class StudyProgress:
         return None
 
 
-def _phase_name(is_pilot: bool, is_simulated: bool) -> str:
-    return "simulated" if is_simulated else "pilot" if is_pilot else "main"
-
-
 def _phases(version: StudyVersion) -> list[Phase]:
     sessions: dict[str, dict[str, int]] = {}
-    rows = version.sessions.values_list("is_pilot", "is_simulated", "state").annotate(n=Count("pk"))
-    for is_pilot, is_simulated, state, count in rows:
-        states = sessions.setdefault(_phase_name(is_pilot, is_simulated), {})
-        states[state] = states.get(state, 0) + count
     votes: dict[str, int] = {}
-    rows = (
-        Vote.objects.filter(is_current=True, trial__session__version=version)
-        .values_list("trial__session__is_pilot", "trial__session__is_simulated")
-        .annotate(n=Count("pk"))
-    )
-    for is_pilot, is_simulated, count in rows:
-        name = _phase_name(is_pilot, is_simulated)
-        votes[name] = votes.get(name, 0) + count
-    return [
-        Phase(name, sessions[name], votes.get(name, 0)) for name in ("main", "pilot", "simulated") if name in sessions
-    ]
+    rows = version.sessions.values_list("is_pilot", "is_simulated", "state")
+    for is_pilot, is_simulated, state, count, answered in rows.annotate(n=Count("pk"), votes=Sum("answered_count")):
+        name = phase_name(is_pilot, is_simulated)
+        states = sessions.setdefault(name, {})
+        states[state] = states.get(state, 0) + count
+        votes[name] = votes.get(name, 0) + answered
+    return [Phase(name, sessions[name], votes[name]) for name in ("main", "pilot", "simulated") if name in sessions]
 
 
-_POOL_OF = {"": Slot.Pool.MAIN, "main": Slot.Pool.MAIN, "pilot": Slot.Pool.PILOT, "simulated": Slot.Pool.REHEARSAL}
-_OF_PHASE = {
-    "": Q(),
-    "main": Q(trial__session__is_pilot=False, trial__session__is_simulated=False),
-    "pilot": Q(trial__session__is_pilot=True, trial__session__is_simulated=False),
-    "simulated": Q(trial__session__is_simulated=True),
-}
+_POOL_OF = {"main": Slot.Pool.MAIN, "pilot": Slot.Pool.PILOT, "simulated": Slot.Pool.REHEARSAL}
 
 
-def study_progress_cached(study: Study) -> StudyProgress:
-    """Return the progress, counted anew unless the last count took seconds: then it is good for twenty times as long.
-
-    However many people watch a study of millions of votes, its counts take a twentieth of one processor at most.
-    """
-    key = f"survey.progress.{study.pk}.{study.state}"
-    kept = cache.get(key)
-    if kept is not None:
-        return kept
-    started = time.monotonic()
-    progress = study_progress(study)
-    if (took := time.monotonic() - started) > SLOW_SECONDS:
-        cache.set(key, progress, 20 * took)
-    return progress
-
-
-def study_progress(study: Study) -> StudyProgress:
-    """Return the progress of the newest version, from a constant number of grouped queries."""
-    version = study.versions.order_by("-number").first()
+def study_progress(study: Study, version: StudyVersion | None, tally: Tally) -> StudyProgress:
+    """Return the progress of a version, the votes of which are counted already, from grouped queries."""
     if version is None:
         return StudyProgress(version=None, target_raters=study.target_raters)
-    slots = Slot.objects.filter(version=version, pool=Slot.Pool.MAIN).aggregate(
-        wanted=Count("pk"),
-        answered=Count("pk", filter=Q(is_answered=True)),
-        reserved=Count("pk", filter=Q(is_answered=False, session__isnull=False)),
-    )
     phases = _phases(version)
-    votes = Vote.objects.filter(
-        _OF_PHASE[phases[0].name if phases else ""], is_current=True, trial__session__version=version
-    )
-    span = votes.order_by("submitted_at").values_list("submitted_at", flat=True)
-    first, last = span.first(), span.last()
-    is_long = bool(first and last and (last - first).days >= 3)
-    unit = TruncDay("submitted_at") if is_long else TruncHour("submitted_at")
-    per_pair = (
-        Slot.objects.filter(version=version, pool=_POOL_OF[phases[0].name if phases else ""])
-        .values("pair_id", "arm_a_id", "arm_b_id")
-        .annotate(n=Count("pk", filter=Q(is_answered=True)))
-        .values_list("n", flat=True)
-    )
-    histogram: dict[int, int] = {}
-    for count in per_pair.iterator(chunk_size=2000):
-        histogram[count] = histogram.get(count, 0) + 1
-    buckets: dict[int, int] = {}
-    rows = (
-        votes.filter(response_ms__isnull=False)
-        .annotate(bucket=Floor(F("response_ms") / BUCKET_MS, output_field=FloatField()))
-        .values_list("bucket")
-        .annotate(n=Count("pk"))
-    )
-    for bucket, count in rows:
-        place = min(int(bucket), _LAST_BUCKET)
-        buckets[place] = buckets.get(place, 0) + count
+    phase = phases[0] if phases else Phase("main", {}, 0)
+    wanted, answered, reserved, per_pair = _places(version, _POOL_OF[phase.name])
+    over_time, unit = _over_time(tally.of(phase.name, "hour"))
+    times = sorted((int(place), count) for place, count in tally.of(phase.name, "time").items())
     return StudyProgress(
         version=version,
-        wanted=slots["wanted"],
-        answered=slots["answered"],
-        reserved=slots["reserved"],
+        wanted=wanted,
+        answered=answered,
+        reserved=reserved,
         target_raters=study.target_raters,
         phases=phases,
-        votes_per_pair=sorted(histogram.items()),
-        votes_over_time=list(votes.annotate(at=unit).values_list("at").annotate(n=Count("pk")).order_by("at")),
-        time_unit="day" if is_long else "hour",
-        response_times=[(place * BUCKET_MS / 1000, buckets[place]) for place in sorted(buckets)],
-        flags=_flags(version, sum(phase.votes for phase in phases), sum(phase.started for phase in phases)),
+        votes_per_pair=per_pair,
+        votes_over_time=over_time,
+        time_unit=unit,
+        response_times=[(place * BUCKET_MS / 1000, count) for place, count in times],
+        flags=_flags(version, phase, tally),
+        counted_votes=tally.total(phase.name, "votes"),
+        is_whole=tally.is_whole,
     )
 
 
-def _flags(version: StudyVersion, votes: int, sessions: int) -> list[Flag]:
+def _places(version: StudyVersion, shown: str) -> tuple[int, int, int, list[tuple[int, int]]]:
+    """Return how many main places are wanted, answered and reserved, and how many pairs of a pool have how many."""
+    wanted = answered = reserved = 0
+    histogram: Counter[int] = Counter()
+    rows = (
+        Slot.objects.filter(version=version, pool__in={Slot.Pool.MAIN, shown})
+        .values_list("pool", "pair_id", "arm_a_id", "arm_b_id")
+        .annotate(
+            n=Count("pk"),
+            done=Count("pk", filter=Q(is_answered=True)),
+            held=Count("pk", filter=Q(is_answered=False, session__isnull=False)),
+        )
+        .order_by()
+    )
+    for pool, _, _, _, n, done, held in rows:
+        if pool == Slot.Pool.MAIN:
+            wanted, answered, reserved = wanted + n, answered + done, reserved + held
+        if pool == shown:
+            histogram[done] += 1
+    return wanted, answered, reserved, sorted(histogram.items())
+
+
+def _over_time(hours: dict[str, int]) -> tuple[list[tuple[datetime, int]], str]:
+    """Return votes by hour, or by day once they span three days."""
+    by_hour = sorted((datetime.strptime(hour, "%Y-%m-%d %H").replace(tzinfo=UTC), n) for hour, n in hours.items())
+    if not by_hour or (by_hour[-1][0] - by_hour[0][0]).days < 3:
+        return by_hour, "hour"
+    days: Counter[datetime] = Counter()
+    for at, n in by_hour:
+        days[at.replace(hour=0)] += n
+    return sorted(days.items()), "day"
+
+
+def _flags(version: StudyVersion, phase: Phase, tally: Tally) -> list[Flag]:
     """Count what casts doubt on data without saying which arm won: check trials have no arm to win."""
-    current = Vote.objects.filter(is_current=True, trial__session__version=version)
-    minimum = version.config["trial"]["minimum_exposure_ms"]
-    checks = current.aggregate(
-        fast=Count("pk", filter=Q(response_ms__lt=minimum + 200)),
-        degraded=Count("pk", filter=Q(trial__check_kind=Trial.CheckKind.DEGRADED)),
-        fooled=Count("pk", filter=Q(trial__check_kind=Trial.CheckKind.DEGRADED) & Q(choice=F("trial__degraded_side"))),
-        identical=Count("pk", filter=Q(trial__check_kind=Trial.CheckKind.IDENTICAL)),
-        decided=Count("pk", filter=Q(trial__check_kind=Trial.CheckKind.IDENTICAL) & ~Q(choice="tie")),
-    )
-    faults = FaultReport.objects.filter(trial__session__version=version).count()
-    left = (
-        SessionEvent.objects.filter(session__version=version, kind__in=["blur", "hidden"])
-        .values("session_id")
-        .distinct()
-        .count()
-    )
-    excluded = (
-        Exclusion.objects.filter(session__version=version, revoked_at__isnull=True)
-        .values("session_id")
-        .distinct()
-        .count()
-    )
-    return [
-        Flag("Fast votes", checks["fast"], votes, "given within 0.2 s of the earliest moment allowed"),
-        Flag("Failed degraded checks", checks["fooled"], checks["degraded"], "the spoilt copy was preferred"),
-        Flag("Decided identical pairs", checks["decided"], checks["identical"], "a side was chosen between equals"),
-        Flag("Image faults", faults, votes + faults, "a trial could not be shown and was replaced"),
-        Flag("Sessions that left the tab", left, sessions, "focus was lost at least once"),
-        Flag("Sessions excluded", excluded, sessions, "by a rule or by hand, revocable"),
+    votes = tally.total(phase.name, "votes")
+    checks, failed = tally.of(phase.name, "check"), tally.of(phase.name, "failed")
+    sessions = of_phase(phase.name).filter(version=version)
+    faults = FaultReport.objects.filter(trial__session__in=sessions).count()
+    left = SessionEvent.objects.filter(session=OuterRef("pk"), kind__in=["blur", "hidden"])
+    in_force = Exclusion.objects.filter(session__in=sessions, revoked_at__isnull=True)
+    excluded = in_force.values("session_id").distinct().count()
+    degraded, identical = Trial.CheckKind.DEGRADED, Trial.CheckKind.IDENTICAL
+    started = phase.started
+    rows = [
+        ("Fast votes", tally.total(phase.name, "fast"), votes, "given within 0.2 s of the earliest moment allowed"),
+        ("Failed degraded checks", failed.get(degraded, 0), checks.get(degraded, 0), "the spoilt copy was preferred"),
+        (
+            "Decided identical pairs",
+            failed.get(identical, 0),
+            checks.get(identical, 0),
+            "one of two equals was chosen",
+        ),
+        ("Image faults", faults, votes + faults, "a trial could not be shown and was replaced"),
+        ("Sessions that left the tab", sessions.filter(Exists(left)).count(), started, "focus was lost at least once"),
+        ("Sessions excluded", excluded, started, "by a rule or by hand, revocable"),
     ]
+    return [Flag(*row) for row in rows]

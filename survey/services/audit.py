@@ -15,8 +15,8 @@ from survey.models import AuditEntry, Study
 __all__ = ["audit_first_break", "audit_lines", "audit_record"]
 
 
-def _digest(entry: AuditEntry) -> str:
-    content = {
+def _content(entry: AuditEntry) -> dict[str, Any]:
+    return {
         "study": entry.study_id,
         "number": entry.number,
         "actor": entry.actor,
@@ -25,7 +25,10 @@ def _digest(entry: AuditEntry) -> str:
         "at": entry.at.isoformat(),
         "previous": entry.previous_sha256,
     }
-    return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def _digest(entry: AuditEntry) -> str:
+    return hashlib.sha256(canonical_json(_content(entry))).hexdigest()
 
 
 @transaction.atomic
@@ -59,7 +62,6 @@ def audit_first_break(study: Study) -> int | None:
 
 
 def audit_lines(study: Study) -> Iterator[bytes]:
-    """Yield the chain as JSON lines, digests included, so that it can be checked elsewhere."""
-    fields = ("number", "actor", "action", "detail", "previous_sha256", "sha256")
+    """Yield the chain as JSON lines, digests and all that goes into them included: it can be checked elsewhere."""
     for entry in AuditEntry.objects.filter(study=study).order_by("number").iterator(chunk_size=500):
-        yield canonical_json({name: getattr(entry, name) for name in fields} | {"at": entry.at.isoformat()}) + b"\n"
+        yield canonical_json(_content(entry) | {"sha256": entry.sha256}) + b"\n"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from django.core.files.storage import default_storage
 from django.db import transaction
 from PIL import Image, ImageCms, UnidentifiedImageError
 
@@ -18,7 +19,7 @@ from survey.exceptions import ImportRefused, PairConflict
 from survey.models import Study
 from survey.services.audit import audit_record
 from survey.services.image_sources import ImageSource, Limits
-from survey.services.pair import NewImage, NewPair, image_store, pairs_register
+from survey.services.pair import NewImage, NewPair, image_name, image_store, pairs_register
 from survey.services.study import arm_add, study_locked_draft
 
 __all__ = ["ImportReport", "images_check", "images_import"]
@@ -225,10 +226,13 @@ def images_import(
     names = class_names or {}
     new: list[NewPair] = []
     total, done = len(pairs) * len(sources), 0
+    reused: list[tuple[ImageSource, Picture, str]] = []
     for key, row in pairs.items():
         images = {}
         for arm, one in row.items():
-            images[arm] = _stored(sources[arm], one)
+            images[arm], is_new = _stored(sources[arm], one)
+            if not is_new:
+                reused.append((sources[arm], one, images[arm].file))
             done += 1
             on_progress(total + done, 2 * total)
         folder = key.split("/")[0] if "/" in key else ""
@@ -244,15 +248,30 @@ def images_import(
             raise ImportRefused([str(error)]) from None
         detail = {"arms": report.arms, "pairs": report.pairs, "new": report.new_pairs, "sha256": report.sha256}
         audit_record(study=locked, actor=actor, action="import images", detail=detail)
+    for source, one, name in reused:
+        # The study that it came from may have been deleted meanwhile. From now on rows point at it.
+        if not default_storage.exists(name):
+            image_store(_content(source, one), suffix=_suffix(one))
     return report
 
 
-def _stored(source: ImageSource, picture: Picture) -> NewImage:
+def _content(source: ImageSource, picture: Picture) -> bytes:
     content = source.read(picture.path)
-    suffix = PurePosixPath(picture.path).suffix.lower()
-    name, sha256 = image_store(content, suffix=suffix)
-    if sha256 != picture.sha256:
+    if hashlib.sha256(content).hexdigest() != picture.sha256:
         raise ImportRefused([f"{picture.path} changed while it was imported; import again"])
+    return content
+
+
+def _suffix(picture: Picture) -> str:
+    return PurePosixPath(picture.path).suffix.lower()
+
+
+def _stored(source: ImageSource, picture: Picture) -> tuple[NewImage, bool]:
+    """Return the stored image, and whether its file is new."""
+    name, is_new = image_name(picture.sha256, _suffix(picture)), False
+    if not default_storage.exists(name):
+        is_new = True
+        image_store(_content(source, picture), suffix=_suffix(picture))
     recipe = {
         "source": "import",
         "from": source.label,
@@ -261,4 +280,7 @@ def _stored(source: ImageSource, picture: Picture) -> NewImage:
         "mode": picture.mode,
         "colour_profile": picture.profile,
     }
-    return NewImage(file=name, sha256=sha256, width=picture.width, height=picture.height, recipe=recipe)
+    image = NewImage(
+        file=name, sha256=picture.sha256, width=picture.width, height=picture.height, recipe=recipe
+    )  # fmt: skip
+    return image, is_new

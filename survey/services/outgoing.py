@@ -5,6 +5,7 @@ Researchers choose webhook addresses. Without these rules such an address could 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
@@ -30,13 +31,16 @@ def _public_addresses(host: str, port: int) -> list[str]:
     except (OSError, UnicodeError) as error:
         raise OutgoingRefused(f"{host} cannot be resolved: {error}") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    allowed = settings.OUTGOING_PRIVATE_HOSTS
     for address in addresses:
-        bare = ipaddress.ip_address(address.split("%")[0])
-        mapped = getattr(bare, "ipv4_mapped", None) or bare
-        if host not in allowed and (not mapped.is_global or mapped.is_multicast):
-            raise OutgoingRefused(f"{host} is {address}, an address inside a private network; give a public one")
+        _require_public(host, address)
     return addresses
+
+
+def _require_public(host: str, address: str) -> None:
+    bare = ipaddress.ip_address(address.split("%")[0])
+    mapped = getattr(bare, "ipv4_mapped", None) or bare
+    if host not in settings.OUTGOING_PRIVATE_HOSTS and (not mapped.is_global or mapped.is_multicast):
+        raise OutgoingRefused(f"{host} is {address}, an address inside a private network; give a public one")
 
 
 def outgoing_check(url: str) -> tuple[str, int, str]:
@@ -53,6 +57,9 @@ def outgoing_check(url: str) -> tuple[str, int, str]:
         raise OutgoingRefused("the address needs a host and no user name; write https://host/path")
     if not is_allowed and port not in (None, 443):
         raise OutgoingRefused(f"port {port} is not allowed; use 443")
+    # Of a name it is looked at when something is sent what it stands for.
+    with contextlib.suppress(ValueError):
+        _require_public(parts.hostname, parts.hostname)
     default = 443 if parts.scheme == "https" else 80
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return parts.hostname, port or default, path

@@ -15,9 +15,10 @@ from django.db.models import QuerySet
 from survey.exceptions import PairConflict, PairUnknown
 from survey.models import Arm, ImagePair, PairImage, Study
 from survey.services.audit import audit_record
+from survey.services.stored_files import files_forget_later, image_files
 from survey.services.study import study_locked_draft
 
-__all__ = ["NewImage", "NewPair", "image_store", "pairs_register", "pairs_remove", "pairs_select"]
+__all__ = ["NewImage", "NewPair", "image_name", "image_store", "pairs_register", "pairs_remove", "pairs_select"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +47,15 @@ class NewPair:
     distance: float | None = None
 
 
-def image_store(content: bytes, *, suffix: str = ".png") -> tuple[str, str]:
-    """Store image bytes under their digest, whole or not at all; return (name in the storage, sha256).
+def image_name(sha256: str, suffix: str = ".png") -> str:
+    """Return where an image of this digest is kept: 256 folders hold a few thousand files each at 10^5 pairs."""
+    return f"images/{sha256[:2]}/{sha256}{suffix}"
 
-    256 folders keep any one folder to a few thousand files at 10^5 pairs.
-    """
+
+def image_store(content: bytes, *, suffix: str = ".png") -> tuple[str, str]:
+    """Store image bytes under their digest, whole or not at all; return (name in the storage, sha256)."""
     sha256 = hashlib.sha256(content).hexdigest()
-    name = f"images/{sha256[:2]}/{sha256}{suffix}"
+    name = image_name(sha256, suffix)
     if not default_storage.exists(name):
         default_storage.save(name, ContentFile(content))
     return name, sha256
@@ -149,13 +152,14 @@ def pairs_select(*, study: Study, keys: Collection[str], is_selected: bool, acto
 
 @transaction.atomic
 def pairs_remove(*, study: Study, keys: Collection[str], actor: Any) -> int:
-    """Remove pairs from a draft; return how many. A pair of a frozen version stays: leave it out instead."""
+    """Remove pairs from a draft with their files; return how many. A pair of a frozen version stays: leave it out."""
     locked = study_locked_draft(study)
     rows = _named_pairs(locked, keys)
     frozen = rows.filter(slots__isnull=False).values_list("key", flat=True).first()
     if frozen is not None:
         raise PairConflict(f"pair {frozen!r} is part of a frozen version and stays with it; leave it out instead")
     count = len(set(keys))
+    files_forget_later(image_files(PairImage.objects.filter(pair__in=rows)))
     rows.delete()
     audit_record(
         study=locked, actor=actor, action="remove pairs", detail={"pairs": count, "keys": sorted(keys)[:100]}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from django.db import transaction
 
 from jobs.models import Job
 from survey.exceptions import IllegalTransition, StudyNotDeletable, StudyNotEditable, StudyUnknown
-from survey.models import Arm, ImagePair, PairImage, RaterSession, Slot, Study, StudyMember, StudyVersion
-from survey.services.audit import audit_record
+from survey.models import Arm, DeletedStudy, ImagePair, PairImage, RaterSession, Slot, Study, StudyMember, StudyVersion
+from survey.services.audit import audit_lines, audit_record
+from survey.services.stored_files import files_forget_later, image_files
 from survey.services.webhook import webhooks_notify
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
 ]
 
 State = Study.State
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,9 @@ def study_update(*, study: Study, actor: Any, **changes: Any) -> Study:
 
 @transaction.atomic
 def study_delete(*, study: Study, actor: Any) -> None:
-    """Delete a draft that nobody has visited, with its arms, pairs, earlier versions and log.
+    """Delete a draft that nobody has visited, with its arms, pairs, earlier versions and files.
 
-    Image files stay in the storage: they are kept under their digest, and other studies may show the same ones.
+    Its log stays, ended by the deletion, as a :class:`DeletedStudy`. A file that another study shows stays too.
 
     Raises
     ------
@@ -116,13 +116,23 @@ def study_delete(*, study: Study, actor: Any) -> None:
     at_work = Job.objects.filter(parameters__study=locked.slug, state__in=[Job.State.QUEUED, Job.State.RUNNING])
     if job := at_work.first():
         raise StudyNotDeletable(f"{job} works on {locked.slug}: cancel it first, then delete the study")
+    last = audit_record(study=locked, actor=actor, action="delete", detail={"slug": locked.slug})
+    DeletedStudy.objects.create(
+        slug=locked.slug,
+        title=locked.title,
+        log=b"".join(audit_lines(locked)).decode(),
+        last_sha256=last.sha256,
+        deleted_by=actor if getattr(actor, "pk", None) else None,
+    )
+    made = chain(locked.figures.values_list("files", flat=True), locked.reports.values_list("files", flat=True))
+    own = [file["name"] for files in made for file in files.values()]
+    files_forget_later(image_files(PairImage.objects.filter(pair__study=locked)) + own)
     # In this order: each table is held by those before it.
     Slot.objects.filter(version__study=locked).delete()
     StudyVersion.objects.filter(study=locked).delete()
     PairImage.objects.filter(pair__study=locked).delete()
     ImagePair.objects.filter(study=locked).delete()
     locked.delete()
-    log.warning("study %s was deleted by %s", locked.slug, actor)
 
 
 @transaction.atomic

@@ -20,7 +20,15 @@ from survey.models import Study, Webhook, WebhookDelivery
 from survey.services.audit import audit_record
 from survey.services.outgoing import OutgoingRefused, outgoing_check, outgoing_post
 
-__all__ = ["webhook_add", "webhook_deliver", "webhook_remove", "webhook_signature", "webhooks_notify"]
+__all__ = [
+    "webhook_add",
+    "webhook_deliver",
+    "webhook_remove",
+    "webhook_signature",
+    "webhook_switch",
+    "webhook_test",
+    "webhooks_notify",
+]
 
 SIGNATURE_HEADER = "Blindpair-Signature"
 MOST_PER_STUDY = 10
@@ -54,20 +62,43 @@ def webhook_remove(*, webhook: Webhook, actor: Any) -> None:
     webhook.delete()
 
 
+@transaction.atomic
+def webhook_switch(*, webhook: Webhook, is_active: bool, actor: Any) -> Webhook:
+    """Turn an address off, or on again. What was on its way to one that is off is dropped."""
+    if Webhook.objects.filter(pk=webhook.pk).exclude(is_active=is_active).update(is_active=is_active):
+        action = "turn webhook on" if is_active else "turn webhook off"
+        audit_record(study=webhook.study, actor=actor, action=action, detail={"url": webhook.url})
+    webhook.refresh_from_db()
+    return webhook
+
+
+@transaction.atomic
+def webhook_test(*, webhook: Webhook) -> WebhookDelivery:
+    """Queue a delivery that says nothing but that it is a test; it is tried once."""
+    if not Webhook.objects.get(pk=webhook.pk).is_active:
+        raise WebhookRefused(f"{webhook.url} is off; turn it on first")
+    return _queue(webhook, "test", {}, attempts=1)
+
+
 def webhooks_notify(*, study: Study, event: str, detail: dict[str, Any]) -> None:
     """Queue one delivery for each address of the study, in the transaction of what happened."""
     for webhook in study.webhooks.filter(is_active=True):
-        delivery = WebhookDelivery.objects.create(webhook=webhook, payload={})
-        delivery.payload = {
-            "event": f"study.{event}",
-            "id": str(delivery.event),
-            "at": timezone.now().isoformat(),
-            "study": study.slug,
-            **detail,
-        }
-        delivery.save(update_fields=["payload"])
-        parameters = {"study": study.slug, "delivery": delivery.pk}
-        job_enqueue(kind="survey.webhook", parameters=parameters, max_attempts=ATTEMPTS)
+        _queue(webhook, event, detail, attempts=ATTEMPTS)
+
+
+def _queue(webhook: Webhook, event: str, detail: dict[str, Any], *, attempts: int) -> WebhookDelivery:
+    delivery = WebhookDelivery(webhook=webhook)
+    delivery.payload = {
+        "event": f"study.{event}",
+        "id": str(delivery.event),
+        "at": timezone.now().isoformat(),
+        "study": webhook.study.slug,
+        **detail,
+    }
+    delivery.save()
+    parameters = {"study": webhook.study.slug, "delivery": delivery.pk}
+    job_enqueue(kind="survey.webhook", parameters=parameters, max_attempts=attempts)
+    return delivery
 
 
 def webhook_signature(secret: str, body: bytes, moment: int) -> str:
@@ -79,6 +110,9 @@ def webhook_signature(secret: str, body: bytes, moment: int) -> str:
 def webhook_deliver(delivery: WebhookDelivery) -> WebhookDelivery:
     """Send one delivery; raise JobError, so that the job tries again later and later, unless it is taken with a 2xx."""
     if delivery.delivered_at is not None:
+        return delivery
+    if not delivery.webhook.is_active:
+        WebhookDelivery.objects.filter(pk=delivery.pk).update(error="dropped: the webhook was turned off")
         return delivery
     body = canonical_json(delivery.payload)
     headers = {

@@ -82,7 +82,7 @@ ADDRESSES = {
     "survey_study_reports": "reports/", "survey_study_report_file": "report/{build}/report.html",
     "survey_study_planning": "planning/", "survey_study_import": "import/", "survey_study_jobs": "jobs/",
     "survey_study_job_step": "job/{job}/cancel/", "survey_study_change": "change/", "survey_study_history": "history/",
-    "survey_study_delete": "delete/",
+    "survey_study_delete": "delete/", "survey_study_webhooks": "webhooks/",
 }  # fmt: skip
 POST_ONLY = {"survey_study_exclusion_revoke", "survey_study_job_step"}
 WITHOUT_STUDY = {"survey_study_add", "survey_study_changelist"}

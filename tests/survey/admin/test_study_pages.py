@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from survey.exceptions import LastOwner
 from survey.models import Rater, RaterSession, Slot, Study, StudyMember, Trial, Vote
-from survey.selectors.progress import study_progress, study_progress_cached
 from survey.services.dry_run import version_weaknesses
 from survey.services.member import member_remove, member_set
+from survey.services.progress import progress_of
 from survey.services.slot import slots_ensure
 from survey.services.study import study_transition
 from tests.factories import make_running, make_study, make_user, make_version
@@ -55,12 +55,15 @@ def vote_on(version, *, raters: int = 2, trials: int = 3, choice: str = "left", 
                 image_left=images[slot.arm_a_id],
                 image_right=images[slot.arm_b_id],
                 state="answered",
+                issued_at=timezone.now(),
             )
             Vote.objects.create(
                 trial=trial, submission_key=f"{number:08d}-0000-4000-8000-{trial.pk.int % 10**12:012d}", choice=choice,
                 response_ms=900 + 400 * position,
             )  # fmt: skip
             Slot.objects.filter(pk=slot.pk).update(is_answered=True, session=session)
+            session.answered_count += 1
+        session.save()
 
 
 @pytest.fixture
@@ -219,7 +222,7 @@ def test_progress_counts_phases_apart() -> None:
     vote_on(version, raters=2, trials=3)
     vote_on(version, raters=1, trials=2, is_pilot=True)
     RaterSession.objects.create(rater=Rater.objects.create(), version=version, seed=1, state="expired")
-    state = study_progress(version.study)
+    state = progress_of(version.study)
     assert (state.wanted, state.answered) == (24, 6)
     main, pilot = state.phases
     assert (main.name, main.started, main.completed, main.votes) == ("main", 3, 2, 6)
@@ -232,13 +235,13 @@ def test_progress_counts_phases_apart() -> None:
 def test_slow_counts_are_kept_for_a_while_and_quick_ones_are_not(monkeypatch) -> None:
     version = make_running(votes_per_pair=4)
     vote_on(version, raters=1)
-    assert study_progress_cached(version.study).answered == 3
-    monkeypatch.setattr("survey.selectors.progress.SLOW_SECONDS", -1.0)
-    assert study_progress_cached(version.study).answered == 3
+    assert progress_of(version.study).answered == 3
+    monkeypatch.setattr("survey.services.progress.SLOW_SECONDS", -1.0)
+    assert progress_of(version.study).answered == 3
     vote_on(version, raters=1)
-    assert study_progress_cached(version.study).answered == 3
+    assert progress_of(version.study).answered == 3
     version.study.state = "paused"
-    assert study_progress_cached(version.study).answered == 6, "a change of state is seen at once"
+    assert progress_of(version.study).answered == 6, "a change of state is seen at once"
     cache.clear()
 
 
@@ -246,7 +249,7 @@ def test_progress_groups_by_day_when_it_is_long() -> None:
     version = make_running()
     vote_on(version)
     Vote.objects.filter(pk=Vote.objects.first().pk).update(submitted_at=timezone.now() - timedelta(days=9))
-    state = study_progress(version.study)
+    state = progress_of(version.study)
     assert state.time_unit == "day"
     assert [count for _, count in state.votes_over_time] == [1, 5]
 

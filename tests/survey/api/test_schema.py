@@ -19,13 +19,25 @@ from tests.factories import make_running, make_study, make_user
 
 EXAMPLES = 4
 
-schema = schemathesis.openapi.from_dict(SchemaGenerator(api_version="v1").get_schema(public=True))
+DOCUMENT = SchemaGenerator(api_version="v1").get_schema(public=True)
+schema = schemathesis.openapi.from_dict(DOCUMENT)
 schema.app = get_wsgi_application()
 OPERATIONS = [result.ok() for result in schema.get_all_operations()]
 
 
 def test_the_document_has_the_operations_of_the_admin() -> None:
     assert len(OPERATIONS) >= 32
+
+
+def test_every_json_body_of_a_study_has_an_example() -> None:
+    bodies = {
+        operation["operationId"]: operation["requestBody"]["content"]["application/json"]
+        for methods in DOCUMENT["paths"].values()
+        for operation in methods.values()
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
+    }
+    assert len(bodies) > 15
+    assert {name for name, body in bodies.items() if not body.get("examples")} == set()
 
 
 @pytest.fixture

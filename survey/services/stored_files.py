@@ -1,0 +1,81 @@
+"""Files of images that were removed: deleted unless something else points at them.
+
+Files are kept under their digest, so two studies with the same picture share one file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import QuerySet
+
+from jobs.services import job_enqueue
+from survey.models import PairImage
+
+__all__ = ["FORGET", "files_forget", "files_forget_later", "image_files"]
+
+FORGET = "survey.forget_files"
+# Up to this many files are deleted while the caller waits.
+INLINE_FILES = 1_000
+_A_JOB = 5_000
+_A_QUERY = 500
+_COLUMNS = ("file", "served", "degraded")
+
+
+def image_files(images: QuerySet[PairImage]) -> list[str]:
+    """Return the names of all files of these images, each once."""
+    return sorted(set(filter(None, chain.from_iterable(images.order_by().values_list(*_COLUMNS)))))
+
+
+def files_forget_later(names: Sequence[str]) -> None:
+    """Once the transaction is committed, delete what nothing points at any more; many files by workers."""
+    if len(names) <= INLINE_FILES:
+        transaction.on_commit(lambda: files_forget(names))
+        return
+    for part in _parts(names, _A_JOB):
+        job_enqueue(kind=FORGET, parameters={"names": part})
+
+
+def files_forget(names: Sequence[str], *, on_progress: Callable[[int], None] = lambda done: None) -> int:
+    """Delete the files that nothing points at; return how many went."""
+    gone = done = 0
+    for part in _parts(names, _A_QUERY):
+        wanted = _pointed_at(part)
+        for name in part:
+            gone += name not in wanted and _delete(name)
+            done += 1
+        on_progress(done)
+    return gone
+
+
+def _parts(names: Sequence[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(names), size):
+        yield list(names[start : start + size])
+
+
+def _pointed_at(names: Iterable[str]) -> set[str]:
+    """Return those of the names that some image has."""
+    names = set(names)
+    rows = (PairImage.objects.filter(**{f"{name}__in": names}).values_list(name, flat=True) for name in _COLUMNS)
+    return set(chain.from_iterable(rows))
+
+
+def _delete(name: str) -> bool:
+    """Delete one file, and put it back if an import began to point at it meanwhile.
+
+    An import that commits later still looks for its files then: one of the two always sees the other.
+    """
+    try:
+        with default_storage.open(name) as file:
+            content = file.read()
+        default_storage.delete(name)
+    except FileNotFoundError:
+        return False
+    if _pointed_at([name]):
+        default_storage.save(name, ContentFile(content))
+        return False
+    return True

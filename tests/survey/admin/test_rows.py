@@ -1,0 +1,78 @@
+"""The lists of rows: found by the beginning of an id, in an order that an index has."""
+
+from __future__ import annotations
+
+import pytest
+
+from survey.models import RaterSession, Trial, Vote
+from tests.factories import make_running, make_user, make_visit
+from tests.survey.admin.test_study_pages import client_of, vote_on
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def owner():
+    return make_user("owner")
+
+
+@pytest.fixture
+def version(owner):
+    version = make_running(owner=owner, votes_per_pair=4)
+    vote_on(version, raters=3, trials=3)
+    return version
+
+
+def found(client, table: str, text: str) -> set:
+    answer = client.get(f"/admin/survey/{table}/", {"q": text})
+    assert answer.status_code == 200
+    return {row.pk for row in answer.context["cl"].result_list}
+
+
+def test_rows_are_found_by_whole_ids_and_by_what_lists_show_of_them(owner, version) -> None:
+    client, session = client_of(owner), RaterSession.objects.order_by("pk").first()
+    trial = session.trials.first()
+    own_votes = set(Vote.objects.filter(trial__session=session).values_list("pk", flat=True))
+    for text in (str(session.pk), session.pk.hex, str(session), f" {str(session.pk)[:13].upper()} "):
+        assert found(client, "vote", text) == own_votes, text
+        assert found(client, "trial", text) == set(session.trials.values_list("pk", flat=True)), text
+        assert found(client, "ratersession", text) == {session.pk}, text
+    assert found(client, "vote", str(trial)) == {trial.votes.get().pk}
+    assert found(client, "trial", str(trial.pk)) == {trial.pk}
+    assert found(client, "ratersession", str(session.rater_id)) == {session.pk}
+
+
+@pytest.mark.parametrize("text", ["0000", "%", "left", "zzzzzzzz", "0" * 33, "1 OR 1=1", "12345678_"])
+def test_what_begins_no_id_finds_nothing(owner, version, text: str) -> None:
+    for table in ("vote", "trial", "ratersession"):
+        assert found(client_of(owner), table, text) == set()
+
+
+def test_an_id_finds_nothing_for_a_stranger(owner, version) -> None:
+    session, client = RaterSession.objects.first(), client_of(make_user("stranger"))
+    for table in ("vote", "trial", "ratersession"):
+        assert found(client, table, str(session.pk)) == set()
+
+
+def test_one_study_of_several_is_shown(owner, version) -> None:
+    other = make_running(owner=owner)
+    vote_on(other, raters=1)
+    client = client_of(owner)
+    for table, path in (
+        ("vote", "trial__session__version"),
+        ("trial", "session__version"),
+        ("ratersession", "version"),
+    ):
+        answer = client.get(f"/admin/survey/{table}/", {"of_study": other.study_id})
+        rows = answer.context["cl"].result_list
+        model = {"vote": Vote, "trial": Trial, "ratersession": RaterSession}[table]
+        assert {row.pk for row in rows} == set(model.objects.filter(**{path: other}).values_list("pk", flat=True))
+
+
+def test_trials_that_nobody_saw_are_not_listed(owner) -> None:
+    version = make_running(owner=owner)
+    make_visit(version)
+    session = RaterSession.objects.get()
+    session.trials.filter(position=3).update(issued_at=None)
+    listed = found(client_of(owner), "trial", str(session.pk))
+    assert listed == set(session.trials.exclude(position=3).values_list("pk", flat=True))
