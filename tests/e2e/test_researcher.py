@@ -59,7 +59,8 @@ def researcher(browser: Browser, live_server, settings):
     make_user("anna")
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
+    expect.set_options(timeout=30_000)
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
