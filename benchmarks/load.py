@@ -72,11 +72,10 @@ class Rater:
         self._broken_off = broken_off
 
     def run(self, until: float) -> None:
-        """Visit until the time is over; a visit that has begun is finished."""
+        """Visit until the time is over; the last visit is left where it is, as some people do."""
         while time.monotonic() < until and not self._broken_off.is_set():
             try:
-                self._visit(until)
-                self._measures.visits += 1
+                self._measures.visits += self._visit(until)
             except (OSError, http.client.HTTPException, RuntimeError) as error:
                 self._measures.errors[f"{type(error).__name__}: {error}"[:200]] += 1
                 self._connection.close()
@@ -108,7 +107,8 @@ class Rater:
     def _page(self, path: str) -> str:
         return self._ask("page", "GET", path)[2].decode()
 
-    def _visit(self, until: float) -> None:
+    def _visit(self, until: float) -> bool:
+        """Take one visit; return whether it came to its end."""
         self._page(f"/s/{self._slug}/")
         here = self._form(f"/s/{self._slug}/start", language="en")
         digest = re.search(r'name="consent_sha256" value="(\w+)"', self._page(here))[1]
@@ -119,26 +119,31 @@ class Rater:
         found = re.search(r'<script id="setup" type="application/json">(.*?)</script>', self._page(here), re.S)
         if found is None:
             raise RuntimeError("the study is full")
-        self._vote_all(json.loads(found[1])["urls"], until)
+        if not self._vote_all(json.loads(found[1])["urls"], until):
+            return False
         self._form(here + "finish")
         if 'id="code"' not in self._page(here):
             raise RuntimeError("no completion code")
+        return True
 
-    def _vote_all(self, urls: dict[str, str], until: float) -> None:
+    def _vote_all(self, urls: dict[str, str], until: float) -> bool:
         tab, seen = str(uuid.uuid4()), set()
         window = self._json("window", urls["window"], {"tab": tab})
-        while window["trials"] and not self._broken_off.is_set():
+        while window["trials"]:
             for trial in window["trials"]:
                 for side in ("left", "right"):
                     if trial[side] not in seen:
                         seen.add(trial[side])
                         self._ask("image", "GET", trial[side])
-            if self._think and time.monotonic() < until:
+            if self._think:
                 self._broken_off.wait(self._random.lognormvariate(0, 0.45) * self._think)
+            if time.monotonic() > until or self._broken_off.is_set():
+                return False
             key = str(uuid.uuid4())
             body = {"tab": tab, "trial": window["trials"][0]["id"], "key": key, "response_ms": 1000.0}
             window = self._json("vote", urls["vote"], body | {"choice": self._random.choice(("left", "right", "tie"))})
             self._measures.votes.append(key)
+        return True
 
 
 def make_open_study(owner, slug: str, *, trials: int, votes: int):
@@ -332,9 +337,12 @@ def has_failed(found: dict) -> bool:
 
 def growth(lab: Lab, version, arguments: argparse.Namespace) -> list[dict]:
     """Measure the same small crowd again and again while the tables grow."""
+    from survey.models import RaterSession
+
     slug, seconds = version.study.slug, min(30.0, arguments.seconds)
-    # One visit to copy, and warm processes: the first measurement would pay for both.
-    measured(lab, slug, raters=8, think=0.0, seconds=min(10.0, seconds))
+    # A finished visit to copy, and warm processes: the first measurement would pay for both.
+    while not RaterSession.objects.filter(state=RaterSession.State.COMPLETED).exists():
+        measured(lab, slug, raters=8, think=0.0, seconds=10.0)
     found = []
     for wanted in arguments.stored:
         before, rows = table_bytes(), _vote_count()
