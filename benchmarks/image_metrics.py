@@ -1,8 +1,7 @@
 """Time and exactness of the image metrics, each against the textbook form in the same process.
 
 python benchmarks/image_metrics.py                # Frechet distance in 2048 dimensions, manifolds of 10,000 images
-python benchmarks/image_metrics.py --images 50000 # the size of published evaluations
-OPENBLAS_NUM_THREADS=1 python benchmarks/image_metrics.py --record benchmarks/image_metrics.json  # the recorded run
+python benchmarks/image_metrics.py --images 50000 # the size of published evaluations, the recorded run with --record
 python benchmarks/image_metrics.py --dimension 1024 --images 4000   # a minute on a busy laptop
 """
 
