@@ -128,7 +128,10 @@ def _create(session: RaterSession, drafts: list[Draft], first_position: int = 1)
 
 @transaction.atomic
 def trial_fault(*, session_id: uuid.UUID, tab: str, trial_id: uuid.UUID, kind: str, detail: str = "") -> RaterSession:
-    """Set a trial aside that could not be shown, and put another at the session's end. A replay changes nothing."""
+    """Set a trial aside that could not be shown, and put another at the session's end. A replay changes nothing.
+
+    Repeats of it that are still to come show the same images, so they are set aside and replaced with it.
+    """
     session = RaterSession.objects.select_for_update().get(pk=session_id)
     if session.state != RaterSession.State.ACTIVE or session.step != "trials":
         raise SessionNotActive
@@ -139,16 +142,17 @@ def trial_fault(*, session_id: uuid.UUID, tab: str, trial_id: uuid.UUID, kind: s
         raise TrialUnknown
     if trial.state != Trial.State.OPEN:
         return session
-    trial.state = Trial.State.FAULTY
-    trial.save(update_fields=["state"])
+    aside = [trial, *Trial.objects.filter(repeat_of=trial, state=Trial.State.OPEN)]
+    Trial.objects.filter(pk__in=[one.pk for one in aside]).update(state=Trial.State.FAULTY)
     FaultReport.objects.create(trial=trial, kind=kind, detail=detail[:300])
     Slot.objects.filter(pk=trial.slot_id, session=session, is_answered=False).update(
         session=None, lease_expires_at=None
     )
     if trial.check_kind == Check.PRACTICE:
         return session
-    if not (_may_replace(session) and _replace(session, trial)):
-        session.trial_count = max(0, session.trial_count - 1)
+    lost = sum(not (_may_replace(session) and _replace(session, one)) for one in aside)
+    if lost:
+        session.trial_count = max(0, session.trial_count - lost)
         session.save(update_fields=["trial_count"])
     return session
 
@@ -173,11 +177,12 @@ def _replace(session: RaterSession, trial: Trial) -> bool:
 
 
 def _repeat_another(session: RaterSession, *, position: int) -> bool:
-    """Show the earliest answered main trial again that has no repeat yet, its sides swapped, far enough behind it."""
+    """Show the earliest sound main trial again that has no repeat yet, its sides swapped, far enough behind it."""
     distance = max(1, min(REPEAT_DISTANCE, position // 2))
     first = (
-        Trial.objects.filter(session=session, check_kind=Check.NONE, state=Trial.State.ANSWERED, repeats__isnull=True)
+        Trial.objects.filter(session=session, check_kind=Check.NONE, repeats__isnull=True)
         .filter(position__lte=position - distance)
+        .exclude(state=Trial.State.FAULTY)
         .order_by("position")
         .first()
     )

@@ -229,7 +229,7 @@ def test_practice_uses_practice_pairs_where_there_are_some() -> None:
 
 
 def test_a_fault_gives_another_trial_and_frees_the_place() -> None:
-    version = make_running(pairs=12, trials_per_session=5, practice_trials=0)
+    version = make_running(pairs=12, trials_per_session=5, practice_trials=0, repeat_trials=0)
     session = active(version)
     trial = session.trials.filter(check_kind="", issued_at__isnull=False).first()
     for _ in range(2):  # a replay changes nothing
@@ -270,6 +270,32 @@ def test_a_faulty_repeat_gives_another_repeat_with_swapped_sides() -> None:
     vote_all(session)
     session.refresh_from_db()
     assert session.answered_count == session.trial_count == before
+    assert session_resume(session_id=session.pk).outcome == "complete"
+
+
+@pytest.mark.parametrize("pairs", [16, 8], ids=["another pair to show", "no other pair"])
+def test_a_faulty_trial_takes_its_repeat_with_it(pairs) -> None:
+    plan = {"practice_trials": 0, "repeat_trials": 2, "identical_trials": 0, "degraded_trials": 0}
+    session = active(make_running(pairs=pairs, trials_per_session=8, votes_per_pair=1, **plan))
+    repeat = session.trials.filter(check_kind="repeat").order_by("repeat_of__position").first()
+    while (trial := next_trial(session)) != repeat.repeat_of:
+        vote(session)
+    total = session.trial_count
+    session = fault(session, trial)
+    repeat.refresh_from_db()
+    assert repeat.state == Trial.State.FAULTY
+    assert FaultReport.objects.get().trial == trial
+    sound = session.trials.exclude(state=Trial.State.FAULTY)
+    assert not sound.filter(pair=trial.pair).exists()
+    assert session.trial_count == sound.count() == total - (0 if pairs == 16 else 1)
+    repeats = list(sound.filter(check_kind="repeat"))
+    assert len({one.repeat_of_id for one in repeats}) == len(repeats) == 2
+    for one in repeats:
+        assert one.repeat_of.state != Trial.State.FAULTY
+        assert one.position > one.repeat_of.position
+    vote_all(session)
+    session.refresh_from_db()
+    assert session.answered_count == session.trial_count
     assert session_resume(session_id=session.pk).outcome == "complete"
 
 
