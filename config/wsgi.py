@@ -3,4 +3,9 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
-application = get_wsgi_application()
+_django = get_wsgi_application()
+
+from config.metrics import observe_request  # noqa: E402 - the settings have to be there first
+from survey.views.image import ImageDoor  # noqa: E402
+
+application = ImageDoor(_django, observe_request)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import secrets
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +18,7 @@ from survey.exceptions import BadSubmission, SurveyError
 from survey.models import RaterSession
 from survey.selectors.trial import AHEAD, Upcoming, trial_facts, trials_upcoming
 from survey.services.event import events_record
+from survey.services.pace import pause
 from survey.services.session import session_take_tab
 from survey.services.tokens import image_token, session_id_of
 from survey.services.trial import FAULT_KINDS, trial_fault
@@ -28,9 +27,6 @@ from survey.services.vote import Ballot, trials_issue, vote_create, vote_undo
 __all__ = ["events", "fault", "undo", "vote", "window", "window_of"]
 
 _MOST_BYTES = 64 * 1024
-# Checks and main trials write the same rows, but a database may still take tenths of a millisecond longer for one of
-# them. Each trial is answered once, so nobody can average a random wait away.
-_MASK_MICROSECONDS = 8000
 Endpoint = Callable[[uuid.UUID, dict[str, Any]], dict[str, Any]]
 
 
@@ -46,6 +42,8 @@ def _endpoint(function: Endpoint) -> Callable[[HttpRequest, str], HttpResponse]:
         except SurveyError as error:
             response = error_response(error)
         response.headers["Cache-Control"] = "no-store"
+        # Without a length the server would send the answer in chunks.
+        response.headers["Content-Length"] = str(len(response.content))
         return response
 
     view.is_cookie_free = True
@@ -144,7 +142,7 @@ def vote(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
         presentation=_object(body, "presentation"),
     )
     outcome = vote_create(session_id=session_id, tab=_text(body, "tab", longest=40), ballot=ballot)
-    time.sleep(secrets.randbelow(_MASK_MICROSECONDS) / 1e6)
+    pause()
     answer = window_of(outcome.session, outcome.upcoming)
     answer["stored"] = {"trial": outcome.vote.trial_id, "choice": outcome.vote.choice, "replay": outcome.is_replay}
     if outcome.is_correct is not None:

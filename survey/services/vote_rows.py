@@ -96,8 +96,9 @@ def vote_store(
 ) -> None:
     """Write a vote, its place, the trials that go out with the answer, and the visit's sign of life.
 
-    A check has no place: it writes one of the visit's places as it is instead. Else checks would be answered measurably
-    faster than main trials, and give themselves away by it.
+    A check has no place: it writes one of the visit's places instead, which stays as answered as it was. ``draw``, the
+    order among equally seen places, turns round in both cases: it is indexed, as ``is_answered`` is, so that the
+    database has the same work. Else checks would be answered measurably faster, and give themselves away by it.
 
     Raises
     ------
@@ -107,13 +108,15 @@ def vote_store(
     now = timezone.now()
     moment = _prepared("issued_at", now)
     session_key, trial_key = _prepared("id", session.pk), _prepared("id", trial.pk)
-    place = trial.slot_id or (session.assignment.get("slots") or [0])[0]
+    places = session.assignment.get("slots") or [0]
+    place = trial.slot_id or places[trial.position % len(places)]
     issued = [_prepared("id", row.pk) for row in upcoming if row.issued_at is None]
     count = session.answered_count + int(is_counted)
     active = RaterSession.State.ACTIVE
     stored = _rows_of_last(
         (
-            f"UPDATE {Slot._meta.db_table} SET is_answered = (is_answered OR %s) WHERE id = %s AND session_id = %s",
+            f"UPDATE {Slot._meta.db_table} SET is_answered = (is_answered OR %s), draw = 1 - draw "
+            "WHERE id = %s AND session_id = %s",
             [trial.slot_id is not None, place, session_key],
         ),
         (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 
 import numpy as np
 import pytest
@@ -18,13 +17,30 @@ from survey.services.pair import NewImage, NewPair, image_store, pairs_register
 from survey.services.study import arm_add, study_create, study_transition
 from survey.services.version import version_freeze
 from survey.views import image as image_view
-from tests.blindness.adversary import Loot, Verdict, collect, features, verdict
+from tests.blindness import adversary
+from tests.blindness.adversary import Loot, Verdict, collect, features, verdict, with_time_ranks
 from tests.factories import make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 # Under chance a verdict this far out comes once in 30,000 runs; a planted leak stands tens of errors out.
 SURE = 4.0
+# What follows from a trial's place in the visit, left out for checks: a repeat cannot but come after its first showing.
+OF_PLACE = ("number", "place", "vote.length", "json.length")
+
+
+class Clock:
+    """Time on a machine where every request takes about a millisecond, so that a planted delay is seen for sure."""
+
+    def __init__(self) -> None:
+        self._now, self._rng = 0.0, np.random.default_rng(1)
+
+    def __call__(self) -> float:
+        self._now += self._rng.gamma(4.0, 0.00025)
+        return self._now
+
+    def wait(self) -> None:
+        self._now += 0.0015
 
 
 def uneven_study(*, pairs: int = 30, trials: int = 26) -> StudyVersion:
@@ -69,8 +85,9 @@ def judged(loot: Loot, *, of: str = "arm", without: tuple[str, ...] = ()) -> Ver
     keep = main if of == "arm" else np.ones(len(main), dtype=bool)
     rows = [row for row, is_kept in zip(loot.rows, keep, strict=True) if is_kept]
     truth = np.asarray(loot.arm_a_left) if of == "arm" else np.asarray([kind != "" for kind in loot.kinds])
-    matrix, names = features(rows, without=without)
-    return verdict(matrix, names, truth[keep], np.asarray(loot.sessions)[keep])
+    groups = np.asarray(loot.sessions)[keep]
+    matrix, names = features(with_time_ranks(rows, list(groups)), without=without)
+    return verdict(matrix, names, truth[keep], groups)
 
 
 def test_nothing_but_the_pixels_tells_arms_or_checks_apart() -> None:
@@ -78,8 +95,7 @@ def test_nothing_but_the_pixels_tells_arms_or_checks_apart() -> None:
     assert len(loot.rows) > 2000
     found = judged(loot)
     assert found.z < SURE, f"the arms are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
-    # Places are left out: a repeat cannot but come after its first showing.
-    found = judged(loot, of="check", without=("number", "place", "vote.length", "json.length"))
+    found = judged(loot, of="check", without=OF_PLACE)
     assert found.z < SURE, f"checks are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
 
 
@@ -130,30 +146,25 @@ def _arm_of_served() -> dict[str, str]:
 
 
 def leak_a_file_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = image_view.image_claim_of
-    arms: dict[str, str] = {}
+    honest = image_view.served_copy
 
-    class Named(image_view.HttpResponse):
-        def __init__(self, *args, **kwargs) -> None:
-            super().__init__(*args, **kwargs)
-            self.headers["Content-Disposition"] = f'inline; filename="{arms["last"]}.png"'
+    def named(token):
+        own, content = honest(token)
+        arm = _arm_of_served().get(image_view.image_claim_of(token).name, "vanilla")
+        return own | {"Content-Disposition": f'inline; filename="{arm}.png"'}, content
 
-    def claim(token):
-        found = honest(token)
-        arms["last"] = _arm_of_served().get(found.name, "vanilla")
-        return found
-
-    monkeypatch.setattr(image_view, "image_claim_of", claim)
-    monkeypatch.setattr(image_view, "HttpResponse", Named)
+    monkeypatch.setattr(image_view, "served_copy", named)
 
 
 def leak_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(adversary, "clock", clock)
     honest = image_view.image_claim_of
 
     def claim(token):
         found = honest(token)
         if _arm_of_served().get(found.name) == "robust":
-            time.sleep(0.004)
+            clock.wait()
         return found
 
     monkeypatch.setattr(image_view, "image_claim_of", claim)
@@ -168,4 +179,20 @@ def test_a_planted_leak_is_caught(leak, monkeypatch) -> None:
     leak(monkeypatch)
     loot = collect(uneven_study(pairs=12, trials=12), sessions=12)
     found = judged(loot)
+    assert found.z > SURE, f"the leak went unseen: AUC {found.auc:.3f}"
+
+
+def test_checks_that_take_longer_to_answer_are_caught(monkeypatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(adversary, "clock", clock)
+    honest = api.vote_create
+
+    def create(**fields):
+        outcome = honest(**fields)
+        if outcome.vote.trial.check_kind:
+            clock.wait()
+        return outcome
+
+    monkeypatch.setattr(api, "vote_create", create)
+    found = judged(collect(uneven_study(pairs=12, trials=12), sessions=12), of="check", without=OF_PLACE)
     assert found.z > SURE, f"the leak went unseen: AUC {found.auc:.3f}"

@@ -1,0 +1,95 @@
+"""Images at the door in front of Django, and behind it: one rule, the same answers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.urls import resolve
+
+from survey.services.tokens import image_token
+from survey.views.image import ImageDoor
+from tests.factories import make_version
+
+pytestmark = pytest.mark.django_db
+Answer = tuple[str, dict[str, str], bytes]
+
+
+class Door:
+    """A door with Django behind it, and a list of what came through to Django."""
+
+    def __init__(self) -> None:
+        self.passed_on: list[str] = []
+        self.observed: list[tuple[str, str, int]] = []
+        self._door = ImageDoor(self._django, lambda *seen: self.observed.append(seen[:3]))
+
+    def _django(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        self.passed_on.append(environ["PATH_INFO"])
+        response = Client().generic(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        start_response(f"{response.status_code} {response.reason_phrase}", list(response.headers.items()))
+        return [response.content]
+
+    def answer(self, path: str, method: str = "GET") -> Answer:
+        started: list[Any] = []
+        environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.url_scheme": "http"}
+        content = b"".join(self._door(environ, lambda *start: started.extend(start)))
+        return started[0], dict(started[1]), content
+
+
+def behind(path: str, method: str = "GET") -> Answer:
+    response = Client().generic(method, path)
+    return f"{response.status_code} {response.reason_phrase}", dict(response.headers.items()), response.content
+
+
+def address(served: str, **when: float) -> str:
+    return f"/i/{image_token(served=served, side='left', **when)}.png"
+
+
+@pytest.fixture
+def served() -> list[str]:
+    version = make_version(pairs=3)
+    return [image.served for pair in version.study.pairs.all() for image in pair.images.all()]
+
+
+def test_the_door_answers_as_django_does_and_asks_it_once(served) -> None:
+    door = Door()
+    assert len(set(served)) == 6
+    for name in served:
+        path = address(name)
+        assert door.answer(path) == behind(path)
+        assert door.answer(path)[2] == Path(default_storage.path(name)).read_bytes()
+    assert len(door.passed_on) == 1
+    assert set(door.observed) == {("GET", resolve(path).route, 200)}
+
+
+def test_the_proxy_is_told_which_file_to_send(served, settings) -> None:
+    settings.RATER_IMAGE_ACCEL = "/protected/"
+    door = Door()
+    for name in served[:3]:
+        path = address(name)
+        assert door.answer(path) == behind(path)
+        assert door.answer(path)[1]["X-Accel-Redirect"] == f"/protected/{name}"
+    assert len(door.passed_on) == 1
+
+
+def test_what_is_no_image_goes_on_to_django(served) -> None:
+    door, path = Door(), address(served[0])
+    door.answer(path)  # from now on it needs nothing of Django for images
+    expired = address(served[0], now=time.time() - 1e6)
+    default_storage.delete(served[1])
+    for method, other, status in (
+        ("GET", "/i/forged.png", 404),
+        ("GET", expired, 410),
+        ("GET", address(served[1]), 404),
+        ("POST", path, 405),
+        ("HEAD", path, 405),
+        ("GET", "/healthz", 200),
+    ):
+        answer = door.answer(other, method)
+        assert door.passed_on[-1] == other
+        assert answer == behind(other, method)
+        assert answer[0].startswith(f"{status} ")
