@@ -17,7 +17,8 @@ from django.conf import settings
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import ngettext
 
 from config.models import Attempts
 
@@ -135,8 +136,14 @@ def _limits(request: HttpRequest, view_name: str) -> Iterable[tuple[str, Limit, 
 
 def _refusal(request: HttpRequest, limit: Limit) -> HttpResponse:
     minutes = -(-limit.seconds_left() // 60)
-    text = f"Too many tries from here. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
-    response = render(request, "survey/rater/message.html", {"text": text, "languages": []}, status=429)
+    chosen = request.POST.get("language", "")
+    with translation.override(chosen if chosen in dict(settings.LANGUAGES) else request.LANGUAGE_CODE):
+        text = ngettext(
+            "Too many tries from here. Try again in %(n)s minute.",
+            "Too many tries from here. Try again in %(n)s minutes.",
+            minutes,
+        ) % {"n": minutes}
+        response = render(request, "survey/rater/message.html", {"text": text, "languages": []}, status=429)
     response.headers["Retry-After"] = str(limit.seconds_left())
     response.headers["Cache-Control"] = "no-store, private"
     return response

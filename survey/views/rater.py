@@ -25,7 +25,7 @@ from survey.recruitment import provider_of
 from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_frame
 from survey.selectors.visit import example_images, session_get
 from survey.services.arrival import arrival_of
-from survey.services.device import CONTROLS_PX, GUTTER_PX, SIDE_PX, Device
+from survey.services.device import CONTROLS_PX, GUTTER_PX, SIDE_PX, Device, layout_of
 from survey.services.session import (
     REHEARSAL_SALT,
     session_answer_questions,
@@ -61,7 +61,7 @@ Page = Callable[..., HttpResponse]
 
 def _language(request: HttpRequest, stored: str = "") -> str:
     known = dict(settings.LANGUAGES)
-    asked = request.GET.get("lang", "")
+    asked = request.GET.get("lang") or request.POST.get("language", "")
     return asked if asked in known else stored if stored in known else request.LANGUAGE_CODE
 
 
@@ -206,7 +206,23 @@ def _instructions_context(session: RaterSession, config: dict[str, Any]) -> dict
         }
         for example in example_images(session)
     ]
-    return {"examples": examples, "room": _room(session, config), "trial": config["trial"], "plan": config["plan"]}
+    return {
+        "examples": examples,
+        "is_stacked": _is_stacked(session, config),
+        "room": _room(session, config),
+        "trial": config["trial"],
+        "plan": config["plan"],
+    }
+
+
+def _device_context(session: RaterSession, config: dict[str, Any]) -> dict[str, Any]:
+    return {"room": _room(session, config), "may_stack": config["trial"]["narrow_screens"] == "stack"}
+
+
+def _is_stacked(session: RaterSession, config: dict[str, Any]) -> bool:
+    """Return whether the window that the rater came with shows one image above the other."""
+    device = Device(**session.device)
+    return layout_of(device, trial=config["trial"], frame=frozen_frame(session.version_id)) == "stack"
 
 
 def _trials_context(session: RaterSession, config: dict[str, Any]) -> dict[str, Any]:
@@ -233,7 +249,7 @@ def _done_context(session: RaterSession, config: dict[str, Any]) -> dict[str, An
 
 _STEPS: dict[str, Callable[[RaterSession, dict[str, Any]], dict[str, Any]]] = {
     "consent": _consent_context,
-    "device": lambda session, config: {"room": _room(session, config)},
+    "device": _device_context,
     "instructions": _instructions_context,
     "trials": _trials_context,
     "questions": lambda session, config: {},

@@ -177,6 +177,19 @@ def test_one_network_begins_a_limited_number_of_visits_an_hour(settings) -> None
     assert RaterSession.objects.count() == 4
 
 
+@pytest.mark.parametrize(
+    ("language", "text"), [("de", "Zu viele Versuche"), ("ar", "محاولات كثيرة"), ("xx", "Too many")]
+)
+def test_the_refusal_speaks_the_language_that_was_chosen(settings, language, text) -> None:
+    settings.STARTS_PER_HOUR = 1
+    path = reverse("survey:start", args=[make_running().study.slug])
+    first, second = (Client().post(path, {"language": language}) for _ in range(2))
+    assert (first.status_code, second.status_code) == (303, 429)
+    page = second.content.decode()
+    assert text in page
+    assert f'lang="{language if language != "xx" else "en"}"' in page
+
+
 def test_addresses_of_one_ipv6_network_count_as_one(settings) -> None:
     settings.STARTS_PER_HOUR = 2
     slug = make_running().study.slug

@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 
 import survey
+from config import throttle
 from survey import exceptions
 from survey.views.texts import PAGE_ERRORS
 
@@ -48,10 +49,12 @@ def source_texts() -> set[str]:
         texts |= set(re.findall(r'_\("([^"]+)"\)', source))
         for block in re.findall(r"{% blocktrans[^%]*%}(.*?){% (?:plural|endblocktrans) %}", source, re.S):
             texts.add(re.sub(r"{{ (\w+) }}", r"%(\1)s", block))
-    for name in ("texts.py", "rater.py"):
-        for node in ast.walk(ast.parse((ROOT / "views" / name).read_text())):
+    for path in (ROOT / "views" / "texts.py", ROOT / "views" / "rater.py", Path(throttle.__file__)):
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"_", "gettext_noop"}:
                 texts |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ngettext":
+                texts.add(node.args[0].value)
     return texts
 
 

@@ -33,6 +33,10 @@ export class Keys {
     return this.stacked && this.name === "arrows" ? STACKED : (MAPS[this.name] ?? MAPS.arrows);
   }
 
+  codes(action) {
+    return Object.keys(this.map).filter((code) => this.map[code] === action);
+  }
+
   choose(name) {
     this.name = name;
     try {

@@ -11,6 +11,7 @@ const $ = (id) => document.getElementById(id);
 const setup = JSON.parse($("setup").textContent);
 const { texts, urls, room } = setup;
 const BACKLOG = 3;
+const GLYPHS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Space: "␣" };
 const CARDS = ["trial", "pause", "ready", "elsewhere", "narrow", "sending"];
 const boxes = [$("left"), $("right")];
 const buttons = [...document.querySelectorAll("[data-choice]")];
@@ -185,9 +186,9 @@ function swap(trial, images) {
     setSize(boxes[side], cssSize(room));
     boxes[side].replaceChildren(image);
   });
-  caption("left", isStacked ? texts.chooseUpper : texts.chooseLeft, isStacked ? "↑" : "←");
-  caption("right", isStacked ? texts.chooseLower : texts.chooseRight, isStacked ? "↓" : "→");
-  caption("tie", null, isStacked ? "→" : "↓");
+  caption("left", isStacked ? texts.chooseUpper : texts.chooseLeft);
+  caption("right", isStacked ? texts.chooseLower : texts.chooseRight);
+  hints();
   zoom?.reset();
   $("question").textContent = trial.question;
   $("feedback").textContent = notice;
@@ -201,11 +202,21 @@ function swap(trial, images) {
   return true;
 }
 
-function caption(side, text, glyph) {
-  const button = $(`choose-${side}`);
-  if (!button) return;
-  if (text) button.querySelector(".caption").textContent = text;
-  button.querySelector(".glyph").textContent = glyph;
+function caption(side, text) {
+  $(`choose-${side}`).querySelector(".caption").textContent = text;
+}
+
+// Each button names the keys that press it, to eyes and to screen readers.
+function hints() {
+  for (const action of ["left", "tie", "right", "undo"]) {
+    const button = $(action === "undo" ? "undo" : `choose-${action}`);
+    if (!button) continue;
+    const names = keys.codes(action).map((code) => code.replace("Key", ""));
+    if (names.length) button.setAttribute("aria-keyshortcuts", names.join(" "));
+    else button.removeAttribute("aria-keyshortcuts");
+    const glyph = button.querySelector(".glyph");
+    if (glyph) glyph.textContent = GLYPHS[names[0]] ?? names[0] ?? "";
+  }
 }
 
 function pendingAnswers() {
@@ -246,6 +257,9 @@ async function report(trial, kind, detail) {
     const answer = await post(urls.fault, { tab, trial: trial.id, kind, detail });
     answered.add(trial.id);
     take(answer);
+    // Repeats of the faulty pair are set aside with it.
+    const open = new Set(answer.trials.map(({ id }) => id));
+    for (const id of known.keys()) if (!open.has(id)) known.delete(id);
     notice = texts.replaced;
     next();
   } catch (error) {
@@ -352,7 +366,7 @@ $("take-over").addEventListener("click", () => ((phase = "loading"), refresh().t
 $("help-open").addEventListener("click", () => help.showModal());
 for (const option of help.querySelectorAll("[name=keys]")) {
   option.checked = option.value === keys.name;
-  option.addEventListener("change", () => keys.choose(option.value));
+  option.addEventListener("change", () => (keys.choose(option.value), hints()));
 }
 addEventListener("resize", () => {
   const fits = layoutOf(room, setup.stack);
