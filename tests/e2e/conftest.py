@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
+from django.core.signals import request_finished, request_started
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser import ARGUMENTS, REMEDY, chromium_path
@@ -16,15 +18,48 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
+class Traffic:
+    """Counts the live server's requests, so that a test can wait for the last one to be answered."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open, self._changed_at = 0, time.monotonic()
+
+    def started(self, **kwargs: object) -> None:
+        self._change(1)
+
+    def finished(self, **kwargs: object) -> None:
+        self._change(-1)
+
+    def _change(self, step: int) -> None:
+        with self._lock:
+            self._open += step
+            self._changed_at = time.monotonic()
+
+    def settle(self, *, quiet: float = 0.3, longest: float = 30.0) -> None:
+        """Return once nothing has been asked or answered for a moment."""
+        end = time.monotonic() + longest
+        while time.monotonic() < end:
+            with self._lock:
+                if self._open <= 0 and time.monotonic() - self._changed_at > quiet:
+                    return
+            time.sleep(0.02)
+
+
 @pytest.fixture(autouse=True)
 def _last_requests_answered(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let what a closing page still sends be answered before the database is emptied under it."""
-    is_served = "live_server" in request.fixturenames
-    if is_served:
-        request.getfixturevalue("transactional_db")
+    if "live_server" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("transactional_db")
+    traffic = Traffic()
+    request_started.connect(traffic.started)
+    request_finished.connect(traffic.finished)
     yield
-    if is_served:
-        time.sleep(0.5)
+    traffic.settle()
+    request_started.disconnect(traffic.started)
+    request_finished.disconnect(traffic.finished)
 
 
 @pytest.fixture(scope="session")

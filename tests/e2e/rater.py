@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -21,6 +23,22 @@ PHONE: dict[str, Any] = {
 READY = """() => document.querySelector('#trial:not([hidden]) #choose-left[aria-disabled=false]')
     || [...document.querySelectorAll('#continue, #ready, #pause, #elsewhere')].some((element) => element.offsetParent)
     || (document.readyState === 'complete' && !document.querySelector('#trial'))"""
+
+# What the page does in the next frames, and on timers as long as any of its own that run now, has happened after these.
+FRAMES = (
+    "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))"
+)
+TIMERS = "() => new Promise((done) => setTimeout(done, 450))"
+
+
+def eventually(is_so: Callable[[], bool], *, longest: float = 30.0) -> bool:
+    """Return True as soon as something is so, False if it never is."""
+    end = time.monotonic() + longest
+    while not is_so():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 class Rater:
@@ -55,14 +73,18 @@ class Rater:
     def primary(self) -> None:
         self.page.locator(".primary:visible").click()
 
-    def start(self) -> None:
+    def start_until(self, selector: str) -> None:
+        """Go through the pages before the practice, up to the one that has this."""
         self.land()
         self.primary()
         self.page.get_by_role("checkbox").check()
         self.primary()
         self.page.wait_for_selector("#device")
         self.primary()
-        self.page.wait_for_selector("form[action$=begin]")
+        self.page.wait_for_selector(selector)
+
+    def start(self) -> None:
+        self.start_until("form[action$=begin]")
         self.primary()
         self.ready()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from survey.models import RaterSession, StudyVersion, Trial
-from tests.e2e.rater import PHONE, Rater
+from tests.e2e.rater import FRAMES, PHONE, Rater
 from tests.factories import make_running
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -115,7 +116,11 @@ def test_whole_visit_on_a_phone_stacks_images_where_the_study_allows(rater) -> N
     version = small_study(pixel_multiple=13, narrow_screens="stack", exit_questions=[])
     one = rater(version, **PHONE)
     page = one.page
-    one.start()
+    one.start_until("form[action$=begin]")
+    expect(page.get_by_text("The upper image is spoilt")).to_be_visible()
+    no_violations(page)
+    one.primary()
+    one.ready()
     no_violations(page)
     for _ in range(30):
         one.pass_cards()
@@ -181,12 +186,15 @@ def test_keys_can_be_remapped_and_switched_off(rater) -> None:
         page.get_by_role("button", name="Close").click()
 
     choose("Letters")
+    expect(page.locator("#choose-right .glyph")).to_have_text("J")
+    expect(page.locator("#choose-right")).to_have_attribute("aria-keyshortcuts", "J")
     page.keyboard.press("ArrowLeft")
     one.vote("KeyJ")
     one.expect_saved()
     assert [vote.choice for vote in one.votes()] == ["right"]
     choose("No keys")
     one.ready()
+    expect(page.locator("#choose-right")).not_to_have_attribute("aria-keyshortcuts", re.compile(""))
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("KeyJ")
     page.get_by_role("button", name="No preference").click()
@@ -207,18 +215,20 @@ def test_a_held_key_answers_one_trial_only(rater) -> None:
 
 
 def test_no_answer_counts_before_the_minimum_exposure(rater) -> None:
-    one = rater(small_study(practice_trials=0, minimum_exposure_ms=1500))
+    one = rater(small_study(practice_trials=0, minimum_exposure_ms=4000))
     one.start()
+    one.pass_cards()
+    first_pair = one.page.locator("#left img").element_handle()
     one.vote()
-    one.page.wait_for_function("document.querySelector('#choose-left').getAttribute('aria-disabled') === 'true'")
-    one.page.wait_for_timeout(200)
+    one.page.wait_for_function("(before) => document.querySelector('#left img') !== before", arg=first_pair)
+    one.page.evaluate(FRAMES)  # painted: from here on its time runs
     one.page.keyboard.press("ArrowRight")  # too early
     one.vote()
     one.expect_saved()
     first, second = one.votes()
     assert second.choice == "left"
     assert second.presentation["hurried"] == 1
-    assert min(first.exposure_ms, second.exposure_ms) >= 1500
+    assert min(first.exposure_ms, second.exposure_ms) >= 4000
 
 
 def test_undo_keeps_both_answers(rater) -> None:
