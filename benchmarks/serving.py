@@ -2,18 +2,21 @@
 
 Raters vote as fast as the server lets them: each cycle is one vote, whose answer brings the next trial, and the two
 images of that trial. Beside it, in the same run, the same gunicorn serves a bare Django view with one INSERT and
-nothing else. Then 64 raters who look at each pair for a while give the response times of an ordinary busy hour.
-Load generator and server share the machine. The record is ``benchmarks/serving.json``.
+nothing else. Then 64 raters who look at each pair for a while give the response times of an ordinary busy hour, and
+64 who never do those of a crowd. Load generator and server share the machine: the record, ``benchmarks/serving.json``,
+says how busy it was before.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
+import heapq
 import io
 import json
 import os
 import platform
+import re
+import selectors
 import shutil
 import signal
 import socket
@@ -21,10 +24,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +36,7 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
 RECORD = Path(__file__).with_suffix(".json")
-TRIALS = 200
+TRIALS = 300
 TARGET_SHARE, TARGET_P99_MS = 0.5, 250.0
 
 
@@ -44,6 +46,7 @@ def main() -> int:
     if options.prepare:
         print(json.dumps(_prepare(options.raters + options.saturating)))
         return 0
+    load_before = round(os.getloadavg()[0], 1)
     results = {}
     for name in options.database or list(databases):
         with tempfile.TemporaryDirectory(prefix="blindpair-bench-") as folder, databases[name](Path(folder)) as url:
@@ -52,7 +55,7 @@ def main() -> int:
     if not options.database:
         facts = {"python": platform.python_version(), "django": version("django"), "cores": os.cpu_count()}
         facts |= {"raters": options.raters, "think_seconds": options.think, "saturating": options.saturating}
-        facts["load_average"] = round(os.getloadavg()[0], 1)
+        facts["load_average_before"] = load_before
         RECORD.write_text(json.dumps({"machine": facts, "results": results}, indent=1) + "\n")
     return 0
 
@@ -153,76 +156,122 @@ def _gunicorn(folder: Path, environment: dict[str, str], settings: str) -> Itera
 
 # Load ----------------------------------------------------------------------------------------------------------------
 
-
-class Connection:
-    """A keep-alive connection that times its requests."""
-
-    def __init__(self, port: int, times: dict[str, list[float]]) -> None:
-        self._client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self._times = times
-
-    def send(self, name: str, method: str, path: str, body: dict | None = None) -> bytes:
-        started = time.perf_counter()
-        content = json.dumps(body).encode() if body is not None else None
-        self._client.request(method, path, content, {"Content-Type": "application/json"} if content else {})
-        response = self._client.getresponse()
-        answer = response.read()
-        self._times[name].append(1000 * (time.perf_counter() - started))
-        if response.status != 200:
-            raise RuntimeError(f"{method} {path}: {response.status} {answer[:200]!r}")
-        return answer
+# What a rater does next: a request, by its kind and bytes, or to look for so many seconds. The answer is sent back in.
+Script = Generator[tuple[str, bytes | float], bytes, int]
 
 
-def _rate(connection: Connection, rater: dict[str, str], is_over: Callable[[], bool], think: float) -> int:
+def _request(method: str, path: str, body: dict | None = None) -> bytes:
+    content = json.dumps(body).encode() if body is not None else b""
+    length = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n" if content else ""
+    return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{length}\r\n".encode() + content
+
+
+def _rate(rater: dict[str, str], is_over: Callable[[], bool], think: float) -> Script:
     """Vote until the time is over; return the number of cycles."""
     base = f"/r/{rater['token']}/api/"
-    time.sleep(think * int(rater["session"][:4], 16) / 0xFFFF)
-    window = json.loads(connection.send("window", "POST", base + "window", {"tab": "bench"}))
+    yield "look", think * int(rater["session"][:4], 16) / 0xFFFF
+    window = json.loads((yield "window", _request("POST", base + "window", {"tab": "bench"})))
     seen, cycles = {trial["id"] for trial in window["trials"]}, 0
-    time.sleep(think)
+    yield "look", think
     while window["trials"] and not is_over():
         body = {"tab": "bench", "trial": window["trials"][0]["id"], "key": str(uuid.uuid4()), "choice": "left"}
-        window = json.loads(connection.send("vote", "POST", base + "votes", body | {"response_ms": 1000.0}))
+        window = json.loads((yield "vote", _request("POST", base + "votes", body | {"response_ms": 1000.0})))
         for trial in window["trials"]:
             if trial["id"] not in seen:
                 seen.add(trial["id"])
-                connection.send("image", "GET", trial["left"])
-                connection.send("image", "GET", trial["right"])
+                yield "image", _request("GET", trial["left"])
+                yield "image", _request("GET", trial["right"])
         cycles += 1
         if think:
-            time.sleep(think)
+            yield "look", think
     return cycles
 
 
-def _insert(connection: Connection, rater: dict[str, str], is_over: Callable[[], bool], think: float) -> int:
-    count = 0
+def _insert(rater: dict[str, str], is_over: Callable[[], bool], think: float) -> Script:
+    request, count = _request("POST", f"/insert/{rater['session']}", {"choice": "left"}), 0
     while not is_over():
-        connection.send("insert", "POST", f"/insert/{rater['session']}", {"choice": "left"})
+        yield "insert", request
         count += 1
     return count
 
 
+class Visitor:
+    """One rater on one connection that is kept alive."""
+
+    def __init__(self, port: int, script: Script) -> None:
+        self.script = script
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.kind, self.sent_at, self.received = "", 0.0, b""
+
+    def send(self, kind: str, request: bytes) -> None:
+        self.kind, self.sent_at, self.received = kind, time.perf_counter(), b""
+        self.socket.sendall(request)
+
+    def receive(self) -> bytes | None:
+        """Return the answer's body once it is there whole."""
+        part = self.socket.recv(1 << 18)
+        if not part:
+            raise SystemExit(f"the server closed the connection at a request for {self.kind}")
+        self.received += part
+        head, end, body = self.received.partition(b"\r\n\r\n")
+        if not end:
+            return None
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise SystemExit(f"{self.kind}: {self.received[:300]!r}")
+        if length := re.search(rb"(?i)content-length: *(\d+)", head):
+            return body if len(body) >= int(length[1]) else None
+        return _unchunked(body) if body.endswith(b"0\r\n\r\n") else None
+
+
+def _unchunked(body: bytes) -> bytes:
+    parts = []
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        parts.append(rest[: int(size, 16)])
+        body = rest[int(size, 16) + 2 :]
+    return b"".join(parts)
+
+
 def _load(port: int, raters: list[dict[str, str]], seconds: float, work: Callable, think: float = 0.0) -> dict:
+    """Run all raters in one thread that waits for whoever is answered next: what it costs is taken from the server."""
     times: dict[str, list[float]] = {name: [] for name in ("window", "vote", "image", "insert")}
     counts: list[int] = []
-    errors: list[str] = []
-    end = time.monotonic() + seconds
+    started = time.perf_counter()
+    is_over = lambda: time.perf_counter() > started + seconds  # noqa: E731
+    looking: list[tuple[float, int, Visitor]] = []
+    with selectors.DefaultSelector() as selector:
 
-    def run(rater: dict[str, str]) -> None:
-        try:
-            counts.append(work(Connection(port, times), rater, lambda: time.monotonic() > end, think))
-        except (OSError, RuntimeError, http.client.HTTPException) as error:
-            errors.append(str(error))
+        def go_on(visitor: Visitor, answer: bytes | None) -> None:
+            try:
+                kind, what = visitor.script.send(answer)
+            except StopIteration as end:
+                counts.append(end.value)
+                selector.unregister(visitor.socket)
+                visitor.socket.close()
+                return
+            if kind == "look":
+                heapq.heappush(looking, (time.perf_counter() + what, id(visitor), visitor))
+            else:
+                visitor.send(kind, what)
 
-    started = time.monotonic()
-    threads = [threading.Thread(target=run, args=(rater,)) for rater in raters]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    elapsed = time.monotonic() - started
-    if errors:
-        raise SystemExit(f"{len(errors)} of {len(raters)} raters failed, the first with: {errors[0]}")
+        for rater in raters:
+            visitor = Visitor(port, work(rater, is_over, think))
+            selector.register(visitor.socket, selectors.EVENT_READ, visitor)
+            go_on(visitor, None)
+        while len(counts) < len(raters):
+            wait = max(0.0, looking[0][0] - time.perf_counter()) if looking else 60.0
+            events = selector.select(wait)
+            if not events and not looking:
+                raise SystemExit("no answer for a minute")
+            for key, _ in events:
+                visitor = key.data
+                if (answer := visitor.receive()) is not None:
+                    times[visitor.kind].append(1000 * (time.perf_counter() - visitor.sent_at))
+                    go_on(visitor, answer)
+            while looking and looking[0][0] <= time.perf_counter():
+                go_on(heapq.heappop(looking)[2], None)
+    elapsed = time.perf_counter() - started
     result = {"raters": len(raters), "per_second": round(sum(counts) / elapsed, 1)}
     return result | {name: _quantiles(values) for name, values in times.items() if values and name != "window"}
 
@@ -267,18 +316,19 @@ def _measure(name: str, folder: Path, url: str, options: argparse.Namespace) -> 
         _load(port, fast, 1.0, _rate)
         full = _load(port, fast, options.seconds, _rate)
         usual = _load(port, calm, options.seconds + options.think, _rate, options.think)
+        crowded = _load(port, calm, options.seconds, _rate)
     shutil.rmtree(folder / "data", ignore_errors=True)
     requests = sum(full[kind]["n"] for kind in ("vote", "image"))
     share = {
         "trials_over_bare_inserts": round(full["per_second"] / bare["per_second"], 3),
         "requests_over_bare_inserts": round(requests / full["vote"]["n"] * full["per_second"] / bare["per_second"], 3),
     }
-    return {"bare": bare, "saturated": full, "usual": usual, "share": share}
+    return {"bare": bare, "saturated": full, "usual": usual, "crowded": crowded, "share": share}
 
 
 def _show(results: dict[str, dict], options: argparse.Namespace) -> None:
     for name, result in results.items():
-        for title in ("bare", "saturated", "usual"):
+        for title in ("bare", "saturated", "usual", "crowded"):
             row = result[title]
             for kind in ("insert", "vote", "image"):
                 if kind in row:
@@ -287,11 +337,13 @@ def _show(results: dict[str, dict], options: argparse.Namespace) -> None:
                         f"{name:<11}{title:<10}{row['raters']:>3} raters {row['per_second']:>7.1f} cycles/s  {kind:<6} "
                         f"p50 {q['p50_ms']:>6.1f}  p95 {q['p95_ms']:>6.1f}  p99 {q['p99_ms']:>6.1f} ms"
                     )
-        share, p99 = result["share"], result["usual"]["vote"]["p99_ms"]
+        share = result["share"]
+        p99 = {title: result[title]["vote"]["p99_ms"] for title in ("usual", "crowded")}
         print(
             f"{name}: a cycle is a vote and two images; requests/s are {share['requests_over_bare_inserts']:.2f} and "
             f"cycles/s {share['trials_over_bare_inserts']:.2f} of the bare view's (target {TARGET_SHARE}); "
-            f"p99 of a vote with {options.raters} raters {p99:.0f} ms (target {TARGET_P99_MS:.0f})"
+            f"p99 of a vote with {options.raters} raters {p99['usual']:.0f} ms, without pause {p99['crowded']:.0f} ms "
+            f"(target {TARGET_P99_MS:.0f})"
         )
 
 

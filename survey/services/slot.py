@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -41,20 +41,22 @@ def _free(session: RaterSession, now: datetime) -> QuerySet[Slot]:
 def slots_ensure(version: StudyVersion, pool: str) -> int:
     """Give a pool of its own the places of the main one; return how many there are. Runs under the version's lock."""
     StudyVersion.objects.select_for_update().get(pk=version.pk)
-    there = Slot.objects.filter(version=version, pool=pool)
-    if count := there.count():
+    if count := Slot.objects.filter(version=version, pool=pool).count():
         return count
-    main = Slot.objects.filter(version=version, pool=Slot.Pool.MAIN).order_by("pk")
-    last, count = 0, 0
-    while batch := list(main.filter(pk__gt=last)[:2000]):
-        last = batch[-1].pk
-        for slot in batch:
-            slot.pk, slot.pool = None, pool
-            slot.session, slot.lease_expires_at, slot.is_answered = None, None, False
-            slot._state.adding = True
-        Slot.objects.bulk_create(batch)
-        count += len(batch)
-    return count
+    # A rater waits for this: a million rows stay in the database, as building them here would take minutes.
+    table = connection.ops.quote_name(Slot._meta.db_table)
+    kept = ", ".join(
+        connection.ops.quote_name(Slot._meta.get_field(name).column)
+        for name in ("version", "pair", "arm_a", "arm_b", "index", "is_a_left", "draw")
+    )
+    key = Slot._meta.get_field("version").get_db_prep_value(version.pk, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({kept}, pool, is_answered) "
+            f"SELECT {kept}, %s, %s FROM {table} WHERE version_id = %s AND pool = %s ORDER BY id",
+            [str(pool), False, key, Slot.Pool.MAIN.value],
+        )
+        return cursor.rowcount
 
 
 def slots_reset(version: StudyVersion, pool: str) -> int:
