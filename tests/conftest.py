@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from django.core.servers.basehttp import WSGIRequestHandler
 
@@ -8,8 +10,8 @@ WSGIRequestHandler.disable_nagle_algorithm = True
 
 
 @pytest.fixture(autouse=True)
-def _own_media(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Give each test that touches the database a storage of its own, and pages that count anew.
+def _same_start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give each test that touches the database its own storage, pages that count anew, and visits drawn alike.
 
     What a slow machine keeps in the cache would outlive the rows of a test.
     """
@@ -19,3 +21,6 @@ def _own_media(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         settings.MEDIA_ROOT = tmp_path_factory.mktemp("media")
         monkeypatch = request.getfixturevalue("monkeypatch")
         monkeypatch.setattr("survey.services.progress.SLOW_SECONDS", float("inf"))
+        # The same trials for the first visit, the second and so on in every run.
+        seeds = itertools.count(1)
+        monkeypatch.setattr("survey.services.session.new_seed", lambda: next(seeds))
