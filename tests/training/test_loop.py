@@ -180,7 +180,7 @@ def run_processes(count, script, *arguments):
         for rank in range(count)
     ]
     for process in started:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors.decode()[-2000:]
 
 
