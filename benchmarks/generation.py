@@ -29,6 +29,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from benchmarks.published_attack import recomputed_attention  # noqa: E402
 from benchmarks.published_sampler import published_sampling  # noqa: E402
+from diffusion.blocks import fuse_attention  # noqa: E402
 from diffusion.classifier import ClassifierConfig  # noqa: E402
 from diffusion.published import PUBLISHED  # noqa: E402
 from diffusion.schedule import NoiseSchedule  # noqa: E402
@@ -176,7 +177,7 @@ class Bench:
         """Both arms in one trajectory, as ``generate_pairs`` runs them."""
 
         def prepared(network: nn.Module) -> nn.Module:
-            network = copy.deepcopy(network).requires_grad_(False).to(memory_format=torch.channels_last)
+            network = fuse_attention(copy.deepcopy(network)).requires_grad_(False).to(memory_format=torch.channels_last)
             return torch.compile(network, mode=compile_mode) if compile_mode else network
 
         denoiser = prepared(self.denoiser)

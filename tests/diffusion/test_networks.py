@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import json
 import re
@@ -9,7 +10,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from diffusion.blocks import AttentionPool2d, GroupNorm32, HalvingMean, SelfAttention2d, timestep_embedding
+from diffusion.blocks import (
+    AttentionPool2d,
+    GroupNorm32,
+    HalvingMean,
+    SelfAttention2d,
+    fuse_attention,
+    timestep_embedding,
+)
 from diffusion.classifier import ClassifierConfig
 from diffusion.published import PUBLISHED
 from diffusion.unet import DenoiserConfig
@@ -193,6 +201,20 @@ def test_attention_pool_reads_the_mean_token():
     expected = pool.c_proj(torch.cat(heads, dim=1))[:, :, 0]
 
     torch.testing.assert_close(pool(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", [DenoiserConfig, ClassifierConfig])
+def test_fused_attention_changes_outputs_and_gradients_by_rounding_alone(config):
+    network = filled(config(**SMALL, num_classes=10).build()).eval()
+    x = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    t, labels = torch.tensor([0, 400, 999]), torch.tensor([1, 2, 3])
+    results = []
+    for attending in (network, fuse_attention(copy.deepcopy(network))):
+        leaf = x.clone().requires_grad_(True)
+        out = attending(leaf, t, labels) if config is DenoiserConfig else attending(leaf, t)
+        results.append((out.detach(), *torch.autograd.grad(out.square().sum(), leaf)))
+    for plain, fused in zip(*results, strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-4, atol=1e-5 * plain.abs().max().item())
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
