@@ -6,12 +6,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def _long_leases(settings) -> None:
-    """Let no heartbeat come: its own connection sees nothing of a test's transaction, and would give the job up."""
-    settings.JOB_LEASE_SECONDS = 24 * 3600
-
-
 @pytest.fixture
 def receiver(settings):
     """A real server that answers as it is told and keeps what it got."""
