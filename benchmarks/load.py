@@ -49,6 +49,10 @@ class Measures:
         with self._lock:
             self.ms.setdefault(kind, []).append(ms)
 
+    def add_visit(self) -> None:
+        with self._lock:
+            self.visits += 1
+
     def latencies(self) -> dict[str, dict[str, float]]:
         return {kind: {"count": len(values)} | percentiles(values) for kind, values in sorted(self.ms.items())}
 
@@ -75,7 +79,8 @@ class Rater:
         """Visit until the time is over; the last visit is left where it is, as some people do."""
         while time.monotonic() < until and not self._broken_off.is_set():
             try:
-                self._measures.visits += self._visit(until)
+                if self._visit(until):
+                    self._measures.add_visit()
             except (OSError, http.client.HTTPException, RuntimeError) as error:
                 self._measures.errors[f"{type(error).__name__}: {error}"[:200]] += 1
                 self._connection.close()
@@ -131,10 +136,12 @@ class Rater:
         window = self._json("window", urls["window"], {"tab": tab})
         while window["trials"]:
             for trial in window["trials"]:
+                # As the page does: an image's address is sealed anew in every answer, its trial stays the same.
+                if trial["id"] in seen:
+                    continue
+                seen.add(trial["id"])
                 for side in ("left", "right"):
-                    if trial[side] not in seen:
-                        seen.add(trial[side])
-                        self._ask("image", "GET", trial[side])
+                    self._ask("image", "GET", trial[side])
             if self._think:
                 self._broken_off.wait(self._random.lognormvariate(0, 0.45) * self._think)
             if time.monotonic() > until or self._broken_off.is_set():
