@@ -35,6 +35,8 @@ class RaterVotes:
         Codes of the raters.
     asks_preference, is_degraded : (N,) bool
         Ordinary trials and repeats (no checks, no practice); degraded checks.
+    is_repeat : (N,) bool
+        Trials that show a pair again on purpose.
     response_ms : (N,) float64
         NaN where missing.
     """
@@ -44,6 +46,7 @@ class RaterVotes:
     present: np.ndarray
     asks_preference: np.ndarray
     is_degraded: np.ndarray
+    is_repeat: np.ndarray
     response_ms: np.ndarray
 
     @property
@@ -77,6 +80,8 @@ class Rule:
         The parameters and their defaults.
     excludes_alone : bool
         False for a measure that may support an exclusion but never be its only ground.
+    keeps_first_visit : bool
+        True where a rater's later visits are at fault, not the first one.
     """
 
     id: str
@@ -85,6 +90,7 @@ class Rule:
     defaults: Mapping[str, float]
     measure: Callable[[RaterVotes, Mapping[str, float]], Measured]
     excludes_alone: bool = True
+    keeps_first_visit: bool = False
 
     def parameters(self, given: Mapping[str, float] | None) -> dict[str, float]:
         """Return the defaults overlaid with the given values.
@@ -107,6 +113,9 @@ def votes_by_rater(table: VoteTable) -> RaterVotes:
     kinds = table.extra.get("check_kind")
     ordinary = np.ones(len(table), dtype=bool) if kinds is None else (kinds == "") | (kinds == "repeat")
     degraded = np.zeros(len(table), dtype=bool) if kinds is None else kinds == "degraded"
+    repeats = table.extra.get("is_repeat", np.zeros(len(table), dtype=bool)).astype(bool)
+    if kinds is not None:
+        repeats = repeats | (kinds == "repeat")
     times = np.asarray(table.extra.get("response_ms", np.full(len(table), np.nan)), dtype=np.float64)
     return RaterVotes(
         table=replace(table, extra={}).rows(order),
@@ -114,6 +123,7 @@ def votes_by_rater(table: VoteTable) -> RaterVotes:
         present=present,
         asks_preference=ordinary[order].astype(bool),
         is_degraded=degraded[order].astype(bool),
+        is_repeat=repeats[order],
         response_ms=times[order],
     )
 
@@ -225,15 +235,31 @@ def _failed_checks(raters: RaterVotes, given: Mapping[str, float]) -> Measured:
     return Measured(np.where(asked > 0, failed, np.nan), (asked > 0) & (failed >= given["failures"]))
 
 
+def _comparison(table: VoteTable, rows: np.ndarray) -> np.ndarray:
+    """Return a code for pair and arms of each row, whichever arm stood on which side."""
+    arms = max(len(table.arms), 1)
+    left, right = table.arm_left[rows], table.arm_right[rows]
+    return (table.pair[rows] * arms + np.minimum(left, right)) * arms + np.maximum(left, right)
+
+
+def _duplicates(raters: RaterVotes, given: Mapping[str, float]) -> Measured:
+    """Votes beyond a rater's first one on the same images: a second visit, or a row that was stored twice."""
+    rows = np.flatnonzero(raters.asks_preference & ~raters.is_repeat)
+    unit, units = group_index(_comparison(raters.table, rows))
+    own = np.unique(raters.index[rows] * max(len(units), 1) + unit)
+    first = np.bincount(own // max(len(units), 1), minlength=raters.count)
+    votes = np.bincount(raters.index[rows], minlength=raters.count)
+    again = votes - first
+    return Measured(np.where(votes > 0, again, np.nan), again > given["votes"])
+
+
 def _log_likelihood(raters: RaterVotes, given: Mapping[str, float]) -> Measured:
     """Mean log-likelihood of a rater's decisive votes under the others' on the same pair and arms, add-one smoothed."""
     table = raters.table
     rows = np.flatnonzero(raters.asks_preference & (table.choice != TIE))
-    arms = max(len(table.arms), 1)
     left, right = table.arm_left[rows], table.arm_right[rows]
-    low, high = np.minimum(left, right), np.maximum(left, right)
-    unit, units = group_index((table.pair[rows] * arms + low) * arms + high)
-    low_chosen = np.where(table.choice[rows] == LEFT, left, right) == low
+    unit, units = group_index(_comparison(table, rows))
+    low_chosen = np.where(table.choice[rows] == LEFT, left, right) == np.minimum(left, right)
     index = raters.index[rows]
     own, whole = index * len(units) + unit, np.bincount(unit, minlength=len(units))
     cell = np.unique(own, return_inverse=True)[1]
@@ -299,6 +325,14 @@ RULES: dict[str, Rule] = {
             description="{failures} or more degraded checks in which the intact image was not chosen",
             defaults={"failures": 2},
             measure=_failed_checks,
+        ),
+        Rule(
+            id="duplicates",
+            version=1,
+            description="more than {votes} votes on images that the rater had voted on before, repeat trials apart",
+            defaults={"votes": 0},
+            measure=_duplicates,
+            keeps_first_visit=True,
         ),
         Rule(
             id="log_likelihood",

@@ -203,7 +203,7 @@ def exclusion_proposals(study: Study, *, rules: list[dict] | None = None, is_pil
     """Return the sessions that the rules would exclude: the frozen plan's rules, or every rule where ``rules`` is [].
 
     The rules look at the exported table, so that anybody can repeat them on it. A rater with several sessions is
-    excluded with all of them.
+    excluded with all of them, or with all but the first where only coming again was wrong.
     """
     from analysis.reading import read_votes
     from analysis.screening import RULES, flagged_raters, screen
@@ -221,8 +221,8 @@ def exclusion_proposals(study: Study, *, rules: list[dict] | None = None, is_pil
     parameters = {entry["rule"]: entry.get("parameters") for entry in rules}
     values = {(row.rater, row.rule): row.value for row in screened}
     sessions: dict[str, list] = {}
-    rows = RaterSession.objects.filter(version__study=study, is_pilot=is_pilot).values_list("rater_id", "pk")
-    for rater, session in rows:
+    rows = RaterSession.objects.filter(version__study=study, is_pilot=is_pilot).order_by("started_at", "pk")
+    for rater, session in rows.values_list("rater_id", "pk"):
         sessions.setdefault(str(rater), []).append(session)
     live = set(
         Exclusion.objects.filter(session__version__study=study, revoked_at__isnull=True).values_list(
@@ -236,7 +236,7 @@ def exclusion_proposals(study: Study, *, rules: list[dict] | None = None, is_pil
             caption = rule.description.format(**rule.parameters(parameters.get(name)))
             value = values[rater, name]
             measured = "" if value is None else f"; measured {value:.4g}"
-            for session_id in sessions.get(rater, []):
+            for session_id in sessions.get(rater, [])[int(rule.keeps_first_visit) :]:
                 proposals.append(
                     Proposal(
                         session_id=session_id,

@@ -102,6 +102,27 @@ def test_checks_and_practice_enter_no_other_rule():
     assert measured(table, "too_fast")["a"].value == 800
 
 
+def test_duplicates_are_votes_on_the_same_images_again_but_for_planned_repeats():
+    rows = [
+        ("a", "p1", "robust", "vanilla", "left"),
+        ("a", "p1", "vanilla", "robust", "tie"),
+        ("a", "p1", "robust", "other", "left"),
+        ("a", "p1", "robust", "vanilla", "right"),
+        ("a", "p2", "robust", "vanilla", "left"),
+        ("a", "p2", "robust", "vanilla", "left"),
+        ("b", "p1", "robust", "vanilla", "left"),
+    ]
+    found = measured(make_table(rows), "duplicates")
+    assert [(row.value, row.flagged) for row in found.values()] == [(3, True), (0, False)]
+    planned = np.array([False, False, False, True, False, False, False])
+    kinds = np.array(["", "", "", "", "", "repeat", ""])
+    found = measured(make_table(rows, is_repeat=planned, check_kind=kinds), "duplicates")
+    assert found["a"].value == 1
+    assert not measured(make_table(rows), "duplicates", votes=3)["a"].flagged
+    practice = np.array(["practice"] * 7)
+    assert measured(make_table(rows, check_kind=practice), "duplicates")["a"].value is None
+
+
 def test_log_likelihood_leaves_the_rater_out():
     rows = [(r, "x", "robust", "vanilla", "left") for r in "abc"] + [("d", "x", "robust", "vanilla", "right")]
     values = measured(make_table(rows), "log_likelihood")
