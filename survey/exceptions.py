@@ -123,7 +123,7 @@ class AlreadyTaken(SurveyError):
 
 
 class NothingToErase(SurveyError):
-    """Nobody is known by this id in this study. Check the id and the provider."""
+    """Nobody is known by this id in this study. Check the id: the panel's own, or a personal link's number."""
 
 
 class BadPanelExport(SurveyError):

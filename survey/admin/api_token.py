@@ -7,7 +7,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
 from survey.models import ApiToken
 from survey.services.api_token import token_create, token_revoke
@@ -41,7 +42,12 @@ class ApiTokenAdmin(admin.ModelAdmin):
         given = form.cleaned_data
         token, row = token_create(user=request.user, name=given["name"], scopes=given["scopes"], days=given["days"])
         obj.pk, obj._state.adding = row.pk, False
-        messages.warning(request, f"The token, shown this once: {token}")
+        obj.made = {"token": token, "row": row}
+
+    def response_add(self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None) -> HttpResponse:
+        """Show the token in the answer itself: a message would carry it through a cookie."""
+        context = self.admin_site.each_context(request) | {"title": "Keep this token now", "opts": self.opts}
+        return TemplateResponse(request, "admin/survey/token_made.html", context | obj.made)
 
     @admin.action(description="Revoke the selected tokens")
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:

@@ -13,10 +13,11 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET, require_http_methods
 
 from survey.admin.page import download, render, study_address, study_page
-from survey.links import personal_link, rater_link
+from survey.links import entry_link, personal_link
 from survey.models import PersonalLink, Study
-from survey.recruitment import PROVIDERS, provider_of, recruitment_problems
+from survey.recruitment import PROVIDERS, recruitment_problems
 from survey.selectors.access import may_manage
+from survey.selectors.links import link_batches
 from survey.services.recruitment import (
     MOST_LINKS,
     identity_erase,
@@ -74,9 +75,8 @@ def recruitment(request: HttpRequest, study: Study) -> HttpResponse:
         if isinstance(answer, HttpResponse):
             return answer
         context |= answer
-    links = study.personal_links.order_by("-batch", "number")
     return render(
-        request, study, "recruitment.html", **context, **link_to_give(study), batches=_batches(links),
+        request, study, "recruitment.html", **context, **link_to_give(study), batches=link_batches(study),
         may_manage=may_manage(request.user, study),
         erasures=study.erasures.select_related("erased_by").order_by("-erased_at")[:20],
         is_draft=study.state == Study.State.DRAFT,
@@ -86,18 +86,8 @@ def recruitment(request: HttpRequest, study: Study) -> HttpResponse:
 def link_to_give(study: Study) -> dict[str, Any]:
     """Return what a page shows of the link that raters get: with the panel's placeholders where there is a panel."""
     problems = recruitment_problems(study.recruitment)
-    link = rater_link(study) if problems else provider_of(study.recruitment).entry_link(rater_link(study))
     provider = "open" if problems else study.recruitment.get("provider", "open")
-    return {"recruitment_problems": problems, "link": link, "provider": provider}
-
-
-def _batches(links: Any) -> list[dict[str, Any]]:
-    batches: dict[int, dict[str, Any]] = {}
-    for batch, is_revoked in links.values_list("batch", "is_revoked"):
-        row = batches.setdefault(batch, {"batch": batch, "count": 0, "revoked": 0})
-        row["count"] += 1
-        row["revoked"] += is_revoked
-    return list(batches.values())
+    return {"recruitment_problems": problems, "link": entry_link(study), "provider": provider}
 
 
 def _back(study: Study) -> HttpResponse:
@@ -153,12 +143,7 @@ def _reconcile(request: HttpRequest, study: Study) -> Any:
 def _erase(request: HttpRequest, study: Study) -> HttpResponse:
     if not may_manage(request.user, study):
         raise PermissionDenied
-    proof = identity_erase(
-        study=study,
-        provider=study.recruitment.get("provider", "open"),
-        panel_id=request.POST.get("panel_id", ""),
-        actor=request.user,
-    )
+    proof = identity_erase(study=study, panel_id=request.POST.get("panel_id", ""), actor=request.user)
     messages.success(request, f"Erased. {proof.votes_kept} anonymous votes stay. Proof: {proof.identity_digest}")
     return _back(study)
 

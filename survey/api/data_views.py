@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mimetypes
 import uuid
+from collections.abc import Iterable
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.files.storage import default_storage
@@ -21,15 +23,22 @@ from survey.api import serializers as shapes
 from survey.api.auth import Scope, study_of_call
 from survey.api.views import checked, filtered, page_of, paged
 from survey.links import personal_link
-from survey.models import Exclusion, RaterSession, StudyMember, Webhook
+from survey.models import Exclusion, PersonalLink, RaterSession, Study, StudyMember, Webhook
 from survey.reports import exclusion_proposals
 from survey.selectors.jobs import study_jobs
+from survey.selectors.links import link_batches
 from survey.selectors.vote import vote_rows
 from survey.services.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
 from survey.services.long_work import exclusions_begin, work_cancel
 from survey.services.member import member_remove, member_set
 from survey.services.plan import power_of
-from survey.services.recruitment import PanelRow, identity_erase, personal_links_create, submissions_reconcile
+from survey.services.recruitment import (
+    PanelRow,
+    identity_erase,
+    personal_link_revoke,
+    personal_links_create,
+    submissions_reconcile,
+)
 from survey.services.report_build import report_request, results_require_visible
 from survey.services.webhook import webhook_add, webhook_remove, webhook_switch, webhook_test
 
@@ -285,6 +294,11 @@ class WebhookTest(APIView):
 
 
 class Links(APIView):
+    @extend_schema(operation_id="links_list", responses=shapes.LinkBatchSerializer(many=True))
+    def get(self, request: Request, slug: str) -> Response:
+        """List the batches of personal links, newest first."""
+        return Response(shapes.LinkBatchSerializer(link_batches(study_of_call(request, slug)), many=True).data)
+
     @extend_schema(
         operation_id="links_create", request=shapes.LinksInputSerializer, responses={201: shapes.LinksSerializer}
     )  # fmt: skip
@@ -293,8 +307,34 @@ class Links(APIView):
         study = study_of_call(request, slug, change=True)
         given = checked(shapes.LinksInputSerializer, request.data)
         links = personal_links_create(study=study, count=given["count"], actor=request.user)
-        body = {"batch": links[0].batch, "links": [personal_link(study, link) for link in links]}
-        return Response(shapes.LinksSerializer(body).data, status=status.HTTP_201_CREATED)
+        return Response(_links_shown(study, links[0].batch, links), status=status.HTTP_201_CREATED)
+
+
+def _links_shown(study: Study, batch: int, links: Iterable[PersonalLink]) -> dict[str, Any]:
+    return shapes.LinksSerializer({"batch": batch, "links": [personal_link(study, link) for link in links]}).data
+
+
+class LinkBatch(APIView):
+    @extend_schema(operation_id="links_of_batch", responses=shapes.LinksSerializer)
+    def get(self, request: Request, slug: str, batch: int) -> Response:
+        """Show the links of a batch again, without those that were closed."""
+        study = study_of_call(request, slug)
+        links = study.personal_links.filter(batch=batch)
+        if not links.exists():
+            raise Http404
+        return Response(_links_shown(study, batch, links.filter(is_revoked=False)))
+
+
+class LinkRevoke(APIView):
+    @extend_schema(operation_id="link_revoke", request=None, responses={204: None})
+    def post(self, request: Request, slug: str, batch: int, number: int) -> Response:
+        """Close one link; a visit that it opened goes on."""
+        study = study_of_call(request, slug, change=True)
+        link = study.personal_links.select_related("study").filter(batch=batch, number=number).first()
+        if link is None:
+            raise Http404
+        personal_link_revoke(link=link, actor=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class ErasureList(APIView):
@@ -314,8 +354,7 @@ class ErasureList(APIView):
         """Erase who a person is; the anonymous votes stay. For owners."""
         study = study_of_call(request, slug, manage=True)
         given = checked(shapes.ErasureInputSerializer, request.data)
-        provider = study.recruitment.get("provider", "open")
-        proof = identity_erase(study=study, provider=provider, panel_id=given["panel_id"], actor=request.user)
+        proof = identity_erase(study=study, panel_id=given["panel_id"], actor=request.user)
         return Response(shapes.ErasureSerializer(proof).data, status=status.HTTP_201_CREATED)
 
 

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from jobs.models import Job
+from survey.links import entry_link
 from survey.models import (
     Arm,
     AuditEntry,
@@ -121,6 +122,11 @@ class ArmInputSerializer(StrictSerializer):
     recipe = CheckedJSON(_object_problems, required=False, default=dict)
 
 
+@example({"name": "robust_l2"})
+class ArmRenameSerializer(StrictSerializer):
+    name = serializers.SlugField(max_length=60)
+
+
 _DRAFT = [
     "title", "seed", "organisation", "contact", "summary", "payment", "minutes", "consent_text", "instructions",
     "question", "debrief", "exit_questions", "are_ties_allowed", "minimum_exposure_ms", "pixel_multiple",
@@ -135,14 +141,18 @@ class StudySerializer(serializers.ModelSerializer):
 
     baseline = serializers.SlugRelatedField(slug_field="name", read_only=True)
     role = serializers.SerializerMethodField(help_text="the caller's role")
+    link = serializers.SerializerMethodField(help_text="the address to give to raters, or to the panel")
 
     class Meta:
         model = Study
-        fields = ["slug", "state", "role", "created_at", "baseline", *_DRAFT]
+        fields = ["slug", "state", "role", "link", "created_at", "baseline", *_DRAFT]
         read_only_fields = fields
 
     def get_role(self, study: Study) -> str:
         return self.context["roles"].get(study.pk, "owner")
+
+    def get_link(self, study: Study) -> str:
+        return entry_link(study)
 
 
 class StudyInputSerializer(StrictSerializer, serializers.ModelSerializer):
@@ -164,8 +174,7 @@ class StudyInputSerializer(StrictSerializer, serializers.ModelSerializer):
 
 @example({"votes_per_pair": 12, "baseline": "vanilla"})
 class StudyPatchSerializer(StudyInputSerializer):
-    class Meta(StudyInputSerializer.Meta):
-        fields = ["baseline", *_DRAFT]
+    """Any of a draft's fields. With another slug the study is found there from now on."""
 
 
 class StepInputSerializer(StrictSerializer):
@@ -401,9 +410,15 @@ class LinksInputSerializer(StrictSerializer):
     count = serializers.IntegerField(min_value=1, max_value=10_000)
 
 
+class LinkBatchSerializer(serializers.Serializer):
+    batch = serializers.IntegerField()
+    count = serializers.IntegerField()
+    revoked = serializers.IntegerField(help_text="links of the batch that were closed")
+
+
 class LinksSerializer(serializers.Serializer):
     batch = serializers.IntegerField()
-    links = serializers.ListField(child=serializers.CharField())
+    links = serializers.ListField(child=serializers.CharField(), help_text="in the order of their numbers")
 
 
 class PhaseSerializer(serializers.Serializer):
@@ -439,6 +454,7 @@ class ProgressSerializer(serializers.Serializer):
 
 class ImportInputSerializer(StrictSerializer):
     zip = serializers.FileField(help_text="one folder per arm; images of a pair have the same path below it")
+    classes = serializers.FileField(required=False, help_text="CSV of class_label,class_name: what raters read")
     leave_out_unmatched = serializers.BooleanField(required=False, default=False)
     is_check = serializers.BooleanField(required=False, default=False, help_text="report, and import nothing")
 

@@ -61,6 +61,8 @@ urlpatterns = [
     path(f"{STUDY}erasures/", data.ErasureList.as_view()),
     path(f"{STUDY}reconcile/", data.Reconcile.as_view()),
     path(f"{STUDY}links/", data.Links.as_view()),
+    path(f"{STUDY}links/<row:batch>/", data.LinkBatch.as_view()),
+    path(f"{STUDY}links/<row:batch>/<row:number>/revoke/", data.LinkRevoke.as_view()),
     # A wrong address is answered as everything else here: with a problem.
     re_path(r"^.*$", nothing_here),
 ]

@@ -20,13 +20,14 @@ from survey.canonical import canonical_json
 from survey.exceptions import ImportRefused, StudyNotEditable
 from survey.models import Arm, Study, StudyMember
 from survey.selectors.access import deleted_studies_visible_to, studies_visible_to
+from survey.services.class_names import MOST_CLASS_BYTES, class_names_read
 from survey.services.dry_run import version_weaknesses
 from survey.services.image_import import images_check
 from survey.services.image_sources import zip_sources
 from survey.services.long_work import import_begin, transition_begin
 from survey.services.pair import pairs_remove, pairs_select
 from survey.services.progress import progress_of
-from survey.services.study import arm_add, arm_remove, study_create, study_delete, study_update
+from survey.services.study import arm_add, arm_remove, arm_rename, study_create, study_delete, study_update
 from survey.services.version import version_config, version_problems
 
 __all__ = [
@@ -183,14 +184,25 @@ class ArmList(APIView):
 
 
 class ArmDetail(APIView):
+    @extend_schema(operation_id="arm_rename", request=shapes.ArmRenameSerializer, responses=shapes.ArmSerializer)
+    def patch(self, request: Request, slug: str, name: str) -> Response:
+        """Give an arm of a draft another name; its images stay with it."""
+        arm = _arm(request, slug, name)
+        given = checked(shapes.ArmRenameSerializer, request.data)
+        return Response(shapes.ArmSerializer(arm_rename(arm=arm, actor=request.user, **given)).data)
+
     @extend_schema(operation_id="arm_delete", responses={204: None})
     def delete(self, request: Request, slug: str, name: str) -> Response:
         """Remove an arm that has no images from a draft."""
-        arm = study_of_call(request, slug, change=True).arms.filter(name=name).first()
-        if arm is None:
-            raise Http404
-        arm_remove(arm=arm, actor=request.user)
+        arm_remove(arm=_arm(request, slug, name), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _arm(request: Request, slug: str, name: str) -> Arm:
+    arm = study_of_call(request, slug, change=True).arms.filter(name=name).first()
+    if arm is None:
+        raise Http404
+    return arm
 
 
 class Import(APIView):
@@ -214,7 +226,8 @@ class Import(APIView):
             if report.problems:
                 raise ImportRefused(report.problems)
             return Response(shapes.ImportSerializer(report.as_dict() | {"job": None}).data)
-        report, job = import_begin(study=study, file=given["zip"], actor=request.user, **rules)
+        names = class_names_read(given["classes"].read(MOST_CLASS_BYTES)) if "classes" in given else {}
+        report, job = import_begin(study=study, file=given["zip"], actor=request.user, class_names=names, **rules)
         if report is None:
             empty = {"arms": [], "pairs": 0, "new_pairs": 0, "notes": [], "sha256": "", "job": job.pk}
             return Response(shapes.ImportSerializer(empty).data, status=status.HTTP_202_ACCEPTED)

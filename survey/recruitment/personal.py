@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 
 from survey.exceptions import EntryRefused, TokenInvalid
-from survey.models import PersonalLink
+from survey.models import PersonalLink, Study
 from survey.recruitment.base import Entry, Provider
 from survey.services.tokens import personal_link_id_of
 
@@ -14,6 +14,15 @@ __all__ = ["PersonalLinks"]
 
 class PersonalLinks(Provider):
     name = "personal"
+
+    @classmethod
+    def person_of(cls, study: Study, name: str) -> str:
+        """Find a link by its number, such as 1-12: nobody is shown its id."""
+        batch, _, number = name.partition("-")
+        if not (batch.isdecimal() and number.isdecimal() and len(name) < 16):
+            return ""
+        link = PersonalLink.objects.filter(study=study, batch=int(batch), number=int(number)).first()
+        return str(link.pk) if link else ""
 
     def identify(self, request: HttpRequest) -> Entry:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -12,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from survey.exceptions import ImportRefused, SurveyError
+from survey.services.class_names import class_names_read
 from survey.services.image_import import ImportReport, images_check, images_import
 from survey.services.image_sources import FolderSource, zip_sources
 from survey.services.study import study_get
@@ -81,14 +81,6 @@ def _class_names(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
+        return class_names_read(path.read_bytes())
+    except OSError as error:
         raise CommandError(f"--classes {path} cannot be read: {error}") from None
-    names = {}
-    for number, row in enumerate(rows, start=1):
-        if row and row[0] != "class_label":
-            if len(row) != 2:
-                raise CommandError(f"--classes {path}, line {number}: expected class_label,class_name, got {row}")
-            names[row[0]] = row[1]
-    return names

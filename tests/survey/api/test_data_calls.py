@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from survey.models import Erasure, Rater, Study, Vote
 from survey.services.arrival import identity_keys
 from survey.services.member import member_set
 from tests.factories import make_running, make_study, make_user, make_visit
 from tests.survey.api.test_researcher_api import Caller, problem
+from tests.survey.services.test_image_import import matched, zipped
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +56,51 @@ def test_a_person_is_erased_and_the_proof_is_listed(owner) -> None:
     assert Rater.objects.get(pk=session.rater_id).provider_key is None
     problem(call("post", "studies/s/erasures/", {"panel_id": "person-1"}), 404, "nothing_to_erase")
     assert Erasure.objects.count() == 1
+
+
+def test_arms_are_renamed_and_the_slug_of_a_draft_too(owner) -> None:
+    make_study(owner=owner, slug="s", pairs=2)
+    call = Caller(owner)
+    assert call("patch", "studies/s/arms/robust/", {"name": "robust_l2"}).json()["name"] == "robust_l2"
+    assert [arm["name"] for arm in call("get", "studies/s/arms/").json()] == ["robust_l2", "vanilla"]
+    problem(call("patch", "studies/s/arms/robust/", {"name": "x"}), 404, "not_found")
+    problem(call("patch", "studies/s/arms/vanilla/", {"name": "robust_l2"}), 400, "invalid")
+    changed = call("patch", "studies/s/", {"slug": "t"}).json()
+    assert changed["link"].endswith("/s/t/")
+    problem(call("get", "studies/s/"), 404, "not_found")
+
+
+def test_classes_get_their_names_with_an_import(owner) -> None:
+    study, call = make_study(owner=owner, slug="s", arms=(), pairs=0), Caller(owner)
+    files = {f"{arm}/{name}": body for arm, images in matched().items() for name, body in images.items()}
+
+    def send(classes: bytes):
+        data = {
+            "zip": SimpleUploadedFile("a.zip", zipped(files).read()),
+            "classes": SimpleUploadedFile("c.csv", classes),
+        }
+        return call("post", "studies/s/import/", data=data)
+
+    found = problem(send(b"class_label,class_name\ncat"), 422, "import_refused")
+    assert found["errors"] == [{"detail": "class names, line 2: expected class_label,class_name"}]
+    assert send(b"class_label,class_name\ncat,a tabby cat\n").status_code == 200
+    assert set(study.pairs.values_list("class_label", "class_name")) == {("cat", "a tabby cat")}
+
+
+def test_personal_links_are_listed_shown_again_and_closed(owner) -> None:
+    make_running(owner=owner, slug="s", recruitment={"provider": "personal"})
+    call = Caller(owner)
+    made = [call("post", "studies/s/links/", {"count": count}).json() for count in (2, 3)]
+    assert call("get", "studies/s/links/2/").json() == made[1]
+    assert call("post", "studies/s/links/2/1/revoke/").status_code == 204
+    assert call("get", "studies/s/links/2/").json()["links"] == made[1]["links"][1:]
+    assert call("get", "studies/s/links/").json() == [
+        {"batch": 2, "count": 3, "revoked": 1},
+        {"batch": 1, "count": 2, "revoked": 0},
+    ]
+    problem(call("get", "studies/s/links/3/"), 404, "not_found")
+    problem(call("post", "studies/s/links/2/4/revoke/"), 404, "not_found")
+    problem(Caller(owner, "read")("post", "studies/s/links/2/2/revoke/"), 403, "permission_denied")
 
 
 def test_the_panels_list_is_compared(owner) -> None:

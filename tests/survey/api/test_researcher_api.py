@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -275,8 +276,12 @@ def test_tokens_are_shown_once_and_belong_to_their_maker(owner) -> None:
     client = Client()
     client.force_login(owner)
     data = {"name": "notebook", "scopes": ["read"], "days": "30"}
-    page = client.post("/admin/survey/apitoken/add/", data, follow=True).content.decode()
-    token = page.partition("shown this once: ")[2].split("<")[0].strip()
+    answer = client.post("/admin/survey/apitoken/add/", data)
+    token = re.search(r"bp_[\w-]{43}", answer.content.decode())[0]
+    assert "no-store" in answer["Cache-Control"]
+    assert token not in str(client.cookies)
+    assert token not in json.dumps(dict(client.session))
+    assert token not in client.get("/admin/survey/apitoken/").content.decode()
     assert Caller(owner, token=token)("get", "studies/").status_code == 200
     row = ApiToken.objects.get()
     assert token not in json.dumps({key: str(value) for key, value in vars(row).items()})

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from survey.exceptions import BadPanelExport, NothingToErase
-from survey.models import PanelSubmission, Rater, RaterIdentity, RaterSession, Vote
+from survey.models import PanelSubmission, Rater, RaterIdentity, RaterSession, Study, Vote
 from survey.recruitment import Entry
 from survey.selectors.vote import vote_rows
 from survey.services.arrival import identity_keys, rater_of
 from survey.services.member import member_set
-from survey.services.recruitment import identity_erase, panel_rows, submissions_reconcile
+from survey.services.recruitment import identity_erase, panel_rows, personal_links_create, submissions_reconcile
 from survey.services.session import session_start
 from tests.factories import make_running, make_study, make_user
 from tests.survey.admin.test_study_pages import client_of, vote_on
@@ -92,8 +92,8 @@ def test_erasing_a_person_keeps_the_votes_and_a_proof() -> None:
     RaterIdentity.objects.create(rater=session.rater, submission_key="x")
     RaterSession.objects.update(answers={"age": "30"}, device={"agent": "browser"})
     with pytest.raises(NothingToErase):
-        identity_erase(study=version.study, provider="prolific", panel_id="somebody", actor=owner)
-    proof = identity_erase(study=version.study, provider="prolific", panel_id="p1", actor=owner)
+        identity_erase(study=version.study, panel_id="somebody", actor=owner)
+    proof = identity_erase(study=version.study, panel_id="p1", actor=owner)
     assert (proof.identity_digest, proof.votes_kept) == (keys[0], 3)
     session.refresh_from_db()
     assert (session.answers, session.device, session.rater.provider_key) == ({}, {}, None)
@@ -102,8 +102,23 @@ def test_erasing_a_person_keeps_the_votes_and_a_proof() -> None:
     assert len(list(vote_rows(version.study))) == 3
     entry = version.study.audit_entries.order_by("-number").first()
     assert (entry.action, entry.detail["identity_digest"]) == ("erase identity", keys[0])
-    with pytest.raises(NothingToErase):
-        identity_erase(study=version.study, provider="prolific", panel_id="p1", actor=owner)
+    with pytest.raises(NothingToErase, match=f"was erased on .*{keys[0]}"):
+        identity_erase(study=version.study, panel_id="p1", actor=owner)
+
+
+def test_a_person_is_erased_by_the_number_of_a_link_also_once_the_study_recruits_elsewhere() -> None:
+    version = make_running(recruitment={"provider": "personal"})
+    link, other = personal_links_create(study=version.study, count=2, actor=None)
+    raters = {one: rater_of(study=version.study, entry=Entry(provider="personal", person=str(one.pk), submission="s"))
+              for one in (link, other)}  # fmt: skip
+    Study.objects.filter(pk=version.study_id).update(recruitment=PROLIFIC)
+    study = Study.objects.get(pk=version.study_id)
+    for unknown in ("1-3", "1-", "2", str(link.pk)):
+        with pytest.raises(NothingToErase):
+            identity_erase(study=study, panel_id=unknown, actor=None)
+    identity_erase(study=study, panel_id="1-1", actor=None)
+    assert Rater.objects.get(pk=raters[link].pk).provider_key is None
+    assert Rater.objects.get(pk=raters[other].pk).provider_key is not None
 
 
 def test_recruitment_page_sets_the_provider_makes_links_and_erases_for_owners_alone() -> None:

@@ -1,0 +1,34 @@
+"""Read which name raters see for a class: one CSV for the admin, the API and the command."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from survey.exceptions import ImportRefused
+
+__all__ = ["MOST_CLASS_BYTES", "class_names_read"]
+
+# Of an upload: ten thousand classes fit many times.
+MOST_CLASS_BYTES = 4 * 1024**2
+
+
+def class_names_read(content: bytes) -> dict[str, str]:
+    """Return {class label: name} of a CSV with these two columns; a header is optional.
+
+    Raises
+    ------
+    ImportRefused
+        Naming the line.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ImportRefused([f"the class names are no CSV in UTF-8: {error}"]) from None
+    names = {}
+    for number, row in enumerate(rows, start=1):
+        if row and row[0] != "class_label":
+            if len(row) != 2:
+                raise ImportRefused([f"class names, line {number}: expected class_label,class_name"])
+            names[row[0]] = row[1]
+    return names
