@@ -3,9 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import heartbeat_sent, task_prerun
-
-from config.logs import log_context
+from celery.signals import heartbeat_sent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 # SIGTERM lets the running slice reach its next checkpoint instead of waiting for the whole task.
@@ -21,8 +19,3 @@ def _show_that_it_lives(**kwargs) -> None:
     from jobs.alive import alive_show
 
     alive_show()
-
-
-@task_prerun.connect
-def _name_the_job_in_logs(args: tuple = (), **kwargs) -> None:
-    log_context.set(f"job-{args[0]}" if args else "")

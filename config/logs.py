@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import re
-from contextvars import ContextVar
 from datetime import UTC, datetime
 
-__all__ = ["JsonLines", "WithContext", "log_context", "without_secrets"]
+from jobs.context import log_context
 
-# The id of the request or job that this thread works for.
-log_context: ContextVar[str] = ContextVar("log_context", default="")
+__all__ = ["JsonLines", "WithContext", "log_context", "without_secrets"]
 
 
 # Addresses of visits and images hold secrets, and Django logs the address of every refused request.

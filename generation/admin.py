@@ -17,6 +17,7 @@ from generation.config import GUIDANCE_FACTORS, recipe_fields
 from generation.models import GenerationRun
 from generation.selectors import RunProgress, run_complete_pairs, run_progress
 from generation.services import DEFAULT_MICRO_BATCH, class_labels, run_cancel, run_create, run_enqueue_plan, run_retry
+from jobs.work_page import WorkPage, error_shown
 from survey.admin.access import StudyListFilter, StudyScopedAdmin
 from survey.exceptions import SurveyError
 from survey.models import PairImage, Study
@@ -25,7 +26,7 @@ from survey.selectors.access import may_change, studies_visible_to
 __all__ = ["GenerationRunAdmin"]
 
 NEWEST_PAIRS = 12
-REFRESH_SECONDS = 10
+_BROKEN_OFF = {GenerationRun.State.FAILED, GenerationRun.State.CANCELLED}
 
 
 class GenerationRunForm(forms.ModelForm):
@@ -90,9 +91,10 @@ class GenerationRunForm(forms.ModelForm):
 
 
 @admin.register(GenerationRun)
-class GenerationRunAdmin(StudyScopedAdmin):
+class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
     """Progress is read from the pairs that are there and the jobs that work on them."""
 
+    study_tab = "images"
     list_display = ["__str__", "shown_state", "progress", "created_by", "created_at", "finished_at"]
     list_filter = [StudyListFilter]
     list_select_related = ["study", "created_by", "plan_job"]
@@ -132,13 +134,15 @@ class GenerationRunAdmin(StudyScopedAdmin):
 
         return FormForUser
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        """Ask for the page again while the order is at work; it has nothing to fill in."""
-        answer = super().change_view(request, object_id, form_url, extra_context)
-        run = self.get_object(request, object_id)
-        if run is not None and run.state in {run.State.PLANNING, run.State.GENERATING}:
-            answer["Refresh"] = str(REFRESH_SECONDS)
-        return answer
+    def is_at_work(self, row: GenerationRun) -> bool:
+        return self._progress(row).state in {row.State.PLANNING, row.State.GENERATING}
+
+    def steps(self, request: HttpRequest, row: GenerationRun) -> list[tuple[str, str]]:
+        if not may_change(request.user, row.study):
+            return []
+        state = self._progress(row)
+        steps = [("cancel", "Cancel")] if self.is_at_work(row) else []
+        return steps + ([("retry", "Try again")] if state.failed or state.state in _BROKEN_OFF else [])
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str]:
         return {"study": request.GET.get("study", "")}
@@ -203,8 +207,10 @@ class GenerationRunAdmin(StudyScopedAdmin):
 
     @admin.display(description="error")
     def shown_error(self, run: GenerationRun) -> SafeString | str:
-        error = self._progress(run).error
-        return format_html("<pre>{}</pre>", error) if error else "none"
+        return error_shown(
+            self._progress(run).error,
+            remedy="Mend what the message names, then try again: what is made stays, and only what is missing is made.",
+        )
 
     @admin.display(description="newest pairs")
     def newest(self, run: GenerationRun) -> SafeString | str:

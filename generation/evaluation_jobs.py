@@ -13,7 +13,7 @@ from generation.study_images import evaluation_as_json, study_evaluate
 from jobs.registry import handles
 from jobs.services import Lease
 from survey.models import Study
-from survey.services.study import study_get
+from survey.selectors.jobs import study_of_job
 
 __all__ = ["evaluate_with"]
 
@@ -54,5 +54,6 @@ def evaluate_images_job(lease: Lease, *, study: str, **parameters: Any) -> dict[
         lease.progress(done, total, what)
 
     actor = f"job {lease.job.pk}"
-    found = evaluate_with(study_get(study), parameters, progress=progress, actor=actor, fence=lease.fenced)
+    row = study_of_job(lease.job)
+    found = evaluate_with(row, parameters, progress=progress, actor=actor, fence=lease.fenced)
     return evaluation_as_json(found)

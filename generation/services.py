@@ -15,6 +15,7 @@ from generation.selectors import shards_missing, study_generated_seed
 from jobs.models import Job
 from jobs.services import job_cancel, job_enqueue, job_retry
 from survey.models import Study
+from survey.selectors.jobs import study_subject
 from survey.services.audit import audit_record
 from survey.services.study import study_locked_draft
 
@@ -182,6 +183,7 @@ def run_enqueue_plan(run: GenerationRun, *, actor: Any = None) -> Job:
         job = job_enqueue(
             kind="generation.plan",
             parameters={"run": str(run.pk), "study": run.study.slug},
+            subject=study_subject(run.study),
             queue="gpu",
             dedupe_key=f"generation:{run.pk}:plan",
             created_by=actor if getattr(actor, "pk", None) else None,
@@ -205,6 +207,7 @@ def run_enqueue_shards(run: GenerationRun) -> int:
         shard.job = job_enqueue(
             kind="generation.make_shard",
             parameters={"shard": shard.pk},
+            subject=f"{study_subject(run.study)}order/{run.pk}/",
             queue="gpu",
             dedupe_key=f"generation:{run.pk}:{number}",
             created_by=run.created_by,
@@ -251,7 +254,7 @@ def run_cancel(run: GenerationRun, *, actor: Any = None) -> GenerationRun:
 def run_retry(run: GenerationRun, *, actor: Any = None) -> GenerationRun:
     """Queue the failed and cancelled parts of an order again."""
     with transaction.atomic():
-        target = State.PLANNING if run.classes is None else State.GENERATING
+        target = State.PLANNING if run.started_at is None else State.GENERATING
         GenerationRun.objects.filter(pk=run.pk).exclude(state=State.COMPLETE).update(
             state=target, error="", finished_at=None
         )

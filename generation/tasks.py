@@ -17,7 +17,7 @@ __all__ = ["make_shard", "plan"]
 
 @handles("generation.plan")
 def plan(lease: Lease, *, run: str, study: str) -> dict[str, Any]:
-    """Check an order against its networks and queue its shards; ``study`` lets its pages find the job."""
+    """Check an order against its networks and queue its shards."""
     row = GenerationRun.objects.select_related("study").get(pk=run)
     run_plan(row, NetworkStore(chosen_device()))
     with lease.fenced():

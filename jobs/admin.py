@@ -1,29 +1,51 @@
 from django.contrib import admin
+from django.utils.safestring import SafeString
 
 from jobs.models import Job
 from jobs.services import job_cancel, job_retry
+from jobs.work_page import WorkPage, error_shown
 
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin):
+class JobAdmin(WorkPage, admin.ModelAdmin):
     """Watch, cancel and retry; jobs are made by the pages of what they work on."""
 
     list_display = ["__str__", "state", "progress", "attempt", "lease_owner", "created_at", "finished_at"]
     list_filter = ["state", "kind", "queue"]
     show_full_result_count = False
     actions = ["cancel", "retry"]
+    fieldsets = [
+        (None, {"fields": ["kind", "state", "progress", "shown_error", "attempt", "max_attempts"]}),
+        ("Work", {"fields": ["subject", "parameters", "result", "queue", "dedupe_key", "created_by"]}),
+        ("Worker", {"fields": ["lease_owner", "heartbeat_at", "lease_expires_at", "not_before", "announced_at"]}),
+        ("Times", {"fields": ["created_at", "started_at", "finished_at"]}),
+    ]
+
+    def is_at_work(self, row: Job) -> bool:
+        return not row.is_over
+
+    def steps(self, request, row: Job) -> list[tuple[str, str]]:
+        if not self.has_change_permission(request):
+            return []
+        if row.state in {Job.State.FAILED, Job.State.CANCELLED}:
+            return [("retry", "Try again")]
+        return [] if row.is_over else [("cancel", "Cancel")]
 
     @admin.display(description="progress")
     def progress(self, job: Job) -> str:
         percent = "" if job.progress_percent is None else f"{job.progress_percent:.0f} % "
         return f"{percent}{job.progress_note}".strip()
 
-    @admin.action(description="Cancel the selected jobs")
+    @admin.display(description="error")
+    def shown_error(self, job: Job) -> SafeString | str:
+        return error_shown(job.error, remedy="Mend what the message names, then try again.")
+
+    @admin.action(description="Cancel the selected jobs", permissions=["change"])
     def cancel(self, request, queryset) -> None:
         for job in queryset:
             job_cancel(job)
 
-    @admin.action(description="Retry the selected failed or cancelled jobs")
+    @admin.action(description="Retry the selected failed or cancelled jobs", permissions=["change"])
     def retry(self, request, queryset) -> None:
         for job in queryset:
             job_retry(job)
@@ -32,7 +54,8 @@ class JobAdmin(admin.ModelAdmin):
         return False
 
     def has_change_permission(self, request, obj=None) -> bool:
-        return request.method in {"GET", "HEAD", "POST"} and super().has_change_permission(request) and obj is None
+        # The list's actions ask for it; a job itself is never changed.
+        return obj is None and super().has_change_permission(request)
 
     def has_delete_permission(self, request, obj=None) -> bool:
         return False

@@ -26,6 +26,10 @@ class Job(models.Model):
     parameters = models.JSONField(default=dict)
     queue = models.CharField(max_length=20, default="default")
     dedupe_key = models.CharField(max_length=200, null=True, unique=True, help_text="one job for one piece of work")
+    # Null, not empty, where a job works on nothing in particular: a process of an older version writes no value.
+    subject = models.CharField(
+        max_length=100, null=True, help_text="path of what it works on, such as study/12/; parts lie below their whole"
+    )
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     attempt = models.PositiveSmallIntegerField(default=0)
     max_attempts = models.PositiveSmallIntegerField()
@@ -50,6 +54,7 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["state", "queue", "created_at"]),
             models.Index(fields=["state", "lease_expires_at"]),
+            models.Index(fields=["subject", "-created_at"]),
         ]
         ordering = ["-created_at"]
 
@@ -59,6 +64,11 @@ class Job(models.Model):
     @property
     def is_over(self) -> bool:
         return self.state in {self.State.SUCCEEDED, self.State.FAILED, self.State.CANCELLED}
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, without the place in the code."""
+        return self.error.partition("\n\n")[0]
 
     @property
     def progress_percent(self) -> float | None:

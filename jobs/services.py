@@ -12,7 +12,9 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +22,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from jobs.context import log_context
 from jobs.exceptions import JobCancelled, JobError, LeaseLost
 from jobs.models import Job
 from jobs.registry import handler_of
@@ -104,7 +107,9 @@ class Lease:
     @contextmanager
     def kept_alive(self) -> Iterator[None]:
         """Renew the lease from a thread while the block runs."""
-        thread = threading.Thread(target=self._renew, name=f"lease-{self.job.pk}", daemon=True)
+        # Its warnings name the job too: a new thread knows no context by itself.
+        renew = partial(copy_context().run, self._renew)
+        thread = threading.Thread(target=renew, name=f"lease-{self.job.pk}", daemon=True)
         thread.start()
         try:
             yield
@@ -150,6 +155,7 @@ def job_enqueue(
     parameters: dict[str, Any] | None = None,
     queue: str = "default",
     dedupe_key: str | None = None,
+    subject: str | None = None,
     created_by: Any = None,
     announce: bool = True,
     max_attempts: int | None = None,
@@ -159,6 +165,7 @@ def job_enqueue(
         "kind": kind,
         "parameters": parameters or {},
         "queue": queue,
+        "subject": subject,
         "created_by": created_by,
         "max_attempts": max_attempts or settings.JOB_MAX_ATTEMPTS,
     }
@@ -225,6 +232,14 @@ def job_run(job_id: uuid.UUID | str, *, on_error: Callable[[Exception], None] | 
 
     An exception is stored with the job: a temporary one sends it back to the queue while attempts are left.
     """
+    token = log_context.set(f"job-{job_id}")
+    try:
+        return _run(job_id, on_error)
+    finally:
+        log_context.reset(token)
+
+
+def _run(job_id: uuid.UUID | str, on_error: Callable[[Exception], None] | None) -> Job | None:
     lease = job_claim(job_id)
     if lease is None:
         return None
@@ -282,7 +297,9 @@ def _record_failure(lease: Lease, error: Exception) -> None:
     permanent = isinstance(error, ValueError | LookupError | TypeError) or (
         isinstance(error, JobError) and error.permanent
     )
-    message = f"{type(error).__name__}: {error}\n\n{''.join(traceback.format_tb(error.__traceback__)[-6:])}"
+    # What is raised on purpose is told in its own words; of anything else the type is half of the message.
+    told = str(error) if isinstance(error, JobError) else f"{type(error).__name__}: {error}"
+    message = f"{told}\n\n{''.join(traceback.format_tb(error.__traceback__)[-6:])}"
     if permanent or job.attempt >= job.max_attempts:
         lease.finish(State.FAILED, error=message)
     elif wait := getattr(error, "wait_seconds", 0):

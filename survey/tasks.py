@@ -14,12 +14,12 @@ from jobs.registry import handles
 from jobs.services import Lease
 from survey.exceptions import SurveyError
 from survey.models import ReportBuild, WebhookDelivery
+from survey.selectors.jobs import study_of_job
 from survey.services.exclusion import exclusions_apply
 from survey.services.image_import import images_import
 from survey.services.image_sources import zip_sources
 from survey.services.report_build import report_files_keep
 from survey.services.stored_files import FORGET, files_forget
-from survey.services.study import study_get
 from survey.services.version import version_freeze
 from survey.services.webhook import webhook_deliver
 
@@ -37,7 +37,7 @@ def freeze(lease: Lease, *, study: str, actor: str, reason: str = "") -> dict[st
     """Freeze a study of many images."""
     try:
         version = version_freeze(
-            study=study_get(study),
+            study=study_of_job(lease.job),
             actor=_actor(actor),
             reason=reason,
             on_progress=lambda done, total: lease.progress(done, total, "images encoded"),
@@ -53,11 +53,11 @@ def import_zip(
 ) -> dict[str, Any]:
     """Import an uploaded zip and drop it from the storage afterwards."""
     if not default_storage.exists(file):
-        raise PermanentJobError("The uploaded zip went when its import was cancelled. Upload it again.")
+        raise PermanentJobError("The uploaded zip went when its import failed or was cancelled. Upload it again.")
     try:
         with default_storage.open(file) as stored, zip_sources(stored) as sources:
             report = images_import(
-                study=study_get(study),
+                study=study_of_job(lease.job),
                 sources=sources,
                 actor=_actor(actor),
                 class_names=class_names,
@@ -81,9 +81,10 @@ def exclusions(
     """Screen the sessions of a study of many votes; write the proposals to the ledger unless it is a preview."""
     from survey.reports import exclusion_proposals
 
-    row, written = study_get(study), 0
+    written = 0
     lease.progress(0, 2, "screening sessions", force=True)
     try:
+        row = study_of_job(lease.job)
         proposals = exclusion_proposals(row, rules=rules, is_pilot=is_pilot)
         lease.progress(1, 2, "writing to the ledger" if not is_preview else "listing", force=True)
         if not is_preview:

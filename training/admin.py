@@ -12,12 +12,15 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from jobs.work_page import WorkPage, error_shown
 from training.curves import draw_curves
 from training.models import Checkpoint, TrainingRun
 from training.services import run_cancel, run_create, run_enqueue
 from training.settings_files import ConfigError, parse_change, preset_names
 
 __all__ = ["CheckpointAdmin", "TrainingRunAdmin"]
+
+_UNDER_WAY = {TrainingRun.State.WAITING, TrainingRun.State.RUNNING}
 
 
 class TrainingRunForm(forms.ModelForm):
@@ -65,16 +68,17 @@ class TrainingRunForm(forms.ModelForm):
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(admin.ModelAdmin):
+class TrainingRunAdmin(WorkPage, admin.ModelAdmin):
     """Runs are ordered here and trained by GPU workers; their settings do not change afterwards."""
 
-    list_display = ["name", "preset", "state", "progress", "note", "created_by", "created_at", "finished_at"]
+    list_display = ["name", "preset", "shown_state", "progress", "note", "created_by", "created_at", "finished_at"]
     list_filter = ["state"]
-    list_select_related = ["created_by"]
+    list_select_related = ["created_by", "job"]
     search_fields = ["name", "preset"]
     actions = ["cancel", "continue_training"]
     fieldsets = [
-        (None, {"fields": ["name", "preset", "state", "progress", "note", "shown_error", "curves", "checkpoints"]}),
+        (None, {"fields": ["name", "preset", "shown_state", "progress", "note", "shown_error"]}),
+        ("Learned so far", {"fields": ["curves", "checkpoints"]}),
         ("Order", {"fields": ["changes", "processes", "job"]}),
         ("All settings", {"fields": ["shown_config"], "classes": ["collapse"]}),
         ("Record", {"fields": ["created_by", "created_at", "finished_at"]}),
@@ -109,6 +113,18 @@ class TrainingRunAdmin(admin.ModelAdmin):
     def save_related(self, request: HttpRequest, form: TrainingRunForm, formsets: Any, change: bool) -> None:
         """Nothing is related: `run_create` has stored the order."""
 
+    def is_at_work(self, row: TrainingRun) -> bool:
+        return row.current_state in _UNDER_WAY
+
+    def steps(self, request: HttpRequest, row: TrainingRun) -> list[tuple[str, str]]:
+        if not self.has_add_permission(request) or row.current_state == TrainingRun.State.FINISHED:
+            return []
+        return [("cancel", "Cancel")] if self.is_at_work(row) else [("continue_training", "Continue")]
+
+    @admin.display(description="state")
+    def shown_state(self, run: TrainingRun) -> str:
+        return run.current_state
+
     @admin.display(description="progress")
     def progress(self, run: TrainingRun) -> str:
         return f"{run.iteration} of {run.iterations}" if run.iterations else "not begun"
@@ -118,8 +134,11 @@ class TrainingRunAdmin(admin.ModelAdmin):
         return draw_curves(run.curve)
 
     @admin.display(description="error")
-    def shown_error(self, run: TrainingRun) -> str:
-        return run.error or (run.job.error.partition("\n")[0] if run.job else "") or "none"
+    def shown_error(self, run: TrainingRun) -> SafeString | str:
+        return error_shown(
+            run.error or (run.job.error if run.job else ""),
+            remedy="Mend what the message names, then continue: training goes on from its last saved state.",
+        )
 
     @admin.display(description="checkpoints")
     def checkpoints(self, run: TrainingRun) -> SafeString:
@@ -134,6 +153,7 @@ class TrainingRunAdmin(admin.ModelAdmin):
     def cancel(self, request: HttpRequest, queryset: QuerySet) -> None:
         for run in queryset.select_related("job"):
             run_cancel(run)
+            self.message_user(request, f"{run} stops at its next look; what it has learned is kept.")
 
     @admin.action(description="Continue the selected cancelled, paused or failed runs", permissions=["add"])
     def continue_training(self, request: HttpRequest, queryset: QuerySet) -> None:
@@ -142,6 +162,7 @@ class TrainingRunAdmin(admin.ModelAdmin):
                 self.message_user(request, f"{run} is finished; nothing to continue", messages.WARNING)
             else:
                 run_enqueue(run, actor=request.user)
+                self.message_user(request, f"{run} waits for a GPU worker.")
 
 
 @admin.register(Checkpoint)

@@ -53,6 +53,18 @@ class TrainingRun(models.Model):
         return self.name
 
     @property
+    def current_state(self) -> str:
+        """The state, as far as training could tell; the job's where that says more.
+
+        A worker that was killed writes nothing, and between two slices of work a run is paused without anybody's wish.
+        """
+        if self.job is None or self.state in {self.State.FINISHED, self.State.CANCELLED}:
+            return self.state
+        return {Job.State.FAILED: self.State.FAILED, Job.State.QUEUED: self.State.WAITING}.get(
+            self.job.state, self.state
+        )
+
+    @property
     def folder(self) -> Path:
         """Where the run's files lie, on storage that all workers share."""
         return Path(settings.DATA_DIR) / "training" / self.name

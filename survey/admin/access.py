@@ -10,6 +10,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from survey.admin.page import head_context
 from survey.selectors.access import of_studies, scoped, studies_visible_to
 
 __all__ = ["IdSearchAdmin", "StudyListFilter", "StudyScopedAdmin"]
@@ -25,6 +26,11 @@ class LargeTablePaginator(Paginator):
         return self.object_list.order_by()[: self.LIMIT].count()
 
 
+def study_number(text: str | None) -> int:
+    """Return the key of a study that an address names; 0 for what is none."""
+    return int(text) if text and text.isdecimal() and len(text) < 19 else 0
+
+
 class StudyListFilter(admin.SimpleListFilter):
     """Filter by the studies the user may see."""
 
@@ -36,9 +42,8 @@ class StudyListFilter(admin.SimpleListFilter):
         return [(str(pk), slug) for pk, slug in rows]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        if self.value() and self.value().isdecimal() and len(self.value()) < 19:
-            return of_studies(queryset, self.path, [int(self.value())])
-        return queryset
+        number = study_number(self.value())
+        return of_studies(queryset, self.path, [number]) if number else queryset
 
     def __init__(self, request: HttpRequest, params: dict, model: type[Model], model_admin: Any) -> None:
         self.path = model_admin.study_path
@@ -49,12 +54,22 @@ class StudyScopedAdmin(admin.ModelAdmin):
     """Read-only list of rows that belong to studies. Django's model permissions play no part: roles decide."""
 
     study_path = "study"
+    # Which of a study's tabs the list is, where it shows one study alone.
+    study_tab = ""
+    change_list_template = "admin/survey/change_list.html"
     show_full_result_count = False
     # Counts beside every filter would read the whole table once for each.
     show_facets = admin.ShowFacets.NEVER
     paginator = LargeTablePaginator
     list_per_page = 50
     actions = None
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the list of one study as a page of that study: under its head, with its tabs."""
+        number = study_number(request.GET.get(StudyListFilter.parameter_name))
+        study = studies_visible_to(request.user).filter(pk=number).first() if number else None
+        head = head_context(request, study) | {"is_nav_sidebar_enabled": False} if study else {}
+        return super().changelist_view(request, {"tab": self.study_tab} | head | (extra_context or {}))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return scoped(super().get_queryset(request), request.user, self.study_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mimetypes
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +16,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from survey.admin import plots
-from survey.admin.page import download, render, study_address, study_page
+from survey.admin.page import download, jobs_context, render, study_address, study_page
 from survey.exceptions import ExclusionRefused, ResultsHidden
 from survey.models import Exclusion, ImagePair, RaterSession, Study
 from survey.reports import exclusion_proposals
@@ -23,7 +24,7 @@ from survey.selectors.ids import ids_like
 from survey.selectors.jobs import study_jobs
 from survey.selectors.vote import current_votes
 from survey.services.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
-from survey.services.long_work import exclusions_begin, is_screening_long
+from survey.services.long_work import SCREENING, exclusions_begin, is_screening_long
 from survey.services.plan import power_of, rule_captions
 from survey.services.report_build import report_request, results_require_visible
 from survey.services.version import comparisons_of, version_current
@@ -57,7 +58,7 @@ def exclusions(request: HttpRequest, study: Study) -> HttpResponse:
     proposals, screened = None, None
     if "preview" in request.GET and not is_screening_long(study, is_pilot=is_pilot):
         proposals = exclusion_proposals(study, rules=rules, is_pilot=is_pilot)
-    elif screened := study_jobs(study).filter(kind="survey.exclusions", state="succeeded").first():
+    elif screened := study_jobs(study).filter(kind=SCREENING, state="succeeded").first():
         name, is_pilot = _screened_name(screened.parameters["rules"]), screened.parameters["is_pilot"]
     version = version_current(study)
     ledger = (
@@ -67,9 +68,9 @@ def exclusions(request: HttpRequest, study: Study) -> HttpResponse:
     )
     return render(
         request, study, "exclusions.html", tab="exclusions", proposals=proposals, rules_name=name, is_pilot=is_pilot,
-        screened=screened, jobs=study_jobs(study).filter(kind="survey.exclusions")[:3],
+        screened=screened, **jobs_context(study, SCREENING),
         captions=rule_captions(), plan=version.config["analysis"]["exclusion_rules"] if version else [],
-        page=Paginator(ledger, 50).get_page(request.GET.get("p")),
+        version=version, page=Paginator(ledger, 50).get_page(request.GET.get("p")),
     )  # fmt: skip
 
 
@@ -143,7 +144,7 @@ def reports(request: HttpRequest, study: Study) -> HttpResponse:
     ]
     return render(
         request, study, "reports.html", tab="reports", builds=builds, is_visible=_may_report(study),
-        jobs=study_jobs(study).filter(kind="survey.report")[:5], has_pilot=current_votes(study, is_pilot=True).exists(),
+        **jobs_context(study, "survey.report"), has_pilot=current_votes(study, is_pilot=True).exists(),
         has_votes=current_votes(study).exists(),
     )  # fmt: skip
 
@@ -182,8 +183,21 @@ def report_file(request: HttpRequest, study: Study, build: int, name: str) -> Ht
 class PlanningForm(forms.Form):
     raters = forms.IntegerField(min_value=2, max_value=100_000, label="Raters")
     pairs = forms.IntegerField(min_value=2, max_value=100_000, label="Pairs")
-    votes_per_rater = forms.IntegerField(min_value=1, max_value=10_000, label="Votes per rater")
+    votes = forms.IntegerField(min_value=1, max_value=10_000, label="Votes")
+    votes_of = forms.ChoiceField(choices=[("rater", "of each rater"), ("pair", "on each pair")], label="")
     preference = forms.FloatField(min_value=0.501, max_value=0.95, label="Preference rate worth finding")
+
+    def clean(self) -> dict[str, Any]:
+        """Turn votes on a pair into votes of a rater, which is what the design is made of."""
+        asked = super().clean()
+        if self.errors:
+            return asked
+        votes, raters, pairs = asked.pop("votes"), asked["raters"], asked["pairs"]
+        if asked.pop("votes_of") == "rater":
+            return asked | {"votes_per_rater": votes}
+        if votes > raters:
+            raise forms.ValidationError(f"{votes} votes on each pair need as many raters: nobody sees a pair twice.")
+        return asked | {"votes_per_rater": math.ceil(votes * pairs / raters)}
 
 
 @require_GET
@@ -194,7 +208,8 @@ def planning(request: HttpRequest, study: Study) -> HttpResponse:
     start = {
         "raters": study.target_raters,
         "pairs": max(2, pairs) if pairs else 100,
-        "votes_per_rater": study.trials_per_session,
+        "votes": study.trials_per_session,
+        "votes_of": "rater",
         "preference": 0.6,
     }
     form = PlanningForm(request.GET if "raters" in request.GET else start)
@@ -207,6 +222,8 @@ def planning(request: HttpRequest, study: Study) -> HttpResponse:
             "power_percent": f"{100 * plan['power']:.0f}",
             "ceiling_percent": f"{100 * plan['ceiling_power']:.0f}",
             "width_percent": f"{100 * plan['half_width']:.1f}",
+            "votes_of_rater": f"{round(plan['votes'] / plan['raters'], 1):g}",
+            "votes_on_pair": f"{round(plan['votes'] / plan['pairs'], 1):g}",
         }
         steps = sorted({max(2, round(asked["raters"] * factor)) for factor in (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)})
         curve = [power_of(**(asked | {"raters": raters})) for raters in steps]
@@ -218,8 +235,9 @@ def planning(request: HttpRequest, study: Study) -> HttpResponse:
             goal=round(100 * plan["ceiling_power"], 1),
         )
         context["plot_width"] = plots.line(
-            [(str(point["raters"]), round(100 * point["half_width"], 2)) for point in curve],
+            # With a handful of raters the interval is wider than all rates there are.
+            [(str(point["raters"]), round(min(50, 100 * point["half_width"]), 2)) for point in curve],
             title="Half width by raters",
-            caption="half width of the 95 % interval, in percent points",
+            caption="percentage points, by number of raters",
         )
     return render(request, study, "planning.html", **context)

@@ -16,8 +16,20 @@ from django.urls import reverse
 from survey.exceptions import SurveyError
 from survey.models import Study
 from survey.selectors.access import may_change, role_in, studies_visible_to
+from survey.selectors.jobs import study_jobs
 
-__all__ = ["View", "download", "head_context", "render", "study_address", "study_page"]
+__all__ = ["View", "download", "head_context", "jobs_context", "render", "study_address", "study_page"]
+
+JOBS_SHOWN = 5
+_JOB_CAPTIONS = {
+    "survey.freeze": "Freeze the design",
+    "survey.import_zip": "Import images",
+    "survey.exclusions": "Screen sessions",
+    "survey.report": "Build a report",
+    "survey.webhook": "Tell a webhook",
+    "generation.plan": "Plan an order of images",
+    "generation.evaluate_images": "Measure the images",
+}
 
 View = Callable[..., HttpResponse]
 
@@ -81,6 +93,15 @@ def _tabs(study: Study) -> list[tuple[str, str, str]]:
         ("webhooks", study_address(study, "webhooks"), "Webhooks"),
         ("log", study_address(study, "log"), "Log"),
     ]
+
+
+def jobs_context(study: Study, kind: str = "") -> dict[str, Any]:
+    """Return the newest jobs of a study, of one kind or of all, as the list of jobs shows them."""
+    rows = study_jobs(study)
+    jobs = list((rows.filter(kind=kind) if kind else rows)[:JOBS_SHOWN])
+    for job in jobs:
+        job.caption = _JOB_CAPTIONS.get(job.kind, job.kind)
+    return {"jobs": jobs, "jobs_kind": kind}
 
 
 def download(response: Any, name: str) -> Any:

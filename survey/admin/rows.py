@@ -40,6 +40,7 @@ class ImagePairAdmin(StudyScopedAdmin):
 @admin.register(RaterSession)
 class RaterSessionAdmin(IdSearchAdmin):
     study_path = "version__study"
+    study_tab = "sessions"
     list_display = ["__str__", "version", "state", "step", "is_pilot", "is_simulated", "started_at", "finished_at"]
     list_filter = [StudyListFilter, "state", "is_pilot", "is_simulated"]
     list_select_related = ["version__study"]
@@ -77,6 +78,7 @@ class VoteAdmin(IdSearchAdmin):
     """Every answer row. The choice stays hidden while the study's plan hides it: invariant of blind monitoring."""
 
     study_path = "trial__session__version__study"
+    study_tab = "votes"
     list_display = ["submitted_at", "study", "session", "trial", "shown_choice", "is_current", "response_ms"]
     list_filter = [StudyListFilter, "is_current"]
     list_select_related = ["trial__session__version__study"]
@@ -122,6 +124,7 @@ class VoteAdmin(IdSearchAdmin):
 @admin.register(Exclusion)
 class ExclusionAdmin(StudyScopedAdmin):
     study_path = "session__version__study"
+    study_tab = "exclusions"
     list_display = ["session", "rule", "rule_version", "reason", "made_by", "made_at", "revoked_at"]
     list_filter = [StudyListFilter, "rule"]
     list_select_related = ["session", "made_by"]

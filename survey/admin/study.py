@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
 from survey.admin import study_pages
 from survey.admin.access import StudyScopedAdmin
@@ -19,7 +19,7 @@ from survey.exceptions import StudyNotDeletable, SurveyError
 from survey.models import Arm, Study
 from survey.recruitment import recruitment_problems
 from survey.selectors.access import may_change, may_manage
-from survey.services.plan import question_problems, rule_problems
+from survey.services.plan import question_problems, rule_captions, rule_problems
 from survey.services.progress import studies_counted
 from survey.services.study import arm_add, arm_remove, arm_rename, study_create, study_delete, study_update
 
@@ -58,6 +58,12 @@ _ROWS = {
 }
 
 
+_RULES_HELP = (
+    'for example [{"rule": "too_fast"}, {"rule": "failed_checks", "parameters": {"failures": 1}}]; the rules, with the '
+    "limits that they have unless you give others:"
+)
+
+
 class StudyForm(forms.ModelForm):
     """A draft's fields; ``baseline`` offers the study's own arms alone."""
 
@@ -65,9 +71,17 @@ class StudyForm(forms.ModelForm):
         model = Study
         fields = [name for _, names in GROUPS for name in names.split()]
         widgets = {name: forms.Textarea(attrs={"rows": rows, "cols": 90}) for name, rows in _ROWS.items()}
+        help_texts = {
+            "exit_questions": "for example "
+            '[{"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]}]',
+            "recruitment": "easier under Recruitment, once the study is saved",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "exclusion_rules" in self.fields:
+            rules = format_html_join("", "<li>{}: {}</li>", rule_captions().items())
+            self.fields["exclusion_rules"].help_text = format_html("{}<ul>{}</ul>", _RULES_HELP, rules)
         if "baseline" in self.fields:
             arms = self.instance.arms.all() if self.instance.pk else Arm.objects.none()
             self.fields["baseline"].queryset = arms

@@ -16,11 +16,10 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from survey.admin import data_pages, plots, recruitment_pages, thumbnails, webhook_pages, work_pages
-from survey.admin.page import View, download, render, study_address, study_page
+from survey.admin.page import View, download, jobs_context, render, study_address, study_page
 from survey.canonical import canonical_json
 from survey.models import Arm, ImagePair, PairImage, Study, StudyMember
 from survey.selectors.access import are_results_visible, may_manage, studies_visible_to
-from survey.selectors.jobs import study_jobs
 from survey.selectors.progress import StudyProgress
 from survey.services.audit import audit_first_break, audit_lines
 from survey.services.dry_run import version_weaknesses
@@ -44,26 +43,29 @@ def _todos(study: Study) -> list[dict[str, Any]]:
         "images": study_address(study, "import"),
         "freeze": study_address(study, "step", name="freeze"),
     }
-    return [vars(todo) | {"address": places[todo.place]} for todo in draft_todos(study)]
+    todos = draft_todos(study)
+    first = next((todo for todo in todos if not todo.is_done), None)
+    return [vars(todo) | {"address": places[todo.place], "is_next": todo is first} for todo in todos]
 
 
 @require_GET
 @study_page()
 def overview(request: HttpRequest, study: Study) -> HttpResponse:
     version = study.versions.order_by("-number").first()
+    todos = _todos(study) if study.state == Study.State.DRAFT else []
     return render(
         request,
         study,
         "study.html",
         tab="overview",
         steps=study_steps(study),
-        todos=_todos(study) if study.state == Study.State.DRAFT else [],
+        todos=todos,
+        is_unready=any(not todo["is_done"] for todo in todos),
         states=_rail(study),
         version=version,
         arms=study.arms.all(),
         are_results_visible=are_results_visible(study),
-        generate_address=f"{reverse('admin:index')}generation/generationrun/add/?study={study.pk}",
-        jobs=study_jobs(study)[:5],
+        **jobs_context(study),
         **recruitment_pages.link_to_give(study),
         **_progress_context(progress_of(study)),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import uuid
 from typing import Any
 
@@ -15,13 +13,15 @@ from django.template.response import TemplateResponse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from jobs.services import job_retry
-from survey.admin.page import render, study_address, study_page
+from survey.admin.page import jobs_context, render, study_address, study_page
 from survey.exceptions import ImportRefused, SurveyError
 from survey.models import Study
+from survey.selectors.access import may_change
 from survey.selectors.jobs import study_jobs
+from survey.services.class_names import MOST_CLASS_BYTES, class_names_read
 from survey.services.image_import import images_check
 from survey.services.image_sources import zip_sources
-from survey.services.long_work import import_begin, work_cancel
+from survey.services.long_work import IMPORT, import_begin, work_cancel
 
 __all__ = ["import_images", "job_step", "jobs"]
 
@@ -49,19 +49,10 @@ class ImportForm(forms.Form):
 
     def clean_classes(self) -> dict[str, str]:
         file = self.cleaned_data["classes"]
-        if file is None:
-            return {}
         try:
-            rows = list(csv.reader(io.StringIO(file.read(4 * 1024**2).decode("utf-8-sig"))))
-        except (UnicodeDecodeError, csv.Error):
-            raise forms.ValidationError("This is no CSV in UTF-8.") from None
-        names = {}
-        for number, row in enumerate(rows, start=1):
-            if row and row[0] != "class_label":
-                if len(row) != 2:
-                    raise forms.ValidationError(f"Line {number}: expected class_label,class_name.")
-                names[row[0]] = row[1]
-        return names
+            return class_names_read(file.read(MOST_CLASS_BYTES)) if file else {}
+        except ImportRefused as error:
+            raise forms.ValidationError(error.problems) from None
 
 
 @require_http_methods(["GET", "POST"])
@@ -75,11 +66,14 @@ def import_images(request: HttpRequest, study: Study) -> HttpResponse:
             if isinstance(done, HttpResponse):
                 return done
             context["report"] = done
+            # A file cannot be kept in a form: what was checked is chosen again, and then imported.
+            context["form"] = ImportForm(initial={"leave_out_unmatched": form.cleaned_data["leave_out_unmatched"]})
+            context["is_check"] = form.cleaned_data["only_check"]
         except ImportRefused as error:
             context["problems"] = error.problems
         except SurveyError as error:
             context["problems"] = [str(error)]
-    return render(request, study, "import.html", **context, jobs=study_jobs(study)[:5])
+    return render(request, study, "import.html", **context, **jobs_context(study, IMPORT))
 
 
 def _do_import(request: HttpRequest, study: Study, asked: dict[str, Any]) -> Any:
@@ -100,8 +94,9 @@ def _do_import(request: HttpRequest, study: Study, asked: dict[str, Any]) -> Any
 @require_GET
 @study_page()
 def jobs(request: HttpRequest, study: Study) -> HttpResponse:
-    """The list of jobs alone, asked for again while one runs."""
-    context = {"study": study, "jobs": study_jobs(study)[:5]}
+    """The list of jobs alone, asked for again while somebody looks."""
+    context = {"study": study, "may_change": may_change(request.user, study)}
+    context |= jobs_context(study, request.GET.get("kind", ""))
     return TemplateResponse(request, "admin/survey/_jobs.html", context)
 
 
@@ -111,8 +106,8 @@ def job_step(request: HttpRequest, study: Study, job: uuid.UUID, name: str) -> H
     """Cancel a job, or try a failed one again."""
     row = get_object_or_404(study_jobs(study), pk=job)
     if name == "cancel":
-        work_cancel(row)
-        messages.success(request, "The job stops at its next look.")
+        is_over = work_cancel(row).is_over
+        messages.success(request, "The job is cancelled." if is_over else "The job stops at its next look.")
     elif name == "retry":
         job_retry(row)
         messages.success(request, "The job waits for a worker again.")

@@ -1,15 +1,37 @@
-"""The jobs that work on a study: they name it in their parameters."""
+"""The jobs that work on a study: their subject begins with its key, as a slug changes hands and a key never does."""
 
 from __future__ import annotations
 
 from django.db.models import QuerySet
 
 from jobs.models import Job
+from survey.exceptions import StudyUnknown
 from survey.models import Study
 
-__all__ = ["study_jobs"]
+__all__ = ["study_jobs", "study_jobs_under_way", "study_of_job", "study_subject"]
+
+
+def study_subject(study: Study) -> str:
+    """Return the subject of a study's jobs; parts of larger work lie below it."""
+    return f"study/{study.pk}/"
 
 
 def study_jobs(study: Study) -> QuerySet[Job]:
-    """Return the jobs of a study, newest first."""
-    return Job.objects.filter(parameters__study=study.slug).order_by("-created_at")
+    """Return the jobs of a study, newest first, without the parts of larger ones."""
+    return Job.objects.filter(subject=study_subject(study)).order_by("-created_at")
+
+
+def study_jobs_under_way(study: Study) -> QuerySet[Job]:
+    """Return what waits or is at work for a study, parts included."""
+    under_way = [Job.State.QUEUED, Job.State.RUNNING]
+    return Job.objects.filter(state__in=under_way, subject__startswith=study_subject(study))
+
+
+def study_of_job(job: Job) -> Study:
+    """Return the study that a job works on. Raises StudyUnknown when it is gone."""
+    # A process of the version before may still queue jobs that name the study by its slug alone.
+    names = {"pk": job.subject.split("/")[1]} if job.subject else {"slug": job.parameters["study"]}
+    study = Study.objects.filter(**names).first()
+    if study is None:
+        raise StudyUnknown("The study of this job is gone.")
+    return study

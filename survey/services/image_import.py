@@ -25,6 +25,8 @@ from survey.services.study import arm_add, study_locked_draft
 __all__ = ["ImportReport", "images_check", "images_import"]
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+# Unmatched images of an arm that a message names; the report holds them all.
+NAMED = 20
 _ORIENTATION = 0x0112
 _EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
 Progress = Callable[[int, int], None]
@@ -103,7 +105,9 @@ def inspect(path: str, content: bytes, limits: Limits) -> Picture:
                 mode=picture.mode,
                 profile=_profile(picture),
             )
-    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError:
+        raise ValueError("cannot be read as PNG, JPEG or WebP") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot be read as PNG, JPEG or WebP ({error})") from None
 
 
@@ -139,7 +143,8 @@ def images_check(
     for arm, keys in paths.items():
         if alone := sorted(set(keys) - set(shared)):
             report.unmatched[arm] = [keys[key] for key in alone]
-            text = f"arm {arm}: {len(alone)} image(s) without a partner in every other arm, first {keys[alone[0]]}"
+            named = ", ".join(keys[key] for key in alone[:NAMED]) + (", ..." if len(alone) > NAMED else "")
+            text = f"arm {arm}: {len(alone)} image(s) without a partner in every other arm: {named}"
             (report.notes if leave_out_unmatched else report.problems).append(text)
     if not shared:
         report.problems.append("no relative path is in every arm; name the files of a pair alike")

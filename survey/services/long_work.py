@@ -15,6 +15,7 @@ from jobs.models import Job
 from jobs.services import job_cancel, job_enqueue
 from survey.exceptions import StudyNotReady
 from survey.models import PairImage, Study
+from survey.selectors.jobs import study_subject
 from survey.selectors.vote import current_votes
 from survey.services.image_import import ImportReport, images_import
 from survey.services.image_sources import zip_sources
@@ -22,8 +23,10 @@ from survey.services.study import study_transition
 from survey.services.version import version_freeze, version_problems
 
 __all__ = [
+    "IMPORT",
     "INLINE_FILES",
     "INLINE_VOTES",
+    "SCREENING",
     "exclusions_begin",
     "import_begin",
     "is_screening_long",
@@ -36,6 +39,7 @@ INLINE_FILES = 1_000
 # Up to this many votes are screened while the caller waits.
 INLINE_VOTES = 20_000
 IMPORT = "survey.import_zip"
+SCREENING = "survey.exclusions"
 FOLDER = "imports"
 
 
@@ -56,7 +60,7 @@ def import_begin(
     file.seek(0)
     name = default_storage.save(f"{FOLDER}/{uuid.uuid4()}.zip", File(file))
     parameters = {"study": study.slug, "actor": str(actor), "file": name, **rules}
-    return None, job_enqueue(kind=IMPORT, parameters=parameters, created_by=actor)
+    return None, job_enqueue(kind=IMPORT, parameters=parameters, subject=study_subject(study), created_by=actor)
 
 
 def _drop_forgotten_zips() -> None:
@@ -102,7 +106,8 @@ def exclusions_begin(
         "is_pilot": is_pilot,
         "is_preview": is_preview,
     }
-    return job_enqueue(kind="survey.exclusions", parameters=parameters, created_by=actor)
+    subject = study_subject(study)
+    return job_enqueue(kind=SCREENING, parameters=parameters, subject=subject, created_by=actor)
 
 
 def transition_begin(*, study: Study, name: str, actor: Any, reason: str = "") -> Job | None:
@@ -116,4 +121,4 @@ def transition_begin(*, study: Study, name: str, actor: Any, reason: str = "") -
         version_freeze(study=study, actor=actor, reason=reason)
         return None
     parameters = {"study": study.slug, "actor": str(actor), "reason": reason}
-    return job_enqueue(kind="survey.freeze", parameters=parameters, created_by=actor)
+    return job_enqueue(kind="survey.freeze", parameters=parameters, subject=study_subject(study), created_by=actor)

@@ -79,7 +79,7 @@ def draft_todos(study: Study) -> list[Todo]:
     return [
         Todo("Describe the study", "title, contact, instructions", bool(study.contact and study.instructions), "edit"),
         Todo("Write the consent text", "what raters agree to", bool(study.consent_text.strip()), "edit"),
-        Todo("Name the arms", f"{arms} so far, at least two", arms >= 2, "arms"),
+        Todo("Name the arms", f"{arms} so far, at least two; an import makes them from its folders", arms >= 2, "arms"),
         Todo("Bring in the images", f"{pairs} pairs so far: generate them here or import a zip", pairs > 0, "images"),
         Todo("Review and freeze", f"{len(problems)} problem(s) left", not problems, "freeze"),
     ]

@@ -15,6 +15,7 @@ from jobs.services import job_enqueue
 from survey.exceptions import ResultsHidden
 from survey.models import AuditEntry, ReportBuild, Study
 from survey.selectors.access import are_results_visible
+from survey.selectors.jobs import study_subject
 from survey.selectors.vote import current_votes
 from survey.services.audit import audit_record
 from survey.services.version import version_current
@@ -42,9 +43,8 @@ def report_request(*, study: Study, actor: Any, is_pilot: bool = False) -> Repor
     build = ReportBuild.objects.create(
         study=locked, version=version_current(locked), is_pilot=is_pilot, made_by=user
     )  # fmt: skip
-    job = job_enqueue(
-        kind="survey.report", parameters={"study": locked.slug, "build": build.pk}, created_by=user
-    )  # fmt: skip
+    parameters = {"study": locked.slug, "build": build.pk}
+    job = job_enqueue(kind="survey.report", parameters=parameters, subject=study_subject(locked), created_by=user)
     build.job = job.pk
     build.save(update_fields=["job"])
     audit_record(study=locked, actor=actor, action="build report", detail={"pilot": is_pilot})

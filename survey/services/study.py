@@ -8,9 +8,9 @@ from typing import Any
 
 from django.db import transaction
 
-from jobs.models import Job
 from survey.exceptions import IllegalTransition, StudyNotDeletable, StudyNotEditable, StudyUnknown
 from survey.models import Arm, DeletedStudy, ImagePair, PairImage, RaterSession, Slot, Study, StudyMember, StudyVersion
+from survey.selectors.jobs import study_jobs_under_way
 from survey.services.audit import audit_lines, audit_record
 from survey.services.stored_files import files_forget_later, image_files
 from survey.services.webhook import webhooks_notify
@@ -113,8 +113,7 @@ def study_delete(*, study: Study, actor: Any) -> None:
     locked = Study.objects.select_for_update().get(pk=study.pk)
     if locked.state != State.DRAFT or RaterSession.objects.filter(version__study=locked).exists():
         raise StudyNotDeletable
-    at_work = Job.objects.filter(parameters__study=locked.slug, state__in=[Job.State.QUEUED, Job.State.RUNNING])
-    if job := at_work.first():
+    if job := study_jobs_under_way(locked).first():
         raise StudyNotDeletable(f"{job} works on {locked.slug}: cancel it first, then delete the study")
     last = audit_record(study=locked, actor=actor, action="delete", detail={"slug": locked.slug})
     DeletedStudy.objects.create(

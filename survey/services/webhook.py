@@ -17,6 +17,7 @@ from jobs.services import job_enqueue
 from survey.canonical import canonical_json
 from survey.exceptions import WebhookRefused
 from survey.models import Study, Webhook, WebhookDelivery
+from survey.selectors.jobs import study_subject
 from survey.services.audit import audit_record
 from survey.services.outgoing import OutgoingRefused, outgoing_check, outgoing_post
 
@@ -97,7 +98,8 @@ def _queue(webhook: Webhook, event: str, detail: dict[str, Any], *, attempts: in
     }
     delivery.save()
     parameters = {"study": webhook.study.slug, "delivery": delivery.pk}
-    job_enqueue(kind="survey.webhook", parameters=parameters, max_attempts=attempts)
+    subject = study_subject(webhook.study)
+    job_enqueue(kind="survey.webhook", parameters=parameters, subject=subject, max_attempts=attempts)
     return delivery
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -12,7 +15,9 @@ from django.urls import reverse
 from generation.models import GenerationRun
 from jobs.models import Job
 from jobs.services import job_next, job_run
+from survey.exceptions import StudyNotDeletable
 from survey.services.member import member_set
+from survey.services.study import study_delete
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -84,8 +89,53 @@ def test_error_of_a_worker_is_shown_and_retried(draft, owner):
     page = client.get(reverse("admin:generation_generationrun_change", args=[run.pk])).content.decode()
     assert "bp-failed" in page
     assert "class 9 is out of range" in page
+    assert "Mend what the message names, then try again" in page
     client.post(LIST, {"action": "retry", "_selected_action": [str(run.pk)]})
     assert Job.objects.get().state == "queued"
+
+
+def test_an_order_is_cancelled_and_tried_again_on_its_own_page(draft, owner):
+    study, client = draft(owner=owner), client_of(owner)
+    place(client, study)
+    run = GenerationRun.objects.get()
+    address = reverse("admin:generation_generationrun_change", args=[run.pk])
+
+    def press(action: str) -> str:
+        assert offered() == [action]
+        answer = client.post(LIST, {"action": action, "_selected_action": [str(run.pk)], "one": "1"})
+        assert (answer.status_code, answer.url) == (302, address)
+        run.refresh_from_db()
+        return run.state
+
+    def offered() -> list[str]:
+        return re.findall(r'name="action" value="(\w+)"', client.get(address).content.decode())
+
+    assert press("cancel") == "cancelled"
+    assert "Refresh" not in client.get(address)
+    assert press("retry") == "planning"
+    work()
+    assert "bp-complete" in client.get(address).content.decode()
+    assert offered() == []
+    viewer = make_user("bob")
+    member_set(study=study, user=viewer, role="viewer", actor=owner)
+    GenerationRun.objects.update(state="cancelled")
+    assert 'name="action"' not in client_of(viewer).get(address).content.decode()
+
+
+def test_a_study_under_generation_is_kept_and_later_takes_its_manifest_along(
+    draft, owner, django_capture_on_commit_callbacks
+):
+    study, client = draft(owner=owner), client_of(owner)
+    place(client, study)
+    job_run(job_next(["gpu"]).pk)
+    with pytest.raises(StudyNotDeletable, match="make_shard"):
+        study_delete(study=study, actor=owner)
+    work()
+    manifest = GenerationRun.objects.get().manifest_file
+    assert default_storage.exists(manifest)
+    with django_capture_on_commit_callbacks(execute=True):
+        study_delete(study=study, actor=owner)
+    assert not default_storage.exists(manifest)
 
 
 def test_order_is_cancelled_from_the_list(draft, owner):

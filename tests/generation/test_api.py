@@ -37,7 +37,7 @@ def test_an_order_is_cancelled_and_taken_up_again(draft, owner) -> None:
     study, call = draft(owner=owner), Caller(owner)
     order = f"studies/{study.slug}/orders/{call('post', f'studies/{study.slug}/orders/', ORDER).json()['id']}/"
     assert call("post", f"{order}cancel/").json()["state"] == "cancelled"
-    assert call("post", f"{order}retry/").json()["state"] == "generating"
+    assert call("post", f"{order}retry/").json()["state"] == "planning"
     problem(call("get", f"studies/{study.slug}/orders/{study.arms.first().pk:032d}/"), 404, "not_found")
 
 

@@ -10,6 +10,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from jobs import registry
+from jobs.context import log_context
 from jobs.exceptions import JobError, LeaseLost, PermanentJobError
 from jobs.models import Job
 from jobs.services import (
@@ -70,6 +71,31 @@ def test_job_run_does_not_repeat_what_cannot_succeed(kind: str, error: Exception
     job = job_run(job_enqueue(kind=kind).pk)
     assert (job.state, job.attempt) == ("failed", 1)
     assert str(error) in job.error
+
+
+def test_errors_on_purpose_speak_for_themselves_and_others_name_their_type(kind: str) -> None:
+    @registry.handles(kind)
+    def handler(lease: Lease, *, is_meant: bool) -> None:
+        raise PermanentJobError("bad weights") if is_meant else KeyError("weights")
+
+    meant, unmeant = (job_run(job_enqueue(kind=kind, parameters={"is_meant": one}).pk) for one in (True, False))
+    assert (meant.reason, unmeant.reason) == ("bad weights", "KeyError: 'weights'")
+    assert "test_services.py" in meant.error
+
+
+def test_whatever_a_job_logs_names_it_also_from_the_thread_that_keeps_it_alive(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(Lease, "_renew", lambda lease: seen.append(log_context.get()))
+
+    @registry.handles(kind)
+    def handler(lease: Lease) -> None:
+        seen.append(log_context.get())
+
+    job = job_run(job_enqueue(kind=kind).pk)
+    assert seen == [f"job-{job.pk}"] * 2
+    assert log_context.get() == ""
 
 
 def test_job_of_unknown_kind_fails_with_its_name() -> None:

@@ -119,7 +119,7 @@ def test_failed_requests_and_jobs_are_reported_by_type_and_place(seen) -> None:
 def test_a_report_names_the_request_under_which_the_logs_hold_the_rest(seen) -> None:
     contexts = {entry["context"] for entry in seen["log"] if TYPED in entry.get("error", "") and "context" in entry}
     reported = {event["tags"]["context"] for event in events(seen)}
-    assert any(context.startswith("request-") for context in contexts)
+    assert {context.partition("-")[0] for context in contexts} == {"request", "job"}
     assert contexts <= reported
 
 

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.urls import reverse
+from django.utils import timezone
 
 from jobs.models import Job
+from jobs.services import job_run
 from training.curves import draw_curves
 from training.models import TrainingRun
-from training.services import MAXIMUM_CURVE_ROWS, run_create, run_progress
+from training.services import MAXIMUM_CURVE_ROWS, run_create, run_enqueue, run_progress
 
 pytestmark = pytest.mark.django_db
 
@@ -77,6 +80,43 @@ def test_cancel_and_continue_from_the_list(admin):
     admin.post(address, {"action": "continue_training", "_selected_action": [run.pk]})
     assert act("cancel") == ("cancelled", "cancelled")
     assert act("continue_training") == ("waiting", "queued")
+
+
+def test_a_run_is_watched_cancelled_and_continued_on_its_own_page(admin):
+    run = run_create(name="a-run", preset="digits_robust")
+    run_enqueue(run)
+    address = reverse("admin:training_trainingrun_change", args=[run.pk])
+
+    def press(action):
+        assert f'name="action" value="{action}"' in admin.get(address).content.decode()
+        answer = admin.post(
+            reverse("admin:training_trainingrun_changelist"),
+            {"action": action, "_selected_action": [run.pk], "one": "1"},
+        )
+        assert (answer.status_code, answer.url) == (302, address)
+        run.refresh_from_db()
+        return run.state
+
+    assert admin.get(address)["Refresh"] == "10"
+    assert press("cancel") == "cancelled"
+    assert "Refresh" not in admin.get(address)
+    assert press("continue_training") == "waiting"
+
+
+def test_a_run_whose_workers_died_is_shown_as_failed_with_what_to_do(admin):
+    run = run_create(name="a-run", preset="digits_robust")
+    job = run_enqueue(run)
+    TrainingRun.objects.update(state="running")
+    Job.objects.update(state="running", attempt=job.max_attempts, lease_expires_at=timezone.now() - timedelta(hours=1))
+    assert job_run(job.pk) is None
+    address = reverse("admin:training_trainingrun_change", args=[run.pk])
+    page = admin.get(address)
+    assert "Refresh" not in page
+    text = page.content.decode()
+    assert "The worker died on every attempt" in text
+    assert "goes on from its last saved state" in text
+    assert 'value="continue_training"' in text
+    assert "failed" in admin.get(reverse("admin:training_trainingrun_changelist")).content.decode()
 
 
 def test_stranger_sees_nothing(client):

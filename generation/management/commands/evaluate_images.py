@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from diffusion.files import write_atomically
 from survey.exceptions import SurveyError
+from survey.selectors.jobs import study_subject
 from survey.services.study import study_get
 
 
@@ -48,16 +49,17 @@ class Command(BaseCommand):
             row = study_get(study)
             parameters = _parameters(study, options)
             if queue:
-                self._enqueue(parameters)
+                self._enqueue(row, parameters)
                 return
             self._evaluate(row, parameters, out)
         except (SurveyError, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
 
-    def _enqueue(self, parameters: dict[str, Any]) -> None:
+    def _enqueue(self, study: Any, parameters: dict[str, Any]) -> None:
         from jobs.services import job_enqueue
 
-        job = job_enqueue(kind="generation.evaluate_images", parameters=parameters, queue="gpu")
+        subject = study_subject(study)
+        job = job_enqueue(kind="generation.evaluate_images", parameters=parameters, subject=subject, queue="gpu")
         self.stdout.write(f"queued as {job.pk}; `manage.py run_jobs` or a GPU worker takes it")
 
     def _evaluate(self, study: Any, parameters: dict[str, Any], out: Path | None) -> None:

@@ -12,14 +12,15 @@ from django.test import Client
 from jobs.models import Job
 from jobs.services import job_run
 from survey.exceptions import ExclusionRefused, ResultsHidden
-from survey.models import Exclusion, RaterSession, ReportBuild, Vote
+from survey.models import Exclusion, Rater, RaterSession, ReportBuild, Vote
 from survey.reports import exclusion_proposals
 from survey.selectors.vote import vote_rows
 from survey.services.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
 from survey.services.plan import power_of, question_problems, rule_problems
 from survey.services.report_build import report_request
 from survey.services.study import study_transition
-from tests.factories import make_running, make_study, make_user
+from survey.services.version import version_freeze
+from tests.factories import make_running, make_study, make_user, make_visit
 from tests.survey.admin.test_study_pages import client_of, vote_on
 
 pytestmark = pytest.mark.django_db
@@ -57,6 +58,21 @@ def test_planned_rules_propose_the_hasty_session_and_write_it_once(version, owne
     assert len(excluded) == 6
     assert excluded[0]["exclusion_reason"].startswith("too_fast: ")
     assert version.study.audit_entries.filter(action="exclude").count() == 1
+
+
+def test_whoever_came_again_under_a_new_version_keeps_the_first_visit(owner) -> None:
+    version = make_running(owner=owner, exclusion_rules=[{"rule": "duplicates"}])
+    study, rater = version.study, Rater.objects.create()
+    make_visit(version, rater=rater)
+    for name in ("pause", "revise"):
+        study_transition(study=study, name=name, actor=owner, reason="a typo")
+    later = version_freeze(study=study, actor=owner)
+    study_transition(study=study, name="open", actor=owner)
+    make_visit(later)
+    again = make_visit(later, rater=rater)
+    (proposal,) = exclusion_proposals(study)
+    assert (proposal.session_id, proposal.rule) == (again.pk, "duplicates")
+    assert proposal.reason.endswith("measured 6")
 
 
 def test_a_revoked_exclusion_counts_again_and_keeps_its_row(version, owner) -> None:
@@ -197,11 +213,15 @@ def test_planning_page_shows_power_and_the_ceiling(owner) -> None:
     client = client_of(owner)
     address = f"/admin/survey/study/{study.pk}/planning/"
     assert client.get(address).status_code == 200
-    page = client.get(f"{address}?raters=50&pairs=100&votes_per_rater=40&preference=0.6").content.decode()
     plan = power_of(raters=50, pairs=100, votes_per_rater=40, preference=0.6)
-    assert f"<strong>{100 * plan['power']:.0f} %</strong>" in page
     assert plan["power"] < plan["ceiling_power"]
-    assert client.get(f"{address}?raters=1&pairs=x&votes_per_rater=0&preference=2").status_code == 200
+    for votes in ("votes=40&votes_of=rater", "votes=20&votes_of=pair"):
+        page = client.get(f"{address}?raters=50&pairs=100&{votes}&preference=0.6").content.decode()
+        assert f"<strong>{100 * plan['power']:.0f} %</strong>" in page
+        assert "2000: 40 of each rater, 20 on each pair" in page
+    page = client.get(f"{address}?raters=5&pairs=9&votes=6&votes_of=pair&preference=0.6").content.decode()
+    assert "nobody sees a pair twice" in page
+    assert client.get(f"{address}?raters=1&pairs=x&votes=0&votes_of=&preference=2").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,15 @@ def test_an_id_finds_nothing_for_a_stranger(owner, version) -> None:
         assert found(client, table, str(session.pk)) == set()
 
 
+def test_the_list_of_one_study_is_a_page_of_that_study(owner, version) -> None:
+    for table in ("ratersession", "vote"):
+        address = f"/admin/survey/{table}/"
+        tabs = f'href="/admin/survey/study/{version.study_id}/exclusions/"'
+        assert tabs in client_of(owner).get(f"{address}?of_study={version.study_id}").content.decode()
+        assert tabs not in client_of(owner).get(address).content.decode()
+        assert tabs not in client_of(make_user()).get(f"{address}?of_study={version.study_id}").content.decode()
+
+
 def test_one_study_of_several_is_shown(owner, version) -> None:
     other = make_running(owner=owner)
     vote_on(other, raters=1)

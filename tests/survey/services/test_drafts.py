@@ -15,6 +15,7 @@ from jobs.services import job_enqueue, job_run
 from survey.canonical import canonical_json
 from survey.exceptions import PairConflict, PairUnknown, StudyNotDeletable, StudyNotEditable
 from survey.models import Arm, DeletedStudy, ImagePair, PairImage, Study
+from survey.selectors.jobs import study_subject
 from survey.services import image_import, stored_files
 from survey.services.image_import import images_import
 from survey.services.member import member_set
@@ -176,7 +177,7 @@ def test_what_has_votes_or_is_at_work_stays(owner) -> None:
     for name in ("pause", "revise"):
         study_transition(study=version.study, name=name, actor=owner, reason="why")
     frozen, busy = make_version(owner=owner).study, make_study(owner=owner)
-    job_enqueue(kind="survey.freeze", parameters={"study": busy.slug})
+    job_enqueue(kind="survey.freeze", subject=study_subject(busy))
     for study in (version.study, frozen, busy):
         with pytest.raises(StudyNotDeletable):
             study_delete(study=study, actor=owner)

@@ -12,6 +12,7 @@ from jobs.models import Job
 from jobs.services import job_run
 from survey.exceptions import BadArchive, ImportRefused, StudyNotEditable
 from survey.models import AuditEntry, ImagePair, PairImage
+from survey.selectors.jobs import study_subject
 from survey.services.image_import import images_check, images_import
 from survey.services.image_sources import FolderSource, Limits, zip_sources
 from survey.services.version import version_freeze
@@ -253,12 +254,36 @@ def test_a_large_upload_is_imported_by_a_worker(client, monkeypatch) -> None:
     assert b"waits for a worker" in client.get(f"/admin/survey/study/{study.pk}/import/").content
     assert job_run(job.pk).state == "succeeded"
     assert study.pairs.count() == 3
+    again = upload(client, study, zipped(files | {"a/cat/9.png": make_png(9), "b/cat/9.png": make_png(9)}))
+    job_run(Job.objects.get(state="queued").pk)
+    page = client.get(again.url).content.decode()
+    assert "4 pairs of a, b, 1 of them new" in page
+    assert "pair cat/9: identical bytes in all arms" in page
+
+
+def test_what_keeps_a_large_upload_out_is_listed_without_the_place_in_the_code(client, monkeypatch) -> None:
+    monkeypatch.setattr("survey.services.long_work.INLINE_FILES", 2)
+    owner = make_user("owner")
+    study = empty_draft(owner=owner)
+    client.force_login(owner)
+    files = {f"{arm}/{name}": body for arm, images in matched().items() for name, body in images.items()}
+    upload(client, study, zipped(files | {"b/cat/1.png": b"no image", "a/cat/9.png": png()}))
+    job = job_run(Job.objects.get().pk)
+    assert job.state == "failed"
+    told = job.reason.splitlines()
+    assert len(told) == 2
+    assert told[0].startswith("arm a: 1 image(s) without a partner")
+    assert told[1].startswith("arm b: cat/1.png cannot be read")
+    assert not study.pairs.exists()
+    page = client.get(f"/admin/survey/study/{study.pk}/import/").content.decode()
+    assert "Upload again" in page
+    assert "Try again" not in page
 
 
 def test_jobs_of_a_study_are_cancelled_and_retried_by_its_people_alone(client) -> None:
     owner = make_user("owner")
     study = empty_draft(owner=owner)
-    job = Job.objects.create(kind="survey.freeze", parameters={"study": study.slug}, max_attempts=1)
+    job = Job.objects.create(kind="survey.freeze", subject=study_subject(study), max_attempts=1)
     address = f"/admin/survey/study/{study.pk}/job/{job.pk}"
     client.force_login(make_user("stranger"))
     assert client.post(f"{address}/cancel/").status_code == 404

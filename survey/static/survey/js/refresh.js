@@ -2,8 +2,8 @@
 const PAUSE_MS = 5_000;
 
 async function refresh(area) {
-  // A button or field in use must not be swapped away under the hand.
-  if (document.hidden || area.contains(document.activeElement)) return;
+  // A button or field in use must not be swapped away under the hand, nor what somebody unfolded to read.
+  if (document.hidden || area.contains(document.activeElement) || area.querySelector("details[open]")) return;
   try {
     const answer = await fetch(area.dataset.source, { headers: { Accept: "text/html" }, redirect: "error" });
     if (answer.ok) area.innerHTML = await answer.text();
