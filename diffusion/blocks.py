@@ -60,6 +60,13 @@ class GroupNorm32(nn.GroupNorm):
         return super().forward(x.float()).to(x.dtype)
 
 
+class PassingSiLU(nn.Module):
+    """SiLU of what nobody else reads, such as a norm's result: in place wherever no gradient can be asked for."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(x, inplace=not torch.is_grad_enabled())
+
+
 class TimestepSequential(nn.Sequential):
     """A sequence that hands the time embedding to the layers that take one."""
 
@@ -129,14 +136,14 @@ class ResBlock(nn.Module):
         self.scale_shift = scale_shift
         self.resample = resample
         self.in_layers = nn.Sequential(
-            GroupNorm32(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+            GroupNorm32(channels), PassingSiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
         )
         self.emb_layers = nn.Sequential(
             nn.SiLU(), nn.Linear(emb_channels, 2 * out_channels if scale_shift else out_channels)
         )
         self.out_layers = nn.Sequential(
             GroupNorm32(out_channels),
-            nn.SiLU(),
+            PassingSiLU(),
             nn.Dropout(dropout),
             zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1)),
         )
@@ -154,12 +161,12 @@ class ResBlock(nn.Module):
         if self.scale_shift:
             scale, shift = condition.chunk(2, dim=1)
             # Not addcmul: it rounds once where the published two operations round twice.
-            h = (norm(h) * (1 + scale)).add_(shift)
+            h = norm(h).mul_(1 + scale).add_(shift)
         else:
             h = norm(h + condition)
         for layer in rest:
             h = layer(h)
-        return self.skip_connection(x) + h
+        return h.add_(self.skip_connection(x))
 
 
 def attention_weights(q: Tensor, k: Tensor) -> Tensor:
@@ -199,7 +206,7 @@ class SelfAttention2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         attend = self._attend_fused if _is_fused(self, x) else self._attend
-        return x + attend(self.norm(x)).view(x.shape)
+        return attend(self.norm(x)).view(x.shape).add_(x)
 
     def _attend(self, x: Tensor) -> Tensor:
         """Attend by the published operations in their order: on a CPU results are then the published ones."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from diffusion.blocks import GroupNorm32, TimestepSequential, zero_init
+from diffusion.blocks import GroupNorm32, PassingSiLU, TimestepSequential, zero_init
 from diffusion.encoder import Encoder, EncoderConfig, attention, residual, up_layer
 
 
@@ -67,7 +67,7 @@ class Denoiser(Encoder):
                     side *= 2
                 self.output_blocks.append(TimestepSequential(*layers))
         self.out = nn.Sequential(
-            GroupNorm32(width), nn.SiLU(), zero_init(nn.Conv2d(width, config.out_channels, 3, padding=1))
+            GroupNorm32(width), PassingSiLU(), zero_init(nn.Conv2d(width, config.out_channels, 3, padding=1))
         )
 
     @property
