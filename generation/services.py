@@ -139,7 +139,7 @@ def run_create(
         "pairs": pairs,
         "seed": seed,
         "micro_batch": micro_batch,
-        "shard_pairs": _checked_count("shard_pairs", shard_pairs or BATCHES_PER_SHARD * micro_batch, 100_000),
+        "shard_pairs": _checked_count("shard_pairs", shard_pairs or BATCHES_PER_SHARD * micro_batch, 20_000),
         "factors": sorted(set(factors)),
         "minimum_distance": minimum_distance,
     }

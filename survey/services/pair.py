@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from django.core.files.base import ContentFile
@@ -19,6 +20,8 @@ from survey.services.stored_files import files_forget_later, image_files
 from survey.services.study import study_locked_draft
 
 __all__ = ["NewImage", "NewPair", "image_name", "image_store", "pairs_register", "pairs_remove", "pairs_select"]
+
+_BATCH = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,14 @@ def pairs_register(*, study: Study, pairs: Iterable[NewPair]) -> int:
     """
     locked = study_locked_draft(study)
     arms = {arm.name: arm for arm in Arm.objects.filter(study=locked)}
-    pairs = list(pairs)
+    pairs, new = iter(pairs), 0
+    while batch := list(islice(pairs, _BATCH)):
+        new += _register(locked, arms, batch)
+    return new
+
+
+def _register(locked: Study, arms: Mapping[str, Arm], pairs: Sequence[NewPair]) -> int:
+    """Register so many pairs as a query may name: SQLite allows 32,766 values as a rule."""
     for pair in pairs:
         if unknown := sorted(set(pair.images) - set(arms)):
             raise PairConflict(f"pair {pair.key!r}: the study has no arm {', '.join(unknown)}; add the arm first")
