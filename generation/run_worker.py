@@ -263,15 +263,18 @@ def _stored_pixels(run: GenerationRun, pair: GeneratedPair, arm: str) -> np.ndar
 
 
 def run_settle(run: GenerationRun) -> bool:
-    """Close a run once nothing is missing, and write its manifest; True for the one call that does so."""
+    """Close a run once nothing is missing, with its manifest; True for the one call that does so.
+
+    The manifest comes first: a worker that dies over it leaves an open run, which the next one closes.
+    """
     # The first count reads one table and is wrong only where an arm is missing; most shards end here.
     if ImagePair.objects.filter(run.wanted, study=run.study).count() < run.pairs:
         return False
-    if run_complete_pairs(run).count() < run.pairs or not run_finish(run, State.COMPLETE):
+    if run_complete_pairs(run).count() < run.pairs:
         return False
     run.manifest_file, run.manifest_sha256 = _manifest(run)
     run.save(update_fields=["manifest_file", "manifest_sha256"])
-    return True
+    return run_finish(run, State.COMPLETE)
 
 
 def _manifest(run: GenerationRun) -> tuple[str, str]:
@@ -286,6 +289,5 @@ def _manifest(run: GenerationRun) -> tuple[str, str]:
             digest.update(line)
             file.write(line)
         file.seek(0)
-        default_storage.delete(name)
         default_storage.save(name, File(file))
     return name, digest.hexdigest()

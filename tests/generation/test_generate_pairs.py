@@ -363,6 +363,29 @@ def test_full_disk_is_named_and_nothing_is_half_done(draft, monkeypatch):
     assert "made 8 pairs" in generate(study, 8, shard=4)
 
 
+def test_order_whose_manifest_found_no_room_is_closed_by_the_same_command(draft, monkeypatch):
+    study = draft()
+
+    def full(name, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    original = default_storage._save
+    monkeypatch.setattr(
+        default_storage._wrapped,
+        "_save",
+        lambda name, content: (full if "manifests" in name else original)(name, content),
+    )
+    with pytest.raises(CommandError, match="No space left on device"):
+        generate(study, 4)
+    assert study.pairs.count() == 4
+    assert GenerationRun.objects.get().state == "generating"
+    monkeypatch.undo()
+    assert "all 4 pairs are there" in generate(study, 4)
+    run = GenerationRun.objects.get()
+    assert run.state == "complete"
+    assert hashlib.sha256(stored(run.manifest_file)).hexdigest() == run.manifest_sha256
+
+
 def test_queued_order_is_done_by_a_worker_and_counts_down(draft):
     study = draft()
     generate(study, 5, shard=2, queue=True)

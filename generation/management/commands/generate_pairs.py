@@ -59,13 +59,20 @@ class Command(BaseCommand):
             if check_files and run.classes is not None:
                 self._check_files(run)
             if run.classes is not None and not shards_missing(run):
-                run_finish(run, run.State.COMPLETE)
+                self._close(run)
                 self.stdout.write(f"{study}: all {run.pairs} pairs are there, nothing to do")
                 return
             run_require_draft(run)
             self._start(run, queue)
         except (SurveyError, JobError, ValueError, OSError, MemoryError) as error:
             raise CommandError(str(error)) from error
+
+    def _close(self, run: GenerationRun) -> None:
+        """Close an order of which nothing is missing, where its last worker died over that."""
+        if run.state in (run.State.PLANNING, run.State.GENERATING) or not run.manifest_file:
+            from generation.run_worker import run_settle
+
+            run_settle(run)
 
     def _check_files(self, run: GenerationRun) -> None:
         from generation.networks import NetworkStore
