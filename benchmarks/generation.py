@@ -3,7 +3,8 @@
 Both arms' images of a pair, from the same weights and noise, in one process: ours in one trajectory, the published
 sampler running each arm alone. On a CPU at equal precision; on a GPU ``--precision float16`` runs both in the published
 fp16 setting and reports what half precision changes in the images. ``--published DIR`` takes the published code itself
-from a checkout of guided-diffusion instead of the restatement beside this file. The record is
+from a checkout of guided-diffusion instead of the restatement beside this file. Few steps are run; times are those of a
+trajectory of 250, in which the first step, one for both arms of ours, is one of 250. The record is
 ``benchmarks/generation.json``; a sampler that ends elsewhere ends the run with exit code 1.
 """
 
@@ -28,23 +29,28 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from benchmarks.published_attack import recomputed_attention  # noqa: E402
+from benchmarks.published_code import published_network  # noqa: E402
 from benchmarks.published_sampler import published_sampling  # noqa: E402
-from diffusion.blocks import fuse_attention  # noqa: E402
 from diffusion.classifier import ClassifierConfig  # noqa: E402
 from diffusion.published import PUBLISHED  # noqa: E402
 from diffusion.schedule import NoiseSchedule  # noqa: E402
 from diffusion.unet import DenoiserConfig  # noqa: E402
 from generation.images import to_uint8  # noqa: E402
+from generation.networks import for_sampling  # noqa: E402
 from generation.noise import PairNoise, PairSpec  # noqa: E402
 from generation.sampler import GuidedArm, guided_trajectory  # noqa: E402
 
 RECORD = Path(__file__).with_suffix(".json")
 SCALES = {"vanilla": 0.5, "robust": 1.0}
+TRAJECTORY = 250
+
+Run = Callable[[Callable[[object], None]], dict[str, Tensor]]
+"""Samples both arms; is given what to call after every step of both, where there is such a thing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Networks, pairs at once and steps: so few that a CPU finishes, every step costs the same."""
+    """Networks, pairs at once and steps: so few that a CPU finishes, every step but the first costs the same."""
 
     denoiser: DenoiserConfig
     classifier: ClassifierConfig
@@ -173,11 +179,11 @@ class Bench:
             x_T.to(device), noise.to(device), label.to(device),
         )  # fmt: skip
 
-    def ours(self, compile_mode: str) -> Callable[[], dict[str, Tensor]]:
+    def ours(self, compile_mode: str) -> Run:
         """Both arms in one trajectory, as ``generate_pairs`` runs them."""
 
         def prepared(network: nn.Module) -> nn.Module:
-            network = fuse_attention(copy.deepcopy(network)).requires_grad_(False).to(memory_format=torch.channels_last)
+            network = for_sampling(copy.deepcopy(network), is_compiled=bool(compile_mode))
             return torch.compile(network, mode=compile_mode) if compile_mode else network
 
         denoiser = prepared(self.denoiser)
@@ -185,17 +191,19 @@ class Bench:
             GuidedArm(name=name, classifier=prepared(self.classifiers[name]), classifier_scale=scale)
             for name, scale in SCALES.items()
         ]
-        return lambda: guided_trajectory(denoiser, self.schedule, arms, self.x_T, self.label, self.noise.__getitem__)
+        return lambda on_step: guided_trajectory(
+            denoiser, self.schedule, arms, self.x_T, self.label, self.noise.__getitem__, on_step=on_step
+        )
 
     def part(self, pairs: int) -> Bench:
         """The first pairs alone: the same weights and noise in a smaller batch."""
         return replace(self, x_T=self.x_T[:pairs], noise=self.noise[:, :pairs], label=self.label[:pairs])
 
-    def restated(self) -> Callable[[], dict[str, Tensor]]:
+    def restated(self) -> Run:
         """The published sampler as described, each arm alone."""
         denoiser, classifiers = copy.deepcopy((self.denoiser, self.classifiers))
 
-        def run() -> dict[str, Tensor]:
+        def run(_: object) -> dict[str, Tensor]:
             with ExitStack() as stack:
                 for network in (denoiser, *classifiers.values()):
                     stack.enter_context(recomputed_attention(network))
@@ -208,35 +216,16 @@ class Bench:
 
         return run
 
-    def published(self, checkout: Path, precision: str) -> Callable[[], dict[str, Tensor]]:
+    def published(self, checkout: Path, precision: str) -> Run:
         """The published code itself, from a checkout, with the same weights and the same noise handed to it."""
-        sys.path.insert(0, str(checkout))
+        use_fp16 = precision == "float16"
+        denoiser = published_network(self.denoiser, checkout, use_fp16=use_fp16)
+        classifiers = {
+            name: published_network(network, checkout, use_fp16=use_fp16) for name, network in self.classifiers.items()
+        }
         from guided_diffusion import gaussian_diffusion
         from guided_diffusion.script_util import create_gaussian_diffusion
-        from guided_diffusion.unet import EncoderUNetModel, UNetModel
 
-        def rebuilt(cls: type, network: nn.Module, **more: object) -> nn.Module:
-            config = network.config
-            built = cls(
-                image_size=config.image_size, in_channels=config.in_channels, model_channels=config.model_channels,
-                num_res_blocks=config.num_res_blocks, channel_mult=config.channel_mult,
-                attention_resolutions=tuple(config.image_size // side for side in config.attention_resolutions),
-                num_heads=config.num_heads, num_head_channels=config.num_head_channels or -1,
-                use_scale_shift_norm=config.use_scale_shift_norm, resblock_updown=config.resblock_updown,
-                use_fp16=precision == "float16", **more,
-            )  # fmt: skip
-            built.load_state_dict({key: value.float() for key, value in network.state_dict().items()}, strict=True)
-            built.to(self.device).eval()
-            if precision == "float16":
-                built.convert_to_fp16()
-            return built
-
-        config = self.case.denoiser
-        denoiser = rebuilt(UNetModel, self.denoiser, out_channels=config.out_channels, num_classes=config.num_classes)
-        classifiers = {
-            name: rebuilt(EncoderUNetModel, network, out_channels=network.config.num_classes, pool="attention")
-            for name, network in self.classifiers.items()
-        }
         process = create_gaussian_diffusion(steps=1000, learn_sigma=True, timestep_respacing=str(self.case.steps))
 
         def one(name: str) -> Tensor:
@@ -256,29 +245,42 @@ class Bench:
             finally:
                 gaussian_diffusion.th.randn_like = usual
 
-        return lambda: {name: one(name) for name in SCALES}
+        return lambda _: {name: one(name) for name in SCALES}
 
 
-def _timed(run: Callable[[], dict[str, Tensor]], device: str) -> tuple[dict[str, Tensor], float]:
+def _clock(device: str) -> float:
     """CPU seconds of this process on a CPU, where neighbours would spoil the wall clock; wall seconds on a GPU."""
-    clock = time.perf_counter if device == "cuda" else time.process_time
-    start = clock()
-    states = run()
     if device == "cuda":
         torch.cuda.synchronize()
-    return states, clock() - start
+        return time.perf_counter()
+    return time.process_time()
+
+
+def _seconds_per_step(run: Run, steps: int, device: str) -> float:
+    """Mean over the steps of a whole trajectory: what the arms share in the first step must not count more often."""
+    laps = [_clock(device)]
+    run(lambda view: laps.append(_clock(device)) if len(laps) == 1 else None)
+    laps.append(_clock(device))
+    if len(laps) == 2:  # arms alone: every step costs the same
+        return (laps[1] - laps[0]) / steps
+    first, later = laps[1] - laps[0], (laps[2] - laps[1]) / (steps - 1)
+    return (first + (TRAJECTORY - 1) * later) / TRAJECTORY
+
+
+def _states(run: Run) -> dict[str, Tensor]:
+    return run(lambda view: None)
 
 
 def _measured(name: str, case: Case, options: argparse.Namespace) -> dict[str, object]:
     bench = Bench.of(case, options.device, options.precision)
     yardstick = bench.published(options.published, options.precision) if options.published else bench.restated()
     runs = {"ours": bench.ours(options.compile), "published": yardstick}
-    states = {which: run() for which, run in runs.items()}
+    states = {which: _states(run) for which, run in runs.items()}
     seconds: dict[str, list[float]] = {which: [] for which in runs}
     for _ in range(options.repeats):
         for which, run in runs.items():
-            seconds[which].append(_timed(run, options.device)[1])
-    per_pair_step = {which: statistics.median(times) / case.pairs / case.steps for which, times in seconds.items()}
+            seconds[which].append(_seconds_per_step(run, case.steps, options.device))
+    per_pair_step = {which: statistics.median(times) / case.pairs for which, times in seconds.items()}
     row: dict[str, object] = {
         "case": name,
         "yardstick": "published code" if options.published else "restatement",
@@ -300,14 +302,14 @@ def _largest_difference(ours: dict[str, Tensor], published: dict[str, Tensor]) -
 
 def _batch_shape_difference(bench: Bench, whole: dict[str, Tensor], compile_mode: str) -> float:
     """How far another batch shape moves the final states: 1 / 127.5 is a grey level."""
-    smaller = bench.part(bench.case.pairs // 2).ours(compile_mode)()
+    smaller = _states(bench.part(bench.case.pairs // 2).ours(compile_mode))
     return max((smaller[arm] - whole[arm][: smaller[arm].shape[0]]).abs().max().item() for arm in SCALES)
 
 
 def _precision_difference(case: Case, options: argparse.Namespace, half: dict[str, Tensor]) -> dict[str, float]:
     """What half precision changes in the final pixels of the fixed set, against float32 of the same weights."""
     options = argparse.Namespace(**vars(options) | {"precision": "float32"})
-    full = Bench.of(case, options.device, options.precision).ours("")()
+    full = _states(Bench.of(case, options.device, options.precision).ours(""))
     differences = torch.cat(
         [
             (torch.from_numpy(to_uint8(half[arm])).int() - torch.from_numpy(to_uint8(full[arm])).int()).abs().flatten()

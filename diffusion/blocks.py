@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from diffusion.cpu_convolutions import DoublingConv2d, PackedConv2d, has_packed_kernels
+
 GROUPS = 32
 MAX_PERIOD = 10_000
 
@@ -106,6 +108,8 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1) if learned else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.conv, DoublingConv2d):
+            return self.conv(x)
         return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
 
 
@@ -154,7 +158,7 @@ class ResBlock(nn.Module):
         norm, activation, conv = self.in_layers
         h = activation(norm(x))
         if self.resample is not None:
-            h, x = self.resample(h), self.resample(x)
+            h, x = h if isinstance(conv, DoublingConv2d) else self.resample(h), self.resample(x)
         h = conv(h)
         condition = self.emb_layers(emb).to(h.dtype)[:, :, None, None]
         norm, *rest = self.out_layers
@@ -288,6 +292,29 @@ def fuse_attention(network: nn.Module) -> nn.Module:
         if isinstance(module, SelfAttention2d | AttentionPool2d):
             module.is_fused = True
     return network
+
+
+def pack_convolutions(network: nn.Module) -> nn.Module:
+    """Let a network that will only compute outputs convolve faster on a CPU; return it.
+
+    Its float32 convolutions then give no gradients and cannot be moved or cast. Outputs change within rounding.
+    """
+    if not has_packed_kernels():
+        return network
+    for module in list(network.modules()):
+        if isinstance(module, ResBlock) and isinstance(module.resample, Upsample):
+            module.in_layers[2] = _packed(module.in_layers[2], DoublingConv2d)
+        elif isinstance(module, Upsample):
+            module.conv = _packed(module.conv, DoublingConv2d)
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            module.add_module(name, _packed(child, PackedConv2d))
+    return network
+
+
+def _packed(layer: nn.Module, kind: type[DoublingConv2d] | type[PackedConv2d]) -> nn.Module:
+    is_float32_convolution = isinstance(layer, nn.Conv2d) and layer.weight.dtype == torch.float32
+    return kind.of(layer) if is_float32_convolution else layer
 
 
 def _is_fused(module: SelfAttention2d | AttentionPool2d, x: Tensor) -> bool:

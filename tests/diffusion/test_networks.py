@@ -16,9 +16,11 @@ from diffusion.blocks import (
     HalvingMean,
     SelfAttention2d,
     fuse_attention,
+    pack_convolutions,
     timestep_embedding,
 )
 from diffusion.classifier import ClassifierConfig
+from diffusion.cpu_convolutions import DoublingConv2d, PackedConv2d, has_packed_kernels
 from diffusion.published import PUBLISHED
 from diffusion.unet import DenoiserConfig
 
@@ -215,6 +217,50 @@ def test_fused_attention_changes_outputs_and_gradients_by_rounding_alone(config)
         results.append((out.detach(), *torch.autograd.grad(out.square().sum(), leaf)))
     for plain, fused in zip(*results, strict=True):
         torch.testing.assert_close(fused, plain, rtol=1e-4, atol=1e-5 * plain.abs().max().item())
+
+
+needs_packed_kernels = pytest.mark.skipif(not has_packed_kernels(), reason="needs oneDNN on an AVX processor")
+
+
+@needs_packed_kernels
+@pytest.mark.parametrize("resblock_updown", [True, False])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_packed_convolutions_change_outputs_by_rounding_alone(resblock_updown, layout):
+    config = DenoiserConfig(**SMALL, num_classes=10, resblock_updown=resblock_updown)
+    plain = filled(config.build())
+    packed = pack_convolutions(copy.deepcopy(plain).to(memory_format=layout))
+    kinds = [type(module) for module in packed.modules()]
+    assert torch.nn.Conv2d not in kinds
+    assert kinds.count(DoublingConv2d) == 1
+    for batch in (3, 2):
+        x = torch.randn(batch, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+        t, labels = torch.tensor([0, 400, 999])[:batch], torch.tensor([1, 2, 3])[:batch]
+        with torch.no_grad():
+            expected = plain(x, t, labels)
+            found = packed(x, t, labels)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
+@needs_packed_kernels
+def test_half_convolutions_stay_as_they_are():
+    network = pack_convolutions(DenoiserConfig(**SMALL, resblock_updown=False).build().cast_torso(torch.bfloat16))
+
+    kinds = {name: type(layer) for name, layer in network.named_modules() if name in ("input_blocks.0.0", "out.2")}
+
+    assert kinds == {"input_blocks.0.0": torch.nn.Conv2d, "out.2": PackedConv2d}
+
+
+@needs_packed_kernels
+def test_convolution_of_a_doubled_map_is_made_of_four_smaller_ones():
+    generator = torch.Generator().manual_seed(0)
+    conv = torch.nn.Conv2d(4, 6, 3, padding=1).requires_grad_(False)
+    x = torch.randn(2, 4, 5, 3, generator=generator)
+    for parameter in conv.parameters():
+        parameter.copy_(torch.randn(parameter.shape, generator=generator))
+
+    expected = conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+
+    torch.testing.assert_close(DoublingConv2d.of(conv)(x), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
