@@ -4,9 +4,14 @@ import itertools
 
 import pytest
 from django.core.servers.basehttp import WSGIRequestHandler
+from hypothesis import HealthCheck, settings
 
 # The live server answers in two writes; without this each answer waits 40 ms for the acknowledgement of the first.
 WSGIRequestHandler.disable_nagle_algorithm = True
+
+# The same examples in every run, however slow the machine is while they are made.
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("steady")
 
 
 @pytest.fixture(autouse=True)

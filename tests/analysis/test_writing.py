@@ -3,7 +3,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.columns import VOTE_COLUMNS
@@ -99,7 +99,7 @@ def test_guarding_is_undone_exactly_and_leaves_no_formula(text):
 LABELS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8).filter(str.strip)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(st.lists(LABELS, min_size=3, max_size=3, unique=True))
 def test_any_name_comes_back_as_itself_from_every_format(tmp_path, names):
     one, other, rater = names

@@ -12,7 +12,7 @@ from django.core import signing
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.models import Attempts
@@ -237,7 +237,7 @@ def test_odd_bodies_are_refused_and_never_break_the_server(session, name: str) -
             assert status < 500, (field, value)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(
     presentation=st.dictionaries(
         st.sampled_from(["layout", "zoom", "input", "other"]),
