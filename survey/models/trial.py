@@ -30,10 +30,11 @@ class Slot(models.Model):
     arm_b = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+")
     index = models.PositiveIntegerField(help_text="1st, 2nd, ... wanted vote: low ones are given out first")
     is_a_left = models.BooleanField(help_text="drawn at freezing, so that sides balance over each pair")
-    draw = models.FloatField(help_text="random order among slots of the same index")
+    draw = models.FloatField(help_text="random order among slots of the same index, in rounds that show each pair once")
     session = models.ForeignKey(RaterSession, null=True, on_delete=models.SET_NULL, related_name="slots")
     lease_expires_at = models.DateTimeField(null=True)
     is_answered = models.BooleanField(default=False)
+    turn = models.PositiveSmallIntegerField(default=0, help_text="written with each vote; vote_store says why")
 
     class Meta:
         constraints = [
@@ -42,7 +43,7 @@ class Slot(models.Model):
             ),
             models.CheckConstraint(condition=~Q(arm_a=F("arm_b")), name="a_slot_compares_two_arms"),
         ]
-        indexes = [models.Index(fields=["version", "pool", "is_answered", "index", "draw"], name="slot_next")]
+        indexes = [models.Index(fields=["version", "pool", "is_answered", "index", "draw", "turn"], name="slot_next")]
 
     def __str__(self) -> str:
         return f"{self.pair} {self.arm_a}/{self.arm_b} #{self.index}"

@@ -6,11 +6,11 @@ import uuid
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Count, Max
 
-from survey.models import PairImage, StudyVersion
+from survey.models import PairImage, Slot, StudyVersion
 
-__all__ = ["frozen_config", "frozen_consent_sha256", "frozen_frame", "frozen_plan"]
+__all__ = ["frozen_class_sizes", "frozen_config", "frozen_consent_sha256", "frozen_frame", "frozen_plan"]
 
 
 @lru_cache(maxsize=64)
@@ -36,3 +36,10 @@ def frozen_frame(version_id: uuid.UUID) -> tuple[int, int]:
     images = PairImage.objects.filter(pair__study__versions=version_id, pair__is_selected=True)
     size = images.aggregate(width=Max("width"), height=Max("height"))
     return size["width"] or 0, size["height"] or 0
+
+
+@lru_cache(maxsize=64)
+def frozen_class_sizes(version_id: uuid.UUID) -> dict[str, int]:
+    """Return how many of the places that are given out first each class has. Treat it as read-only."""
+    first = Slot.objects.filter(version=version_id, pool=Slot.Pool.MAIN, is_answered__in=[False, True], index=0)
+    return dict(first.values("pair__class_label").annotate(n=Count("pk")).values_list("pair__class_label", "n"))

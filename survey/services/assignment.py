@@ -1,19 +1,32 @@
-"""Which pairs a session gets, on which side, in which order: pure functions of the candidates and a seed."""
+"""Places with their sides, and which of them a session gets in which order: pure functions of what is recorded."""
 
 from __future__ import annotations
 
 import random
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, product
+from typing import NamedTuple
 
-__all__ = ["ALGORITHM", "Candidate", "Draft", "arranged", "chosen"]
+__all__ = ["ALGORITHM", "Candidate", "Draft", "Picture", "Place", "arranged", "chosen", "drawn", "places", "replaced"]
 
-# Raise the number with every change that gives another assignment for the same seed and candidates.
-ALGORITHM = "blindpair.assignment/1"
+# Raise the number with every change that gives another assignment for the same record.
+ALGORITHM = "blindpair.assignment/2"
 # A repeat comes at least so many trials after its first showing, where the session is long enough.
 REPEAT_DISTANCE = 8
+
+
+class Place(NamedTuple):
+    """A slot before it has a row."""
+
+    pair_id: uuid.UUID
+    arm_a_id: int
+    arm_b_id: int
+    index: int
+    is_a_left: bool
+    draw: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +34,22 @@ class Candidate:
     """A free slot, as the choice sees it."""
 
     slot_id: int
+    index: int
     pair_id: uuid.UUID
     class_label: str
     arm_a_id: int
     arm_b_id: int
     is_a_left: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image that a check or a practice trial shows on both sides."""
+
+    image_id: uuid.UUID
+    pair_id: uuid.UUID
+    class_label: str
+    arm_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +70,13 @@ class Draft:
         left, right = (slot.arm_a_id, slot.arm_b_id) if slot.is_a_left else (slot.arm_b_id, slot.arm_a_id)
         return cls(slot.pair_id, slot.class_label, left, right, slot_id=slot.slot_id)
 
+    @classmethod
+    def check(cls, picture: Picture, kind: str, rng: random.Random) -> Draft:
+        """Return the check of one picture: against itself, or against its spoilt copy on either side."""
+        side = "" if kind == "identical" else rng.choice(("left", "right"))
+        arm = picture.arm_id
+        return cls(picture.pair_id, picture.class_label, arm, arm, check_kind=kind, degraded_side=side)
+
     def swapped(self, index: int) -> Draft:
         """Return the repeat of this trial: the same images with sides changed."""
         return replace(
@@ -58,34 +89,101 @@ class Draft:
         )
 
 
-def chosen(candidates: Sequence[Candidate], wanted: int) -> list[Candidate]:
-    """Choose slots of different pairs, the least seen first (the order of the candidates).
+def places(
+    pairs: Iterable[uuid.UUID], duels: Sequence[tuple[int, int]], *, wanted: int, seed: int, version: int
+) -> Iterator[Place]:
+    """Yield the wanted votes of every duel of every pair, sides balanced over each pair.
 
-    The first round keeps, within the session, each duel's sides within one of balance and the classes even; the second
-    gives up the classes, the third the balance, so that a nearly full study still fills a session.
+    ``draw`` orders the slots of one index in rounds: a pair has one slot in each, so that the first free slots are
+    of many pairs, however many duels there are.
     """
-    taken: list[Candidate] = []
-    pairs: set[uuid.UUID] = set()
+    rng = random.Random(f"{seed}/{version}/slots")
+    next_left: dict[tuple[int, int], bool] = {}
+    for pair in pairs:
+        rounds = rng.sample(range(len(duels)), len(duels))
+        for duel, place in zip(duels, rounds, strict=True):
+            # Drawn for every second pair and turned round for the next: each index of a duel is balanced over pairs,
+            # so that sessions with balanced sides leave balanced sides to the sessions after them.
+            first_left = next_left.pop(duel, None)
+            if first_left is None:
+                first_left = rng.random() < 0.5
+                next_left[duel] = not first_left
+            for index in range(wanted):
+                yield Place(pair, *duel, index, first_left == (index % 2 == 0), (place + rng.random()) / len(duels))
+
+
+def chosen(
+    candidates: Sequence[Candidate], wanted: int, *, class_sizes: Mapping[str, int], is_cut: bool = False
+) -> list[Candidate]:
+    """Choose slots of different pairs, the least seen pairs first.
+
+    The candidates are free slots from the lowest index on; ``is_cut`` says that there are more of them. Who has been
+    seen less has more slots left: pairs are taken in that order, and as the candidates were drawn where they have
+    equally many. Otherwise a study's last slots would pile up on few pairs, and no visit may show a pair twice.
+
+    Of a pair's slots the first is taken that keeps its duel's sides, within the session, within one of balance. The
+    first round also keeps the classes in proportion to their sizes; the second gives up the classes, the third the
+    balance, so that a nearly full study still fills a session. Near its end a study goes through the rounds with the
+    least seen pairs first, so that as many whole visits as can be come out of what is left.
+    """
+    slots: dict[uuid.UUID, list[Candidate]] = {}
+    for slot in candidates:
+        slots.setdefault(slot.pair_id, []).append(slot)
+    # Where the candidates are cut off, some pairs have a slot of the last index among them and some not yet.
+    last = candidates[-1].index if is_cut else None
+    left = Counter(slot.pair_id for slot in candidates if slot.index != last)
+    total = sum(class_sizes.values())
+    caps = {slot.class_label: -(-wanted * class_sizes[slot.class_label] // total) for slot in candidates}
     lead: Counter[tuple[int, int]] = Counter()
     classes: Counter[str] = Counter()
-    labels = len({slot.class_label for slot in candidates})
-    class_cap = -(-wanted // labels) if labels else 0
-    for are_classes_even, are_sides_even in ((True, True), (False, True), (False, False)):
-        for slot in candidates:
+
+    def excess(slot: Candidate) -> int:
+        """Return by how much the slot would put its duel's sides out of balance."""
+        return max(0, abs(lead[slot.arm_a_id, slot.arm_b_id] + (1 if slot.is_a_left else -1)) - 1)
+
+    taken: dict[uuid.UUID, Candidate] = {}
+    rounds = ((True, True), (False, True), (False, False))
+    order = sorted(slots, key=lambda pair: -left[pair])
+    for _, alike in groupby(order, key=lambda pair: None if is_cut else left[pair]):
+        for (are_classes_even, are_sides_even), pair in product(rounds, alike):
             if len(taken) == wanted:
-                return taken
-            duel, step = (slot.arm_a_id, slot.arm_b_id), 1 if slot.is_a_left else -1
-            if slot.pair_id in pairs:
+                return list(taken.values())
+            slot = min(slots[pair], key=excess)
+            if (
+                pair in taken
+                or (are_sides_even and excess(slot))
+                or (are_classes_even and classes[slot.class_label] >= caps[slot.class_label])
+            ):
                 continue
-            if are_sides_even and abs(lead[duel] + step) > 1:
-                continue
-            if are_classes_even and classes[slot.class_label] >= class_cap:
-                continue
-            taken.append(slot)
-            pairs.add(slot.pair_id)
-            lead[duel] += step
+            taken[pair] = slot
+            lead[slot.arm_a_id, slot.arm_b_id] += 1 if slot.is_a_left else -1
             classes[slot.class_label] += 1
-    return taken
+    return list(taken.values())
+
+
+def drawn(
+    slots: Sequence[Candidate], pictures: Mapping[str, Sequence[Picture]], *, repeats: int, seed: int
+) -> list[Draft]:
+    """Return a visit's trials in order: practice, then main trials, checks and repeats mixed.
+
+    ``pictures`` holds those of each kind of check. Nothing else goes in, so what is recorded of a visit gives its
+    sides and its order again, at any time.
+    """
+    rng = random.Random(f"{seed}/order")
+
+    def checks(*kinds: str) -> list[Draft]:
+        return [Draft.check(picture, kind, rng) for kind in kinds for picture in pictures.get(kind, ())]
+
+    practice = checks("practice")
+    mixed = arranged(map(Draft.of, slots), checks("identical", "degraded"), repeats=repeats, rng=rng)
+    first = len(practice)
+    behind = (draft if draft.repeats is None else replace(draft, repeats=draft.repeats + first) for draft in mixed)
+    return [*practice, *behind]
+
+
+def replaced(picture: Picture, kind: str, *, seed: int, position: int) -> Draft:
+    """Return the check that takes the place of a faulty one, at the end of the visit."""
+    return Draft.check(picture, kind, random.Random(f"{seed}/{position}"))
 
 
 def arranged(main: Iterable[Draft], checks: Iterable[Draft], *, repeats: int, rng: random.Random) -> list[Draft]:

@@ -11,13 +11,24 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from survey.models import RaterSession, Slot, StudyVersion
-from survey.selectors.version import frozen_plan
+from survey.selectors.version import frozen_class_sizes, frozen_plan
 from survey.services.assignment import Candidate, chosen
 
-__all__ = ["lease_end", "pool_of", "slots_claim", "slots_ensure", "slots_release", "slots_renew", "slots_reset"]
+__all__ = [
+    "candidate_of",
+    "lease_end",
+    "pool_of",
+    "slots_claim",
+    "slots_ensure",
+    "slots_release",
+    "slots_renew",
+    "slots_reset",
+]
 
-# Looked at for each place wanted: enough to balance sides and classes, few enough to lock for an instant.
+# Looked at for each place wanted: enough to balance sides and classes, few enough to lock for an instant. More only
+# where these are of too few pairs.
 _CANDIDATES_PER_PLACE = 6
+_MORE = 4
 
 
 def pool_of(session: RaterSession) -> str:
@@ -47,7 +58,7 @@ def slots_ensure(version: StudyVersion, pool: str) -> int:
     table = connection.ops.quote_name(Slot._meta.db_table)
     kept = ", ".join(
         connection.ops.quote_name(Slot._meta.get_field(name).column)
-        for name in ("version", "pair", "arm_a", "arm_b", "index", "is_a_left", "draw")
+        for name in ("version", "pair", "arm_a", "arm_b", "index", "is_a_left", "draw", "turn")
     )
     key = Slot._meta.get_field("version").get_db_prep_value(version.pk, connection)
     with connection.cursor() as cursor:
@@ -76,20 +87,22 @@ def slots_reset(version: StudyVersion, pool: str) -> int:
 def slots_claim(
     *, session: RaterSession, wanted: int, without_pairs: Iterable[uuid.UUID] = (), now: datetime | None = None
 ) -> list[Candidate]:
-    """Reserve up to ``wanted`` places on different pairs for a session, the least seen first.
+    """Reserve up to ``wanted`` places on different pairs for a session, those of the least seen pairs first.
 
     On PostgreSQL rows that another session is choosing from are skipped, so nobody waits. Where that leaves too few,
     a second try goes one at a time, under the version's lock, and sees what the others left. On SQLite the one write
     lock does the same. Each row is taken by a conditional update all the same.
     """
+    now, without_pairs = now or timezone.now(), set(without_pairs)
     with transaction.atomic():
-        claimed = _claim_once(session, wanted, set(without_pairs), now or timezone.now(), skip_locked=True)
-    if len(claimed) < wanted:
-        with transaction.atomic():
-            StudyVersion.objects.select_for_update().only("pk").get(pk=session.version_id)
-            pairs = set(without_pairs) | {slot.pair_id for slot in claimed}
-            claimed += _claim_once(session, wanted - len(claimed), pairs, now or timezone.now(), skip_locked=False)
-    return claimed
+        claimed = _claim_once(session, wanted, without_pairs, now, skip_locked=True)
+        if len(claimed) == wanted:
+            return claimed
+        # Lets go of the rows: whoever waits for the version's lock may hold none that its holder could wait for.
+        transaction.set_rollback(True)
+    with transaction.atomic():
+        StudyVersion.objects.select_for_update(no_key=True).only("pk").get(pk=session.version_id)
+        return _claim_once(session, wanted, without_pairs, now, skip_locked=False)
 
 
 def _claim_once(
@@ -100,14 +113,12 @@ def _claim_once(
         .exclude(pair_id__in=without_pairs)
         .select_related("pair")
         .select_for_update(skip_locked=skip_locked, of=("self",))
-        .only("arm_a_id", "arm_b_id", "is_a_left", "pair__class_label")
+        .only("index", "arm_a_id", "arm_b_id", "is_a_left", "pair__class_label")
         .order_by("index", "draw")
     )
-    candidates = [
-        Candidate(slot.pk, slot.pair_id, slot.pair.class_label, slot.arm_a_id, slot.arm_b_id, slot.is_a_left)
-        for slot in rows[: _CANDIDATES_PER_PLACE * wanted + 20]
-    ]
-    taken = chosen(candidates, wanted)
+    candidates, is_cut = _candidates(rows, wanted)
+    sizes = frozen_class_sizes(session.version_id)
+    taken = chosen(candidates, wanted, class_sizes=sizes, is_cut=is_cut)
     mine = Slot.objects.filter(pk__in=[slot.slot_id for slot in taken], is_answered=False)
     free = Q(session__isnull=True) | Q(lease_expires_at__lt=now)
     count = mine.filter(free).update(session=session, lease_expires_at=lease_end(session, now))
@@ -115,6 +126,24 @@ def _claim_once(
         return taken
     held = set(mine.filter(session=session).values_list("pk", flat=True))
     return [slot for slot in taken if slot.slot_id in held]
+
+
+def _candidates(rows: QuerySet[Slot], wanted: int) -> tuple[list[Candidate], bool]:
+    """Return enough free places to choose from, and whether there are more."""
+    limit = _CANDIDATES_PER_PLACE * wanted + 20
+    while True:
+        candidates = [candidate_of(slot) for slot in rows[:limit]]
+        is_cut = len(candidates) == limit
+        if not is_cut or len({slot.pair_id for slot in candidates}) >= wanted:
+            return candidates, is_cut
+        limit *= _MORE
+
+
+def candidate_of(slot: Slot) -> Candidate:
+    """Return a place, its pair loaded with it, as the choice sees it."""
+    return Candidate(
+        slot.pk, slot.index, slot.pair_id, slot.pair.class_label, slot.arm_a_id, slot.arm_b_id, slot.is_a_left
+    )
 
 
 def slots_renew(*, session: RaterSession, now: datetime) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterable
-from dataclasses import replace
 
 from django.db import transaction
 from django.utils import timezone
@@ -13,7 +11,7 @@ from django.utils import timezone
 from survey.exceptions import OtherTab, SessionNotActive, TrialUnknown
 from survey.models import FaultReport, ImagePair, PairImage, RaterSession, Slot, Trial
 from survey.selectors.version import frozen_plan
-from survey.services.assignment import ALGORITHM, REPEAT_DISTANCE, Draft, arranged
+from survey.services.assignment import ALGORITHM, REPEAT_DISTANCE, Draft, Picture, drawn, replaced
 from survey.services.slot import lease_end, slots_claim
 
 __all__ = ["FAULT_KINDS", "trial_fault", "trials_draw"]
@@ -29,72 +27,60 @@ def trials_draw(*, session: RaterSession) -> int:
     Sets, without saving, the counts, the lease and the record of the assignment. Zero when no place is free.
     """
     plan = frozen_plan(session.version_id)
-    rng = random.Random(session.seed)
     slots = slots_claim(session=session, wanted=plan["trials_per_session"])
     if not slots:
         return 0
-    main = [Draft.of(slot) for slot in slots]
-    pool = _Pool(session, rng, {draft.pair_id for draft in main})
-    checks = [
-        *pool.take(plan["identical_trials"], Check.IDENTICAL),
-        *pool.take(plan["degraded_trials"], Check.DEGRADED),
-    ]
-    practice = pool.take(plan["practice_trials"], Check.PRACTICE)
-    order = [*practice, *_behind(arranged(main, checks, repeats=plan["repeat_trials"], rng=rng), len(practice))]
+    album = _Album(session, random.Random(f"{session.seed}/pictures"), {slot.pair_id for slot in slots})
+    pictures = {
+        str(kind): album.take(plan[f"{kind}_trials"], kind)
+        for kind in (Check.IDENTICAL, Check.DEGRADED, Check.PRACTICE)
+    }
+    order = drawn(slots, pictures, repeats=plan["repeat_trials"], seed=session.seed)
     _create(session, order)
-    session.trial_count, session.answered_count = len(order) - len(practice), 0
+    practice = len(pictures[Check.PRACTICE])
+    session.trial_count, session.answered_count = len(order) - practice, 0
     session.lease_expires_at = lease_end(session, timezone.now())
     session.assignment = {
         "algorithm": ALGORITHM,
         "seed": session.seed,
         "wanted": plan["trials_per_session"],
         "slots": [slot.slot_id for slot in slots],
-        "identical": plan["identical_trials"],
-        "degraded": plan["degraded_trials"],
+        "pictures": {kind: [str(picture.image_id) for picture in taken] for kind, taken in pictures.items()},
         "repeats": plan["repeat_trials"],
-        "practice": len(practice),
+        "practice": practice,
         "repeat_distance": REPEAT_DISTANCE,
     }
     return len(order)
 
 
-def _behind(drafts: Iterable[Draft], shift: int) -> list[Draft]:
-    return [draft if draft.repeats is None else replace(draft, repeats=draft.repeats + shift) for draft in drafts]
-
-
-class _Pool:
+class _Album:
     """The pictures for checks: those with a spoilt copy, of pairs that the session does not otherwise see."""
 
     def __init__(self, session: RaterSession, rng: random.Random, used: set[uuid.UUID]) -> None:
-        self._rng = rng
         self._used = used
         rows = (
             PairImage.objects.filter(pair__study__versions=session.version_id, pair__is_selected=True)
             .exclude(degraded="")
-            .values_list("pair_id", "arm_id", "pair__class_label", "pair__kind")
+            .values_list("pk", "pair_id", "pair__class_label", "arm_id", "pair__kind")
             .order_by("pk")
         )
-        self._rows = list(rows)
-        rng.shuffle(self._rows)
+        self._pictures = [(Picture(*row), kind == ImagePair.Kind.PRACTICE) for *row, kind in rows]
+        rng.shuffle(self._pictures)
 
-    def take(self, count: int, kind: str) -> list[Draft]:
-        """Return ``count`` drafts; pairs are seen twice only when there are not enough."""
-        rows = self._rows
+    def take(self, count: int, kind: str) -> list[Picture]:
+        """Return ``count`` pictures; pairs are seen twice only when there are not enough."""
+        # Pairs that were made for practice come first there, and nowhere else.
+        pictures = [picture for picture, is_for_practice in self._pictures if not is_for_practice]
         if kind == Check.PRACTICE:
-            rows = sorted(rows, key=lambda row: row[3] != ImagePair.Kind.PRACTICE)
-        else:
-            rows = [row for row in rows if row[3] != ImagePair.Kind.PRACTICE]
-        fresh = [row for row in rows if row[0] not in self._used]
-        taken = []
-        for pair_id, arm_id, class_label, _ in [*fresh, *rows]:
+            pictures = [picture for picture, is_for_practice in self._pictures if is_for_practice] + pictures
+        fresh = [picture for picture in pictures if picture.pair_id not in self._used]
+        taken: dict[uuid.UUID, Picture] = {}
+        for picture in [*fresh, *pictures]:
             if len(taken) == count:
                 break
-            if any(draft.pair_id == pair_id for draft in taken):
-                continue
-            side = "" if kind == Check.IDENTICAL else self._rng.choice(("left", "right"))
-            self._used.add(pair_id)
-            taken.append(Draft(pair_id, class_label, arm_id, arm_id, check_kind=kind, degraded_side=side))
-        return taken
+            taken.setdefault(picture.pair_id, picture)
+        self._used |= taken.keys()
+        return list(taken.values())
 
 
 def _create(session: RaterSession, drafts: list[Draft], first_position: int = 1) -> list[Trial]:
@@ -145,12 +131,13 @@ def trial_fault(*, session_id: uuid.UUID, tab: str, trial_id: uuid.UUID, kind: s
     aside = [trial, *Trial.objects.filter(repeat_of=trial, state=Trial.State.OPEN)]
     Trial.objects.filter(pk__in=[one.pk for one in aside]).update(state=Trial.State.FAULTY)
     FaultReport.objects.create(trial=trial, kind=kind, detail=detail[:300])
-    Slot.objects.filter(pk=trial.slot_id, session=session, is_answered=False).update(
-        session=None, lease_expires_at=None
-    )
     if trial.check_kind == Check.PRACTICE:
         return session
     lost = sum(not (_may_replace(session) and _replace(session, one)) for one in aside)
+    # After the claim of another place, which may wait for somebody who waits for this one.
+    Slot.objects.filter(pk=trial.slot_id, session=session, is_answered=False).update(
+        session=None, lease_expires_at=None
+    )
     if lost:
         session.trial_count = max(0, session.trial_count - lost)
         session.save(update_fields=["trial_count"])
@@ -166,13 +153,16 @@ def _replace(session: RaterSession, trial: Trial) -> bool:
     last = max(Trial.objects.filter(session=session).values_list("position", flat=True))
     if trial.check_kind == Check.REPEAT:
         return _repeat_another(session, position=last + 1)
-    seen = dict(Trial.objects.filter(session=session).values_list("pair_id", "position"))
-    rng = random.Random(f"{session.seed}/{trial.position}")
+    seen = set(Trial.objects.filter(session=session).values_list("pair_id", flat=True))
     drafts: list[Draft] = []
     if trial.slot_id is not None:
         drafts = [Draft.of(slot) for slot in slots_claim(session=session, wanted=1, without_pairs=seen)]
     elif trial.check_kind in {Check.IDENTICAL, Check.DEGRADED}:
-        drafts = _Pool(session, rng, set(seen)).take(1, trial.check_kind)
+        album = _Album(session, random.Random(f"{session.seed}/pictures/{last + 1}"), seen)
+        drafts = [
+            replaced(picture, trial.check_kind, seed=session.seed, position=last + 1)
+            for picture in album.take(1, trial.check_kind)
+        ]
     return bool(drafts and _create(session, drafts, first_position=last + 1))
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import random
 from collections.abc import Callable, Iterator
 from string import Formatter
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models import Count, F, Max, QuerySet
 
 from survey.canonical import canonical_json
 from survey.exceptions import StudyNotReady
 from survey.models import Arm, ImagePair, PairImage, Slot, Study, StudyVersion
 from survey.recruitment import recruitment_frozen, recruitment_problems
 from survey.selectors.pair import arm_recipe, arm_recipes, selection_steps
+from survey.services.assignment import ALGORITHM, places
 from survey.services.plan import question_problems, rule_problems
 from survey.services.served_images import served_images_build
 from survey.services.study import study_locked_draft, study_mark_frozen
@@ -136,6 +136,7 @@ def version_config(study: Study) -> dict[str, Any]:
             "degraded_trials": study.degraded_trials,
             "break_every": study.break_every,
             "lease_minutes": study.lease_minutes,
+            "assignment": ALGORITHM,
         },
         "analysis": {
             "baseline": study.baseline.name if study.baseline else None,
@@ -242,36 +243,14 @@ def version_freeze(
 
 
 def _slot_batches(version: StudyVersion, size: int = 1000) -> Iterator[list[Slot]]:
-    """Yield the wanted votes of every comparison of every main pair, sides balanced over each pair."""
-    study = version.study
-    wanted = version.config["plan"]["votes_per_pair"]
-    rng = random.Random(f"{study.seed}/{version.number}/slots")
-    duels = comparisons_of(study)
-    batch: list[Slot] = []
-    next_left: dict[tuple[int, int], bool] = {}
-    keys = _selected(study).filter(Q(kind=ImagePair.Kind.MAIN)).order_by("key").values_list("pk", flat=True)
-    for pair_id in keys.iterator(chunk_size=1000):
-        for arm_a, arm_b in duels:
-            # Drawn for every second pair and turned round for the next: each index of a duel is balanced over pairs,
-            # so that sessions with balanced sides leave balanced sides to the sessions after them.
-            first_left = next_left.pop((arm_a.pk, arm_b.pk), None)
-            if first_left is None:
-                first_left = rng.random() < 0.5
-                next_left[arm_a.pk, arm_b.pk] = not first_left
-            for index in range(wanted):
-                batch.append(
-                    Slot(
-                        version=version,
-                        pair_id=pair_id,
-                        arm_a=arm_a,
-                        arm_b=arm_b,
-                        index=index,
-                        is_a_left=first_left == (index % 2 == 0),
-                        draw=rng.random(),
-                    )
-                )
-                if len(batch) >= size:
-                    yield batch
-                    batch = []
-    if batch:
-        yield batch
+    """Yield the places of every comparison of every main pair; they keep this order by their keys."""
+    pairs = _selected(version.study).filter(kind=ImagePair.Kind.MAIN).order_by("key").values_list("pk", flat=True)
+    drawn = places(
+        pairs.iterator(chunk_size=1000),
+        [(arm_a.pk, arm_b.pk) for arm_a, arm_b in comparisons_of(version.study)],
+        wanted=version.config["plan"]["votes_per_pair"],
+        seed=version.config["study"]["seed"],
+        version=version.number,
+    )
+    while batch := list(itertools.islice(drawn, size)):
+        yield [Slot(version=version, **place._asdict()) for place in batch]

@@ -96,9 +96,9 @@ def vote_store(
 ) -> None:
     """Write a vote, its place, the trials that go out with the answer, and the visit's sign of life.
 
-    A check has no place: it writes one of the visit's places instead, which stays as answered as it was. ``draw``, the
-    order among equally seen places, turns round in both cases: it is indexed, as ``is_answered`` is, so that the
-    database has the same work. Else checks would be answered measurably faster, and give themselves away by it.
+    A check has no place: it writes one of the visit's places instead, which stays as answered as it was. ``turn``,
+    which says nothing, turns round in both cases: it is indexed, as ``is_answered`` is, so that the indexes are written
+    for either. Else checks would be answered measurably faster, and give themselves away by it.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def vote_store(
     active = RaterSession.State.ACTIVE
     stored = _rows_of_last(
         (
-            f"UPDATE {Slot._meta.db_table} SET is_answered = (is_answered OR %s), draw = 1 - draw "
+            f"UPDATE {Slot._meta.db_table} SET is_answered = (is_answered OR %s), turn = 1 - turn "
             "WHERE id = %s AND session_id = %s",
             [trial.slot_id is not None, place, session_key],
         ),

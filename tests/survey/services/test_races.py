@@ -10,9 +10,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from survey.exceptions import OtherTab, SessionNotActive, VoteConflict
 from survey.models import RaterSession, Slot, Vote
+from survey.services import slot
+from survey.services.assignment import Candidate
 from survey.services.session import session_locked, session_start, session_take_tab, session_withdraw
 from survey.services.slot import slots_claim
 from survey.services.vote import Ballot, vote_create
@@ -135,3 +138,26 @@ def test_many_visits_that_begin_at_once_share_the_places_without_overlap() -> No
     for session in sessions:
         assert session.slots.count() == 6
         assert session.slots.values("pair").distinct().count() == 6
+
+
+def test_visits_that_divide_the_last_places_do_not_wait_for_each_other(monkeypatch) -> None:
+    version = make_running(pairs=6, votes_per_pair=1, trials_per_session=6)
+    sessions = [session_start(study=version.study) for _ in range(2)]
+    honest, both, seen = slot._candidates, threading.Barrier(2), set()
+
+    def half(rows: QuerySet[Slot], wanted: int) -> tuple[list[Candidate], bool]:
+        if threading.get_ident() in seen:
+            return honest(rows, wanted)
+        seen.add(threading.get_ident())
+        held = [slot.candidate_of(row) for row in rows[:3]]
+        both.wait(timeout=30)  # each has locked what the other one is about to want
+        return held, False
+
+    def claim(session: RaterSession) -> list[Candidate]:
+        with transaction.atomic():
+            return slots_claim(session=session, wanted=6)
+
+    monkeypatch.setattr(slot, "_candidates", half)
+    with ThreadPoolExecutor(2) as pool:
+        claims = [in_thread(pool, lambda session=session: claim(session)) for session in sessions]
+        assert sorted(len(claimed.result(timeout=60)) for claimed in claims) == [0, 6]

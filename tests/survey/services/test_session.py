@@ -134,7 +134,7 @@ def test_trials_follow_the_plan() -> None:
         if trial.check_kind in ("identical", "degraded", "practice"):
             assert trial.image_left_id == trial.image_right_id
             assert bool(trial.degraded_side) == (trial.check_kind != "identical")
-    assert session.assignment["algorithm"] == "blindpair.assignment/1"
+    assert session.assignment["algorithm"] == "blindpair.assignment/2"
     assert session.assignment["seed"] == session.seed
 
 
