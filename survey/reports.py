@@ -14,7 +14,7 @@ from django.core.files.storage import default_storage
 from analysis.provenance import code_commit, code_version
 from survey.canonical import canonical_json
 from survey.models import Arm, Exclusion, ImageMetric, PairImage, RaterSession, Study, StudyFigure
-from survey.selectors.vote import vote_rows
+from survey.selectors.vote import vote_rows, vote_showings
 from survey.services.audit import audit_lines
 from survey.services.exclusion import Proposal
 from survey.services.version import manifest_lines, version_current
@@ -252,8 +252,8 @@ def exclusion_proposals(study: Study, *, rules: list[dict] | None = None, is_pil
 def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int = 0) -> dict:
     """Write the report and everything it can be checked with; return the report.
 
-    Beside the report: votes with their data package and dictionary, the frozen versions, the manifest of images with
-    digests and recipes, the ledger of exclusions, the log, and one zip of it all.
+    Beside the report: votes with their data package and dictionary, how each trial was shown, the frozen versions, the
+    manifest of images with digests and recipes, the ledger of exclusions, the log, and one zip of it all.
     """
     out.mkdir(parents=True, exist_ok=True)
     report = report_write(study, out, is_pilot=is_pilot, seed=seed)
@@ -262,6 +262,8 @@ def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int 
     dictionary = [[c.name, c.kind, c.unit or "", " | ".join(filter(None, c.allowed)), c.description]
                   for c in VOTE_COLUMNS]  # fmt: skip
     _write_csv(out / "data_dictionary.csv", ["name", "type", "unit", "allowed", "description"], dictionary)
+    with (out / "showings.jsonl").open("wb") as file:
+        file.writelines(canonical_json(line) + b"\n" for line in vote_showings(study, is_pilot=is_pilot))
     for version in study.versions.order_by("number"):
         (out / f"version-{version.number}.json").write_bytes(canonical_json(version.config))
     with (out / "manifest.jsonl").open("wb") as file:

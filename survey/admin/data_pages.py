@@ -124,6 +124,7 @@ _CAPTIONS = {
     "votes.csv": "Votes (CSV)",
     "datapackage.json": "Description of the votes (data package)",
     "data_dictionary.csv": "What each column means",
+    "showings.jsonl": "How each trial looked on screen",
     "manifest.jsonl": "Images with their digests",
     "recipes.jsonl": "How each image was made",
     "exclusions.csv": "Ledger of exclusions",

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from survey.models import Exclusion, RaterSession, Study, Trial, Vote
 
-__all__ = ["DEGRADED_ARM", "current_votes", "vote_rows"]
+__all__ = ["DEGRADED_ARM", "current_votes", "vote_rows", "vote_showings"]
 
 # A spoilt copy (in degraded checks and in practice) stands under this name: it is no arm of the study.
 DEGRADED_ARM = "degraded"
@@ -37,6 +37,13 @@ def vote_rows(study: Study, *, is_pilot: bool = False) -> Iterator[dict[str, Any
     )
     for vote in votes.iterator(chunk_size=2000):
         yield _row(vote, study.slug, excluded)
+
+
+def vote_showings(study: Study, *, is_pilot: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield how the trial of each current vote looked on the rater's screen, as the browser reported it."""
+    votes = current_votes(study, is_pilot=is_pilot).order_by("pk").values_list("trial_id", "presentation")
+    for trial_id, presentation in votes.iterator(chunk_size=2000):
+        yield {"trial": str(trial_id)} | presentation
 
 
 def _row(vote: Vote, slug: str, excluded: dict) -> dict[str, Any]:

@@ -130,7 +130,8 @@ def test_a_report_is_hidden_while_running_and_built_by_a_worker_afterwards(versi
     assert job_run(job.pk).state == "succeeded", Job.objects.get().error
     build = ReportBuild.objects.get()
     for name in ("report.html", "report.json", "votes.csv", "datapackage.json", "data_dictionary.csv", "version-1.json",
-                 "manifest.jsonl", "recipes.jsonl", "exclusions.csv", "log.jsonl", "bundle.zip"):  # fmt: skip
+                 "showings.jsonl", "manifest.jsonl", "recipes.jsonl", "exclusions.csv", "log.jsonl",
+                 "bundle.zip"):  # fmt: skip
         assert name in build.files, name
     assert any(name.endswith(".tex") for name in build.files)
     assert any(name.endswith(".svg") for name in build.files)
@@ -138,6 +139,8 @@ def test_a_report_is_hidden_while_running_and_built_by_a_worker_afterwards(versi
     report = json.loads(get("report.json").getvalue())
     assert report["data"]["sha256"] == build.data_sha256
     assert any("too_fast" in rule for rule in report["data"]["excluded"])
+    shown = [json.loads(line) for line in get("showings.jsonl").getvalue().splitlines()]
+    assert {line["trial"] for line in shown} == {row["trial"] for row in vote_rows(version.study)}
     with zipfile.ZipFile(io.BytesIO(get("bundle.zip").getvalue())) as bundle:
         assert bundle.testzip() is None
         assert set(bundle.namelist()) == set(build.files) - {"bundle.zip"}
