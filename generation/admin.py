@@ -19,6 +19,7 @@ from generation.selectors import RunProgress, run_complete_pairs, run_progress
 from generation.services import DEFAULT_MICRO_BATCH, class_labels, run_cancel, run_create, run_enqueue_plan, run_retry
 from jobs.work_page import WorkPage, error_shown
 from survey.admin.access import StudyListFilter, StudyScopedAdmin
+from survey.admin.page import head_context
 from survey.exceptions import SurveyError
 from survey.models import PairImage, Study
 from survey.selectors.access import may_change, studies_visible_to
@@ -95,6 +96,7 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
     """Progress is read from the pairs that are there and the jobs that work on them."""
 
     study_tab = "images"
+    change_form_template = "admin/generation/order.html"
     list_display = ["__str__", "shown_state", "progress", "created_by", "created_at", "finished_at"]
     list_filter = [StudyListFilter]
     list_select_related = ["study", "created_by", "plan_job"]
@@ -106,7 +108,7 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
             "Order",
             {"fields": ["pairs", "classes", "seed", "micro_batch", "shard_pairs", "factors", "minimum_distance"]},
         ),
-        ("Arms", {"fields": ["shown_recipes"]}),
+        ("Arms", {"fields": ["shown_recipes"], "classes": ["collapse"]}),
         (
             "Record",
             {"fields": ["manifest_file", "manifest_sha256", "created_by", "created_at", "started_at", "finished_at"]},
@@ -118,6 +120,14 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         return super().add_view(request, form_url, {"title": "Generate pairs"} | (extra_context or {}))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show an order as a page of its study, under its head."""
+        run = self.get_object(request, object_id)
+        head = head_context(request, run.study) | {"is_nav_sidebar_enabled": False} if run else {}
+        return super().change_view(request, object_id, form_url, {"tab": self.study_tab} | head | (extra_context or {}))
 
     def get_fieldsets(self, request: HttpRequest, obj: GenerationRun | None = None) -> Any:
         fields = ["study", "pairs", "class_labels", "noise_seed", "micro_batch", "minimum_distance", "other_factors"]
@@ -203,7 +213,8 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
     @admin.display(description="shards")
     def shards_at_work(self, run: GenerationRun) -> str:
         state = self._progress(run)
-        return f"{state.active} waiting or at work, {state.failed} failed"
+        made = f" ({state.under_way} pairs made, to be stored with their shard)" if state.under_way else ""
+        return f"{state.active} waiting or at work{made}, {state.failed} failed"
 
     @admin.display(description="error")
     def shown_error(self, run: GenerationRun) -> SafeString | str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, Sum
 
 from generation.models import GenerationRun
 from generation.noise import PairSpec
@@ -26,7 +26,7 @@ _BATCH = 2000
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far an order is; ``failed`` and ``active`` count shards."""
+    """How far an order is; ``failed`` and ``active`` count shards, ``under_way`` the pairs that are not stored yet."""
 
     done: int
     total: int
@@ -34,6 +34,7 @@ class RunProgress:
     failed: int
     error: str
     state: str
+    under_way: int = 0
 
     @property
     def percent(self) -> float:
@@ -91,7 +92,8 @@ def run_progress(run: GenerationRun) -> RunProgress:
     if failed:
         error = run.shards.filter(job__state=Job.State.FAILED).values_list("job__error", flat=True)[0]
     done = run_complete_pairs(run).count() if run.classes else 0
-    return RunProgress(done, run.pairs, active, failed, error, state)
+    at_work = run.shards.filter(job__state=Job.State.RUNNING).aggregate(pairs=Sum("job__progress_done"))
+    return RunProgress(done, run.pairs, active, failed, error, state, at_work["pairs"] or 0)
 
 
 def _job_states(states: Iterable[str]) -> dict[str, int]:

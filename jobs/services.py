@@ -297,8 +297,8 @@ def _record_failure(lease: Lease, error: Exception) -> None:
     permanent = isinstance(error, ValueError | LookupError | TypeError) or (
         isinstance(error, JobError) and error.permanent
     )
-    # What is raised on purpose is told in its own words; of anything else the type is half of the message.
-    told = str(error) if isinstance(error, JobError) else f"{type(error).__name__}: {error}"
+    # What refuses a job on purpose says so in its own words; of anything else the type is half of the message.
+    told = str(error) if isinstance(error, JobError | ValueError) else f"{type(error).__name__}: {error}"
     message = f"{told}\n\n{''.join(traceback.format_tb(error.__traceback__)[-6:])}"
     if permanent or job.attempt >= job.max_attempts:
         lease.finish(State.FAILED, error=message)

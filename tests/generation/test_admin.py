@@ -62,6 +62,7 @@ def test_order_is_placed_done_by_a_worker_and_shown(draft, owner):
     assert "bp-complete" in page
     assert page.count("<img src=") == 8
     assert "1-000001 by robust" in page
+    assert f"/admin/survey/study/{study.pk}/exclusions/" in page
     assert "4 of 4" in client.get(LIST).content.decode()
 
 
@@ -136,6 +137,15 @@ def test_a_study_under_generation_is_kept_and_later_takes_its_manifest_along(
     with django_capture_on_commit_callbacks(execute=True):
         study_delete(study=study, actor=owner)
     assert not default_storage.exists(manifest)
+
+
+def test_pairs_of_a_shard_at_work_are_told(draft, owner):
+    study, client = draft(owner=owner), client_of(owner)
+    place(client, study)
+    job_run(job_next(["gpu"]).pk)
+    Job.objects.filter(kind="generation.make_shard").update(state="running", progress_done=3, progress_total=4)
+    page = client.get(reverse("admin:generation_generationrun_change", args=[GenerationRun.objects.get().pk]))
+    assert "1 waiting or at work (3 pairs made" in page.content.decode()
 
 
 def test_order_is_cancelled_from_the_list(draft, owner):
