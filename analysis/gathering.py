@@ -26,6 +26,15 @@ _KIND_CODES = {name: code for code, name in enumerate(CHECK_KINDS)}
 _TEXTS = ("study", "study_version", "session", "class_label", "exclusion_reason")
 _FLAGS = ("is_repeat", "excluded", "simulated")
 _NUMBERS = {"response_ms": 0.0, "exposure_ms": 0.0, "position": 1.0}
+# What a column holds in the blocks in which no row names it.
+_BLANKS = {
+    **dict.fromkeys(_TEXTS, _EMPTY),
+    **dict.fromkeys(_FLAGS, False),
+    **dict.fromkeys(_NUMBERS, math.nan),
+    "check_kind": _KIND_CODES[""],
+    "submitted_at": np.datetime64("NaT", "ms"),
+    **dict.fromkeys(("trial_hash", "trial_hash2"), 0),
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -89,20 +98,17 @@ class Gatherer:
     ----------
     file : str
         Name under which bad rows are reported.
-    names : sequence of str
-        The columns the file has; unknown ones are ignored.
     is_guarded : bool
         Whether texts that a spreadsheet would run carry an apostrophe in front, as in CSV.
     """
 
-    def __init__(self, file: str, names: Sequence[str], *, is_guarded: bool) -> None:
+    def __init__(self, file: str, *, is_guarded: bool) -> None:
         self.file = file
         self.bad: list[BadRow] = []
         self.bad_counts: Counter[str] = Counter()
-        self._present = frozenset(names)
         self.decode = unguard if is_guarded else str
         self._raters, self._pairs, self._arms = (_Labels(self.decode) for _ in range(3))
-        self._texts = {name: _Labels(self.decode) for name in _TEXTS if name in self._present}
+        self._texts = {name: _Labels(self.decode) for name in _TEXTS}
         self._blocks: list[dict[str, np.ndarray]] = []
 
     def report(self, line: int, column: str, reason: str) -> None:
@@ -117,7 +123,8 @@ class Gatherer:
         Parameters
         ----------
         columns : mapping of str to sequence of str
-            Text of every present column, one entry a row; a missing value is the empty text.
+            Text of the required columns and of every other that these rows name, one entry a row; a missing value is
+            the empty text.
         lines : sequence of int
             The line on which each row begins.
         """
@@ -131,20 +138,21 @@ class Gatherer:
         for name in ("arm_left", "arm_right"):
             block[name] = check.labels(name, self._arms, required=True)
         block["choice"] = check.codes("choice", _CHOICE_CODES)
-        if "check_kind" in self._present:
+        if "check_kind" in columns:
             block["check_kind"] = check.codes("check_kind", _KIND_CODES)
         for name in _FLAGS:
-            if name in self._present:
+            if name in columns:
                 block[name] = check.codes(name, _BOOLEANS, allowed="true, false, 1, 0 or empty") == 1
         for name, labels in self._texts.items():
-            block[name] = check.labels(name, labels, required=False)
+            if name in columns:
+                block[name] = check.labels(name, labels, required=False)
         for name, lowest in _NUMBERS.items():
-            if name in self._present:
+            if name in columns:
                 block[name] = check.numbers(name, lowest)
-        if "submitted_at" in self._present:
+        if "submitted_at" in columns:
             block["submitted_at"] = check.times("submitted_at")
         check.arms(block, self._arms)
-        if "trial" in self._present:
+        if "trial" in columns:
             block["trial_hash"], block["trial_hash2"] = check.fingerprints("trial")
         keep = ~check.is_bad
         self._blocks.append(block if keep.all() else {name: values[keep] for name, values in block.items()})
@@ -162,12 +170,15 @@ class Gatherer:
         return self._table(columns)
 
     def _joined(self) -> dict[str, np.ndarray]:
-        if not self._blocks:
-            return {}
+        sizes = [len(block["line"]) for block in self._blocks]
         joined = {}
-        for name in list(self._blocks[0]):
+        for name in dict.fromkeys(name for block in self._blocks for name in block):
             # Popping frees each block's column as soon as it is joined: the peak is the table plus one column.
-            joined[name] = np.concatenate([block.pop(name) for block in self._blocks])
+            parts = [
+                block.pop(name) if name in block else np.full(size, _BLANKS[name])
+                for block, size in zip(self._blocks, sizes, strict=True)
+            ]
+            joined[name] = np.concatenate(parts)
         return joined
 
     def _table(self, columns: dict[str, np.ndarray]) -> VoteTable:
@@ -180,9 +191,9 @@ class Gatherer:
         choice = columns.pop("choice", none).astype(np.int8)
         extra: dict[str, np.ndarray] = {}
         for name, labels in self._texts.items():
-            # Objects share one string per distinct label: 8 bytes a vote however long the label.
-            texts = np.array([*labels.codes, ""], dtype=object)
-            extra[name] = texts[columns.pop(name)] if columns else np.zeros(0, dtype=object)
+            if name in columns:
+                # Objects share one string per distinct label: 8 bytes a vote however long the label.
+                extra[name] = np.array([*labels.codes, ""], dtype=object)[columns.pop(name)]
         if "check_kind" in columns:
             extra["check_kind"] = np.array(CHECK_KINDS, dtype=object)[columns.pop("check_kind")]
         for name in (*_FLAGS, *_NUMBERS, "submitted_at"):
@@ -267,7 +278,7 @@ class _Checks:
             "arm_right",
             lambda row: f"{_shown(names[row])} is also arm_left; only a check of kind identical shows one arm twice",
         )
-        if "choice_arm" not in self.gatherer._present:
+        if "choice_arm" not in self.columns:
             return
         texts = self.columns["choice_arm"]
         named = np.fromiter(

@@ -118,7 +118,7 @@ def votes_from_rows(
     BadVotesError
         If a row is bad and ``skip_bad_rows`` is off.
     """
-    progress = _Progress(Gatherer(source, [entry.name for entry in VOTE_COLUMNS], is_guarded=False))
+    progress = _Progress(Gatherer(source, is_guarded=False))
     _gather_mappings(progress, enumerate(rows, start=1))
     return _finished(progress, source, None, skip_bad_rows=skip_bad_rows)
 
@@ -171,7 +171,7 @@ def _started(file: str, line: int, names: list[str], *, is_guarded: bool) -> _Pr
         shown = ", ".join(names[:30]) or "nothing"
         hint = "; separate the columns by commas" if len(names) == 1 and (";" in shown or "\t" in shown) else ""
         raise _unreadable(file, line, f"the column is missing; the header has {shown}{hint}", ", ".join(missing))
-    progress = _Progress(Gatherer(file, names, is_guarded=is_guarded))
+    progress = _Progress(Gatherer(file, is_guarded=is_guarded))
     progress.ignored = tuple(name for name in names if name not in _KNOWN)
     return progress
 
@@ -240,7 +240,7 @@ def _add_records(gatherer: Gatherer, wanted: list[tuple[int, str]], rows: list[l
 
 
 def _read_jsonl(path: Path) -> _Progress:
-    progress = _Progress(Gatherer(path.name, [entry.name for entry in VOTE_COLUMNS], is_guarded=False))
+    progress = _Progress(Gatherer(path.name, is_guarded=False))
     with path.open("rb") as file:
         _gather_mappings(progress, _objects(progress, file))
     return progress
@@ -268,26 +268,27 @@ def _objects(progress: _Progress, file) -> Iterator[tuple[int, dict]]:
 
 
 def _gather_mappings(progress: _Progress, rows: Iterable[tuple[int, Mapping[str, object]]]) -> None:
-    unknown: set[str] = set()
+    """Gather rows of which each names its own columns; a column is there from the first row on that names it."""
+    named = set(REQUIRED)
     block: list[Mapping[str, object]] = []
     lines: list[int] = []
     for line, row in rows:
+        new = row.keys() - named
+        if len(block) == BLOCK_ROWS or new & _KNOWN:
+            _add_mappings(progress.gatherer, named, block, lines)
+        named |= new
         progress.rows += 1
         block.append(row)
         lines.append(line)
-        if not row.keys() <= _KNOWN:
-            unknown.update(row.keys() - _KNOWN)
-        if len(block) == BLOCK_ROWS:
-            _add_mappings(progress.gatherer, block, lines)
-    _add_mappings(progress.gatherer, block, lines)
-    progress.ignored = tuple(sorted(unknown))
+    _add_mappings(progress.gatherer, named, block, lines)
+    progress.ignored = tuple(sorted(named - _KNOWN))
 
 
-def _add_mappings(gatherer: Gatherer, block: list[Mapping[str, object]], lines: list[int]) -> None:
+def _add_mappings(gatherer: Gatherer, named: set[str], block: list[Mapping[str, object]], lines: list[int]) -> None:
     columns = {}
-    for entry in VOTE_COLUMNS:
-        values = [row.get(entry.name, "") for row in block]
-        columns[entry.name] = [value if type(value) is str else _as_text(value) for value in values]
+    for name in sorted(named & _KNOWN):
+        values = [row.get(name, "") for row in block]
+        columns[name] = [value if type(value) is str else _as_text(value) for value in values]
     gatherer.add(columns, lines)
     block.clear()
     lines.clear()

@@ -4,10 +4,13 @@ import sys
 import tracemalloc
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from analysis.columns import REQUIRED
 from analysis.reading import BadVotesError, read_votes, votes_from_rows
+from analysis.report.assemble import table_sha256
 from analysis.votes import LEFT, RIGHT, TIE
 from analysis.writing import write_votes
 from tests.analysis.vote_rows import study_rows, vote_row
@@ -38,6 +41,36 @@ def test_the_five_required_columns_suffice(tmp_path):
     assert table.duel("a", "b").score.tolist() == [1.0, 1.0, 0.5]
     assert not table.extra
     assert read.rows == 3
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_the_five_required_columns_suffice_in_every_format(tmp_path, suffix):
+    rows = [{name: row[name] for name in REQUIRED} for row in (*study_rows(raters=3), vote_row(900, choice="tie"))]
+    path = tmp_path / f"votes.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        _write_texts(rows, path)
+    read = read_votes(path)
+    assert len(read.table) == len(rows)
+    assert not read.table.extra
+    assert not read.ignored_columns
+    assert table_sha256(read.table) == table_sha256(votes_from_rows(rows).table)
+
+
+def test_a_column_that_only_later_rows_name_is_blank_before_them(monkeypatch):
+    monkeypatch.setattr("analysis.reading.BLOCK_ROWS", 2)
+    bare = [{name: vote_row(number)[name] for name in REQUIRED} for number in range(5)]
+    table = votes_from_rows([*bare, vote_row(7, check_kind="repeat", is_repeat=True)]).table
+    assert table.extra["class_label"].tolist() == ["", "", "", "", "", "7"]
+    assert table.extra["check_kind"].tolist() == ["", "", "", "", "", "repeat"]
+    assert table.extra["is_repeat"].tolist() == [False] * 5 + [True]
+    assert np.isnan(table.extra["response_ms"][:5]).all()
+    assert np.isnat(table.extra["submitted_at"][:5]).all()
+    with pytest.raises(BadVotesError) as caught:
+        votes_from_rows([vote_row(1), vote_row(2), *bare])
+    # From the row on that names the chosen arm, a vote without one says that it was a tie.
+    assert [(bad.line, bad.column) for bad in caught.value.bad_rows] == [(n, "choice_arm") for n in range(3, 8)]
 
 
 @pytest.mark.parametrize("missing", REQUIRED)
