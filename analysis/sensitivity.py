@@ -86,24 +86,26 @@ def _one_side(duel: Duel) -> Estimate:
 
 
 def _halves(duel: Duel) -> list[tuple[str, str, Estimate]]:
-    """First and second half of each rater's own votes by ``position``; the middle of an odd number is in the first."""
+    """First and second half of each rater's session by ``position``; the middle of an odd number is in the first."""
     names = ("first_half", "second_half")
     words = ("first half of each rater's votes", "second half of each rater's votes")
     position = duel.extra.get("position")
     if position is None or not np.isfinite(position).all():
         reason = "the votes carry no position within the session"
         return [(name, text, refused("headline by half", reason)) for name, text in zip(names, words, strict=True)]
-    person = _sittings(duel)
-    order = np.lexsort((position, person))
-    load = np.bincount(person, minlength=1)
-    start = np.repeat(np.cumsum(load) - load, load)
-    place = np.empty(len(duel), dtype=np.int64)
-    place[order] = np.arange(len(duel)) - start
-    is_first = 2 * place < load[person] if len(duel) else np.zeros(0, dtype=bool)
+    is_first = _is_first_half(duel.rater, duel.extra.get("session", np.zeros(len(duel), dtype=np.int64)), position)
     halves = (duel.rows(is_first), duel.rows(~is_first))
     return [(name, text, headline(half)) for name, text, half in zip(names, words, halves, strict=True)]
 
 
-def _sittings(duel: Duel) -> np.ndarray:
-    """One number for each rater, or for each session where the votes name them."""
-    return group_index(duel.extra.get("session", duel.rater))[0]
+def _is_first_half(rater: np.ndarray, session: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Sessions are told apart within a rater: two raters may number theirs alike, or leave them without a name."""
+    order = np.lexsort((position, session, rater))
+    begins = np.ones(len(order), dtype=bool)
+    begins[1:] = (rater[order][1:] != rater[order][:-1]) | (session[order][1:] != session[order][:-1])
+    sitting = np.cumsum(begins) - 1
+    load = np.bincount(sitting)
+    place = np.arange(len(order)) - (np.cumsum(load) - load)[sitting]
+    is_first = np.empty(len(order), dtype=bool)
+    is_first[order] = 2 * place < load[sitting]
+    return is_first

@@ -46,6 +46,17 @@ def test_without_positions_the_halves_are_null_with_a_reason():
     assert "no position" in rows["first_half"].reason
 
 
+@pytest.mark.parametrize("sessions", [[""] * 8, ["1"] * 8, ["a", "b", "a", "b", "c", "d", "c", "d"]])
+def test_the_halves_are_those_of_each_raters_own_sessions(sessions):
+    position = [1, 1, 2, 2, 11, 11, 12, 12] if "a" in sessions else [1, 2, 3, 4, 11, 12, 13, 14]
+    duel = make_duel(
+        [1, 1, 0, 0, 1, 1, 0, 0], [0] * 4 + [1] * 4, [0, 1, 2, 3] * 2, session=np.array(sessions), position=position
+    )
+    rows = by_name(duel)
+    assert (rows["first_half"].estimate, rows["first_half"].n_raters) == (1.0, 2)
+    assert (rows["second_half"].estimate, rows["second_half"].n_raters) == (0.0, 2)
+
+
 def test_an_empty_duel_gives_reasons_only():
     rows = by_name(make_duel([], [], [], position=[]))
     assert all(result.estimate is None and result.reason for result in rows.values())
