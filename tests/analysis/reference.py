@@ -12,11 +12,11 @@ NAMES = sorted(path.stem for path in TABLES.glob("*.csv"))
 
 @cache
 def answers(script: str) -> dict:
-    """Return the answers of one R script by table."""
+    """Return the answers of one script by table."""
     stored = json.loads((TABLES.parent / f"{script}.json").read_text(encoding="utf-8"))
     found = stored["answers"]
     if set(found) != set(NAMES):
-        raise AssertionError(f"{script}.json answers {sorted(found)}, the tables are {NAMES}; run its R script again")
+        raise AssertionError(f"{script}.json answers {sorted(found)}, the tables are {NAMES}; run its script again")
     return found
 
 

@@ -1,13 +1,11 @@
-"""Strengths, errors and ties against R (glm, sandwich, qvcalc, BradleyTerry2, gnm) and choix on the stored tables."""
+"""Strengths, errors and ties against R (glm, sandwich, qvcalc, BradleyTerry2, gnm) on the stored tables."""
 
 from __future__ import annotations
 
-import choix
 import numpy as np
 import pytest
 
 from analysis.ranking import bradley_terry, davidson, thurstone_case_v
-from analysis.votes import LEFT, TIE
 from tests.analysis.reference import answered, answers
 from tests.analysis.votes_factory import stored_table
 
@@ -63,20 +61,3 @@ def test_davidson_agrees_with_a_loglinear_fit_and_gnm(name):
     assert relative(ranking) == pytest.approx(reference["gnm"]["relative"], abs=1e-6)
     assert ranking.nu.estimate == pytest.approx(reference["gnm"]["nu"], rel=1e-6)
     assert ranking.position.estimate == pytest.approx(reference["gnm"]["position"], abs=1e-6)
-
-
-def test_bradley_terry_without_a_side_effect_agrees_with_choix():
-    """Every decisive vote twice, once with the sides swapped: the advantage of the left is then 0, as choix assumes."""
-    table = stored_table("four_arms")
-    decisive = table.rows(table.choice != TIE)
-    doubled = decisive.rows(np.tile(np.arange(len(decisive)), 2))
-    second = np.arange(len(doubled)) >= len(decisive)
-    left, right = doubled.arm_left.copy(), doubled.arm_right.copy()
-    doubled.arm_left[second], doubled.arm_right[second] = right[second], left[second]
-    doubled.choice[second] = 1 - doubled.choice[second]
-    won = np.where(decisive.choice == LEFT, decisive.arm_left, decisive.arm_right)
-    lost = np.where(decisive.choice == LEFT, decisive.arm_right, decisive.arm_left)
-    reference = choix.opt_pairwise(4, list(zip(won.tolist(), lost.tolist(), strict=True)), tol=1e-12)
-    ranking = bradley_terry(doubled, bootstrap=0)
-    assert [arm.strength for arm in ranking.arms] == pytest.approx(reference - reference.mean(), abs=1e-5)
-    assert ranking.position.estimate == pytest.approx(0.0, abs=1e-9)
