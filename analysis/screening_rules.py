@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from analysis.crossing import group_index
+from analysis.crossing import group_index, label_index
 from analysis.votes import LEFT, RIGHT, TIE, VoteTable
 
 __all__ = ["DEGRADED_ARM", "RULES", "Measured", "RaterVotes", "Rule", "run_tail", "votes_by_rater"]
@@ -31,6 +31,8 @@ class RaterVotes:
         Without extra columns.
     index : (N,) int64
         Rater of each row, 0..G-1, non-decreasing.
+    session : (N,) int64
+        Session of each row; within a rater its rows stand together.
     present : (G,) int64
         Codes of the raters.
     asks_preference, is_degraded : (N,) bool
@@ -43,6 +45,7 @@ class RaterVotes:
 
     table: VoteTable
     index: np.ndarray
+    session: np.ndarray
     present: np.ndarray
     asks_preference: np.ndarray
     is_degraded: np.ndarray
@@ -107,9 +110,10 @@ class Rule:
 
 
 def votes_by_rater(table: VoteTable) -> RaterVotes:
-    """Return the votes of every rater in the order shown: by ``position`` where the table has it, else by row."""
+    """Return the votes of every rater in the order shown: in each session by ``position``, without one by row."""
     index, present = group_index(table.rater)
-    order = np.lexsort((table.extra.get("position", np.arange(len(table))), index))
+    session = label_index(table.extra["session"])[0] if "session" in table.extra else np.zeros_like(index)
+    order = np.lexsort((table.extra.get("position", np.arange(len(table))), session, index))
     kinds = table.extra.get("check_kind")
     ordinary = np.ones(len(table), dtype=bool) if kinds is None else (kinds == "") | (kinds == "repeat")
     degraded = np.zeros(len(table), dtype=bool) if kinds is None else kinds == "degraded"
@@ -120,6 +124,7 @@ def votes_by_rater(table: VoteTable) -> RaterVotes:
     return RaterVotes(
         table=replace(table, extra={}).rows(order),
         index=index[order],
+        session=session[order],
         present=present,
         asks_preference=ordinary[order].astype(bool),
         is_degraded=degraded[order].astype(bool),
@@ -161,13 +166,14 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _longest_run(raters: RaterVotes, given: Mapping[str, float]) -> Measured:
-    """Longest run of one side; flagged when a fair coin makes one as long with p under ``significance``."""
+    """Longest run of one side in a session; flagged when a fair coin makes one as long with p < ``significance``."""
     rows = np.flatnonzero(raters.asks_preference)
-    choice, index = raters.table.choice[rows], raters.index[rows]
+    choice, index, session = raters.table.choice[rows], raters.index[rows], raters.session[rows]
     votes = np.bincount(index, minlength=raters.count)
     longest = np.zeros(raters.count, dtype=np.int64)
     if len(rows):
-        starts = np.flatnonzero(np.concatenate([[True], (choice[1:] != choice[:-1]) | (index[1:] != index[:-1])]))
+        columns = (choice, index, session)
+        starts = np.flatnonzero(np.append(True, np.any([c[1:] != c[:-1] for c in columns], axis=0)))
         lengths = np.diff(np.append(starts, len(rows)))
         sided = choice[starts] != TIE
         np.maximum.at(longest, index[starts[sided]], lengths[sided])
@@ -300,7 +306,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             id="same_side_run",
-            version=1,
+            version=2,
             description="longest run of one side, flagged when a fair coin makes one so long with p < {significance}",
             defaults={"significance": 0.001},
             measure=_longest_run,

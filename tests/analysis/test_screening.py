@@ -55,6 +55,10 @@ def test_the_longest_run_is_of_one_side_and_a_tie_breaks_it(given, longest):
 def test_runs_follow_the_order_shown_and_stay_within_a_rater():
     table = answers("a", ["left", "right", "left", "right"], position=[1.0, 3.0, 2.0, 4.0])
     assert measured(table, "same_side_run")["a"].value == 2
+    sittings = answers("a", ["left", "right", "left", "right"], position=[1.0, 1.0, 2.0, 2.0], session=list("stst"))
+    assert measured(sittings, "same_side_run")["a"].value == 2
+    apart = answers("a", ["left", "right", "left", "left"], position=[1.0, 2.0, 1.0, 2.0], session=list("ttss"))
+    assert measured(apart, "same_side_run")["a"].value == 2
     two = make_table([(r, p, "robust", "vanilla", "left") for r in "ab" for p in "xyz"])
     assert [row.value for row in measured(two, "same_side_run").values()] == [3, 3]
 
