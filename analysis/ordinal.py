@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from analysis.comparisons import has_recession_direction
-from analysis.crossing import Crossing, crossing_of
+from analysis.crossing import Crossing, crossing_of, group_index
 from analysis.glmm import ONE_SIDE, Glmm, divergence, fit_crossed, glmm
 from analysis.laplace import BinomialCells, LaplaceFit
 from analysis.logistic_rates import (
@@ -175,9 +175,12 @@ def _cells(duel: Duel, crossing: Crossing) -> BinomialCells:
 
 
 def _is_separated(cells: BinomialCells) -> bool:
-    rows, group = np.unique(cells.design, axis=0, return_inverse=True)
-    wins = np.bincount(group.ravel(), weights=cells.successes)
-    losses = np.bincount(group.ravel(), weights=cells.trials) - wins
+    """Side and threshold take two values each, so that the signs of a design row tell which of four it is."""
+    covariates = cells.design.shape[1] - 1
+    group, present = group_index((cells.design[:, 1:] > 0) @ (1 << np.arange(covariates)))
+    rows = np.array([cells.design[np.argmax(group == which)] for which in range(len(present))])
+    wins = np.bincount(group, weights=cells.successes)
+    losses = np.bincount(group, weights=cells.trials) - wins
     return has_recession_direction(np.stack((rows, np.zeros_like(rows)), axis=1), np.column_stack((wins, losses)))
 
 
