@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from analysis.report import wording
 from analysis.report.tables.spec import Column, Table, result_columns, versus
 
 __all__ = ["METRIC_NAMES", "arms_tables"]
@@ -184,9 +185,21 @@ def _strengths(name: str, ranking: Mapping) -> Table:
     )
     rows = sorted(ranking["arms"], key=lambda arm: (arm["rank"] is None, arm["component"], arm["rank"], arm["arm"]))
     note = f"{ranking['method']}. Ranks overlap where Holm-adjusted contrasts do not separate two arms."
+    if ranking["equality"]:
+        note += f" {_equality(ranking['equality'])}"
     if ranking["reason"]:
         note += f" {ranking['reason']}."
     return Table(f"strengths_{name}", f"Strengths: {_MODEL_NAMES[name]}", columns, rows, note)
+
+
+def _equality(test: Mapping) -> str:
+    """Return the tests that all strengths are equal in words, the clustered one first."""
+    ratio = f"likelihood ratio {wording.decimal(test['likelihood_ratio'], digits=1)} on {test['df']}"
+    ratio += f" degrees of freedom, {wording.p_text(test['p_value'])}, with votes taken as independent"
+    if test["wald_f"] is None:
+        return f"All strengths equal: {ratio}."
+    f_test = f"F({test['df']}, {test['wald_df']}) = {wording.decimal(test['wald_f'], digits=2)}, clustered"
+    return f"All strengths equal: {f_test}, {wording.p_text(test['wald_p_value'])}; {ratio}."
 
 
 def _wins(ranking: Mapping) -> Table:

@@ -187,7 +187,8 @@ def _classes(comparison: Mapping, suffix: str) -> Table | None:
     adjustment = {"bh": "Benjamini and Hochberg (false discovery rate)", "holm": "Holm"}[family["adjustment"]]
     note = f"p adjusted by {adjustment} over the family of {wording.count(family['size'], 'class', 'classes')} tested."
     if family["reason"]:
-        note += f" {family['reason']}."
+        note += f" {family['reason'][0].upper()}{family['reason'][1:]}."
+    note += _pooled_classes(family)
     first, interval, p_value, raters, pairs, votes, remark = result_columns()
     columns = (
         Column("line", "Class"),
@@ -202,3 +203,13 @@ def _classes(comparison: Mapping, suffix: str) -> Table | None:
         remark,
     )
     return Table(f"classes{suffix}", f"Preference for {versus(comparison)} by class", columns, rows, note)
+
+
+def _pooled_classes(family: Mapping) -> str:
+    """Return the distribution of the true class rates in words; nothing where there are too few classes for one."""
+    mean, sd = family["mean"], family["sd"]
+    if mean["estimate"] is None:
+        return ""
+    centre = f"{wording.percent(mean['estimate'])} {wording.interval(mean['ci95'])}".strip()
+    spread = f"{wording.decimal(100 * sd['estimate'], digits=1)} points {wording.interval(sd['ci95'])}".strip()
+    return f" Classes as a random effect: true rates of mean {centre} and standard deviation {spread}."

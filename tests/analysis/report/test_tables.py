@@ -111,6 +111,21 @@ def test_several_arms_get_strengths_matrix_and_their_figures():
     assert tables["win_matrix"].rows[0]["over b"] == counts["a", "b"]["wins"]
     assert tables["win_matrix"].rows[1]["over a"] == counts["a", "b"]["losses"]
     assert {"win_matrix", "strengths", "forest_3"} <= figures_of(report, table).keys()
+    equality = report["ranking"]["bradley_terry"]["equality"]
+    note = tables["strengths_bradley_terry"].note.replace("\u00a0", " ")
+    assert f"All strengths equal: F(2, {equality['wald_df']}) = {equality['wald_f']:.2f}, clustered, p " in note
+    assert f"likelihood ratio {equality['likelihood_ratio']:.1f} on 2 degrees of freedom" in note
+
+
+def test_the_classes_stand_with_the_distribution_of_their_true_rates(table):
+    report = build_report(table)
+    family = report["comparisons"][0]["class_family"]
+    note = tables_of(report)["classes"].note.replace("\u00a0", " ")
+    low, high = family["mean"]["ci95"]
+    assert f"true rates of mean {100 * family['mean']['estimate']:.1f} % [{100 * low:.1f}, {100 * high:.1f}]" in note
+    assert f"standard deviation {100 * family['sd']['estimate']:.1f} points" in note
+    two = votes_from_rows(row for row in study_rows() if row["class_label"] in ("class 0", "class 1")).table
+    assert "random effect" not in tables_of(build_report(two))["classes"].note
 
 
 def test_every_figure_of_a_full_study_is_there_with_its_n(table):
