@@ -140,13 +140,13 @@ def alignment_figure(bands: Mapping[str, Sequence[Mapping]]) -> FigureSpec:
         As :func:`generation.gradients.alignment_bands` returns them.
     """
     first = next(iter(bands.values()))
-    title = f"Agreement of classifier gradients with the denoisers' class score (n = {first[0]['n']} images a band)"
+    subject, n = "Agreement of classifier gradients with the denoisers' class score", f"{first[0]['n']} images a band"
     told = [
         f"{arm}: cosine "
         + ", ".join(f"{b['cosine']:.3f} at {b['first_timestep']} to {b['last_timestep']}" for b in rows)
         for arm, rows in bands.items()
     ]
-    return FigureSpec("gradient_alignment", title, "; ".join(told) + ".", lambda: _draw_alignment(bands))
+    return FigureSpec("gradient_alignment", subject, "; ".join(told) + ".", lambda: _draw_alignment(bands), n=n)
 
 
 def _draw_alignment(bands: Mapping[str, Sequence[Mapping]]):
@@ -185,9 +185,12 @@ def ablation_figure(cells: Sequence[Mapping], *, metric: str, rows: str, columns
         + ("not computed" if cell.get(metric) is None else f"{cell[metric]:.4g}")
         for cell in cells
     )
-    title = f"{metric} over {rows} and {columns} (n = {len(cells)} cells)"
     return FigureSpec(
-        f"ablation_{metric}", title, told + ".", lambda: _draw_grid(grid, rows, row_values, columns, column_values)
+        f"ablation_{metric}",
+        f"{metric} over {rows} and {columns}",
+        told + ".",
+        lambda: _draw_grid(grid, rows, row_values, columns, column_values),
+        n=f"{len(cells)} cells",
     )
 
 

@@ -17,7 +17,7 @@ def ranking_figures(report: Mapping) -> list[FigureSpec]:
     if len(report["data"]["arms"]) < 3 or not report["ranking"]:
         return []
     ranking = report["ranking"]["bradley_terry"]
-    votes = wording.count(ranking["n_votes"], "decisive vote")
+    n = wording.count(ranking["n_votes"], "decisive vote")
     arms = [entry["arm"] for entry in ranking["arms"]]
     wins = np.array(ranking["wins"], dtype=np.float64)
     met = wins + wins.T
@@ -29,8 +29,8 @@ def ranking_figures(report: Mapping) -> list[FigureSpec]:
     )
     specs = []
     if met.any():
-        title = f"Share of decisive votes for the row's arm over the column's (n = {votes})"
-        specs.append(FigureSpec("win_matrix", title, described + ".", lambda: _draw_matrix(arms, wins, met)))
+        subject = "Share of decisive votes for the row's arm over the column's"
+        specs.append(FigureSpec("win_matrix", subject, described + ".", lambda: _draw_matrix(arms, wins, met), n=n))
     strong = [entry for entry in ranking["arms"] if entry["strength"] is not None and entry["ci95"] is not None]
     if strong:
         strong.sort(key=lambda entry: (-entry["strength"], entry["arm"]))
@@ -38,8 +38,8 @@ def ranking_figures(report: Mapping) -> list[FigureSpec]:
             f"{entry['arm']}: {wording.decimal(entry['strength'])} {wording.interval(entry['ci95'], rate=False)}"
             for entry in strong
         )
-        title = f"Bradley-Terry strengths with clustered 95 % intervals (n = {votes})"
-        specs.append(FigureSpec("strengths", title, described + ".", lambda: _draw_strengths(strong)))
+        subject = "Bradley-Terry strengths with clustered 95 % intervals"
+        specs.append(FigureSpec("strengths", subject, described + ".", lambda: _draw_strengths(strong), n=n))
     return specs
 
 

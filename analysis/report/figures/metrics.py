@@ -29,12 +29,10 @@ def _arm_figures(report: Mapping) -> list[FigureSpec]:
                 f"{arm}: {METRIC_NAMES[name]} {wording.decimal(value, digits=2)}, share {wording.percent(rate)}"
                 for arm, value, rate in points
             )
-            title = (
-                f"{METRIC_NAMES[name]} and share of votes of each arm (n = {wording.count(len(points), 'arm')}, "
-                f"{wording.count(report['data']['votes'], 'vote')}; no test is made on so few points)"
-            )
+            subject = f"{METRIC_NAMES[name]} and share of votes of each arm; no test is made on so few points"
+            n = f"{wording.count(len(points), 'arm')}, {wording.count(report['data']['votes'], 'vote')}"
             draw = lambda points=points, name=name: _draw_metric(points, METRIC_NAMES[name])  # noqa: E731
-            return [FigureSpec("image_metrics", title, described + ".", draw)]
+            return [FigureSpec("image_metrics", subject, described + ".", draw, n=n)]
     return []
 
 
@@ -139,9 +137,10 @@ def metric_against_preference_figure(points: Sequence[Mapping], *, metric: str, 
     told = ", ".join(f"{p['class']}: {p['rate']:.1%} at {p['difference']:+.3g}" for p in points[:_MOST_NAMED_POINTS])
     if len(points) > _MOST_NAMED_POINTS:
         told += f", and {len(points) - _MOST_NAMED_POINTS} classes more"
-    title = f"Preference for {arm} against the difference in {metric}, by class (n = {len(points)} classes)"
+    subject = f"Preference for {arm} against the difference in {metric}, by class"
+    n = wording.count(len(points), "class", "classes")
     return FigureSpec(
-        "metric_against_preference", title, told + ".", lambda: _draw_preference(points, metric, arm, baseline)
+        "metric_against_preference", subject, told + ".", lambda: _draw_preference(points, metric, arm, baseline), n=n
     )
 
 

@@ -44,8 +44,8 @@ def votes_figures(report: Mapping) -> list[FigureSpec]:
         (f"{plain(c['arm'], longest=19)} wins", f"{plain(c['baseline'], longest=19)} wins", c["counts"])
         for c in compared
     ]
-    title = f"Votes by outcome (n = {wording.count(votes, 'vote')})"
-    return [FigureSpec("votes", title, described + ".", lambda: _draw_bars(bars))]
+    n = wording.count(votes, "vote")
+    return [FigureSpec("votes", "Votes by outcome", described + ".", lambda: _draw_bars(bars), n=n)]
 
 
 def sides_figures(report: Mapping) -> list[FigureSpec]:
@@ -65,8 +65,8 @@ def sides_figures(report: Mapping) -> list[FigureSpec]:
     if not bars:
         return []
     votes = sum(sum(counts.values()) for _, _, counts in bars)
-    title = f"Votes for {versus(comparison)} by side shown (n = {wording.count(votes, 'vote')})"
-    return [FigureSpec("sides", title, "; ".join(described) + ".", lambda: _draw_bars(bars))]
+    subject, n = f"Votes for {versus(comparison)} by side shown", wording.count(votes, "vote")
+    return [FigureSpec("sides", subject, "; ".join(described) + ".", lambda: _draw_bars(bars), n=n)]
 
 
 def _outcomes(arm: str, baseline: str, counts: Mapping) -> str:
@@ -110,14 +110,14 @@ def forest_figures(report: Mapping) -> list[FigureSpec]:
             f"{label}: {wording.percent(result['estimate'])} {wording.interval(result['ci95'])}"
             for label, _, result in rows
         )
-        title = (
-            f"Preference rate for {versus(comparison)} by estimator, 95 % intervals (n = "
+        subject = f"Preference rate for {versus(comparison)} by estimator, 95 % intervals"
+        n = (
             f"{wording.count(comparison['headline']['n_raters'], 'rater')}, "
             f"{wording.count(comparison['headline']['n_pairs'], 'pair')}, "
-            f"{wording.count(sum(comparison['counts'].values()), 'vote')})"
+            f"{wording.count(sum(comparison['counts'].values()), 'vote')}"
         )
         name = "forest" if number == 0 else f"forest_{number + 1}"
-        specs.append(FigureSpec(name, title, described + ".", lambda rows=rows: _draw_forest(rows)))
+        specs.append(FigureSpec(name, subject, described + ".", lambda rows=rows: _draw_forest(rows), n=n))
     return specs
 
 

@@ -30,15 +30,13 @@ def running_figures(comparison: Mapping, duel: Duel, *, least_votes: int) -> lis
     if len(path.raters) < 2:
         return []
     result = comparison["methods"]["confidence_sequence"]
-    title = (
-        f"Preference rate for {versus(comparison)} as raters finished, with its 95 % confidence sequence "
-        f"(n = {wording.count(len(path.raters), 'rater')}, {wording.count(result['n_votes'], 'vote')})"
-    )
+    subject = f"Preference rate for {versus(comparison)} as raters finished, with its 95 % confidence sequence"
+    n = f"{wording.count(len(path.raters), 'rater')}, {wording.count(result['n_votes'], 'vote')}"
     described = (
         f"After {wording.count(len(path.raters), 'rater')} the rate is {wording.percent(result['estimate'])}, the "
         f"confidence sequence {wording.interval(result['ci95'])}."
     )
-    return [FigureSpec("running", title, described, lambda: _draw_running(path))]
+    return [FigureSpec("running", subject, described, lambda: _draw_running(path), n=n)]
 
 
 def _draw_running(path: RunningSequence):
@@ -58,7 +56,7 @@ def time_figures(report: Mapping, table: VoteTable) -> list[FigureSpec]:
     if len(times) < 2 or times.min() == times.max():
         return []
     low, middle, high = np.quantile(times, (0.05, 0.5, 0.95))
-    title = f"Response times (n = {wording.count(len(times), 'vote')} with a time)"
+    n = f"{wording.count(len(times), 'vote')} with a time"
     described = (
         f"Median {middle:.2f} s; one vote in twenty came within {low:.2f} s, one in twenty took longer than "
         f"{high:.2f} s."
@@ -67,7 +65,9 @@ def time_figures(report: Mapping, table: VoteTable) -> list[FigureSpec]:
     if floor is not None:
         under = float((times < floor).mean())
         described += f" {under:.1%} came under the floor of {floor:g} s."
-    return [FigureSpec("response_times", title, described, lambda: _draw_times(times, float(middle), floor))]
+    return [
+        FigureSpec("response_times", "Response times", described, lambda: _draw_times(times, float(middle), floor), n=n)
+    ]
 
 
 def _floor_seconds(report: Mapping) -> float | None:

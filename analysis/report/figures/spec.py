@@ -24,6 +24,7 @@ __all__ = [
 # Okabe and Ito's palette: told apart by people with any common colour deficiency, and by lightness in grey print.
 ARM, BASELINE, TIE, INK, MUTED = "#0072B2", "#E69F00", "#BFBFBF", "#1A1A1A", "#6B6B6B"
 WIDTH = 5.4  # inches: at a phone's width the text stays near 10 px.
+_FOOT = 0.2  # inches, for the n below the axes
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,26 @@ class FigureSpec:
     ----------
     name : str
         File name without suffix.
-    title : str
-        The caption's first sentence, with the n it rests on.
+    subject : str
+        What the figure is about.
     description : str
         What the figure shows, for those who cannot see it: the numbers, not the shapes.
     draw : callable
         Makes the matplotlib figure.
+    n : str
+        What a chart rests on, with its unit: in the caption, and in the picture for those who take the file elsewhere.
     """
 
     name: str
-    title: str
+    subject: str
     description: str
     draw: Callable[[], object]
+    n: str = ""
+
+    @property
+    def title(self) -> str:
+        """The caption."""
+        return f"{self.subject} (n = {self.n})" if self.n else self.subject
 
 
 _STYLE = {
@@ -73,7 +82,7 @@ def new_figure(height: float, *, rows: int = 1, **subplots):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height + _FOOT), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, 1, **subplots)
 
@@ -93,6 +102,8 @@ def rendered(spec: FigureSpec, formats: tuple[str, ...]) -> dict[str, bytes]:
     with _style():
         matplotlib.rcParams["svg.hashsalt"] = f"blindpair-{spec.name}"
         figure = spec.draw()
+        if spec.n:
+            figure.supxlabel(f"n = {plain(spec.n, longest=70)}", x=0.995, ha="right", fontsize=8.5, color=MUTED)
         for kind in formats:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, **options[kind])

@@ -27,17 +27,15 @@ def rater_figures(comparison: Mapping, duel: Duel) -> list[FigureSpec]:
     crossing = crossing_of(duel)
     rates = np.sort(rater_rates(duel.score, crossing))
     low, middle, high = np.quantile(rates, (0.1, 0.5, 0.9))
-    title = (
-        f"Each rater's preference rate for {versus(comparison)}, in order (n = "
-        f"{wording.count(crossing.n_raters, 'rater')}, {wording.count(len(duel), 'vote')})"
-    )
+    subject = f"Each rater's preference rate for {versus(comparison)}, in order"
+    n = f"{wording.count(crossing.n_raters, 'rater')}, {wording.count(len(duel), 'vote')}"
     above, below = int((rates > 0.5).sum()), int((rates < 0.5).sum())
     described = (
         f"Mean {wording.percent(float(rates.mean()))}, median {wording.percent(float(middle))}; one rater in ten is "
         f"below {wording.percent(float(low))}, one in ten above {wording.percent(float(high))}; "
         f"{wording.count(above, 'rater')} above 50 %, {wording.count(below, 'rater')} below."
     )
-    return [FigureSpec("raters", title, described, lambda: _draw_raters(rates))]
+    return [FigureSpec("raters", subject, described, lambda: _draw_raters(rates), n=n)]
 
 
 def _draw_raters(rates: np.ndarray):
@@ -68,16 +66,14 @@ def pair_figures(comparison: Mapping, duel: Duel) -> list[FigureSpec]:
     pairs = int(histogram.observed.sum())
     if not pairs:
         return []
-    title = (
-        f"Share of decisive votes for {comparison['arm']} on each pair, and what fair coins would give "
-        f"(n = {wording.count(pairs, 'pair')})"
-    )
+    subject = f"Share of decisive votes for {comparison['arm']} on each pair, and what fair coins would give"
+    n = wording.count(pairs, "pair")
     edges = 100 * histogram.edges
     described = "; ".join(
         f"{edges[at]:.0f} to {edges[at + 1]:.0f} %: {seen:.0f} pairs, {expected:.1f} expected"
         for at, (seen, expected) in enumerate(zip(histogram.observed, histogram.expected, strict=True))
     )
-    return [FigureSpec("pairs", title, described + ".", lambda: _draw_pairs(histogram))]
+    return [FigureSpec("pairs", subject, described + ".", lambda: _draw_pairs(histogram), n=n)]
 
 
 def _draw_pairs(histogram):
@@ -106,18 +102,18 @@ def class_figures(comparison: Mapping) -> list[FigureSpec]:
     classes.sort(key=lambda entry: (-entry["result"]["estimate"], entry["class_label"]))
     found = sum(_is_significant(entry) for entry in classes)
     adjustment = {"bh": "false discovery rate 5 %", "holm": "Holm, 5 %"}[comparison["class_family"]["adjustment"]]
-    title = (
-        f"Preference rate for {versus(comparison)} by class, 95 % intervals; filled: apart from 50 % at {adjustment} "
-        f"(n = {wording.count(len(classes), 'class', 'classes')}, "
-        f"{wording.count(sum(sum(entry['counts'].values()) for entry in classes), 'vote')})"
+    subject = (
+        f"Preference rate for {versus(comparison)} by class, 95 % intervals; filled: apart from 50 % at {adjustment}"
     )
+    votes = wording.count(sum(sum(entry["counts"].values()) for entry in classes), "vote")
+    n = f"{wording.count(len(classes), 'class', 'classes')}, {votes}"
     named = classes if len(classes) <= _MOST_NAMED_CLASSES else [*classes[:3], *classes[-3:]]
     described = f"{found} of {len(classes)} classes differ from 50 %. " + "; ".join(
         f"{entry['class_label']}: {wording.percent(entry['result']['estimate'])} "
         f"{wording.interval(entry['result']['ci95'])}"
         for entry in named
     )
-    return [FigureSpec("classes", title, described + ".", lambda: _draw_classes(classes))]
+    return [FigureSpec("classes", subject, described + ".", lambda: _draw_classes(classes), n=n)]
 
 
 def _is_significant(entry: Mapping) -> bool:
