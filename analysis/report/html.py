@@ -16,7 +16,11 @@ from analysis.report.tables.spec import Table
 __all__ = ["CONTENT_SECURITY_POLICY", "render_html"]
 
 _STYLE = """
-:root{--ink:#1a1a1a;--muted:#555;--line:#c8c8c8;--band:#f4f6f8;--accent:#005a8f;--paper:#fff}
+:root{color-scheme:light dark;
+--ink:#1a1a1a;--muted:#555;--line:#c8c8c8;--band:#f4f6f8;--accent:#005a8f;--paper:#fff;--alarm:#fff3cd;--edge:#8a6100}
+@media screen and (prefers-color-scheme:dark){:root{
+--ink:#e6e6e6;--muted:#a8adb3;--line:#43484e;--band:#1f2327;--accent:#7fc1f0;--paper:#141619;--alarm:#3b2f06;--edge:#d9a520}
+figure svg,figure img{background:#fff;border-radius:.3rem;padding:.4rem}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);
 font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
@@ -26,7 +30,7 @@ h2{font-size:1.25rem;margin:2.5rem 0 .6rem;padding-top:.6rem;border-top:1px soli
 h3{font-size:1.05rem;margin:1.6rem 0 .4rem}
 p{margin:.6rem 0;overflow-wrap:anywhere}
 .lead{font-size:1.15rem;border-left:4px solid var(--accent);padding:.2rem 0 .2rem .9rem}
-.warning{background:#fff3cd;border:2px solid #8a6100;padding:.8rem 1rem;font-weight:600}
+.warning{background:var(--alarm);border:2px solid var(--edge);padding:.8rem 1rem;font-weight:600}
 .note{color:var(--muted);font-size:.9rem}
 .quote{background:var(--band);padding:.8rem 1rem;border-radius:.3rem}
 nav ul{list-style:none;padding:0;margin:1rem 0;display:flex;flex-wrap:wrap;gap:.3rem 1.1rem}

@@ -31,9 +31,10 @@ def test_page_fits_its_window_and_asks_for_nothing(browser, page_address, width)
     assert asked == [page_address]
 
 
-def test_page_has_no_accessibility_violation(browser, page_address):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_has_no_accessibility_violation(browser, page_address, scheme):
     # The page forbids scripts, axe's own included, unless the test steps around its policy.
-    context = browser.new_context(bypass_csp=True)
+    context = browser.new_context(bypass_csp=True, color_scheme=scheme)
     page = context.new_page()
     page.goto(page_address)
     results = Axe().run(page)
