@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy import special, stats
 
 # This folder holds a file with the name of the package: the repository must come before it.
 if __name__ == "__main__":
@@ -26,6 +27,7 @@ from analysis.gee import gee
 from analysis.glmm import glmm
 from analysis.linear_mixed import lmm
 from analysis.preference import headline, product_bootstrap, rater_mean_t, two_way_t, wilson
+from analysis.results import Estimate
 from analysis.simulate import Scenario, marginal_rates, simulate_votes
 
 RECORD = Path(__file__).with_suffix(".json")
@@ -57,10 +59,20 @@ EXTRAS = {
     "bootstrap": {"product_bootstrap": (lambda duel: product_bootstrap(duel, repetitions=500), "ties_split")},
     "models": {
         "glmm": (lambda duel: glmm(duel).marginal_rate, "decisive"),
+        "glmm_normal_quantile": (lambda duel: _with_normal_quantile(glmm(duel).marginal_rate), "decisive"),
         "lmm": (lmm, "ties_split"),
         "gee": (gee, "ties_split"),
     },
 }
+
+
+def _with_normal_quantile(rate: Estimate) -> Estimate:
+    """Return the same interval with the quantile that R's packages take, to show what the t quantile mends."""
+    if rate.ci95 is None:
+        return rate
+    half = stats.norm.ppf(0.975) * rate.se / (rate.estimate * (1 - rate.estimate))
+    centre = special.logit(rate.estimate)
+    return replace(rate, ci95=(special.expit(centre - half), special.expit(centre + half)))
 
 
 def main() -> int:
