@@ -1,15 +1,20 @@
 import json
+import math
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import analysis.report
 from analysis.reading import votes_from_rows
 from analysis.report import build_report
 from analysis.report.assemble import table_sha256
-from analysis.report.files import render_json
+from analysis.report.files import render_csv, render_json
+from analysis.report.latex import render_latex
+from analysis.report.tables import all_tables
 from analysis.report.wording import pooling_warning
 from tests.analysis.vote_rows import study_rows, vote_row
 
@@ -19,6 +24,11 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 def table_of(rows):
     return votes_from_rows(rows).table
+
+
+def renumbered(rows):
+    """The same votes under trials of their own."""
+    return [{**row, "trial": f"x{row['trial']}"} for row in rows]
 
 
 def one_sided(count):
@@ -38,11 +48,98 @@ def one_sided(count):
         pytest.param(list(study_rows(pairs=1)), id="one pair"),
         pytest.param([vote_row(n, excluded=True, exclusion_reason="too fast") for n in range(9)], id="all excluded"),
         pytest.param([vote_row(1, arm_right="robust", check_kind="identical")], id="one arm"),
+        pytest.param([*study_rows(arms=("a", "b")), *renumbered(study_rows(arms=("c", "d")))], id="disconnected"),
+        pytest.param([vote_row(n, rater="r", pair="p") for n in range(9)], id="one rater, one pair"),
     ],
 )
 def test_the_report_follows_its_schema(rows):
     report = json.loads(render_json(build_report(table_of(rows))))
     VALIDATOR.validate(report)
+    assert breaches(report) == []
+
+
+def breaches(value, path="report"):
+    """Every place of a report with a number that must not be printed, or a null without its reason."""
+    found = []
+    if isinstance(value, float) and not math.isfinite(value):
+        found.append(f"{path}: {value}")
+    if isinstance(value, list):
+        found += [breach for place, entry in enumerate(value) for breach in breaches(entry, f"{path}[{place}]")]
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            if name.endswith(("p_value", "p_adjusted")) and entry is not None and not 0 < entry <= 1:
+                found.append(f"{path}.{name}: {entry}")
+            if name.endswith(("ci95", "interval90")) and entry is not None and not entry[0] < entry[1]:
+                found.append(f"{path}.{name}: {entry}")
+            if name.startswith(("se", "quasi_se")) and isinstance(entry, float) and not entry > 0:
+                found.append(f"{path}.{name}: {entry}")
+            found += breaches(entry, f"{path}.{name}")
+        wanted = {"estimate", "strength", "value", "ci95"} & value.keys()
+        if "reason" in value and not value["reason"] and None in [value[name] for name in wanted]:
+            found.append(f"{path}: a null without its reason")
+    return found
+
+
+def test_the_walk_finds_what_must_not_be_printed():
+    report = {"a": [{"p_value": 0.0}, {"ci95": [0.5, 0.5]}], "b": {"estimate": None, "reason": ""}, "c": math.nan}
+    assert [breach.partition(":")[0] for breach in breaches(report)] == [
+        "report.a[0].p_value",
+        "report.a[1].ci95",
+        "report.b",
+        "report.c",
+    ]
+
+
+@st.composite
+def odd_rows(draw):
+    """Any votes of a few raters on a few pairs between up to four arms, optional columns full of holes."""
+
+    def one_of(*values):
+        return draw(st.sampled_from(values))
+
+    raters, pairs, arms, choices = (
+        one_of(1, 2, 4),
+        one_of(1, 3),
+        one_of(2, 3, 4),
+        one_of("lr", "lrt", "l", "tt", "lllt"),
+    )
+    rows = []
+    for number in range(draw(st.integers(0, 24))):
+        left = draw(st.integers(0, arms - 1))
+        # Far arms are met more rarely, so that some tables fall apart into groups of arms.
+        right = (left + one_of(*range(1, arms), 1, 1)) % arms
+        names = "abcd"[left], "abcd"[right]
+        choice = {"l": "left", "r": "right", "t": "tie"}[one_of(*choices)]
+        rows.append(
+            vote_row(
+                number,
+                rater=f"r{draw(st.integers(1, raters))}",
+                pair=f"p{draw(st.integers(1, pairs))}",
+                class_label=one_of("", "cat", "dog"),
+                arm_left=names[0],
+                arm_right=names[1],
+                choice=choice,
+                choice_arm={"left": names[0], "right": names[1], "tie": ""}[choice],
+                response_ms=one_of("", 0.0, 750.0),
+                position=one_of("", number + 1),
+                is_repeat=one_of(False, False, False, True),
+                excluded=one_of(False, False, False, True),
+                submitted_at=one_of("", "2026-11-10T10:00:00Z"),
+            )
+        )
+    return rows
+
+
+@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows=odd_rows(), plan=st.sampled_from([{}, {"margin": 0.05, "looks": "anytime", "least_votes": 2}]))
+def test_any_votes_make_a_report_of_numbers_and_reasons(rows, plan):
+    table = table_of(rows)
+    report = json.loads(render_json(build_report(table, plan=plan)))
+    VALIDATOR.validate(report)
+    assert breaches(report) == []
+    for entry in all_tables(report):
+        render_csv(entry)
+        render_latex(entry)
 
 
 def test_the_schema_bites():
