@@ -1,12 +1,13 @@
-"""Tables as LaTeX: each file goes into a paper by \\input and also compiles alone."""
+"""Tables and texts as LaTeX: each file goes into a paper by \\input and also compiles alone."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 
 from analysis.report.tables.spec import Table, View
 
-__all__ = ["escape_latex", "render_latex"]
+__all__ = ["escape_latex", "render_latex", "render_latex_text"]
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -54,6 +55,7 @@ _PREAMBLE = r"""% Needs booktabs, longtable, array, textcomp and T1 fonts when i
 \fi
 \ifdefined\Umathcode\def\blindpairchar#1{\char"#1\relax}\else\def\blindpairchar#1{[U+#1]}\fi
 """
+_END = "\\if1\\blindpairalone\\end{document}\\fi\n"
 
 
 def escape_latex(text: str) -> str:
@@ -62,7 +64,8 @@ def escape_latex(text: str) -> str:
     Latin letters stay; what pdfLaTeX has no glyph for becomes ``[U+4E2D]`` there and the character under LuaLaTeX and
     XeLaTeX.
     """
-    return "".join(_character(c) for c in unicodedata.normalize("NFC", " ".join(text.split(" "))))
+    escaped = "".join(_character(c) for c in unicodedata.normalize("NFC", text))
+    return escaped.replace("~\\%", "\\,\\%")
 
 
 def _character(character: str) -> str:
@@ -96,7 +99,13 @@ def render_latex(table: Table) -> str:
             f"\\begin{{tabular}}{{{layout}}}\n\\toprule\n{header}\n\\midrule\n{rows}\\bottomrule\n"
             "\\end{tabular}\n\\end{table}\n"
         )
-    return _PREAMBLE + body + "\\if1\\blindpairalone\\end{document}\\fi\n"
+    return _PREAMBLE + body + _END
+
+
+def render_latex_text(text: Mapping) -> str:
+    """Return the file of the sentences for the results section and the methods paragraph; ``text`` is the report's."""
+    parts = [*(("results section", sentence) for sentence in text["sentences"]), ("methods section", text["methods"])]
+    return _PREAMBLE + "".join(f"% For the {where}.\n{_prose(words)}\n\n" for where, words in parts) + _END
 
 
 def _layout(view: View) -> str:
@@ -126,7 +135,11 @@ def _word(word: str) -> str:
     return "\\allowbreak{}".join(map(escape_latex, parts))
 
 
+def _prose(text: str) -> str:
+    return " ".join(_word(word) for word in text.split(" "))
+
+
 def _cell(text: str) -> str:
-    text = " ".join(_word(word) for word in text.split(" "))
+    text = _prose(text)
     # A cell that begins with [ would be read as the optional argument of the row break before it.
     return "{}" + text if text.startswith(("[", "*")) else text

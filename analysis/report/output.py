@@ -14,7 +14,7 @@ from analysis.report.figures.spec import rendered
 from analysis.report.files import render_csv, render_json
 from analysis.report.given import MANIFEST, GivenFigure, given_facts
 from analysis.report.html import render_html
-from analysis.report.latex import render_latex
+from analysis.report.latex import render_latex, render_latex_text
 from analysis.report.pdf import render_pdf
 from analysis.report.selection import select_votes
 from analysis.report.tables import all_tables, estimate_table
@@ -52,8 +52,8 @@ def write_report(
     out_dir : str or Path
         The folder; made when missing.
     formats : iterable of str
-        ``json`` (report.json), ``html`` (report.html), ``pdf`` (report.pdf), ``tables`` (tables/*.csv, *.tex),
-        ``figures`` (figures/*.svg, *.pdf, *.png).
+        ``json`` (report.json), ``html`` (report.html), ``pdf`` (report.pdf), ``tables`` (tables/*.csv, *.tex and
+        text.tex), ``figures`` (figures/*.svg, *.pdf, *.png).
     figures : sequence of GivenFigure
         The figures that ``report`` was built with.
 
@@ -111,6 +111,7 @@ def _contents(
             if entry.is_listing and not entry.longest:
                 continue
             files[f"tables/{entry.name}.tex"] = render_latex(entry).encode()
+        files["text.tex"] = render_latex_text(report["text"]).encode()
     if formats & _DRAWN.keys():
         files |= _drawn(report, table, tables, formats, given={figure.name: figure for figure in figures})
     return files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
@@ -20,6 +21,7 @@ _CELL_SIZE = 8  # points
 _FIGURE_SHARE = 0.78  # of the text's width
 _LONGEST_WORD = 120  # points: a longer one breaks, for a hash or a user's name must not push numbers off the page
 _SHORT_HEADER = 16  # characters: such a header stays on one line where there is room
+_BREAKS = re.compile(r"[^\S\u00a0]+")  # white space but for the one that must not break
 
 
 def render_pdf(report: Mapping, blocks: Sequence[object], figures: ReadyFigures) -> bytes:
@@ -262,6 +264,6 @@ def _register_fonts() -> None:
 
 
 def _safe(text: str) -> str:
-    """Return a text with every character that the font lacks written as its code point."""
+    """Return a text on one line, with every character that the font lacks written as its code point."""
     known = drawable()
-    return "".join(c if ord(c) in known else f"(U+{ord(c):04X})" for c in " ".join(text.split(" ")))
+    return "".join(c if ord(c) in known else f"(U+{ord(c):04X})" for c in _BREAKS.sub(" ", text))

@@ -33,7 +33,8 @@ def hostile(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile") / "out"
     rows = study_rows(arms=HOSTILE, simulated=True)
     table = votes_from_rows({**row, "class_label": HOSTILE[2]} for row in rows).table
-    write_report(build_report(table, study={"title": HOSTILE[0], "question": HOSTILE[2]}), table, folder)
+    facts = {"title": HOSTILE[0], "question": HOSTILE[2], "instructions": "Look twice.\nThen\tchoose."}
+    write_report(build_report(table, study=facts), table, folder)
     return folder
 
 
@@ -134,6 +135,8 @@ def test_figures_are_drawn_in_every_format_without_dates(written):
     assert figures == sorted(f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "svg"))
     for path in (written[0] / "figures").glob("*.svg"):
         assert "<dc:date>" not in path.read_text()
+        # Letters are drawn as paths; matplotlib names each text in a comment before it.
+        assert "<!-- n = " in path.read_text(), path.name
         ET.parse(path)
 
 
@@ -149,6 +152,7 @@ def test_pdf_says_what_the_page_says(written, hostile):
     shown = subprocess.run(["pdftotext", hostile / "report.pdf", "-"], capture_output=True, check=True).stdout.decode()
     assert "SIMULATED VOTES" in shown
     assert "(U+6570)" in shown
+    assert "Look twice. Then choose." in " ".join(shown.split())
 
 
 def test_same_votes_and_seed_give_the_same_bytes(written, tmp_path):
@@ -210,6 +214,16 @@ def test_latex_escapes_what_users_write():
         r"100\%\_\$x\textasciicircum{}2\textasciitilde{}\textbackslash{}\{\}\#\&"
     )
     assert escape_latex("a\u0000数é") == r"a[U+0000]\blindpairchar{6570}é"
+    assert escape_latex("58.7\u00a0% [52.6, 64.7]") == r"58.7\,\% [52.6, 64.7]"
+
+
+def test_latex_text_is_the_reports_with_its_signs_escaped(written):
+    folder, report, _ = written
+    text = (folder / "text.tex").read_text(encoding="utf-8")
+    (sentence,) = report["text"]["sentences"]
+    assert f"% For the results section.\n{escape_latex(sentence)}\n" in text
+    assert r"95\,\% CI" in text
+    assert re.sub(r"\\allowbreak\{\}", "", text).count(report["data"]["sha256"]) == 1
 
 
 def test_latex_has_a_glyph_for_every_character_of_our_own_texts(written, tmp_path):
@@ -236,15 +250,16 @@ def test_latex_wraps_what_would_widen_a_table():
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_every_latex_table_compiles_alone_and_within_a_document(hostile, tmp_path):
-    tables = sorted((hostile / "tables").glob("*.tex"))
-    assert len(tables) > 5
-    inputs = "\n".join(f"\\input{{{path}}}" for path in tables)
+def test_every_latex_file_compiles_alone_and_within_a_document(hostile, tmp_path):
+    files = sorted(hostile.rglob("*.tex"))
+    assert len(files) > 5
+    assert hostile / "text.tex" in files
+    inputs = "\n".join(f"\\input{{{path}}}" for path in files)
     (tmp_path / "paper.tex").write_text(
         "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{textcomp,booktabs,longtable,array}\n"
         f"\\begin{{document}}\n{inputs}\n\\end{{document}}\n"
     )
-    for path in [tmp_path / "paper.tex", *tables]:
+    for path in [tmp_path / "paper.tex", *files]:
         command = [
             "pdflatex",
             "-interaction=nonstopmode",
