@@ -198,7 +198,8 @@ def _corrected(sums: np.ndarray, chance: np.ndarray, units: np.ndarray) -> np.nd
 def _same(sums: np.ndarray, comparison: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Per comparison the sum of the squared mean shares of its values, (B, D), and its units, (B, D)."""
     units = sums[:, 2:] @ comparison
-    return (sums[:, 2:] ** 2 @ comparison) / np.maximum(units, 1e-300) ** 2, units
+    # A comparison without a unit in a resample has the weight 0, and must not make the others undefined.
+    return (sums[:, 2:] ** 2 @ comparison) / np.maximum(units, 0.5) ** 2, units
 
 
 def _kappa(sums: np.ndarray, comparison: np.ndarray) -> np.ndarray:

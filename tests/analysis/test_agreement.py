@@ -21,6 +21,7 @@ from analysis.votes import LEFT, TIE
 from tests.analysis.votes_factory import make_table, stored_names, stored_table
 
 COEFFICIENTS = [krippendorff_alpha, fleiss_kappa, gwet_ac1]
+CHOICES = ("left", "right", "left")
 # Over two arms the published coefficients apply as they are; several arms have tests of their own.
 TWO_ARMS = [name for name in stored_names() if name != "four_arms"]
 
@@ -217,3 +218,11 @@ def test_the_estimate_alone_can_be_asked_for():
     assert alone.estimate == krippendorff_alpha(table).estimate
     assert alone.ci95 is None
     assert "no interval was asked for" in alone.reason
+
+
+def test_a_comparison_missing_from_a_resample_leaves_the_others_defined():
+    rows = [(rater, pair, "a", "b", choice) for pair in "pqrs" for rater, choice in zip("xyz", CHOICES, strict=True)]
+    rows += [(rater, "t", "a", "c", choice) for rater, choice in zip("xyz", CHOICES, strict=True)]
+    for coefficient in (fleiss_kappa, gwet_ac1):
+        result = coefficient(make_table(rows), ties=True)
+        assert "undefined" not in result.reason
