@@ -57,6 +57,7 @@ h2,h3,caption,thead,h2+p{break-after:avoid}tbody tr:first-child,tbody tr:last-ch
 table:not(:has(tr:nth-child(13))){break-inside:avoid}figure,tr,.lead,.quote{break-inside:avoid}a{color:inherit}}
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_SHORT_TEXT = 24  # characters
 # Pictures of given figures stand in the page as data: addresses.
 CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; img-src data:; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
@@ -108,7 +109,7 @@ def _block(block: object, figures: ReadyFigures) -> str:
 
 def _table(table: Table) -> str:
     name, view = escape(table.name), table.view(longest=table.longest)
-    kinds = [' class="t"' if is_text else ' class="n"' for _, is_text in view.headers]
+    kinds = [_kind(place, is_text, view.rows) for place, (_, is_text) in enumerate(view.headers)]
     headers = zip(view.headers, kinds, strict=True)
     header = "".join(f'<th scope="col"{kind}>{escape(text)}</th>' for (text, _), kind in headers)
     rows = "".join(f"<tr>{_cells(cells, kinds)}</tr>\n" for cells in view.rows)
@@ -118,6 +119,13 @@ def _table(table: Table) -> str:
         f'<table id="table-{name}"><caption id="caption-{name}"><span>{escape(table.title)}</span></caption>\n'
         f"<thead><tr>{header}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>{notes}"
     )
+
+
+def _kind(place: int, is_text: bool, rows: Sequence[Sequence[str]]) -> str:
+    """Return the class of a column: numbers, prose that needs room to wrap, or neither."""
+    if not is_text:
+        return ' class="n"'
+    return ' class="t"' if any(len(cells[place]) > _SHORT_TEXT for cells in rows) else ""
 
 
 def _cells(cells: Sequence[str], kinds: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ _INK, _MUTED, _LINE, _BAND, _ACCENT = "#1a1a1a", "#555555", "#c8c8c8", "#f4f6f8"
 _CELL_SIZE = 8  # points
 _FIGURE_SHARE = 0.78  # of the text's width
 _LONGEST_WORD = 120  # points: a longer one breaks, for a hash or a user's name must not push numbers off the page
-_SHORT_HEADER = 16  # characters: such a header stays on one line where there is room
+_SHORT_HEADER = 16  # characters: such a header stays on one line where there is room, a longer one on two
 _BREAKS = re.compile(r"[^\S\u00a0]+")  # white space but for the one that must not break
 
 
@@ -207,7 +207,8 @@ def _widths(view, width: float) -> list[float]:
         )
         head = max((broad(word, "BlindpairSans-Bold") for word in header.split(" ")), default=0.0)
         least.append(min(max(head, *words, 8.0), _LONGEST_WORD) + 8)
-        full = broad(header, "BlindpairSans-Bold") if len(header) <= _SHORT_HEADER else head
+        whole = broad(header, "BlindpairSans-Bold")
+        full = whole if len(header) <= _SHORT_HEADER else max(head, 0.55 * whole)
         wanted.append(max(least[-1], *(broad(text) + 8 for text in cells), full + 8))
     spare, asked = width - sum(least), sum(wanted) - sum(least)
     if spare <= 0:

@@ -14,6 +14,7 @@ __all__ = [
     "interval",
     "looks",
     "methods_paragraph",
+    "metric",
     "p_text",
     "p_value",
     "paper_sentence",
@@ -44,13 +45,18 @@ def decimal(value: float | None, *, digits: int = 3) -> str:
     return text.replace("-", "\u2212") if float(text) else text.removeprefix("-")
 
 
+def metric(value: float | None) -> str:
+    """Return an image metric: three decimals, five for small ones, such as kernel distances between close sets."""
+    return decimal(value, digits=3 if value is None or abs(value) >= 0.1 else 5)
+
+
 def interval(bounds: tuple[float, float] | list[float] | None, *, rate: bool = True) -> str:
     """Return an interval as ``[52.6, 64.7]`` (per cent) or ``[-0.120, 0.340]``, or an empty text for null."""
     if bounds is None:
         return ""
     low, high = bounds
     if rate:
-        return f"[{100 * low:.1f}, {100 * high:.1f}]"
+        return f"[{decimal(100 * low, digits=1)}, {decimal(100 * high, digits=1)}]"
     return f"[{decimal(low)}, {decimal(high)}]"
 
 

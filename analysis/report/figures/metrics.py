@@ -146,13 +146,15 @@ def metric_against_preference_figure(points: Sequence[Mapping], *, metric: str, 
 
 def _draw_preference(points: Sequence[Mapping], metric: str, arm: str, baseline: str):
     figure, axes = new_figure(3.4)
-    for point in points:
+    for place, point in enumerate(sorted(points, key=lambda point: point["difference"])):
         if point["ci95"] is not None:
             axes.plot([point["difference"]] * 2, point["ci95"], color=MUTED, linewidth=0.8)
         axes.plot(point["difference"], point["rate"], "o", color=ARM, markersize=5)
         if len(points) <= _MOST_NAMED_POINTS:
             label = plain(str(point["class"]), longest=14)
-            axes.annotate(label, (point["difference"], point["rate"]), (4, 3), textcoords="offset points", fontsize=8.5)
+            # Neighbours have their names on different sides, above and below.
+            offset = (4, 3) if place % 2 else (4, -10)
+            axes.annotate(label, (point["difference"], point["rate"]), offset, textcoords="offset points", fontsize=8.5)
     axes.axhline(0.5, color=MUTED, linewidth=0.8)
     axes.axvline(0.0, color=MUTED, linewidth=0.8)
     axes.set(ylim=(-0.03, 1.03), xlabel=f"{plain(metric, longest=40)}: {plain(arm)} minus {plain(baseline)}")

@@ -80,7 +80,7 @@ def _arms(report: Mapping) -> Table:
         Column("line", "Arm"),
         *_count_columns(),
         Column("rate", "Share of votes, ties split", "rate"),
-        *(Column(name, METRIC_NAMES[name], "number") for name in measured),
+        *(Column(name, METRIC_NAMES[name], "metric") for name in measured),
         *([Column("reason", "Note", "remark")] if measured else []),
     )
     note = "Shares of votes are counts, without interval: the comparisons above hold the estimates."
@@ -94,7 +94,7 @@ def _metric_remark(metrics: Mapping) -> str | None:
         metric = metrics.get(name, {})
         if metric.get("value") is not None:
             network = (metric.get("features") or {}).get("name")
-            facts = (f"{metric['n']} images" if metric.get("n") else None, network, metric.get("reason"))
+            facts = (wording.count(metric.get("n") or None, "image"), network, metric.get("reason"))
             said.append(f"{METRIC_NAMES[name]}: {', '.join(fact for fact in facts if fact)}")
     return "; ".join(said) or None
 
@@ -117,8 +117,8 @@ def _metrics(report: Mapping) -> Table | None:
     columns = (
         Column("arm", "Arm"),
         Column("metric", "Metric"),
-        Column("value", "Value", "number"),
-        Column("ci95", "95 % interval", "number_interval"),
+        Column("value", "Value", "metric"),
+        Column("ci95", "95 % interval", "metric_interval"),
         Column("n", "Images", "count"),
         Column("n_reference", "Reference images", "count"),
         Column("network", "Features"),
@@ -152,8 +152,8 @@ def _metrics_by_class(report: Mapping) -> Table | None:
     columns = [Column("class_label", "Class"), Column("metric", "Metric")]
     for place, arm in enumerate(arms):
         columns += [
-            Column(f"value_{place}", arm, "number"),
-            Column(f"ci95_{place}", "95 % interval", "number_interval"),
+            Column(f"value_{place}", arm, "metric"),
+            Column(f"ci95_{place}", "95 % interval", "metric_interval"),
             Column(f"n_{place}", "Images", "count"),
         ]
     columns += [Column("network", "Features"), Column("reason", "Note", "remark")]

@@ -17,6 +17,10 @@ def _ranks(value: Sequence[int] | None) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
+def _metrics(value: Sequence[float] | None) -> str:
+    return "" if value is None else f"[{', '.join(map(wording.metric, value))}]"
+
+
 # kind -> how a raw value is shown; a remark becomes a lettered note. Kinds that end in "interval" are two columns in
 # CSV.
 _SHOWN = {
@@ -27,6 +31,8 @@ _SHOWN = {
     "rate_interval": wording.interval,
     "number": wording.decimal,
     "number_interval": lambda value: wording.interval(value, rate=False),
+    "metric": wording.metric,
+    "metric_interval": _metrics,
     "whole_interval": _ranks,
     "p": wording.p_value,
 }

@@ -90,7 +90,7 @@ def test_repeats_feed_consistency_and_nothing_else(table):
 
 def test_image_metrics_stand_beside_the_votes(table):
     metrics = {
-        "robust": {"fid": NO_FID, "frechet_distance": METRIC},
+        "robust": {"fid": NO_FID, "frechet_distance": METRIC, "kid": {**METRIC, "value": 0.0021, "ci95": [0.001, 0.2]}},
         "vanilla": {"frechet_distance": {**METRIC, "value": 15}},
     }
     report = build_report(table, image_metrics=metrics)
@@ -98,6 +98,9 @@ def test_image_metrics_stand_beside_the_votes(table):
     assert [row["frechet_distance"] for row in tables["arms"].rows] == [12.5, 15]
     view = tables["image_metrics"].view()
     assert "not computed" in view.rows[0]
+    (small,) = [row for row in view.rows if "KID" in row]
+    assert {"0.00210", "[0.00100, 0.200]"} <= set(small)
+    assert "200 images" in tables["arms"].rows[0]["reason"]
     assert "a: no Inception weights" in view.notes
     assert "image_metrics" in figures_of(report, table)
 
