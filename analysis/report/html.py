@@ -51,6 +51,7 @@ figure svg,figure img{display:block;width:100%;max-width:40rem;height:auto}
 figcaption{font-size:.9rem;color:var(--muted);margin-top:.4rem;overflow-wrap:anywhere}
 @media (max-width:40rem){table{font-size:.84rem}th,td{padding:.3rem .35rem;min-width:0}tbody th{min-width:6.5rem}
 .t{min-width:7rem}}
+@page{margin:15mm}
 @media print{caption span{max-width:none}
 body{font-size:10pt}main{max-width:none;padding:0}nav{display:none}.scroll{overflow:visible}
 h2,h3,caption,thead,h2+p{break-after:avoid}tbody tr:first-child,tbody tr:last-child,.note{break-before:avoid}
