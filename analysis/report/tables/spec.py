@@ -98,7 +98,7 @@ class Table:
         columns = [
             column
             for place, column in enumerate(self.columns)
-            if place == 0 or any(row.get(column.key) not in (None, "") for row in rows)
+            if place == 0 or any(row.get(column.key) not in (None, "") or _is_refused(column, row) for row in rows)
         ]
         cells = [[_cell(column, row, letters) for column in columns] for row in rows]
         notes = [self.note] if self.note else []
@@ -133,9 +133,11 @@ def _cell(column: Column, row: Mapping[str, object], letters: _Letters) -> str:
     value = row.get(column.key)
     if column.kind == "remark":
         return letters[str(value)] if value else ""
-    if column.key in ("estimate", "value") and value is None and row.get("reason"):
-        return "not computed"
-    return column.shown(value)
+    return "not computed" if _is_refused(column, row) else column.shown(value)
+
+
+def _is_refused(column: Column, row: Mapping[str, object]) -> bool:
+    return column.key in ("estimate", "value") and row.get(column.key) is None and bool(row.get("reason"))
 
 
 def result_columns(header: str = "Rate", *, rate: bool = True) -> tuple[Column, ...]:

@@ -282,6 +282,7 @@ def test_remarks_become_lettered_notes_once_and_refusals_are_named():
     view = Table("t", "T", columns, rows, note="All of it.").view()
     assert view.rows == [["one", "50.0\u00a0%", "a"], ["two", "not computed", "b"], ["three", "25.0\u00a0%", "a"]]
     assert view.notes == ["All of it.", "a: few raters", "b: no votes"]
+    assert Table("t", "T", columns, rows[1:2]).view().rows == [["two", "not computed", "a"]]
 
 
 def test_a_long_table_says_where_its_other_rows_are():
