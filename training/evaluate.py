@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -28,8 +29,8 @@ class EvaluationConfig:
     norm : {"l2", "linf"}
     epsilons : tuple of float
         Radii of the attacks, in units of x_t.
-    attack_steps : int
-        More than in training, so that the attack is the stronger one.
+    attack_steps : tuple of int
+        More than in training, so that the attack is the stronger one; every radius is tried with each.
     restarts : int
         Attacks per image; beyond one each starts at a random point of the ball.
     draws : int
@@ -42,7 +43,7 @@ class EvaluationConfig:
 
     norm: str = "l2"
     epsilons: tuple[float, ...] = (0.5,)
-    attack_steps: int = 20
+    attack_steps: tuple[int, ...] = (20,)
     restarts: int = 1
     draws: int = 4
     bands: int = 4
@@ -50,21 +51,23 @@ class EvaluationConfig:
     batch_size: int = 128
 
     def __post_init__(self) -> None:
-        for name in ("attack_steps", "restarts", "draws", "bands", "batch_size"):
+        for name in ("restarts", "draws", "bands", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if min(self.attack_steps, default=1) < 1:
+            raise ValueError(f"attack_steps is {self.attack_steps}; each must be at least 1")
         for epsilon in self.epsilons:
-            self.attack(epsilon)
+            AttackConfig(norm=self.norm, epsilon=epsilon)
 
-    def attack(self, epsilon: float) -> AttackConfig:
-        """Return the attack of one radius; its step is 2.5 epsilon / steps, so that it can cross the ball."""
-        return AttackConfig(
-            norm=self.norm,
-            epsilon=epsilon,
-            steps=self.attack_steps,
-            step_rule="cifar10",
-            random_start=self.restarts > 1,
-        )
+    @property
+    def attacks(self) -> list[AttackConfig]:
+        """The attacks to measure under; a step is 2.5 epsilon / steps, so that it can cross the ball."""
+        return [
+            AttackConfig(
+                norm=self.norm, epsilon=epsilon, steps=steps, step_rule="cifar10", random_start=self.restarts > 1
+            )
+            for epsilon, steps in product(self.epsilons, self.attack_steps)
+        ]
 
 
 def evaluate_classifier(
@@ -113,21 +116,18 @@ def evaluate_classifier(
 
     clean = classifier_measures(classifier, noised, schedule, on_progress=told("clean"), **options)
     attacks = []
-    for epsilon in config.epsilons:
+    for attack in config.attacks:
+        facts = {"norm": attack.norm, "epsilon": attack.epsilon, "steps": attack.steps, "restarts": config.restarts}
         found = classifier_measures(
             classifier,
             noised,
             schedule,
-            attack_config=config.attack(epsilon),
+            attack_config=attack,
             restarts=config.restarts,
-            on_progress=told(f"{config.norm} {epsilon:g}"),
+            on_progress=told(attack_name(facts)),
             **options,
         )
-        robust = {name: value for name, value in found.items() if name.startswith("robust")}
-        attacks.append(
-            {"norm": config.norm, "epsilon": epsilon, "steps": config.attack_steps, "restarts": config.restarts}
-            | robust
-        )
+        attacks.append(facts | {name: value for name, value in found.items() if name.startswith("robust")})
     alignment = None
     if denoisers:
         alignment = gradient_alignment(classifier, *denoisers, images, labels, schedule, config, device=device)
@@ -140,6 +140,11 @@ def evaluate_classifier(
         "calibration": calibration(classifier, noised, schedule, batch_size=config.batch_size, device=device),
         "gradient_alignment": alignment,
     }
+
+
+def attack_name(facts: dict) -> str:
+    """Return what to call an attack in a line of text."""
+    return f"{facts['norm']} {facts['epsilon']:g}, {facts['steps']} steps"
 
 
 def gradient_alignment(
@@ -247,9 +252,7 @@ PANEL_HEIGHT, BAR_WIDTH = 200, 30
 def figure_svg(results: dict) -> str:
     """Return bars per timestep band as a stand-alone SVG: accuracy clean and under every attack, then the gradients."""
     accuracies = [("accuracy, clean", results["clean"]["accuracy_by_band"])]
-    accuracies += [
-        (f"accuracy, {a['norm']} {a['epsilon']:g}", a["robust_accuracy_by_band"]) for a in results["attacks"]
-    ]
+    accuracies += [(f"accuracy, {attack_name(a)}", a["robust_accuracy_by_band"]) for a in results["attacks"]]
     panels = [(accuracies, "{:.0%}")]
     if rows := results["gradient_alignment"]:
         cosines = [row["cosine"] for row in rows]

@@ -1,5 +1,7 @@
 """Small networks whose outputs mean something, for the tests of attacks and training."""
 
+import dataclasses
+
 import torch
 
 from diffusion.classifier import Classifier, ClassifierConfig
@@ -15,10 +17,12 @@ TINY = ClassifierConfig(
 )
 
 
-def tiny_classifier(seed: int = 0, *, spread: float = 1.0) -> Classifier:
+def tiny_classifier(seed: int = 0, *, spread: float = 1.0, **settings) -> Classifier:
     """Return a classifier whose residual branches are not zero, so that its gradients are those of a trained one."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = dataclasses.replace(TINY, **settings).build()
     generator = torch.Generator().manual_seed(seed)
-    network = TINY.build()
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim > 1:

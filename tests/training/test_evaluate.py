@@ -39,7 +39,7 @@ def test_stronger_attacks_leave_less_accuracy():
     x, _ = images()
     with torch.no_grad():
         y = network(x, torch.zeros(len(x), dtype=torch.long)).argmax(-1)
-    config = EvaluationConfig(epsilons=(0.05, 2.0), attack_steps=5, draws=1)
+    config = EvaluationConfig(epsilons=(0.05, 2.0), attack_steps=(5,), draws=1)
 
     results = evaluate_classifier(network, x, y, SCHEDULE, config)
 
@@ -57,7 +57,7 @@ def test_restarts_can_only_lower_robust_accuracy():
     x, y = images(12)
     found = [
         evaluate_classifier(
-            network, x, y, SCHEDULE, EvaluationConfig(epsilons=(0.5,), attack_steps=2, restarts=restarts, draws=1)
+            network, x, y, SCHEDULE, EvaluationConfig(epsilons=(0.5,), attack_steps=(2,), restarts=restarts, draws=1)
         )["attacks"][0]["robust_accuracy"]
         for restarts in (2, 4)
     ]
@@ -106,7 +106,7 @@ def test_gradients_are_compared_with_the_denoisers_class_score_in_every_band(sig
     assert all(float(bar.get("height")) >= 0 for bar in figure.findall(".//{*}rect"))
 
 
-@pytest.mark.parametrize("change", [{"attack_steps": 0}, {"restarts": 0}, {"epsilons": (-1.0,)}])
+@pytest.mark.parametrize("change", [{"attack_steps": (20, 0)}, {"restarts": 0}, {"epsilons": (-1.0,)}])
 def test_bad_settings_are_refused(change):
     with pytest.raises(ValueError, match=r"must be"):
         EvaluationConfig(**change)
@@ -119,11 +119,12 @@ def test_command_measures_a_trained_checkpoint(preset, settings, tmp_path):
     call_command("train_classifier", "--config", preset, stdout=io.StringIO(), stderr=io.StringIO())
     checkpoint = tmp_path / "var" / "training" / "tiny" / "last.safetensors"
 
-    call_command("evaluate_classifier", str(checkpoint), "--steps", "2", "--out", str(tmp_path / "out"), stdout=out)
+    steps = ["--steps", "2", "--steps", "4"]
+    call_command("evaluate_classifier", str(checkpoint), *steps, "--out", str(tmp_path / "out"), stdout=out)
 
     results = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert results["images"] == 12
-    assert results["attacks"][0]["epsilon"] == 1.0
+    assert [(attack["epsilon"], attack["steps"]) for attack in results["attacks"]] == [(1.0, 2), (1.0, 4)]
     assert "robust_accuracy,l2,1.0,2,1" in out.getvalue()
     assert (tmp_path / "out" / "evaluation.svg").read_text().startswith("<svg")
     with pytest.raises(CommandError, match="no checkpoint at"):

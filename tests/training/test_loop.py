@@ -51,6 +51,9 @@ ATTACK = {"norm": "l2", "epsilon": 1.0, "steps": 2, "step_rule": "cifar10"}
 RUNS = {
     "vanilla": {"optimizer": {"anneal": True, "warmup": 2, "clip_norm": 1.0}},
     "robust": {"attack": {**ATTACK, "random_start": True}, "optimizer": {"ema_decay": 0.9}},
+    "bfloat16": {"attack": ATTACK, "run": {"precision": "bfloat16"}},
+    "float16": {"attack": ATTACK, "run": {"precision": "float16"}, "optimizer": {"clip_norm": 1.0}},
+    "robust dropout": {"attack": ATTACK, "network": {"dropout": 0.2}},
     "dropout": {"network": {"dropout": 0.2}, "optimizer": {"microbatch": 3}},
     "clean": {"noised": False},
     "importance": {"timestep_sampler": "loss_second_moment", "schedule": {"name": "cosine", "timesteps": 3}},

@@ -22,7 +22,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--epsilon", type=float, action="append", metavar="E", help="radius in units of x_t; may be repeated"
         )
-        parser.add_argument("--steps", type=int, default=20, help="attack steps (default 20)")
+        parser.add_argument(
+            "--steps", type=int, action="append", metavar="N", help="attack steps (default 20); may be repeated"
+        )
         parser.add_argument("--restarts", type=int, default=1, help="attacks per image, from random points")
         parser.add_argument("--bands", type=int, default=4, help="timestep bands (default 4)")
         parser.add_argument(
@@ -79,7 +81,7 @@ class Command(BaseCommand):
         config = EvaluationConfig(
             norm=options["norm"],
             epsilons=tuple(options["epsilon"] or [trained_at]),
-            attack_steps=options["steps"],
+            attack_steps=tuple(options["steps"] or [20]),
             restarts=options["restarts"],
             bands=options["bands"],
             draws=options["bands"],
