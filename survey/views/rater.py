@@ -16,7 +16,7 @@ from django.utils import translation
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from survey.api.errors import error_status
 from survey.exceptions import SessionNotActive, StudyNotOpen, StudyUnknown, SurveyError
@@ -59,6 +59,13 @@ OPEN_STATES = {Study.State.RUNNING, Study.State.PILOTING}
 Page = Callable[..., HttpResponse]
 
 
+def _query(request: HttpRequest) -> str:
+    """Return what else the address says: a panel's ids stay in it when the language changes."""
+    query = request.GET.copy()
+    query.pop("lang", None)
+    return f"{query.urlencode()}&" if query else ""
+
+
 def _language(request: HttpRequest, stored: str = "") -> str:
     known = dict(settings.LANGUAGES)
     asked = request.GET.get("lang") or request.POST.get("language", "")
@@ -68,8 +75,13 @@ def _language(request: HttpRequest, stored: str = "") -> str:
 def _page(
     request: HttpRequest, template: str, config: dict[str, Any] | None, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
-    texts = config["texts"] if config else {}
-    shared = {"texts": texts, "title": config["study"]["title"] if config else "", "languages": settings.LANGUAGES}
+    shared = {
+        "texts": config["texts"] if config else {},
+        "title": config["study"]["title"] if config else "",
+        # The answer to a form has no address to be asked for again, in whatever language.
+        "languages": settings.LANGUAGES if request.method == "GET" else (),
+        "query": _query(request),
+    }
     response = render(request, f"survey/rater/{template}.html", shared | context, status=status)
     patch_cache_control(response, private=True, no_store=True)
     recruitment = (config or {}).get("recruitment", {})
@@ -90,20 +102,42 @@ def _visit_page(function: Page) -> Page:
     def page(request: HttpRequest, token: str) -> HttpResponse:
         try:
             session = session_get(session_id_of(token))
-            language = _language(request, session.language)
-            if language != session.language:
-                session_set_language(session_id=session.pk, language=language)
-            with translation.override(language):
-                return function(request, session)
         except SurveyError as error:
             return _error_page(request, error)
+        language = _language(request, session.language)
+        if language != session.language:
+            session_set_language(session_id=session.pk, language=language)
+        with translation.override(language):
+            try:
+                return function(request, session)
+            except SurveyError as error:
+                config = frozen_config(session.version_id)
+                return _error_page(request, error, config, language=language, visit=token)
 
     return page
 
 
-def _error_page(request: HttpRequest, error: SurveyError, config: dict[str, Any] | None = None) -> HttpResponse:
-    with translation.override(_language(request)):
-        return _page(request, "message", config, {"error": error, "text": _(str(error))}, status=error_status(error))
+def _visit_form(function: Page) -> Page:
+    """Take what a page of the visit sends. Whoever asks for its address sees where the visit stands."""
+
+    @functools.wraps(function)
+    def form(request: HttpRequest, session: RaterSession) -> HttpResponse:
+        return function(request, session) if request.method == "POST" else _to_visit(session.pk)
+
+    return _visit_page(form)
+
+
+def _error_page(
+    request: HttpRequest,
+    error: SurveyError,
+    config: dict[str, Any] | None = None,
+    *,
+    language: str = "",
+    visit: str = "",
+) -> HttpResponse:
+    with translation.override(language or _language(request)):
+        context = {"text": _(str(error)), "visit": visit}
+        return _page(request, "message", config, context, status=error_status(error))
 
 
 def _to_visit(session_id: uuid.UUID) -> HttpResponseRedirect:
@@ -141,21 +175,21 @@ def landing(request: HttpRequest, slug: str) -> HttpResponse:
     except StudyUnknown:
         error = StudyUnknown("There is no study at this address. Check the link that you were given.")
         return _error_page(request, error)
-    query = request.GET.copy()
-    query.pop("lang", None)
-    language = _language(request)
+    query, language = _query(request), _language(request)
     with translation.override(language):
         context = {
-            "action": reverse("survey:start", args=[slug]) + (f"?{query.urlencode()}" if query else ""),
+            "action": reverse("survey:start", args=[slug]) + (f"?{query.removesuffix('&')}" if query else ""),
             "language": language,
         }
         return _page(request, "landing", config, context)
 
 
 @csrf_exempt
-@require_POST
+@require_http_methods(["GET", "POST"])
 def start(request: HttpRequest, slug: str) -> HttpResponse:
     """Open a visit, and go to the address at which it can be continued from any device."""
+    if request.method == "GET":  # the address of a refusal, opened again
+        return HttpResponseRedirect(reverse("survey:landing", args=[slug]) + f"?{request.GET.urlencode()}")
     try:
         is_simulated = _is_rehearsal(request, slug)
         study = study_get(slug)
@@ -257,8 +291,7 @@ _STEPS: dict[str, Callable[[RaterSession, dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-@_visit_page
-@require_POST
+@_visit_form
 def consent(request: HttpRequest, session: RaterSession) -> HttpResponse:
     session_consent(session_id=session.pk, consent_sha256=request.POST.get("consent_sha256", ""))
     return _to_visit(session.pk)
@@ -272,8 +305,7 @@ def _reading(request: HttpRequest, name: str, default: float) -> float:
     return value if abs(value) < 1e6 else default
 
 
-@_visit_page
-@require_POST
+@_visit_form
 def device(request: HttpRequest, session: RaterSession) -> HttpResponse:
     if request.POST.get("again"):
         session_retry_device(session_id=session.pk)
@@ -293,22 +325,19 @@ def device(request: HttpRequest, session: RaterSession) -> HttpResponse:
     return _to_visit(session.pk)
 
 
-@_visit_page
-@require_POST
+@_visit_form
 def begin(request: HttpRequest, session: RaterSession) -> HttpResponse:
     session_begin(session_id=session.pk)
     return _to_visit(session.pk)
 
 
-@_visit_page
-@require_POST
+@_visit_form
 def finish(request: HttpRequest, session: RaterSession) -> HttpResponse:
     session_resume(session_id=session.pk)
     return _to_visit(session.pk)
 
 
-@_visit_page
-@require_POST
+@_visit_form
 def questions(request: HttpRequest, session: RaterSession) -> HttpResponse:
     session_answer_questions(session_id=session.pk, answers=request.POST.dict())
     return _to_visit(session.pk)

@@ -40,7 +40,6 @@ def trial_texts() -> dict[str, str]:
         "saved": _("Saved"),
         "saving": _("Saving …"),
         "offline": _("Offline. Your answers are kept here and sent when the connection is back."),
-        "waiting": _("Waiting for the connection …"),
         "loading": _("Loading the images …"),
         "correct": _("Yes: the other image is spoilt."),
         "wrong": _("Look again: the image that you chose is the spoilt one."),

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from survey.models import RaterSession, StudyVersion, Trial, Vote
@@ -39,6 +40,33 @@ def eventually(is_so: Callable[[], bool], *, longest: float = 30.0) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def no_violations(page: Page) -> None:
+    # Colours on their way from disabled to enabled are nobody's colours.
+    page.evaluate("() => Promise.allSettled(document.getAnimations().map(one => one.finished))")
+    found = Axe().run(
+        page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    )
+    assert found.violations_count == 0, f"{page.url}: {found.generate_report()}"
+
+
+def focus_is_visible(page: Page) -> None:
+    """Walk over the page with the tab key: whatever has the focus has an outline."""
+    shown = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        name, style, width = page.evaluate(
+            """() => {
+                const one = document.activeElement, { outlineStyle, outlineWidth } = getComputedStyle(one);
+                return [one === document.body ? "" : one.outerHTML, outlineStyle, parseFloat(outlineWidth)];
+            }"""
+        )
+        if name:
+            assert style != "none", name
+            assert width >= 2, name
+            shown.add(name)
+    assert len(shown) >= 3, shown
 
 
 class Rater:

@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 from playwright.sync_api import Browser, Route, expect
 
 from survey.models import FaultReport, SessionEvent, StudyVersion, Trial
-from tests.e2e.rater import FRAMES, TIMERS, Rater, eventually
+from tests.e2e.rater import FRAMES, TIMERS, Rater, eventually, no_violations
 from tests.factories import make_running
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -49,6 +49,7 @@ def test_offline_answers_are_kept_and_sent_when_the_network_is_back(rater) -> No
     for _ in range(3):
         one.vote("ArrowRight")
     expect(one.page.locator("#state")).to_have_attribute("data-state", "offline")
+    no_violations(one.page)
     assert len(one.votes()) == 1
     one.context.set_offline(False)
     one.expect_saved()
@@ -65,6 +66,7 @@ def test_no_new_pair_comes_while_too_many_answers_wait(rater) -> None:
         one.vote()
     expect(one.page.get_by_text("Waiting for the connection")).to_be_visible()
     assert one.page.locator("#trial").is_hidden()
+    no_violations(one.page)
     one.page.unroute(VOTES)
     one.finish_trials()
     assert len(one.voted_once_each()) == 8
@@ -123,6 +125,7 @@ def test_of_two_tabs_the_newer_wins_and_the_older_says_so(rater) -> None:
     older, newer = one.page, one.new_page()
     newer.goto(older.url)
     expect(older.get_by_text("Opened somewhere else")).to_be_visible()
+    no_violations(older)
     one.page = newer
     newer.bring_to_front()
     one.vote()
@@ -259,6 +262,7 @@ def test_a_window_made_too_small_hides_the_pair_until_it_fits_again(rater) -> No
     one.pass_cards()
     one.page.set_viewport_size({"width": 400, "height": 700})
     expect(one.page.get_by_role("heading", name="The window is too small")).to_be_visible()
+    no_violations(one.page)
     one.page.keyboard.press("ArrowLeft")
     one.page.set_viewport_size({"width": 1280, "height": 800})
     one.vote("ArrowRight")
@@ -277,10 +281,17 @@ def test_linked_zoom_moves_both_images_alike_and_its_use_is_stored(rater) -> Non
     assert styles == ["scale(2)", "scale(2)"]
     one.vote()
     one.vote()
+    one.pass_cards()
+    for _ in range(2):
+        one.page.keyboard.press("+")
+    styles = one.page.eval_on_selector_all("#pair img", "images => images.map(image => image.style.transform)")
+    assert styles == ["scale(4)", "scale(4)"]
+    one.vote()
     one.expect_saved()
-    first, second = one.votes()
-    assert first.presentation["zoom"] == {"uses": 1, "largest": 2}
-    assert "zoom" not in second.presentation
+    by_wheel, without, by_key = one.votes()
+    assert by_wheel.presentation["zoom"] == {"uses": 1, "largest": 2}
+    assert "zoom" not in without.presentation
+    assert by_key.presentation["zoom"] == {"uses": 2, "largest": 4}
 
 
 def test_after_a_vote_the_next_pair_is_on_screen_within_two_frames(rater) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from django.urls import reverse
+from playwright.sync_api import Browser, expect
 
-from survey.models import RaterSession, StudyVersion, Trial
-from tests.e2e.rater import FRAMES, PHONE, Rater
-from tests.factories import make_running
+from config.throttle import Limit
+from survey.models import RaterSession, Slot, StudyVersion, Trial
+from survey.services.study import study_transition
+from survey.services.tokens import session_token
+from tests.e2e.rater import FRAMES, PHONE, Rater, focus_is_visible, no_violations
+from tests.factories import make_running, make_visit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -52,24 +56,17 @@ def small_study(**fields) -> StudyVersion:
     )
 
 
-def no_violations(page: Page) -> None:
-    # Colours on their way from disabled to enabled are nobody's colours.
-    page.evaluate("() => Promise.allSettled(document.getAnimations().map(one => one.finished))")
-    found = Axe().run(
-        page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-    )
-    assert found.violations_count == 0, f"{page.url}: {found.generate_report()}"
-
-
 def test_whole_visit_by_keyboard_alone_with_every_page_accessible(rater) -> None:
     version = small_study(debrief="The images came from two generators.", contact="lab@example.org")
     one = rater(version)
     page = one.page
     one.land()
     no_violations(page)
+    focus_is_visible(page)
     page.get_by_role("button", name="Start").press("Enter")
     page.wait_for_selector("input[name=agreed]")
     no_violations(page)
+    focus_is_visible(page)
     page.get_by_role("checkbox").press("Space")
     page.get_by_role("button", name="Continue").press("Enter")
     page.wait_for_selector("#device")
@@ -77,9 +74,11 @@ def test_whole_visit_by_keyboard_alone_with_every_page_accessible(rater) -> None
     page.get_by_role("button", name="Continue").press("Enter")
     page.wait_for_selector("form[action$=begin]")
     no_violations(page)
+    expect(page.locator(".example")).to_have_count(2)
     page.get_by_role("button", name="Start practice").press("Enter")
     one.ready()
     no_violations(page)
+    focus_is_visible(page)
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#continue")).to_be_focused()
     no_violations(page)
@@ -116,12 +115,22 @@ def test_whole_visit_on_a_phone_stacks_images_where_the_study_allows(rater) -> N
     version = small_study(pixel_multiple=13, narrow_screens="stack", exit_questions=[])
     one = rater(version, **PHONE)
     page = one.page
+
+    def large_enough() -> None:
+        targets = page.locator("button:visible, dialog a:visible, dialog label:visible").all()
+        assert len(targets) >= 5
+        for target in targets:
+            assert min(target.bounding_box()[side] for side in ("width", "height")) >= 44, target
+
     one.start_until("form[action$=begin]")
     expect(page.get_by_text("The upper image is spoilt")).to_be_visible()
     no_violations(page)
     one.primary()
     one.ready()
     no_violations(page)
+    page.get_by_role("button", name="Help").tap()
+    large_enough()
+    page.get_by_role("button", name="Close").tap()
     for _ in range(30):
         one.pass_cards()
         if not page.locator("#trial").count():
@@ -129,8 +138,7 @@ def test_whole_visit_on_a_phone_stacks_images_where_the_study_allows(rater) -> N
         upper, lower = (page.locator(box).bounding_box() for box in ("#left", "#right"))
         assert upper["x"] == lower["x"]
         assert upper["y"] + upper["height"] < lower["y"]
-        for button in page.locator(".choices button").all():
-            assert min(button.bounding_box()[side] for side in ("width", "height")) >= 44
+        large_enough()
         page.get_by_role("button", name="Upper").tap()
     expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
     assert {vote.presentation["layout"] for vote in one.votes()} == {"stack"}
@@ -173,6 +181,77 @@ def test_withdrawing_is_explained_and_ends_the_visit(rater) -> None:
     expect(one.page.get_by_role("heading", level=1)).to_have_text("You have withdrawn")
     assert one.session.state == RaterSession.State.WITHDRAWN
     assert not one.session.slots.filter(is_answered=False).exists()
+
+
+def test_pages_that_refuse_are_accessible(rater, settings, monkeypatch) -> None:
+    # No hour ends while the test runs.
+    monkeypatch.setattr(Limit, "_span", lambda limit: (1, datetime(2100, 1, 1, tzinfo=UTC)))
+    one = rater(small_study())
+    page = one.page
+
+    def says(text: str) -> None:
+        expect(page.locator("main")).to_contain_text(text)
+        no_violations(page)
+
+    page.goto(f"{one.base_url}/s/nowhere/")
+    says("There is no study at this address")
+    page.goto(f"{one.base_url}/nothing/at/all")
+    says("There is nothing at this address")
+    page.goto(f"{one.base_url}/r/forged/")
+    says("This address is not valid")
+    Slot.objects.update(is_answered=True)
+    one.start_until("form[action$=begin]")
+    visit = page.url
+    page.evaluate("document.querySelector('form').action = location.pathname + 'consent'")
+    one.primary()
+    says("This visit takes no votes at its present step")
+    page.get_by_role("link", name="Go on with your visit").click()
+    assert page.url == visit
+    one.primary()
+    says("No places left")
+    settings.STARTS_PER_HOUR = 1
+    one.land()
+    one.primary()
+    says("Too many tries from here")
+    study_transition(study=one.version.study, name="pause", actor=None)
+    one.land()
+    says("not taking part in recruitment")
+
+
+def test_where_a_study_has_no_ties_none_can_be_chosen(rater) -> None:
+    one = rater(small_study(practice_trials=0, are_ties_allowed=False))
+    one.start()
+    one.pass_cards()
+    expect(one.page.locator("#choose-tie")).to_have_count(0)
+    no_violations(one.page)
+    one.page.keyboard.press("ArrowDown")
+    one.vote("ArrowRight")
+    one.expect_saved()
+    assert [vote.choice for vote in one.votes()] == ["right"]
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["goes", "stays"])
+def test_a_finished_visit_goes_back_to_the_panel_by_itself_unless_told_to_stay(rater, stays: bool) -> None:
+    back = {"provider": "open", "completion_url": "https://panel.example/done?cc={code}"}
+    version = small_study(recruitment=back)
+    session = make_visit(version)
+    one = rater(version)
+    page = one.page
+    page.route("https://panel.example/**", lambda route: route.fulfill(body="back at the panel"))
+    page.clock.install()
+    page.goto(one.base_url + reverse("survey:visit", args=[session_token(session.pk)]))
+    one.primary()
+    expect(page.locator("#leaving")).to_be_visible()
+    no_violations(page)
+    session.refresh_from_db()
+    if stays:
+        page.get_by_role("button", name="Stay here").click()
+    page.clock.fast_forward(31_000)
+    if stays:
+        expect(page.locator("#code")).to_have_text(session.completion_code)
+        expect(page.locator("#return")).to_be_focused()
+    else:
+        page.wait_for_url(f"https://panel.example/done?cc={session.completion_code}")
 
 
 def test_keys_can_be_remapped_and_switched_off(rater) -> None:

@@ -43,7 +43,7 @@ def entries(path: Path) -> list[dict[str, str]]:
 def source_texts() -> set[str]:
     """Return the texts marked for translation on the rater's pages."""
     texts: set[str] = set()
-    for path in (ROOT / "templates" / "survey" / "rater").glob("*.html"):
+    for path in [ROOT / "templates" / "404.html", *(ROOT / "templates" / "survey" / "rater").glob("*.html")]:
         source = path.read_text()
         texts |= {double or single for double, single in re.findall(r"""{% trans (?:"([^"]+)"|'([^']+)') %}""", source)}
         texts |= set(re.findall(r'_\("([^"]+)"\)', source))

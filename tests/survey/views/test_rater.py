@@ -60,6 +60,45 @@ def test_an_unknown_study_and_an_unknown_visit_are_not_found() -> None:
 
 
 @pytest.mark.django_db
+def test_changing_the_language_keeps_what_else_the_address_says() -> None:
+    address = f"/s/{make_running().study.slug}/"
+    page = Client().get(address + "?PROLIFIC_PID=a%26b&lang=de&SESSION_ID=c").content.decode()
+    assert 'href="?PROLIFIC_PID=a%26b&amp;SESSION_ID=c&amp;lang=ar"' in page
+    assert f'action="{address}start?PROLIFIC_PID=a%26b&amp;SESSION_ID=c"' in page
+
+
+@pytest.mark.django_db
+def test_a_form_that_is_refused_leads_back_to_the_visit_in_its_language() -> None:
+    session = session_start(study=make_running().study, language="de")
+    home = reverse("survey:visit", args=[session_token(session.pk)])
+    refused = Client().post(home + "consent", {"consent_sha256": "outdated"})
+    page = refused.content.decode()
+    assert refused.status_code == 409
+    assert f'href="{home}"' in page
+    assert 'lang="de"' in page
+    assert "hreflang" not in page  # the page has no address to be asked for again
+    for step in ("consent", "device", "begin", "finish", "questions"):
+        assert Client().get(home + step).headers["Location"] == home
+
+
+@pytest.mark.django_db
+def test_the_address_of_a_refused_start_leads_to_the_landing_page() -> None:
+    address = f"/s/{make_running().study.slug}/"
+    assert Client().get(f"{address}start?PROLIFIC_PID=a").headers["Location"] == f"{address}?PROLIFIC_PID=a"
+
+
+@pytest.mark.django_db
+def test_a_wrong_address_and_a_fault_of_ours_say_what_to_do(monkeypatch) -> None:
+    wrong = Client(headers={"accept-language": "de"}).get("/nothing/at/all")
+    assert wrong.status_code == 404
+    assert "Unter dieser Adresse gibt es nichts" in wrong.content.decode()
+    monkeypatch.setattr("survey.views.rater.study_get", None)
+    broken = Client(raise_request_exception=False).get("/s/any/")
+    assert broken.status_code == 500
+    assert "Reload the page" in broken.content.decode()
+
+
+@pytest.mark.django_db
 def test_an_unchanged_page_of_an_earlier_step_cannot_move_the_visit_back() -> None:
     session = active(make_running())
     digest = session.version.consent_sha256

@@ -1,9 +1,24 @@
-// Copy the completion code.
-const button = document.getElementById("copy");
-if (button && navigator.clipboard) {
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById("code").textContent.trim());
-    button.textContent = button.dataset.done;
+// Copy the completion code; go back to the panel after a while, as a visit that does not is not paid.
+const LEAVE_MS = 30_000;
+const $ = (id) => document.getElementById(id);
+
+const copy = $("copy");
+if (navigator.clipboard) {
+  copy.hidden = false;
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText($("code").textContent.trim());
+    copy.textContent = copy.dataset.done;
+  });
+}
+
+const leaving = $("leaving");
+if (leaving) {
+  const back = $("return");
+  const timer = setTimeout(() => back.click(), LEAVE_MS);
+  leaving.hidden = false;
+  $("stay").addEventListener("click", () => {
+    clearTimeout(timer);
+    leaving.hidden = true;
+    back.focus();
   });
 }

@@ -12,7 +12,7 @@ const setup = JSON.parse($("setup").textContent);
 const { texts, urls, room } = setup;
 const BACKLOG = 3;
 const GLYPHS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Space: "␣" };
-const CARDS = ["trial", "pause", "ready", "elsewhere", "narrow", "sending"];
+const CARDS = ["trial", "pause", "ready", "elsewhere", "narrow", "waiting", "sending"];
 const boxes = [$("left"), $("right")];
 const buttons = [...document.querySelectorAll("[data-choice]")];
 const tab = newKey();
@@ -35,7 +35,7 @@ const say = (text) => ($("announce").textContent = text);
 
 function show(card) {
   for (const name of CARDS) $(name).hidden = name !== card;
-  $("after").hidden = card !== "trial" && card !== "";
+  $("after").hidden = card !== "trial";
 }
 
 // --- saving ---------------------------------------------------------------------------------------------------------
@@ -122,9 +122,7 @@ function next() {
     current = null;
     if (!trial && server.isEmpty && !outbox.items.length) return finish();
     if (!trial && !outbox.items.length) return refresh();
-    const isLast = server.done + pendingAnswers() >= server.total;
-    show(isLast ? "sending" : "");
-    return void ($("feedback").textContent = isLast ? "" : texts.waiting);
+    return show(server.done + pendingAnswers() >= server.total ? "sending" : "waiting");
   }
   if (!trial.practice && trial.number === 1 && setup.practice && !breaks.has(1)) return rest(1, "ready");
   const left = server.total - server.done;
