@@ -15,7 +15,10 @@ __all__ = ["DoublingConv2d", "PackedConv2d", "has_packed_kernels"]
 
 def has_packed_kernels() -> bool:
     """Whether this processor and this build of torch have the kernels, those of oneDNN on x86."""
-    return torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    if not torch.backends.mkldnn.is_available() or not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
+        return False
+    # Not part of torch's public interface: a version without them samples with plain convolutions.
+    return all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_convolution_weight", "_convolution_pointwise"))
 
 
 class PackedConv2d(nn.Module):

@@ -5,9 +5,6 @@ pixel range, and an image stops as soon as it is misclassified. Published code k
 network; here only images still in play go through the next step. Images of a batch never interact (group norm,
 no dropout while attacking), so that the result is the same image for image.
 
-Nor is work done twice: an image that stops was sent forward just as training would send it, so that its part of the
-weight update can come from that very pass (`TrainingInPassing`).
-
 References
 ----------
 Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial Attacks", section 2.
@@ -17,7 +14,6 @@ Kawar, Ganz, Elad 2023, "Enhancing Diffusion-Based Image Synthesis with Robust C
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -25,7 +21,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion.schedule import NoiseSchedule
-from training.row_gradients import RowGradients
 
 Norm = Literal["l2", "linf"]
 StepRule = Literal["imagenet", "cifar10", "fixed"]
@@ -178,7 +173,6 @@ def pgd(
     generator: torch.Generator | None = None,
     bucket: int = 1,
     autocast: torch.dtype | None = None,
-    trained: "TrainingInPassing | None" = None,
 ) -> AttackResult:
     """Perturb x_t inside a ball so that the classifier errs.
 
@@ -208,8 +202,6 @@ def pgd(
         Pad the set of moving images to a multiple, so that compiled code sees few shapes.
     autocast : torch.dtype, optional
         Run the classifier in this type; losses, steps and projection stay float32.
-    trained : TrainingInPassing, optional
-        Trains on images in the pass in which they stop; the classifier must be the network whose gradients it adds to.
 
     Returns
     -------
@@ -226,25 +218,19 @@ def pgd(
         raise ValueError(f"y {tuple(y.shape)} and t {tuple(t.shape)} must be ({x.shape[0]},), one value per image")
     x = x.detach()
     delta = threat.start(x, epsilon, generator) if random_start else torch.zeros_like(x)
-
-    def in_play(rows: Tensor, logits: Tensor) -> Tensor:
-        right = logits.argmax(-1).eq(y[rows])
-        return right != targeted if early_stop else torch.ones_like(right)
-
     rows = torch.arange(len(x), device=x.device)
     clean_logits, active, passes = None, [], 0
-    with trained.gradients.watching() if trained else frozen(classifier):
+    with frozen(classifier):
         for step in range(steps):
             padded = _pad(rows, bucket)
+            gradient, logits = input_gradient(classifier, (x + delta)[padded], y[padded], t[padded], autocast=autocast)
             passes += len(padded)
-            backward = partial(trained.backward, rows, in_play) if trained else None
-            options = {"autocast": autocast, "backward": backward}
-            gradient, logits = input_gradient(classifier, (x + delta)[padded], y[padded], t[padded], **options)
             logits, gradient = logits[: len(rows)], gradient[: len(rows)]
             if step == 0 and not random_start:
                 clean_logits = logits
-            keep = in_play(rows, logits)
-            rows, gradient = rows[keep], gradient[keep]
+            if early_stop:
+                keep = logits.argmax(-1).eq(y[rows]) != targeted
+                rows, gradient = rows[keep], gradient[keep]
             active.append(torch.zeros(len(x), dtype=torch.bool, device=x.device).index_fill_(0, rows, True))
             if len(rows) == 0:
                 break
@@ -261,69 +247,17 @@ def input_gradient(
     t: Tensor,
     *,
     autocast: torch.dtype | None = None,
-    backward: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradient of every image's own cross-entropy by that image, and the logits (detached, float32).
-
-    `backward` (losses, logits, x) gives the gradient in another way than by differentiating the sum of the losses.
-    """
+    """Return the gradient of every image's own cross-entropy by that image, and the logits (detached, float32)."""
     scale = HALF_PRECISION_SCALE if autocast else 1.0
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
         with torch.autocast(x.device.type, dtype=autocast) if autocast else nullcontext():
             logits = classifier(x, t)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        losses = scale * F.cross_entropy(logits, y, reduction="none")
-        gradient = backward(losses, logits, x) if backward else torch.autograd.grad(losses.sum(), x)[0]
+        logits = logits.float()
+        loss = scale * F.cross_entropy(logits, y, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, x)
     return gradient / scale, logits.detach()
-
-
-class TrainingInPassing:
-    """Trains on images in the attack pass in which they stop, which sent them through the network as they are.
-
-    The training pass can then leave them out. One image is always left to it: there processes average gradients.
-
-    Parameters
-    ----------
-    gradients : RowGradients
-        Of the network that is attacked.
-    y : Tensor (B,), int64
-        True class labels.
-    weights : Tensor (B,)
-        Factor of every image's cross-entropy in the loss whose gradient is wanted.
-    logits : Tensor (B, K)
-        Filled in for those images.
-
-    Attributes
-    ----------
-    done : Tensor (B,), bool
-        Images whose gradients have been added to the parameters'.
-    """
-
-    def __init__(self, gradients: RowGradients, y: Tensor, weights: Tensor, logits: Tensor):
-        self.gradients, self.y, self.weights, self.logits = gradients, y, weights, logits
-        self.done = torch.zeros_like(y, dtype=torch.bool)
-
-    def backward(
-        self,
-        images: Tensor,
-        in_play: Callable[[Tensor, Tensor], Tensor],
-        losses: Tensor,
-        logits: Tensor,
-        x: Tensor,
-    ) -> Tensor:
-        """Return the gradients of images that stay in play; add those of the others to the parameters'."""
-        losses, logits = losses[: len(images)], logits[: len(images)]
-        keep = in_play(images, logits)
-        stopped = (~keep).nonzero().flatten()
-        if int(self.done.sum()) + len(stopped) == len(self.y):
-            stopped = stopped[:-1]
-        rows = images[stopped]
-        own = F.cross_entropy(logits[stopped], self.y[rows], reduction="none")
-        self.done[rows] = True
-        self.logits[rows] = logits[stopped].detach()
-        loss = losses[keep].sum() + (self.weights[rows] * own).sum()
-        return self.gradients.backward(loss, x, stopped)
 
 
 @contextmanager

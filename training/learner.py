@@ -3,7 +3,6 @@
 When to log, measure, save and stop is the business of `training.loop`.
 """
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,11 +14,13 @@ from training.config import TrainingConfig
 from training.data import Batch
 from training.distributed import Processes
 from training.meters import Meter
-from training.objectives import ClassifierObjective, DenoiserObjective, classifier_objective
+from training.objectives import ClassifierObjective, DenoiserObjective
 from training.streams import Purpose, sample_uniforms, torch_seed
 from training.timesteps import SAMPLERS
 
 AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Compiled code sees the attack's moving images padded to multiples of this, hence few shapes.
+COMPILED_BUCKET = 16
 
 
 class Learner:
@@ -75,13 +76,9 @@ class Learner:
         if config.task == "denoiser":
             is_conditional = config.network.num_classes is not None
             return DenoiserObjective(self.schedule, config.network.learns_variance, is_conditional, self.autocast)
-        return classifier_objective(
-            self.network,
-            self.schedule,
-            config.attack,
-            autocast=self.autocast,
-            compiled=self.forward if config.run.compile else None,
-            batch_size=config.optimizer.microbatch or config.optimizer.batch_size // self.processes.count,
+        bucket = COMPILED_BUCKET if config.run.compile else 1
+        return ClassifierObjective(
+            self.schedule, config.attack, config.network.num_classes, self.forward, self.autocast, bucket
         )
 
     @property
@@ -105,10 +102,10 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         size = settings.microbatch or len(batch.y)
         for start in range(0, len(batch.y), size):
+            rows = slice(start, start + size)
             is_last = start + size >= len(batch.y)
-            # Processes average all that has been added up in the backward pass of the last forward pass.
-            network = self.parallel if is_last else self.forward
-            self._accumulate(network, batch, t, weights, slice(start, start + size), meter)
+            with nullcontext() if is_last or self.processes.count == 1 else self.parallel.no_sync():
+                self._accumulate(batch, t, weights, rows, meter)
         self.scaler.unscale_(self.optimizer)
         if settings.clip_norm:
             nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm)
@@ -131,17 +128,15 @@ class Learner:
         dropped = sample_uniforms(self.config.run.seed, batch.numbers, Purpose.LABEL) < share
         return batch._replace(y=batch.y.masked_fill(torch.from_numpy(dropped), self.config.network.num_classes - 1))
 
-    def _accumulate(
-        self, network: Callable, batch: Batch, t: Tensor, weights: Tensor, rows: slice, meter: Meter
-    ) -> None:
+    def _accumulate(self, batch: Batch, t: Tensor, weights: Tensor, rows: slice, meter: Meter) -> None:
         """Add the gradients of some rows of the batch."""
         x, y, noise, t, weights = batch.x[rows], batch.y[rows], batch.noise[rows], t[rows], weights[rows]
         x_t = self.schedule.q_sample(x, t, noise) if self.config.noised else x
         x_t = x_t.contiguous(memory_format=self.layout)
         with self._seeded(int(batch.numbers[rows.start])) as generator:
-            factors = self.scaler.scale(weights / len(batch.y))
-            options = {"y": y, "t": t, "x_start": x, "noise": noise, "weights": factors, "generator": generator}
-            losses = self.objective(network, x_t, **options)
+            losses = self.objective(self.parallel, x_t, y=y, t=t, x_start=x, noise=noise, generator=generator)
+            share = len(y) / len(batch.y)
+            self.scaler.scale((losses.loss * weights).mean() * share).backward()
         self.timesteps.observe(t, losses.loss, self.processes)
         meter.add(t, {"loss": losses.loss * weights, **losses.facts})
 

@@ -9,38 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffusion.classifier import Classifier
 from diffusion.posterior import p_mean_variance, q_posterior
 from diffusion.schedule import NoiseSchedule
-from training.attack import AttackConfig, AttackResult, TrainingInPassing, attack
-from training.row_gradients import RowGradients
+from training.attack import AttackConfig, attack
 
 LN2 = math.log(2.0)
 # Half the width of one of 256 grey levels in [-1, 1].
 HALF_LEVEL = 1.0 / 255.0
 LOG_FLOOR = 1e-12
-# Compiled code sees the attack's moving images padded to so many sizes of a batch.
-COMPILED_SHAPES = 8
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What training on a batch gives, detached.
-
-    Parameters
-    ----------
-    loss : Tensor (B,)
-    facts : dict of Tensor (B,)
-    x : Tensor (B, C, H, W)
-        What was trained on: attacked images where there is an attack.
-    image_passes : int
-        Images sent forward through the network, over all passes.
-    """
+    """Per-image results of one forward pass: `loss` (B,) with its graph, `facts` (B,) without."""
 
     loss: Tensor
     facts: dict[str, Tensor]
-    x: Tensor
-    image_passes: int
 
 
 @dataclass(frozen=True)
@@ -52,22 +36,19 @@ class ClassifierObjective:
     schedule : NoiseSchedule
     attack : AttackConfig or None
     classes : int
-    plain : callable
-        The network as it is called wherever gradients are not to be averaged over processes.
+    attacked : callable
+        The network as the attack calls it (without gradient averaging over processes).
     autocast : torch.dtype or None
     bucket : int
         See `training.attack.pgd`.
-    gradients : RowGradients, optional
-        Of the plain network; with it an image that the attack leaves is trained on in the pass that shows it wrong.
     """
 
     schedule: NoiseSchedule
     attack: AttackConfig | None
     classes: int
-    plain: Callable[[Tensor, Tensor], Tensor]
+    attacked: Callable[[Tensor, Tensor], Tensor]
     autocast: torch.dtype | None = None
     bucket: int = 1
-    gradients: RowGradients | None = None
 
     def __call__(
         self,
@@ -78,94 +59,34 @@ class ClassifierObjective:
         t: Tensor,
         x_start: Tensor,
         noise: Tensor,
-        weights: Tensor,
         generator: torch.Generator | None = None,
     ) -> Losses:
-        """Add the gradient of the sum of losses times `weights` (B,) to the parameters'; return the losses.
-
-        The training pass, the last one, goes through `network`: there processes may average what has been added up.
-        """
-        facts, logits = {}, x_t.new_empty(len(y), self.classes)
-        left, passes = slice(None), 0
+        facts = {}
         if self.attack:
-            trained = TrainingInPassing(self.gradients, y, weights, logits) if self.gradients else None
-            result = self._attacked(x_t, y, t, generator, trained)
-            x_t, facts = result.x_adv, attack_facts(result, y, self.attack)
-            left = (~trained.done).nonzero().flatten() if trained else left
-            passes = result.image_passes
+            result = attack(
+                self.attacked,
+                x_t,
+                y,
+                t,
+                config=self.attack,
+                schedule=self.schedule,
+                classes=self.classes,
+                generator=generator,
+                bucket=self.bucket,
+                autocast=self.autocast,
+            )
+            x_t = result.x_adv
+            if result.clean_logits is not None:
+                facts["clean_accuracy"] = result.clean_logits.argmax(-1).eq(y).float()
+            if result.active:
+                facts["active_share"] = torch.stack(result.active).float().sum(0) / self.attack.steps
         with autocast_in(x_t, self.autocast):
-            found = network(x_t[left], self.schedule.network_timesteps(t[left])).to(logits.dtype)
-        (F.cross_entropy(found, y[left], reduction="none") * weights[left]).sum().backward()
-        logits[left] = found.detach()
-        top = logits.topk(min(5, self.classes), dim=-1).indices.eq(y[:, None])
+            logits = network(x_t, self.schedule.network_timesteps(t)).float()
+        loss = F.cross_entropy(logits, y, reduction="none")
+        top = logits.detach().topk(min(5, logits.shape[1]), dim=-1).indices.eq(y[:, None])
         facts["accuracy"] = top[:, 0].float()
         facts["top5_accuracy"] = top.any(-1).float()
-        return Losses(F.cross_entropy(logits, y, reduction="none"), facts, x_t, passes + len(found))
-
-    def _attacked(
-        self,
-        x_t: Tensor,
-        y: Tensor,
-        t: Tensor,
-        generator: torch.Generator | None,
-        trained: TrainingInPassing | None,
-    ) -> AttackResult:
-        return attack(
-            self.plain,
-            x_t,
-            y,
-            t,
-            config=self.attack,
-            schedule=self.schedule,
-            classes=self.classes,
-            generator=generator,
-            bucket=self.bucket,
-            autocast=self.autocast,
-            trained=trained,
-        )
-
-
-def attack_facts(result: AttackResult, y: Tensor, config: AttackConfig) -> dict[str, Tensor]:
-    """Return what the attack's passes tell of every image: right before the attack, and share of steps in play."""
-    facts = {}
-    if result.clean_logits is not None:
-        facts["clean_accuracy"] = result.clean_logits.argmax(-1).eq(y).float()
-    if result.active:
-        facts["active_share"] = torch.stack(result.active).float().sum(0) / config.steps
-    return facts
-
-
-def classifier_objective(
-    network: Classifier,
-    schedule: NoiseSchedule,
-    attack: AttackConfig | None,
-    *,
-    autocast: torch.dtype | None = None,
-    compiled: Callable[[Tensor, Tensor], Tensor] | None = None,
-    batch_size: int,
-) -> ClassifierObjective:
-    """Return the objective of a classifier with passes of the kind that is fastest where it lies.
-
-    Parameters
-    ----------
-    network : Classifier
-    schedule : NoiseSchedule
-    attack : AttackConfig or None
-    autocast : torch.dtype, optional
-    compiled : callable, optional
-        The network by torch.compile.
-    batch_size : int
-        Images that the objective will be given at once.
-    """
-    config = network.config
-    options = {}
-    if compiled is not None:
-        options["bucket"] = max(1, batch_size // COMPILED_SHAPES)
-    elif next(network.parameters()).device.type == "cpu":
-        # With dropout no pass is like another.
-        options["gradients"] = None if config.dropout else RowGradients(network)
-    plain = network if compiled is None else compiled
-    return ClassifierObjective(schedule, attack, config.num_classes, plain, autocast, **options)
+        return Losses(loss, facts)
 
 
 @dataclass(frozen=True)
@@ -191,25 +112,21 @@ class DenoiserObjective:
         t: Tensor,
         x_start: Tensor,
         noise: Tensor,
-        weights: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Losses:
-        """Return the losses; with `weights` (B,) add the gradient of their weighted sum to the parameters'."""
         labels = [y] if self.is_conditional else []
         with autocast_in(x_t, self.autocast):
             output = network(x_t, self.schedule.network_timesteps(t), *labels)
         output = output.float()
         pred_noise = output[:, : x_t.shape[1]]
         mse = (noise - pred_noise).square().flatten(1).mean(dim=1)
-        loss, facts = mse, {"mse": mse.detach()}
-        if self.learns_variance:
-            variance_only = torch.cat([pred_noise.detach(), output[:, x_t.shape[1] :]], dim=1)
-            bound = variational_bound(self.schedule, variance_only, x_start=x_start, x_t=x_t, t=t)
-            facts["vlb"] = bound.detach()
-            loss = mse + bound * (self.schedule.num_timesteps / 1000)
-        if weights is not None:
-            (loss * weights).sum().backward()
-        return Losses(loss.detach(), facts, x_t, len(x_t))
+        facts = {"mse": mse.detach()}
+        if not self.learns_variance:
+            return Losses(mse, facts)
+        variance_only = torch.cat([pred_noise.detach(), output[:, x_t.shape[1] :]], dim=1)
+        bound = variational_bound(self.schedule, variance_only, x_start=x_start, x_t=x_t, t=t)
+        facts["vlb"] = bound.detach()
+        return Losses(mse + bound * (self.schedule.num_timesteps / 1000), facts)
 
 
 def autocast_in(x: Tensor, dtype: torch.dtype | None):
