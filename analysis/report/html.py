@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
-from analysis.report.document import FigureBlock, Heading, Paragraph, TableBlock, title
+from analysis.report.document import FigureBlock, Heading, Paragraph, TableBlock
 from analysis.report.figures.spec import FigureSpec
 from analysis.report.figures.svg import inline_svg
 from analysis.report.given import GivenFigure, ReadyFigures
@@ -65,27 +65,27 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def render_html(report: Mapping, blocks: Sequence[object], figures: ReadyFigures) -> str:
+def render_html(blocks: Sequence[object], figures: ReadyFigures) -> str:
     """Return the page.
 
     Parameters
     ----------
-    report : mapping
-        What ``build_report`` returned.
     blocks : sequence of blocks
-        What :func:`~analysis.report.document.document` returned.
+        The first is the heading of level 1, which also names the page; for the report, what
+        :func:`~analysis.report.document.document` returned.
     figures : mapping of str to (FigureSpec, bytes) or (GivenFigure, bytes)
         The drawn figures and their SVG, the given ones and their PNG, by name.
     """
-    body = "\n".join(_block(block, figures) for block in blocks)
-    head, rest = body.split("</h1>", 1)
+    first, *others = blocks
+    assert isinstance(first, Heading)
+    body = "\n".join(_block(block, figures) for block in others)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(CONTENT_SECURITY_POLICY)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{escape(title(report))}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"{head}</h1>\n{_contents(blocks)}{rest}\n</main>\n</body>\n</html>\n"
+        f"<title>{escape(first.text)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"{_block(first, figures)}\n{_contents(blocks)}\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 

@@ -139,7 +139,7 @@ def _drawn(
         files |= _given_files(report, given)
     if "html" in formats:
         inline = {name: (spec, drawn[name]["svg"]) for name, spec in specs.items()}
-        files["report.html"] = render_html(report, blocks, inline | shown).encode()
+        files["report.html"] = render_html(blocks, inline | shown).encode()
     if "pdf" in formats:
         pixels = {name: (spec, drawn[name]["png"]) for name, spec in specs.items()}
         files["report.pdf"] = render_pdf(report, blocks, pixels | shown)

@@ -49,7 +49,7 @@ class Finding:
 
 
 _IMAGE_CLAIMS = (
-    Claim(text="Robust guidance lowers the Frechet distance", measure="frechet_distance", direction=-1),
+    Claim(text="Robust guidance lowers the Fréchet distance", measure="frechet_distance", direction=-1),
     Claim(text="Robust guidance lowers the kernel distance", measure="kid", direction=-1),
     Claim(text="Robust guidance raises precision", measure="precision", direction=1),
 )

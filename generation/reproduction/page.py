@@ -1,27 +1,26 @@
-"""One self-contained page with everything a reproduction found."""
+"""One self-contained page with everything a reproduction found, in the look of the report."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
+from statistics import fmean, stdev
 from typing import Any
 
+from analysis.report.document import FigureBlock, Heading, Paragraph, TableBlock
 from analysis.report.figures.spec import FigureSpec, rendered
-from analysis.report.figures.svg import inline_svg
+from analysis.report.html import render_html
+from analysis.report.tables.arms import METRIC_NAMES
+from analysis.report.tables.spec import Column, Table
+from generation.reproduction.experiment import arm_name
 
 __all__ = ["reproduction_page"]
 
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child, td.text { text-align: left; }
-figure { margin: 1.5rem 0; } figure svg { max-width: 40rem; width: 100%; height: auto; }
-figcaption, .note { color: #595959; } .wide { overflow-x: auto; }
-@media print { body { margin: 0; } }
-"""
-
+_TITLE = "Robust classifier guidance, reproduced on handwritten digits"
 _METRICS = ("frechet_distance", "frechet_distance_extrapolated", "kid", "precision", "recall", "density", "coverage")
+#: All distances here are in the judge's features, so there are no others to tell them from.
+_NAMES = METRIC_NAMES | {"frechet_distance": "Fréchet distance"}
+_QUARTERS = ("least noisy quarter", "second", "third", "most noisy quarter")
 
 
 def reproduction_page(results: Mapping[str, Any], figures: Sequence[FigureSpec]) -> str:
@@ -33,32 +32,35 @@ def reproduction_page(results: Mapping[str, Any], figures: Sequence[FigureSpec])
         ``{"experiment", "seeds": [...], "findings": [...], "missing", "provenance"}``, as ``reproduction.json``.
     figures : sequence of FigureSpec
     """
-    seeds = results["seeds"]
-    body = [
-        "<h1>Robust classifier guidance, reproduced on handwritten digits</h1>",
-        f'<p class="note">{escape(_design(results["experiment"]))}</p>',
-        "<h2>What agrees with the paper's direction</h2>",
-        _table(("claim", "comparison", "mean difference", "95 % interval", "by seed", "verdict"),
-               [_finding_row(finding) for finding in results["findings"]]),
-        '<p class="note">Differences are robust minus vanilla, paired by seed; intervals are t-intervals over seeds. '
-        "The published scales differ between the arms, and more guidance alone changes images: what agrees at the "
-        "published scales and not at equal ones is no evidence for robust training.</p>",
-        "<h2>Images</h2>",
-        _table(("arm", *(name.replace("_", " ") for name in _METRICS), "seen as their class"), _image_rows(seeds)),
-        f'<p class="note">{escape(_metric_note(seeds))}</p>',
-        "<h2>Classifiers on held-out noisy digits</h2>",
-        _table(("classifier", "seed", "accuracy", "under attack", "under attack, least to most noisy quarter"),
-               _classifier_rows(seeds)),
-        *(_figure(spec) for spec in figures),
-        *(f'<p class="note">{escape(name)}: not drawn. {escape(why)}.</p>' for name, why in results["missing"].items()),
-        "<h2>How it was made</h2>",
-        _table(("setting", "value"), [(key, str(value)) for key, value in results["provenance"].items()]),
-    ]  # fmt: skip
+    seeds, findings = results["seeds"], results["findings"]
+    blocks = [
+        Heading(_TITLE, level=1, anchor="top"),
+        Paragraph(_summary(findings, results["experiment"]), "lead"),
+        Paragraph(_design(results["experiment"])),
+        Heading("What agrees with the paper's direction", anchor="findings"),
+        TableBlock(_findings_table(findings)),
+        Heading("Images", anchor="images"),
+        TableBlock(_images_table(seeds)),
+        Heading("Classifiers", anchor="classifiers"),
+        TableBlock(_classifiers_table(seeds)),
+        Heading("Figures", anchor="figures"),
+        *(FigureBlock(spec.name) for spec in figures),
+        *(Paragraph(f"{name}: not drawn. {why}.", "note") for name, why in results["missing"].items()),
+        Heading("How it was made", anchor="provenance"),
+        TableBlock(_provenance_table(results["provenance"])),
+    ]
+    return render_html(blocks, {spec.name: (spec, rendered(spec, ("svg",))["svg"]) for spec in figures})
+
+
+def _summary(findings: Sequence[Mapping[str, Any]], experiment: Mapping[str, Any]) -> str:
+    verdicts = Counter(finding["verdict"] for finding in findings)
+    alike = {f"{arm_name('robust', scale)} - {arm_name('vanilla', scale)}" for scale in experiment["scales"]}
+    at_equal_scales = [finding["verdict"] for finding in findings if finding["comparison"] in alike]
+    tested = sum(verdicts.values()) - verdicts["not tested"]
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Robust classifier guidance on digits</title><style>{_STYLE}</style></head>"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
+        f"Of {tested} comparisons, {verdicts['agrees']} agree with the paper's direction, {verdicts['disagrees']} "
+        f"disagree and {verdicts['undecided']} are undecided. Of the {len(at_equal_scales)} on images at equal "
+        f"guidance scales, {at_equal_scales.count('agrees')} agree and {at_equal_scales.count('disagrees')} disagree."
     )
 
 
@@ -76,67 +78,77 @@ def _design(experiment: Mapping[str, Any]) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>'
-
-
-def _finding_row(finding: Mapping[str, Any]) -> tuple[str, ...]:
-    interval = finding["ci95"]
-    return (
-        finding["claim"],
-        finding["comparison"],
-        _number(finding["mean"]),
-        "-" if interval is None else f"{interval[0]:.4g} to {interval[1]:.4g}",
-        ", ".join(f"{value:.3g}" for value in finding["differences"]) or "-",
-        finding["verdict"] + (f" ({finding['reason']})" if finding["reason"] else ""),
+def _findings_table(findings: Sequence[Mapping[str, Any]]) -> Table:
+    columns = (
+        Column("claim", "Claim"),
+        Column("comparison", "Comparison"),
+        Column("verdict", "Verdict"),
+        Column("mean", "Difference", "number"),
+        Column("ci95", "95 % interval", "number_interval"),
+        Column("differences", "By seed", "numbers"),
+        Column("reason", "Note", "remark"),
     )
+    # A true minus sign, and hyphens at which no name is broken.
+    rows = [
+        finding | {"comparison": finding["comparison"].replace(" - ", " \u2212 ").replace("-", "\u2011")}
+        for finding in findings
+        if finding["verdict"] != "not tested"
+    ]
+    untested = [finding for finding in findings if finding["verdict"] == "not tested"]
+    note = " ".join(f"{finding['claim']}: not tested, {finding['reason']}." for finding in untested)
+    note += (
+        " Differences are robust minus vanilla, paired by seed; intervals are t-intervals over seeds. "
+        "The published scales differ between the arms, and more guidance alone changes images: what agrees at the "
+        "published scales and not at equal ones is no evidence for robust training."
+    )
+    return Table("findings", "The paper's claims, and the differences found", columns, rows, note)
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+def _images_table(seeds: Sequence[Mapping[str, Any]]) -> Table:
+    """One metric a row, so that the arms compared stand side by side."""
+    arms = seeds[0]["arms"]
+    rows = [
+        {"line": _NAMES[name]} | {arm: _over_seeds([seed["arms"][arm][name]["value"] for seed in seeds]) for arm in arms}
+        for name in _METRICS
+    ]
+    seen = {arm: _over_seeds([seed["arms"][arm]["judge_accuracy"] for seed in seeds]) for arm in arms}
+    rows.append({"line": "Share seen as their class"} | seen)
+    columns = (Column("line", "Metric"), *(Column(arm, arm, "mean_and_deviation") for arm in arms))
+    return Table("images", "Image metrics, mean ± standard deviation over seeds", columns, rows, _metric_note(seeds))
 
 
-def _image_rows(seeds: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    rows = []
-    for arm in seeds[0]["arms"]:
-        cells = [_over_seeds([seed["arms"][arm][name]["value"] for seed in seeds]) for name in _METRICS]
-        rows.append((arm, *cells, _over_seeds([seed["arms"][arm]["judge_accuracy"] for seed in seeds])))
-    return rows
-
-
-def _over_seeds(values: Sequence[float | None]) -> str:
+def _over_seeds(values: Sequence[float | None]) -> tuple[float, float | None] | None:
     """Return mean and standard deviation from seed to seed."""
     if None in values:
-        return "refused"
-    mean = sum(values) / len(values)
-    if len(values) == 1:
-        return f"{mean:.4g}"
-    deviation = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
-    return f"{mean:.4g} ± {deviation:.2g}"
+        return None
+    return fmean(values), stdev(values) if len(values) > 1 else None
 
 
 def _metric_note(seeds: Sequence[Mapping[str, Any]]) -> str:
     metric = next(iter(seeds[0]["arms"].values()))["frechet_distance"]
     features = metric["features"]
-    why = f" {metric['reason']}." if metric["reason"] else ""
+    why = f" Fréchet distance: {metric['reason']}." if metric["reason"] else ""
     return (
-        f"Mean ± standard deviation over seeds; {metric['n']} images an arm and seed against {metric['n_reference']} "
-        f"digits, features of {features['name']} (SHA-256 {features['sha256'][:12]}).{why}"
+        f"{metric['n']} images an arm and seed against {metric['n_reference']} digits, features of {features['name']} "
+        f"(SHA-256 {features['sha256'][:12]}).{why}"
     )
 
 
-def _classifier_rows(seeds: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    rows = []
-    for seed in seeds:
-        for kind, measures in seed["classifiers"].items():
-            bands = ", ".join("-" if v is None else f"{v:.1%}" for v in measures["robust_accuracy_by_band"])
-            accuracies = (f"{measures[name]:.1%}" for name in ("accuracy", "robust_accuracy"))
-            rows.append((kind, str(seed["seed"]), *accuracies, bands))
-    return rows
+def _classifiers_table(seeds: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        {"line": f"{kind}, seed {seed['seed']}"} | measures | dict(enumerate(measures["robust_accuracy_by_band"]))
+        for seed in seeds
+        for kind, measures in seed["classifiers"].items()
+    ]
+    columns = (
+        Column("line", "Classifier"),
+        Column("accuracy", "Accuracy", "rate"),
+        Column("robust_accuracy", "Attacked", "rate"),
+        *(Column(place, f"Attacked, {quarter}", "rate") for place, quarter in enumerate(_QUARTERS)),
+    )
+    return Table("classifiers", "Accuracy on held-out noisy digits, clean and attacked", columns, rows)
 
 
-def _figure(spec: FigureSpec) -> str:
-    svg = inline_svg(rendered(spec, ("svg",))["svg"], spec)
-    return f"<figure>{svg}<figcaption>{escape(spec.title)}.</figcaption></figure>"
+def _provenance_table(facts: Mapping[str, Any]) -> Table:
+    rows = [{"setting": name, "value": str(value)} for name, value in facts.items()]
+    return Table("provenance", "Networks and versions", (Column("setting", "Setting"), Column("value", "Value")), rows)

@@ -21,6 +21,13 @@ def _metrics(value: Sequence[float] | None) -> str:
     return "" if value is None else f"[{', '.join(map(wording.metric, value))}]"
 
 
+def _mean_and_deviation(value: Sequence[float | None] | None) -> str:
+    if value is None:
+        return "refused"
+    shown = (wording.decimal(part) for part in value if part is not None)
+    return "\u00a0±\u00a0".join(shown)
+
+
 # kind -> how a raw value is shown; a remark becomes a lettered note. Kinds that end in "interval" are two columns in
 # CSV.
 _SHOWN = {
@@ -30,6 +37,8 @@ _SHOWN = {
     "rate": wording.percent,
     "rate_interval": wording.interval,
     "number": wording.decimal,
+    "numbers": lambda value: ", ".join(map(wording.decimal, value or ())),
+    "mean_and_deviation": _mean_and_deviation,
     "number_interval": lambda value: wording.interval(value, rate=False),
     "metric": wording.metric,
     "metric_interval": _metrics,

@@ -1,5 +1,7 @@
 """Verdicts on the paper's claims: from differences over seeds, in either direction, honest about too few of them."""
 
+import re
+
 import pytest
 
 from generation.reproduction.claims import findings
@@ -34,7 +36,7 @@ def _verdicts(seeds: list[dict]) -> dict[tuple[str, str], str]:
     return {(finding.claim, finding.comparison): finding.verdict for finding in findings(experiment, seeds)}
 
 
-_FRECHET = ("Robust guidance lowers the Frechet distance", "robust-1 - vanilla-0.5")
+_FRECHET = ("Robust guidance lowers the Fréchet distance", "robust-1 - vanilla-0.5")
 _PRECISION = ("Robust guidance raises precision", "robust-1 - vanilla-0.5")
 
 
@@ -76,7 +78,7 @@ def test_refused_measures_are_left_out_and_said():
     assert "refused in every seed" in finding.reason
 
 
-def test_page_shows_every_finding_and_loads_nothing():
+def test_page_shows_every_finding_evenly_and_loads_nothing():
     seeds = [_seed(i, frechet_gain=1.0 + 0.1 * i) for i in range(3)]
     experiment = Experiment()
     results = {
@@ -91,8 +93,25 @@ def test_page_shows_every_finding_and_loads_nothing():
         assert finding["claim"].replace("'", "&#x27;") in page
     assert "x &amp; y" in page
     assert "no &lt;denoiser&gt;" in page
-    assert "src=" not in page
-    assert "href=" not in page
+    assert "<td>agrees</td>" in page
+    assert '<td class="n">1.000, 1.100, 1.200</td>'.replace("1.", "\u22121.") in page
+    assert "Of the 6 on images at equal guidance scales, 2 agree and 0 disagree." in page
+    assert '<th scope="row">Fréchet distance</th>' in page
+    assert '<td class="n">8.900\u00a0±\u00a00.100</td>' in page
+    assert " src=" not in page
+    assert all(target.startswith("#") for target in re.findall(r'href="([^"]*)"', page))
+
+
+def test_page_says_which_measures_were_refused():
+    seeds = [_seed(0, frechet_gain=1.0)]
+    seeds[0]["arms"]["robust-1"]["frechet_distance"]["value"] = None
+    experiment = Experiment(seeds=(0,))
+    found = [finding.as_json() for finding in findings(experiment, seeds)]
+    results = {"experiment": vars(experiment), "seeds": seeds, "findings": found, "missing": {}, "provenance": {}}
+    page = reproduction_page(results, [])
+    assert '<td class="n">refused</td>' in page
+    assert "one seed: no spread, so nothing is decided" in page
+    assert "the measure was refused in every seed" in page
 
 
 @pytest.mark.parametrize(
