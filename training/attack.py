@@ -173,6 +173,7 @@ def pgd(
     generator: torch.Generator | None = None,
     bucket: int = 1,
     autocast: torch.dtype | None = None,
+    top_k: int = 1,
 ) -> AttackResult:
     """Perturb x_t inside a ball so that the classifier errs.
 
@@ -202,6 +203,9 @@ def pgd(
         Pad the set of moving images to a multiple, so that compiled code sees few shapes.
     autocast : torch.dtype, optional
         Run the classifier in this type; losses, steps and projection stay float32.
+    top_k : int
+        An image is misclassified once so many classes are ahead of the true one. Above 1 the attack climbs that margin:
+        the k-th largest logit of the other classes less the true class's. It needs more than `top_k` classes.
 
     Returns
     -------
@@ -210,8 +214,10 @@ def pgd(
     Raises
     ------
     ValueError
-        Unknown norm, negative radius, or shapes that do not agree.
+        Unknown norm, negative radius, shapes that do not agree, or a targeted attack with `top_k` above 1.
     """
+    if targeted and top_k > 1:
+        raise ValueError(f"top_k is {top_k}; a targeted attack aims at the first place, give 1")
     threat = _threat(norm)
     epsilon, step_size = (_per_image(v, x, name) for v, name in ((epsilon, "epsilon"), (step_size, "step_size")))
     if y.shape != x.shape[:1] or t.shape != x.shape[:1]:
@@ -223,13 +229,15 @@ def pgd(
     with frozen(classifier):
         for step in range(steps):
             padded = _pad(rows, bucket)
-            gradient, logits = input_gradient(classifier, (x + delta)[padded], y[padded], t[padded], autocast=autocast)
+            gradient, logits = input_gradient(
+                classifier, (x + delta)[padded], y[padded], t[padded], autocast=autocast, top_k=top_k
+            )
             passes += len(padded)
             logits, gradient = logits[: len(rows)], gradient[: len(rows)]
             if step == 0 and not random_start:
                 clean_logits = logits
             if early_stop:
-                keep = logits.argmax(-1).eq(y[rows]) != targeted
+                keep = is_among_top(logits, y[rows], top_k) != targeted
                 rows, gradient = rows[keep], gradient[keep]
             active.append(torch.zeros(len(x), dtype=torch.bool, device=x.device).index_fill_(0, rows, True))
             if len(rows) == 0:
@@ -247,17 +255,35 @@ def input_gradient(
     t: Tensor,
     *,
     autocast: torch.dtype | None = None,
+    top_k: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradient of every image's own cross-entropy by that image, and the logits (detached, float32)."""
+    """Return the gradient of every image's own loss by that image, and the logits (detached, float32).
+
+    The loss is the cross-entropy or, with `top_k` above 1, the margin that `pgd` describes.
+    """
     scale = HALF_PRECISION_SCALE if autocast else 1.0
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
         with torch.autocast(x.device.type, dtype=autocast) if autocast else nullcontext():
             logits = classifier(x, t)
         logits = logits.float()
-        loss = scale * F.cross_entropy(logits, y, reduction="sum")
+        loss = scale * (F.cross_entropy(logits, y, reduction="sum") if top_k == 1 else _margins(logits, y, top_k).sum())
         (gradient,) = torch.autograd.grad(loss, x)
     return gradient / scale, logits.detach()
+
+
+def is_among_top(logits: Tensor, y: Tensor, top_k: int) -> Tensor:
+    """Return whether each image's class `y` is among its `top_k` most likely ones: Tensor (B,), bool."""
+    if top_k == 1:
+        return logits.argmax(-1).eq(y)
+    return logits.topk(min(top_k, logits.shape[1]), dim=-1).indices.eq(y[:, None]).any(-1)
+
+
+def _margins(logits: Tensor, y: Tensor, top_k: int) -> Tensor:
+    """Return by how much the k-th best other class is ahead of the true one: above 0, `y` has left the top k."""
+    true = logits.gather(1, y[:, None])[:, 0]
+    others = logits.scatter(1, y[:, None], float("-inf"))
+    return others.topk(top_k, dim=-1).values[:, -1] - true
 
 
 @contextmanager

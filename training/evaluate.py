@@ -99,8 +99,9 @@ def evaluate_classifier(
     Returns
     -------
     dict
-        JSON-ready: `bands` (timestep ranges), `clean` (loss, accuracy, top5_accuracy), `attacks` (one per epsilon, with
-        `robust_accuracy`), each in total and `_by_band`; `calibration` (bins and expected calibration error);
+        JSON-ready: `bands` (timestep ranges), `clean` (loss, accuracy, top5_accuracy), `attacks` (one per epsilon and
+        steps, with `robust_accuracy` and `robust_top5_accuracy`, see `training.measures.classifier_measures`), each in
+        total and `_by_band`; `calibration` (bins and expected calibration error);
         `gradient_alignment` (rows of `diffusion.alignment.AlignmentBand`, one per band, or None).
     """
     noised = noised_images(images, labels, schedule, draws=config.draws, bands=config.bands, seed=config.seed)
@@ -124,6 +125,7 @@ def evaluate_classifier(
             schedule,
             attack_config=attack,
             restarts=config.restarts,
+            with_top5=True,
             on_progress=told(attack_name(facts)),
             **options,
         )
@@ -236,7 +238,8 @@ def table(results: dict) -> str:
         writer.writerow([name, "", "", "", "", clean[name], *clean[f"{name}_by_band"]])
     for found in results["attacks"]:
         settings = [found[name] for name in ("norm", "epsilon", "steps", "restarts")]
-        writer.writerow(["robust_accuracy", *settings, found["robust_accuracy"], *found["robust_accuracy_by_band"]])
+        for name in ("robust_accuracy", "robust_top5_accuracy"):
+            writer.writerow([name, *settings, found[name], *found[f"{name}_by_band"]])
     if rows := results["gradient_alignment"]:
         cosines = [row["cosine"] for row in rows]
         writer.writerow(["gradient_cosine", "", "", "", "", sum(cosines) / len(cosines), *cosines])
@@ -250,10 +253,12 @@ PANEL_HEIGHT, BAR_WIDTH = 200, 30
 
 
 def figure_svg(results: dict) -> str:
-    """Return bars per timestep band as a stand-alone SVG: accuracy clean and under every attack, then the gradients."""
-    accuracies = [("accuracy, clean", results["clean"]["accuracy_by_band"])]
-    accuracies += [(f"accuracy, {attack_name(a)}", a["robust_accuracy_by_band"]) for a in results["attacks"]]
-    panels = [(accuracies, "{:.0%}")]
+    """Return bars per timestep band as a stand-alone SVG: top-1 and top-5 accuracy, clean and attacked; gradients."""
+    panels = []
+    for caption, name in (("accuracy", "accuracy"), ("top-5 accuracy", "top5_accuracy")):
+        bars = [(f"{caption}, clean", results["clean"][f"{name}_by_band"])]
+        bars += [(f"{caption}, {attack_name(a)}", a[f"robust_{name}_by_band"]) for a in results["attacks"]]
+        panels.append((bars, "{:.0%}"))
     if rows := results["gradient_alignment"]:
         cosines = [row["cosine"] for row in rows]
         panels.append(([("cosine of the gradient and the denoisers' class score", cosines)], "{:.2f}"))

@@ -108,7 +108,8 @@ def _images_table(seeds: Sequence[Mapping[str, Any]]) -> Table:
     """One metric a row, so that the arms compared stand side by side."""
     arms = seeds[0]["arms"]
     rows = [
-        {"line": _NAMES[name]} | {arm: _over_seeds([seed["arms"][arm][name]["value"] for seed in seeds]) for arm in arms}
+        {"line": _NAMES[name]}
+        | {arm: _over_seeds([seed["arms"][arm][name]["value"] for seed in seeds]) for arm in arms}
         for name in _METRICS
     ]
     seen = {arm: _over_seeds([seed["arms"][arm]["judge_accuracy"] for seed in seeds]) for arm in arms}

@@ -193,6 +193,12 @@ def test_network_is_left_as_it_was(training):
     assert [parameter.requires_grad for parameter in network.parameters()] == wanted
 
 
+def test_targeted_attack_on_the_top_few_is_refused():
+    x, y, t = tiny_batch()
+    with pytest.raises(ValueError, match="top_k is 2; a targeted attack aims at the first place"):
+        pgd(tiny_classifier(), x, y, t, norm="l2", epsilon=0.5, step_size=0.1, steps=2, targeted=True, top_k=2)
+
+
 def test_parameters_are_released_when_the_network_fails():
     network = tiny_classifier()
     x, y, t = tiny_batch()

@@ -14,8 +14,9 @@ from django.core.management.base import CommandError
 from diffusion.classifier import classifier_gradient
 from diffusion.schedule import NoiseSchedule
 from tests.training.networks import tiny_classifier
+from training.attack import AttackConfig, is_among_top, pgd
 from training.evaluate import EvaluationConfig, calibration, evaluate_classifier, figure_svg, table
-from training.measures import clean_images, noised_images
+from training.measures import classifier_measures, clean_images, noised_images
 
 SCHEDULE = NoiseSchedule.named("linear")
 
@@ -46,10 +47,12 @@ def test_stronger_attacks_leave_less_accuracy():
     clean, weak, strong = results["clean"]["accuracy"], *(a["robust_accuracy"] for a in results["attacks"])
     assert clean >= weak >= strong
     assert clean > strong
+    assert [attack["robust_top5_accuracy"] for attack in results["attacks"]] == [1.0, 1.0]  # of four classes
     assert results["bands"] == ["0-249", "250-499", "500-749", "750-999"]
     rows = list(csv.reader(io.StringIO(table(results))))
-    assert [row[0] for row in rows] == ["measure", "accuracy", "top5_accuracy", "loss", *["robust_accuracy"] * 2]
-    assert figure_svg(results).count("<rect") == 12
+    attacked = ["robust_accuracy", "robust_top5_accuracy"]
+    assert [row[0] for row in rows] == ["measure", "accuracy", "top5_accuracy", "loss", *attacked * 2]
+    assert figure_svg(results).count("<rect") == 2 * 12
 
 
 def test_restarts_can_only_lower_robust_accuracy():
@@ -62,6 +65,48 @@ def test_restarts_can_only_lower_robust_accuracy():
         for restarts in (2, 4)
     ]
     assert found[1] <= found[0]
+
+
+def overtaking_classes(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Logits of 7 classes by the first value of an image: class i > 0 is ahead of class 0 from i / 5 - 0.1 on."""
+    places = x.flatten(1)[:, :1] - torch.arange(1, 7) / 5 + 0.1
+    return torch.cat([torch.zeros_like(x.flatten(1)[:, :1]), 10 * places], dim=1)
+
+
+@pytest.mark.parametrize(("epsilon", "expected"), [(0.05, 1.0), (0.8, 1.0), (1.0, 0.0)])
+def test_top5_under_attack_is_that_of_an_attack_which_goes_on_until_five_classes_are_ahead(epsilon, expected):
+    x, y = torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64)
+    config = AttackConfig(epsilon=epsilon, steps=20, step_rule="cifar10")
+
+    found = classifier_measures(
+        overtaking_classes, clean_images(x, y), SCHEDULE, attack_config=config, with_top5=True, bands=1
+    )
+
+    assert found["robust_top5_accuracy"] == expected
+    assert found["robust_accuracy"] == float(epsilon < 0.1)
+    # The attack on the first place stops at the first class that is ahead: its images would flatter the top 5.
+    stopped = pgd(overtaking_classes, x, y, y, norm="l2", epsilon=epsilon, step_size=epsilon / 8, steps=20).x_adv
+    assert is_among_top(overtaking_classes(stopped, y), y, 5).all()
+
+
+def test_measuring_the_top5_leaves_the_top1_figures_as_they_are():
+    network = tiny_classifier(num_classes=8)
+    x, _ = images(16)
+    with torch.no_grad():
+        y = network(x, torch.zeros(len(x), dtype=torch.long)).argmax(-1)
+    config = AttackConfig(epsilon=0.4, steps=3, random_start=True)
+    noised = clean_images(x, y)
+
+    alone, both = (
+        classifier_measures(
+            network, noised, SCHEDULE, attack_config=config, restarts=3, batch_size=5, with_top5=with_top5
+        )
+        for with_top5 in (False, True)
+    )
+
+    assert {name: both[name] for name in alone} == alone
+    assert both.keys() - alone.keys() == {"robust_top5_accuracy", "robust_top5_accuracy_by_band"}
+    assert both["robust_accuracy"] < both["robust_top5_accuracy"] <= both["top5_accuracy"]
 
 
 def test_calibration_against_hand_computed_bins():
@@ -102,7 +147,7 @@ def test_gradients_are_compared_with_the_denoisers_class_score_in_every_band(sig
     lines = [line.split(",")[0] for line in table(results).splitlines()]
     assert lines[-2:] == ["gradient_cosine", "gradient_relative_error"]
     figure = ElementTree.fromstring(figure_svg(results))
-    assert len(figure.findall(".//{*}rect")) == 8
+    assert len(figure.findall(".//{*}rect")) == 12
     assert all(float(bar.get("height")) >= 0 for bar in figure.findall(".//{*}rect"))
 
 
