@@ -11,7 +11,8 @@ os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 app = Celery("blindpair")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks()
+# Handlers are found when a job asks for them (jobs/registry.py): the web image has no torch for the GPU's.
+app.autodiscover_tasks(["jobs"])
 
 
 @heartbeat_sent.connect

@@ -15,6 +15,8 @@ graceful_timeout = 30
 keepalive = 75
 # Heartbeats of the arbiter go to memory: the root file system is read-only.
 worker_tmp_dir = "/dev/shm"
+# Nobody steers a running server through a socket, and there is no home to keep one in.
+control_socket_disable = True
 
 
 def child_exit(server, worker) -> None:

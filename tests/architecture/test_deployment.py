@@ -30,7 +30,7 @@ def test_documented_variables_are_those_the_settings_read() -> None:
 
 @pytest.mark.parametrize("service", OURS)
 def test_compose_sets_only_variables_that_are_read(service: str) -> None:
-    known = settings_variables() | {"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR", "TMPDIR"}
+    known = settings_variables() | {"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR", "TMPDIR", "HOME"}
     given = {name.removesuffix("_FILE") for name in COMPOSE["services"][service]["environment"]}
     assert given <= known
 

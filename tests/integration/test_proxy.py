@@ -183,3 +183,5 @@ def test_the_proxy_ends_tls_hides_the_metrics_and_keeps_floods_of_bytes_out(prox
     assert proxy.ask("GET", "/metrics", Authorization=f"Bearer {METRICS_TOKEN}")[0] == 404
     too_much = {"Content-Length": str(5 << 20), "Content-Type": "application/json"}
     assert proxy.ask("POST", "/r/anything/api/votes", **too_much)[0] == 413
+    # Where zips of images come in, the application says what is too large, and here who may.
+    assert proxy.ask("POST", "/api/v1/studies/any/import/", **too_much)[0] == 401
