@@ -67,7 +67,7 @@ def database(name: str, default: str) -> dict:
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "config.sqlite3",
             "NAME": unquote(parts.path)[1:] if parts.path.startswith("//") else unquote(parts.path),
             "CONN_MAX_AGE": 600,
             "OPTIONS": {
