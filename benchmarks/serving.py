@@ -135,11 +135,15 @@ def _gunicorn(folder: Path, environment: dict[str, str], settings: str) -> Itera
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "2"]
-    command += ["--threads", "8", "--worker-class", "gthread", "--keep-alive", "30", "--log-level", "warning"]
+    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--config", "deploy/gunicorn.conf.py"]
+    environment = environment | {"BLINDPAIR_BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "2"}
     log = (folder / "gunicorn.log").open("ab")
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment | {"DJANGO_SETTINGS_MODULE": settings}, stdout=log, stderr=log
+        [*command, "--log-level", "warning"],
+        cwd=ROOT,
+        env=environment | {"DJANGO_SETTINGS_MODULE": settings},
+        stdout=log,
+        stderr=log,
     )
     try:
         for _ in range(200):

@@ -41,9 +41,14 @@ class Upcoming(NamedTuple):
 
 @lru_cache(maxsize=4)
 def _compiled(vendor: str, limit: int) -> tuple[str, tuple[Any, ...]]:
-    """Return the query and its parameters. Building it costs ten times what running it does, so it is built once."""
+    """Return the query and its parameters. Building it costs ten times what running it does, so it is built once.
+
+    The few that are wanted are chosen before their images are joined: a planner that knows little of the table would
+    join those of all open trials of the visit, and keep a few.
+    """
+    first = Trial.objects.filter(session=_ANY_SESSION, state=Trial.State.OPEN).order_by("position").values("pk")
     rows = (
-        Trial.objects.filter(Q(state=Trial.State.OPEN) | Q(pk=_ANY_TRIAL), session=_ANY_SESSION)
+        Trial.objects.filter(Q(pk__in=first[:limit]) | Q(pk=_ANY_TRIAL), session=_ANY_SESSION)
         .order_by("position")
         .values_list(
             "pk",
