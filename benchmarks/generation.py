@@ -4,8 +4,10 @@ Both arms' images of a pair, from the same weights and noise, in one process: ou
 sampler running each arm alone. On a CPU at equal precision; on a GPU ``--precision float16`` runs both in the published
 fp16 setting and reports what half precision changes in the images. ``--published DIR`` takes the published code itself
 from a checkout of guided-diffusion instead of the restatement beside this file. Few steps are run; times are those of a
-trajectory of 250, in which the first step, one for both arms of ours, is one of 250. The record is
-``benchmarks/generation.json``; a sampler that ends elsewhere ends the run with exit code 1.
+trajectory of 250, in which the first step, one for both arms of ours, is one of 250. ``share_of_matrix_rate`` is how
+fast a sampler computes what the plain networks ask for, as a share of the rate at which the same processor multiplies
+large matrices. The record is ``benchmarks/generation.json``; a sampler that ends elsewhere ends the run with exit code
+1.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from benchmarks.operations import classifier_flops, denoiser_flops, matrix_rate  # noqa: E402
 from benchmarks.published_attack import recomputed_attention  # noqa: E402
 from benchmarks.published_code import published_network  # noqa: E402
 from benchmarks.published_sampler import published_sampling  # noqa: E402
@@ -85,6 +88,7 @@ CASES = {
     "cifar10": Case(
         denoiser=PUBLISHED["cifar10_denoiser"], classifier=PUBLISHED["cifar10_classifier"], pairs=2, steps=4
     ),
+    "adm64": Case(denoiser=PUBLISHED["adm64_denoiser"], classifier=PUBLISHED["adm64_classifier"], pairs=2, steps=2),
     "adm128": Case(
         denoiser=PUBLISHED["adm128_denoiser"], classifier=PUBLISHED["adm128_classifier"], pairs=16, steps=25
     ),
@@ -289,6 +293,12 @@ def _measured(name: str, case: Case, options: argparse.Namespace) -> dict[str, o
         "ratio": round(per_pair_step["published"] / per_pair_step["ours"], 2),
         "largest_difference": _largest_difference(states["ours"], states["published"]),
     }
+    if options.device == "cpu":
+        step = 2 * (denoiser_flops(case.denoiser) + classifier_flops(case.classifier))
+        rate = matrix_rate()
+        row["share_of_matrix_rate"] = {
+            which: round(step / seconds / rate, 2) for which, seconds in per_pair_step.items()
+        }
     row["batch_shape_difference"] = _batch_shape_difference(bench, states["ours"], options.compile)
     if options.precision != "float32":
         row["precision_difference"] = _precision_difference(case, options, states["ours"])

@@ -6,7 +6,8 @@
 Both step functions see the same images; they take turns, and medians are compared. On a CPU the process's own time is
 taken, so that other work on the machine counts less. `--compile` adds rows with torch.compile (needs a C++ compiler).
 `shared_share` is the part of our step that goes into convolutions and products of matrices, which both sides need:
-what no change around them can save.
+what no change around them can save. `share_of_matrix_rate` is how fast our step computes, as a share of the rate at
+which the same processor multiplies large matrices.
 """
 
 import argparse
@@ -20,11 +21,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
 # This file has the name of a package of ours: the repository must come before its own folder.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from benchmarks.operations import BF16_LIMIT, classifier_flops, matrix_rate  # noqa: E402
 from benchmarks.published_attack import published_l2, published_linf, published_step, recomputed_attention  # noqa: E402
 from diffusion.published import PUBLISHED  # noqa: E402
 from training.attack import pgd  # noqa: E402
@@ -36,8 +37,6 @@ CASES = {
     "l2, half wrong from the start": ("l2", 0.001, 0.5, 2.3),
     "linf, nobody fooled": ("linf", 0.00001, 0.0, 1.5),
 }
-# Dense bfloat16 matrix products of the cards that are known here, FLOP/s.
-BF16_LIMIT = {"H200": 790e12, "H100": 790e12, "A100": 312e12}
 
 
 def lively(network):
@@ -157,6 +156,9 @@ def compare(name, *, size, device, rounds, network_name, autocast, compiled):
         "largest_difference": (x_adv - result.x_adv).abs().max().item(),
         "largest_perturbation_l2": moved,
         "seconds_ours": medians["ours"],
+        "share_of_matrix_rate": step_flops(network_name, size, result.image_passes) / medians["ours"] / matrix_rate()
+        if device == "cpu"
+        else None,
         "shared_share": shared_share(present) if device == "cpu" and not compiled else None,
     }
 
@@ -164,17 +166,13 @@ def compare(name, *, size, device, rounds, network_name, autocast, compiled):
 def bf16_share(network_name, size, seconds, passes, device_name):
     """Return the share of the card's bfloat16 limit that our step reaches, or None on an unknown card."""
     limit = next((value for key, value in BF16_LIMIT.items() if key in device_name), None)
-    if limit is None:
-        return None
-    network = PUBLISHED[network_name].build()
-    x = torch.randn(1, 3, network.config.image_size, network.config.image_size, requires_grad=True)
-    t = torch.zeros(1, dtype=torch.int64)
-    with FlopCounterMode(display=False) as trained:
-        network(x.detach(), t).sum().backward()
-    network.requires_grad_(False)
-    with FlopCounterMode(display=False) as attacked:
-        network(x, t).sum().backward()
-    return (passes * attacked.get_total_flops() + size * trained.get_total_flops()) / seconds / limit
+    return limit and step_flops(network_name, size, passes) / seconds / limit
+
+
+def step_flops(network_name, size, passes):
+    """Return the operations of a step: so many images through the attack, then the batch through training."""
+    config = PUBLISHED[network_name]
+    return passes * classifier_flops(config) + size * classifier_flops(config, is_training=True)
 
 
 def main():
