@@ -94,6 +94,13 @@ def test_ports_and_paths_agree_between_the_files() -> None:
     )
 
 
+def test_one_service_builds_each_image_and_no_registry_is_asked_for_ours() -> None:
+    of_ours = [service for name, service in COMPOSE["services"].items() if name in OURS]
+    built = [service["image"] for service in of_ours if "build" in service]
+    assert sorted(built) == sorted({service["image"] for service in of_ours})
+    assert all(service.get("pull_policy") == "never" for service in of_ours if "build" not in service)
+
+
 def test_every_image_is_pinned_and_every_secret_is_a_file() -> None:
     for name, service in COMPOSE["services"].items():
         assert re.search(r":[\w.${}:-]*\d", service["image"]), name
