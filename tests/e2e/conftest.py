@@ -3,13 +3,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.core.signals import request_finished, request_started
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from survey.models import StudyVersion
 from tests.browser import ARGUMENTS, REMEDY, chromium_path
+from tests.e2e.rater import Rater, plain_study
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -88,3 +90,18 @@ def page(context: BrowserContext) -> Page:
     page = context.new_page()
     page.set_default_timeout(15_000)
     return page
+
+
+@pytest.fixture
+def rater(browser: Browser, live_server) -> Iterator[Callable[..., Rater]]:
+    """Make raters; none of their pages may have complained by the end."""
+    made: list[Rater] = []
+
+    def make(version: StudyVersion | None = None, **profile) -> Rater:
+        made.append(Rater(browser, live_server.url, version or plain_study(), **profile))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+    assert [complaint for one in made for complaint in one.complaints] == []

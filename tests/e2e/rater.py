@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from survey.models import RaterSession, StudyVersion, Trial, Vote
 from survey.services.tokens import session_id_of
+from tests.factories import make_running
 
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: dict[str, Any] = {
@@ -21,6 +22,10 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
     "has_touch": True,
 }
+QUESTIONS = [
+    {"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]},
+    {"name": "remarks", "caption": "Any remarks?"},
+]
 READY = """() => document.querySelector('#trial:not([hidden]) #choose-left[aria-disabled=false]')
     || [...document.querySelectorAll('#continue, #ready, #pause, #elsewhere')].some((element) => element.offsetParent)
     || (document.readyState === 'complete' && !document.querySelector('#trial'))"""
@@ -30,6 +35,32 @@ FRAMES = (
     "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))"
 )
 TIMERS = "() => new Promise((done) => setTimeout(done, 450))"
+
+
+def small_study(**fields) -> StudyVersion:
+    """Return an open study with a little of everything."""
+    return make_running(
+        **{
+            "pairs": 8,
+            "pixel_multiple": 8,
+            "practice_trials": 1,
+            "trials_per_session": 4,
+            "identical_trials": 1,
+            "degraded_trials": 1,
+            "repeat_trials": 1,
+            "minimum_exposure_ms": 50,
+            "exit_questions": QUESTIONS,
+        }
+        | fields
+    )
+
+
+def plain_study(**fields) -> StudyVersion:
+    """Return an open study of eight main trials and nothing else."""
+    plan = {"practice_trials": 0, "identical_trials": 0, "degraded_trials": 0, "repeat_trials": 0}
+    return make_running(
+        **{"pairs": 10, "pixel_multiple": 8, "trials_per_session": 8, "minimum_exposure_ms": 30} | plan | fields
+    )
 
 
 def eventually(is_so: Callable[[], bool], *, longest: float = 30.0) -> bool:

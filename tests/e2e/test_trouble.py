@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 from django.core.files.storage import default_storage
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Route, expect
 
-from survey.models import FaultReport, SessionEvent, StudyVersion, Trial
-from tests.e2e.rater import FRAMES, TIMERS, Rater, eventually, no_violations
-from tests.factories import make_running
+from survey.models import FaultReport, SessionEvent, Trial
+from tests.e2e.rater import FRAMES, TIMERS, eventually, no_violations, plain_study
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 VOTES = "**/api/votes"
 IMAGES = "**/i/*.png"
-
-
-@pytest.fixture
-def rater(browser: Browser, live_server) -> Iterator[Callable[..., Rater]]:
-    made: list[Rater] = []
-
-    def make(version: StudyVersion | None = None, **profile) -> Rater:
-        made.append(Rater(browser, live_server.url, version or study(), **profile))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-    assert [complaint for one in made for complaint in one.complaints] == []
-
-
-def study(**fields) -> StudyVersion:
-    plan = {"practice_trials": 0, "identical_trials": 0, "degraded_trials": 0, "repeat_trials": 0}
-    return make_running(
-        **{"pairs": 10, "pixel_multiple": 8, "trials_per_session": 8, "minimum_exposure_ms": 30} | plan | fields
-    )
 
 
 def test_offline_answers_are_kept_and_sent_when_the_network_is_back(rater) -> None:
@@ -139,7 +116,7 @@ def test_of_two_tabs_the_newer_wins_and_the_older_says_so(rater) -> None:
 
 
 def test_a_visit_goes_on_on_another_device_after_a_pause(rater) -> None:
-    version = study()
+    version = plain_study()
     one, other = rater(version), rater(version, viewport={"width": 1600, "height": 900})
     one.start()
     one.vote()
@@ -156,7 +133,7 @@ def test_a_visit_goes_on_on_another_device_after_a_pause(rater) -> None:
 
 def test_double_clicks_answer_one_trial(rater) -> None:
     # So long that the second click cannot be an answer to the next pair, however slow the machine.
-    one = rater(study(minimum_exposure_ms=2000))
+    one = rater(plain_study(minimum_exposure_ms=2000))
     one.start()
     for _ in range(3):
         one.pass_cards()
@@ -257,7 +234,7 @@ def test_what_happens_around_the_trials_is_logged(rater) -> None:
 
 
 def test_a_window_made_too_small_hides_the_pair_until_it_fits_again(rater) -> None:
-    one = rater(study(pixel_multiple=16))
+    one = rater(plain_study(pixel_multiple=16))
     one.start()
     one.pass_cards()
     one.page.set_viewport_size({"width": 400, "height": 700})
@@ -271,7 +248,7 @@ def test_a_window_made_too_small_hides_the_pair_until_it_fits_again(rater) -> No
 
 
 def test_linked_zoom_moves_both_images_alike_and_its_use_is_stored(rater) -> None:
-    one = rater(study(is_zoom_allowed=True))
+    one = rater(plain_study(is_zoom_allowed=True))
     one.start()
     one.pass_cards()
     one.page.hover("#left")

@@ -1,59 +1,21 @@
-"""Whole visits in a real browser, on a desktop and on a phone."""
+"""Whole visits in a real browser, on a desktop and on a phone, and every way in which they end."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from config.throttle import Limit
-from survey.models import RaterSession, Slot, StudyVersion, Trial
+from survey.models import RaterSession, Slot
 from survey.services.study import study_transition
 from survey.services.tokens import session_token
-from tests.e2e.rater import FRAMES, PHONE, Rater, focus_is_visible, no_violations
-from tests.factories import make_running, make_visit
+from tests.e2e.rater import PHONE, focus_is_visible, no_violations, small_study
+from tests.factories import make_visit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
-
-QUESTIONS = [
-    {"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]},
-    {"name": "remarks", "caption": "Any remarks?"},
-]
-
-
-@pytest.fixture
-def rater(browser: Browser, live_server) -> Iterator[Callable[..., Rater]]:
-    made: list[Rater] = []
-
-    def make(version: StudyVersion, **profile) -> Rater:
-        made.append(Rater(browser, live_server.url, version, **profile))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-    assert [complaint for one in made for complaint in one.complaints] == []
-
-
-def small_study(**fields) -> StudyVersion:
-    return make_running(
-        **{
-            "pairs": 8,
-            "pixel_multiple": 8,
-            "practice_trials": 1,
-            "trials_per_session": 4,
-            "identical_trials": 1,
-            "degraded_trials": 1,
-            "repeat_trials": 1,
-            "minimum_exposure_ms": 50,
-            "exit_questions": QUESTIONS,
-        }
-        | fields
-    )
 
 
 def test_whole_visit_by_keyboard_alone_with_every_page_accessible(rater) -> None:
@@ -218,18 +180,6 @@ def test_pages_that_refuse_are_accessible(rater, settings, monkeypatch) -> None:
     says("not taking part in recruitment")
 
 
-def test_where_a_study_has_no_ties_none_can_be_chosen(rater) -> None:
-    one = rater(small_study(practice_trials=0, are_ties_allowed=False))
-    one.start()
-    one.pass_cards()
-    expect(one.page.locator("#choose-tie")).to_have_count(0)
-    no_violations(one.page)
-    one.page.keyboard.press("ArrowDown")
-    one.vote("ArrowRight")
-    one.expect_saved()
-    assert [vote.choice for vote in one.votes()] == ["right"]
-
-
 @pytest.mark.parametrize("stays", [False, True], ids=["goes", "stays"])
 def test_a_finished_visit_goes_back_to_the_panel_by_itself_unless_told_to_stay(rater, stays: bool) -> None:
     back = {"provider": "open", "completion_url": "https://panel.example/done?cc={code}"}
@@ -254,96 +204,6 @@ def test_a_finished_visit_goes_back_to_the_panel_by_itself_unless_told_to_stay(r
         page.wait_for_url(f"https://panel.example/done?cc={session.completion_code}")
 
 
-def test_keys_can_be_remapped_and_switched_off(rater) -> None:
-    one = rater(small_study(practice_trials=0))
-    one.start()
-    page = one.page
-
-    def choose(label: str) -> None:
-        page.get_by_role("button", name="Help").click()
-        page.get_by_label(label).check()
-        page.get_by_role("button", name="Close").click()
-
-    choose("Letters")
-    expect(page.locator("#choose-right .glyph")).to_have_text("J")
-    expect(page.locator("#choose-right")).to_have_attribute("aria-keyshortcuts", "J")
-    page.keyboard.press("ArrowLeft")
-    one.vote("KeyJ")
-    one.expect_saved()
-    assert [vote.choice for vote in one.votes()] == ["right"]
-    choose("No keys")
-    one.ready()
-    expect(page.locator("#choose-right")).not_to_have_attribute("aria-keyshortcuts", re.compile(""))
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("KeyJ")
-    page.get_by_role("button", name="No preference").click()
-    one.expect_saved()
-    assert [vote.choice for vote in one.votes()] == ["right", "tie"]
-
-
-def test_a_held_key_answers_one_trial_only(rater) -> None:
-    one = rater(small_study(practice_trials=0))
-    one.start()
-    one.page.keyboard.down("ArrowLeft")
-    for _ in range(10):
-        one.page.keyboard.down("ArrowLeft")  # auto-repeat
-        one.page.wait_for_timeout(60)
-    one.page.keyboard.up("ArrowLeft")
-    one.expect_saved()
-    assert len(one.votes()) == 1
-
-
-def test_no_answer_counts_before_the_minimum_exposure(rater) -> None:
-    one = rater(small_study(practice_trials=0, minimum_exposure_ms=4000))
-    one.start()
-    one.pass_cards()
-    first_pair = one.page.locator("#left img").element_handle()
-    one.vote()
-    one.page.wait_for_function("(before) => document.querySelector('#left img') !== before", arg=first_pair)
-    one.page.evaluate(FRAMES)  # painted: from here on its time runs
-    one.page.keyboard.press("ArrowRight")  # too early
-    one.vote()
-    one.expect_saved()
-    first, second = one.votes()
-    assert second.choice == "left"
-    assert second.presentation["hurried"] == 1
-    assert min(first.exposure_ms, second.exposure_ms) >= 4000
-
-
-def test_undo_keeps_both_answers(rater) -> None:
-    one = rater(small_study(practice_trials=0))
-    one.start()
-    before = one.shown()
-    one.vote("ArrowLeft")
-    one.pass_cards()
-    one.page.keyboard.press("u")
-    expect(one.page.locator("#feedback")).to_contain_text("taken back")
-    assert one.shown() == before
-    one.vote("ArrowRight")
-    one.expect_saved()
-    assert [(vote.choice, vote.is_current) for vote in one.votes()] == [
-        ("left", False),
-        ("undo", False),
-        ("right", True),
-    ]
-    one.finish_trials()
-    assert len(one.voted_once_each()) == one.session.trials.count()
-
-
-def test_breaks_come_where_the_study_wants_them(rater) -> None:
-    one = rater(small_study(pairs=14, trials_per_session=12, break_every=5, practice_trials=0))
-    one.start()
-    for _ in range(5):
-        one.vote()
-    one.ready()
-    expect(one.page.get_by_role("heading", name="Time for a break")).to_be_visible()
-    no_violations(one.page)
-    one.page.keyboard.press("Enter")
-    one.vote()
-    one.expect_saved()
-    assert one.session.answered_count == 6
-
-
 def test_the_page_says_nothing_of_arms_checks_or_files(rater) -> None:
     one = rater(small_study())
     bodies: list[str] = []
@@ -358,51 +218,3 @@ def test_the_page_says_nothing_of_arms_checks_or_files(rater) -> None:
         assert word not in text, word
     cookies = one.context.cookies()
     assert cookies == []
-
-
-def test_every_page_stays_inside_a_window_zoomed_to_200_percent(rater) -> None:
-    one = rater(small_study(pixel_multiple=4), viewport={"width": 640, "height": 400})
-    page = one.page
-
-    def fits() -> None:
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-    one.land()
-    fits()
-    one.primary()
-    fits()
-    page.get_by_role("checkbox").check()
-    one.primary()
-    page.wait_for_selector("#device")
-    fits()
-    one.primary()
-    page.wait_for_selector("form[action$=begin]")
-    fits()
-    one.primary()
-    one.ready()
-    fits()
-
-
-@pytest.mark.parametrize(
-    "media", [{"forced_colors": "active"}, {"reduced_motion": "reduce"}], ids=["forced", "reduced"]
-)
-def test_a_trial_works_in_forced_colours_and_with_reduced_motion(rater, media) -> None:
-    one = rater(small_study(practice_trials=0), **media)
-    one.start()
-    no_violations(one.page)
-    one.vote()
-    one.expect_saved()
-    assert Trial.objects.filter(session=one.session, state=Trial.State.ANSWERED).count() == 1
-
-
-def test_right_to_left_pages_keep_the_images_on_their_sides(rater) -> None:
-    one = rater(small_study(practice_trials=0), locale="ar")
-    page = one.page
-    one.start()
-    assert page.locator("html").get_attribute("dir") == "rtl"
-    no_violations(page)
-    for left, right in (("#left", "#right"), ("#choose-left", "#choose-right")):
-        assert page.locator(left).bounding_box()["x"] < page.locator(right).bounding_box()["x"]
-    one.vote("ArrowLeft")
-    one.expect_saved()
-    assert [vote.choice for vote in one.votes()] == ["left"]
