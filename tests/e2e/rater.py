@@ -193,6 +193,10 @@ class Rater:
         self.pass_cards()
         return self.page.locator("#pair").screenshot()
 
+    def place(self, selector: str = "#pair") -> dict[str, float]:
+        """Return where something stands in the window."""
+        return self.page.locator(selector).bounding_box()
+
     def expect_saved(self) -> None:
         expect(self.page.locator("#state")).to_have_attribute("data-state", "saved")
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.rater import FRAMES, no_violations, small_study
+from tests.e2e.rater import FRAMES, TIMERS, no_violations, plain_study, small_study
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -34,7 +34,7 @@ def test_keys_can_be_remapped_and_switched_off(rater) -> None:
         page.get_by_label(label).check()
         page.get_by_role("button", name="Close").click()
 
-    choose("Letters")
+    choose("J Right")
     expect(page.locator("#choose-right .glyph")).to_have_text("J")
     expect(page.locator("#choose-right")).to_have_attribute("aria-keyshortcuts", "J")
     page.keyboard.press("ArrowLeft")
@@ -49,6 +49,24 @@ def test_keys_can_be_remapped_and_switched_off(rater) -> None:
     page.get_by_role("button", name="No preference").click()
     one.expect_saved()
     assert [vote.choice for vote in one.votes()] == ["right", "tie"]
+
+
+@pytest.mark.parametrize(
+    ("window", "keys"),
+    [
+        ({"width": 1280, "height": 800}, "← Left · ↓ No preference · → Right · U Take back the last answer"),
+        ({"width": 400, "height": 800}, "↑ Upper · → No preference · ↓ Lower · U Take back the last answer"),
+    ],
+    ids=["row", "stack"],
+)
+def test_the_help_names_the_keys_of_the_layout(rater, window, keys: str) -> None:
+    one = rater(plain_study(pixel_multiple=12, narrow_screens="stack"), viewport=window)
+    one.start()
+    one.pass_cards()
+    one.page.get_by_role("button", name="Help").click()
+    expect(one.page.get_by_role("button", name="Close")).to_be_focused()
+    expect(one.page.get_by_label("U Take back").first).to_be_checked()
+    expect(one.page.locator("fieldset label").first).to_have_text(keys)
 
 
 def test_a_held_key_answers_one_trial_only(rater) -> None:
@@ -80,6 +98,32 @@ def test_no_answer_counts_before_the_minimum_exposure(rater) -> None:
     assert min(first.exposure_ms, second.exposure_ms) >= 4000
 
 
+def test_time_on_a_hidden_page_is_no_exposure(rater) -> None:
+    one = rater(small_study(practice_trials=0, minimum_exposure_ms=600))
+    page = one.page
+    page.add_init_script("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    one.start_until("form[action$=begin]")
+    one.primary()
+    page.wait_for_selector("#left img")
+    page.evaluate(FRAMES)
+    page.evaluate(TIMERS)
+    page.evaluate(TIMERS)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#choose-right")).to_have_attribute("aria-disabled", "true")
+    page.evaluate(
+        """() => {
+            Object.defineProperty(document, 'hidden', { value: false });
+            document.dispatchEvent(new Event('visibilitychange'));
+        }"""
+    )
+    one.vote("ArrowLeft")
+    one.expect_saved()
+    [vote] = one.votes()
+    assert (vote.choice, vote.presentation["hurried"]) == ("left", 1)
+    assert vote.exposure_ms >= 600
+    assert vote.response_ms >= vote.exposure_ms + 900
+
+
 def test_undo_keeps_both_answers(rater) -> None:
     one = rater(small_study(practice_trials=0))
     one.start()
@@ -87,7 +131,7 @@ def test_undo_keeps_both_answers(rater) -> None:
     one.vote("ArrowLeft")
     one.pass_cards()
     one.page.keyboard.press("u")
-    expect(one.page.locator("#feedback")).to_contain_text("taken back")
+    expect(one.page.locator("#notice")).to_contain_text("taken back")
     assert one.shown() == before
     one.vote("ArrowRight")
     one.expect_saved()

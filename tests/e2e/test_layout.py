@@ -3,11 +3,58 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from survey.models import Trial
-from tests.e2e.rater import no_violations, small_study
+from survey.services.device import CONTROLS_PX, GUTTER_PX, SIDE_PX
+from tests.e2e.rater import PHONE, no_violations, plain_study, small_study
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+@pytest.mark.parametrize("language", ["en", "de", "ar"])
+@pytest.mark.parametrize(("layout", "multiple"), [("row", 16), ("row", 8), ("stack", 16)])
+def test_pair_and_answers_stand_together_in_the_smallest_window_that_is_let_in(
+    rater, layout: str, multiple: int, language: str
+) -> None:
+    side = 16 * multiple
+    row = {"width": 2 * side + GUTTER_PX + 2 * SIDE_PX, "height": side + CONTROLS_PX}
+    stack = {"width": 360, "height": 2 * side + GUTTER_PX + CONTROLS_PX}
+    is_row = layout == "row"
+    one = rater(
+        plain_study(pixel_multiple=multiple, narrow_screens="stack"),
+        locale=language,
+        **PHONE | {"viewport": row if is_row else stack},
+    )
+    one.start()
+    one.pass_cards()
+    bottoms = [one.place(f"#choose-{choice}") for choice in ("left", "tie", "right")]
+    assert one.place("#question")["y"] >= 0
+    assert max(place["y"] + place["height"] for place in bottoms) <= (row if is_row else stack)["height"]
+    assert (one.place("#left")["y"] == one.place("#right")["y"]) == is_row
+    assert one.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    one.page.locator("#choose-left").tap()
+    one.expect_saved()
+    assert [vote.presentation["layout"] for vote in one.votes()] == [layout]
+
+
+@pytest.mark.parametrize("profile", [{}, PHONE], ids=["desktop", "phone"])
+def test_how_practice_went_moves_nothing_and_needs_no_scrolling(rater, profile) -> None:
+    one = rater(small_study(practice_trials=2, pixel_multiple=16, narrow_screens="stack"), **profile)
+    one.start()
+    one.pass_cards()
+    page, before = one.page, one.place()
+    page.locator("#choose-left").click()
+    expect(page.locator("#continue")).to_be_focused()
+    expect(page.locator("#feedback")).to_contain_text("image")
+    expect(page.locator("#choose-left")).to_be_hidden()
+    expect(page.locator("#continue")).to_be_in_viewport(ratio=1)
+    assert one.place() == before
+    no_violations(page)
+    page.locator("#continue").click()
+    one.ready()
+    expect(page.locator("#choose-left")).to_be_visible()
+    assert one.place() == before
 
 
 def test_every_page_stays_inside_a_window_zoomed_to_200_percent(rater) -> None:

@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from playwright.sync_api import Route, expect
 
 from survey.models import FaultReport, SessionEvent, Trial
-from tests.e2e.rater import FRAMES, TIMERS, eventually, no_violations, plain_study
+from tests.e2e.rater import FRAMES, PHONE, TIMERS, eventually, no_violations, plain_study
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -35,6 +35,22 @@ def test_offline_answers_are_kept_and_sent_when_the_network_is_back(rater) -> No
     assert [vote.choice for vote in one.votes()][:4] == ["left", "right", "right", "right"]
 
 
+@pytest.mark.parametrize("language", ["en", "de", "ar"])
+def test_going_offline_moves_nothing_on_a_phone(rater, language: str) -> None:
+    one = rater(plain_study(pixel_multiple=16, narrow_screens="stack"), locale=language, **PHONE)
+    one.start()
+    one.pass_cards()
+    before = one.place(), one.place("#choose-tie")
+    one.context.set_offline(True)
+    one.vote("ArrowUp")
+    expect(one.page.locator("#state")).to_have_attribute("data-state", "offline")
+    one.pass_cards()
+    assert (one.place(), one.place("#choose-tie")) == before
+    assert one.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    one.context.set_offline(False)
+    one.expect_saved()
+
+
 def test_no_new_pair_comes_while_too_many_answers_wait(rater) -> None:
     one = rater()
     one.page.route(VOTES, lambda route: route.abort())
@@ -42,6 +58,7 @@ def test_no_new_pair_comes_while_too_many_answers_wait(rater) -> None:
     for _ in range(4):
         one.vote()
     expect(one.page.get_by_text("Waiting for the connection")).to_be_visible()
+    expect(one.page.get_by_text("are kept here and sent")).to_be_visible()
     assert one.page.locator("#trial").is_hidden()
     no_violations(one.page)
     one.page.unroute(VOTES)
@@ -269,6 +286,24 @@ def test_linked_zoom_moves_both_images_alike_and_its_use_is_stored(rater) -> Non
     assert by_wheel.presentation["zoom"] == {"uses": 1, "largest": 2}
     assert "zoom" not in without.presentation
     assert by_key.presentation["zoom"] == {"uses": 2, "largest": 4}
+
+
+def test_the_keys_of_the_zoom_are_switched_off_with_the_others(rater) -> None:
+    one = rater(plain_study(is_zoom_allowed=True))
+    one.start()
+    one.pass_cards()
+    page = one.page
+    page.get_by_role("button", name="Help").click()
+    page.keyboard.press("+")
+    page.get_by_label("No keys").check()
+    page.get_by_role("button", name="Close").click()
+    page.keyboard.press("+")
+    assert page.eval_on_selector("#left img", "image => image.style.transform") == ""
+    page.locator("#left").dblclick()
+    assert page.eval_on_selector("#left img", "image => image.style.transform") == "scale(4)"
+    page.get_by_role("button", name="Left").click()
+    one.expect_saved()
+    assert one.votes()[0].presentation["zoom"] == {"uses": 1, "largest": 4}
 
 
 def test_after_a_vote_the_next_pair_is_on_screen_within_two_frames(rater) -> None:

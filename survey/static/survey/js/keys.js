@@ -29,12 +29,16 @@ export class Keys {
     });
   }
 
-  get map() {
-    return this.stacked && this.name === "arrows" ? STACKED : (MAPS[this.name] ?? MAPS.arrows);
+  mapOf(name) {
+    return this.stacked && name === "arrows" ? STACKED : (MAPS[name] ?? MAPS.arrows);
   }
 
-  codes(action) {
-    return Object.keys(this.map).filter((code) => this.map[code] === action);
+  get map() {
+    return this.mapOf(this.name);
+  }
+
+  codes(action, map = this.map) {
+    return Object.keys(map).filter((code) => map[code] === action);
   }
 
   choose(name) {

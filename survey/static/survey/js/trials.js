@@ -12,7 +12,7 @@ const setup = JSON.parse($("setup").textContent);
 const { texts, urls, room } = setup;
 const BACKLOG = 3;
 const GLYPHS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Space: "␣" };
-const CARDS = ["trial", "pause", "ready", "elsewhere", "narrow", "waiting", "sending"];
+const CARDS = ["trial", "loading", "pause", "ready", "elsewhere", "narrow", "waiting", "sending"];
 const boxes = [$("left"), $("right")];
 const buttons = [...document.querySelectorAll("[data-choice]")];
 const tab = newKey();
@@ -21,7 +21,7 @@ const known = new Map(); // trials that the server has issued, by id
 const answered = new Set(); // of them, those answered here, confirmed or not
 const breaks = new Set(); // numbers before which a break was shown
 let server = { done: 0, total: 0, isEmpty: false };
-let current = null; // {trial, paintedAt, readyAt, hiddenMs, hurried}
+let current = null; // {trial, paintedAt, hiddenMs, hurried}
 let phase = "loading";
 let last = null; // the trial that undo takes back
 let notice = ""; // what the next pair is shown with
@@ -35,7 +35,6 @@ const say = (text) => ($("announce").textContent = text);
 
 function show(card) {
   for (const name of CARDS) $(name).hidden = name !== card;
-  $("after").hidden = card !== "trial";
 }
 
 // --- saving ---------------------------------------------------------------------------------------------------------
@@ -50,6 +49,7 @@ const outbox = new Outbox(
       if (state.dataset.state === name) return;
       state.dataset.state = name;
       state.textContent = texts[name];
+      if (phase === "feedback") $("notice").textContent = name === "offline" ? texts.waiting : "";
     },
     sent({ kind, body }, answer) {
       take(answer);
@@ -142,7 +142,7 @@ async function present(trial) {
   const mine = (run += 1);
   phase = "loading";
   enable(false);
-  const slow = setTimeout(() => ($("feedback").textContent = texts.loading), 300);
+  const slow = setTimeout(() => ($("trial").hidden ? show("loading") : ($("notice").textContent = texts.loading)), 300);
   let images;
   try {
     images = await trial.pair;
@@ -158,11 +158,23 @@ async function present(trial) {
     requestAnimationFrame(() => {
       if (mine !== run) return;
       const now = performance.now();
-      current = { trial, images, paintedAt: now, readyAt: now + setup.minimumExposureMs, hiddenMs: watch.hiddenMs, hurried: 0 };
+      current = { trial, paintedAt: now, hiddenMs: watch.hiddenBy(now), hurried: 0 };
       phase = "shown";
-      setTimeout(() => mine === run && phase === "shown" && enable(true), setup.minimumExposureMs);
+      ripen(mine);
     }),
   );
+}
+
+// Milliseconds since the pair was painted, without those on a hidden page.
+function exposure(now) {
+  return now - current.paintedAt - (watch.hiddenBy(now) - current.hiddenMs);
+}
+
+function ripen(mine) {
+  if (mine !== run || phase !== "shown") return;
+  const left = setup.minimumExposureMs - exposure(performance.now());
+  if (left > 0) setTimeout(ripen, left, mine);
+  else enable(true);
 }
 
 // Both images at once, in the same frame. False when the window is too small for them.
@@ -189,9 +201,9 @@ function swap(trial, images) {
   hints();
   zoom?.reset();
   $("question").textContent = trial.question;
-  $("feedback").textContent = notice;
+  $("notice").textContent = notice;
   notice = "";
-  $("continue").hidden = true;
+  closeFeedback();
   show("trial");
   progress(trial);
   $("undo").setAttribute("aria-disabled", String(!last));
@@ -204,16 +216,27 @@ function caption(side, text) {
   $(`choose-${side}`).querySelector(".caption").textContent = text;
 }
 
-// Each button names the keys that press it, to eyes and to screen readers.
+// Each button names the keys that press it, to eyes and to screen readers; the help names those of each choice of keys.
 function hints() {
-  for (const action of ["left", "tie", "right", "undo"]) {
-    const button = $(action === "undo" ? "undo" : `choose-${action}`);
-    if (!button) continue;
+  const named = ["left", "tie", "right", "undo"]
+    .map((action) => [action, $(action === "undo" ? "undo" : `choose-${action}`)])
+    .filter(([, button]) => button);
+  for (const [action, button] of named) {
     const names = keys.codes(action).map((code) => code.replace("Key", ""));
     if (names.length) button.setAttribute("aria-keyshortcuts", names.join(" "));
     else button.removeAttribute("aria-keyshortcuts");
     const glyph = button.querySelector(".glyph");
     if (glyph) glyph.textContent = GLYPHS[names[0]] ?? names[0] ?? "";
+  }
+  for (const option of help.querySelectorAll("[name=keys]")) {
+    const text = option.nextElementSibling;
+    if (!text) continue;
+    const one = ([action, button]) => {
+      const [code] = keys.codes(action, keys.mapOf(option.value));
+      const key = code === "Space" ? texts.space : (GLYPHS[code] ?? code.replace("Key", ""));
+      return `${key} ${button.querySelector(".caption").textContent}`;
+    };
+    text.textContent = named.map(one).join(" · ");
   }
 }
 
@@ -227,13 +250,12 @@ function progress(trial = current?.trial) {
   $("progress").max = Math.max(1, server.total);
   $("progress").value = done;
   if (!trial) return;
+  $("minutes").textContent = "";
   if (trial.practice) return void ($("count").textContent = fill(texts.practice, { n: trial.number, total: setup.practice }));
-  let text = fill(texts.trial, { n: Math.min(server.total, done + 1), total: server.total });
-  if (answeredHere >= 5) {
-    const left = ((performance.now() - startedAt) / answeredHere) * (server.total - done);
-    text += ` · ${fill(texts.minutes, { n: Math.max(1, Math.round(left / 60000)) })}`;
-  }
-  $("count").textContent = text;
+  $("count").textContent = fill(texts.trial, { n: Math.min(server.total, done + 1), total: server.total });
+  if (answeredHere < 5) return;
+  const left = ((performance.now() - startedAt) / answeredHere) * (server.total - done);
+  $("minutes").textContent = fill(texts.minutes, { n: Math.max(1, Math.round(left / 60000)) });
 }
 
 function enable(isOn) {
@@ -251,6 +273,7 @@ async function broken(trial, detail = "load") {
 async function report(trial, kind, detail) {
   run += 1;
   phase = "loading";
+  enable(false);
   try {
     const answer = await post(urls.fault, { tab, trial: trial.id, kind, detail });
     answered.add(trial.id);
@@ -274,13 +297,14 @@ function answer(choice, input) {
   if (choice === "tie" && !setup.ties) return;
   if (phase !== "shown") return;
   const now = performance.now();
-  if (now < current.readyAt) {
+  const exposed = exposure(now);
+  if (exposed < setup.minimumExposureMs) {
     current.hurried += 1;
     return;
   }
   const { trial } = current;
   const [width, height] = cssSize(room);
-  const elapsed = Math.round((now - current.paintedAt) * 10) / 10;
+  const tenths = (ms) => Math.round(ms * 10) / 10;
   const presentation = {
     width_px: width,
     height_px: height,
@@ -294,8 +318,8 @@ function answer(choice, input) {
     trial: trial.id,
     key: newKey(),
     choice,
-    response_ms: elapsed,
-    exposure_ms: Math.max(0, elapsed - Math.round(watch.hiddenMs - current.hiddenMs)),
+    response_ms: tenths(now - current.paintedAt),
+    exposure_ms: tenths(exposed),
     presentation,
   };
   answered.add(trial.id);
@@ -307,7 +331,7 @@ function answer(choice, input) {
   last = trial.practice ? null : trial;
   if (!trial.practice) answeredHere += 1;
   phase = trial.practice ? "feedback" : "answered";
-  $("feedback").textContent = "";
+  $("notice").textContent = "";
   outbox.add({ kind: "vote", practice: trial.practice, body });
   for (const id of known.keys()) if (answered.has(id) && id !== last?.id) known.delete(id);
   if (!trial.practice) next();
@@ -316,8 +340,15 @@ function answer(choice, input) {
 function feedback(answer, choice) {
   const text = answer.correct ? texts.correct : choice === "tie" ? texts.wrongTie : texts.wrong;
   $("feedback").textContent = answer.correct === undefined ? "" : text;
+  $("answering").classList.add("over");
   $("continue").hidden = false;
   $("continue").focus();
+}
+
+function closeFeedback() {
+  $("feedback").textContent = "";
+  $("answering").classList.remove("over");
+  $("continue").hidden = true;
 }
 
 function undo() {
@@ -346,7 +377,7 @@ function finish() {
 
 const help = $("help");
 const keys = new Keys((action) => (action === "undo" ? undo() : answer(action, "key")), () => help.open || phase === "feedback");
-const zoom = setup.zoom ? new Zoom($("pair"), boxes) : null;
+const zoom = setup.zoom ? new Zoom($("pair"), boxes, () => help.open || keys.name === "off") : null;
 
 for (const button of buttons) {
   button.addEventListener("click", (event) => answer(button.dataset.choice, event.pointerType || (event.detail ? "mouse" : "key")));
@@ -366,6 +397,7 @@ for (const option of help.querySelectorAll("[name=keys]")) {
   option.checked = option.value === keys.name;
   option.addEventListener("change", () => (keys.choose(option.value), hints()));
 }
+hints();
 addEventListener("resize", () => {
   const fits = layoutOf(room, setup.stack);
   if (["shown", "loading"].includes(phase) && current && !$("trial").hidden && (!fits || (fits === "stack") !== keys.stacked || boxes[0].offsetWidth !== Math.round(cssSize(room)[0]))) present(current.trial);

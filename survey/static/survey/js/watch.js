@@ -5,7 +5,7 @@ const MOST = 400;
 
 export class Watch {
   constructor(url) {
-    Object.assign(this, { url, waiting: [], count: 0, hiddenMs: 0, hiddenSince: null });
+    Object.assign(this, { url, waiting: [], count: 0, hiddenMs: 0, hiddenSince: document.hidden ? 0 : null });
     const note = (kind, detail) => () => this.note(kind, detail?.());
     const size = () => ({ width: innerWidth, height: innerHeight, ratio: devicePixelRatio || 1 });
     addEventListener("blur", note("blur"));
@@ -31,6 +31,11 @@ export class Watch {
       if (!this.waiting.length) return;
       navigator.sendBeacon?.(url, JSON.stringify({ events: this.waiting.splice(0, 100) }));
     });
+  }
+
+  // How long the page was hidden, up to now.
+  hiddenBy(now) {
+    return this.hiddenMs + (this.hiddenSince === null ? 0 : now - this.hiddenSince);
   }
 
   note(kind, detail = {}) {

@@ -3,7 +3,7 @@
 const STEPS = { "+": 2, "=": 2, "-": 0.5 };
 
 export class Zoom {
-  constructor(pair, boxes) {
+  constructor(pair, boxes, isDeaf) {
     this.boxes = boxes;
     this.reset();
     pair.classList.add("zoomed");
@@ -15,7 +15,7 @@ export class Zoom {
     pair.addEventListener("pointermove", (event) => this.scale > 1 && this.to(this.scale, spot(event)));
     addEventListener("keydown", (event) => {
       const step = STEPS[event.key];
-      if (step && !event.ctrlKey && !event.metaKey && !event.altKey) this.to(this.scale * step, this.at);
+      if (step && !isDeaf() && !event.ctrlKey && !event.metaKey && !event.altKey) this.to(this.scale * step, this.at);
     });
   }
 
