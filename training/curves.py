@@ -10,8 +10,8 @@ from django.utils.safestring import SafeString
 
 __all__ = ["curve_svg", "draw_curves"]
 
-WIDTH, HEIGHT = 640, 180
-LEFT, RIGHT, TOP, BOTTOM = 48, 130, 12, 24
+WIDTH, HEIGHT = 640, 190
+LEFT, RIGHT, TOP, BOTTOM = 48, 130, 22, 24
 COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad", "#b9770e")
 
 
@@ -95,6 +95,6 @@ def _axis(title: str, low: float, high: float, last: int) -> SafeString:
         (LEFT - 4, HEIGHT - BOTTOM, "end", f"{low:.3g}"),
         (LEFT, HEIGHT - 8, "start", "0"),
         (WIDTH - RIGHT, HEIGHT - 8, "end", f"{last} iterations"),
-        (LEFT + 8, TOP + 14, "start", title),
+        (LEFT, TOP - 8, "start", title),
     ]
     return format_html_join("", '<text x="{}" y="{}" text-anchor="{}">{}</text>', texts)

@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
 from survey.admin import study_pages
@@ -147,7 +148,7 @@ class StudyAdmin(StudyScopedAdmin):
     form = StudyForm
     inlines = [ArmInline]
     study_path = "pk"
-    list_display = ["page", "slug", "state_pill", "arm_count", "pair_count", "votes", "created_at"]
+    list_display = ["page", "state_pill", "arm_count", "pair_count", "votes", "created"]
     list_display_links = None
     list_filter = ["state"]
     search_fields = ["slug", "title"]
@@ -178,7 +179,8 @@ class StudyAdmin(StudyScopedAdmin):
 
     @admin.display(description="study", ordering="title")
     def page(self, study: Study) -> str:
-        return format_html('<a href="{}">{}</a>', reverse("admin:survey_study_page", args=[study.pk]), study.title)
+        address = reverse("admin:survey_study_page", args=[study.pk])
+        return format_html('<a href="{}">{}</a><div class="bp-muted">{}</div>', address, study.title, study.slug)
 
     @admin.display(description="state", ordering="state")
     def state_pill(self, study: Study) -> str:
@@ -192,7 +194,7 @@ class StudyAdmin(StudyScopedAdmin):
     def pair_count(self, study: Study) -> int:
         return study.counts.pairs
 
-    @admin.display(description="wanted votes given")
+    @admin.display(description="votes given")
     def votes(self, study: Study) -> str:
         if not study.counts.wanted:
             return "–"
@@ -200,6 +202,10 @@ class StudyAdmin(StudyScopedAdmin):
             '<progress class="bp-progress" max="{}" value="{}"></progress> {} of {}',
             study.counts.wanted, study.counts.answered, study.counts.answered, study.counts.wanted,
         )  # fmt: skip
+
+    @admin.display(description="created", ordering="created_at")
+    def created(self, study: Study) -> str:
+        return f"{timezone.localtime(study.created_at):%Y-%m-%d}"
 
     # Writing: through the services alone --------------------------------------------------------------------------
 
