@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--study", metavar="STUDY.json", help="facts of the study for the design table and checklist")
     parser.add_argument("--figures", metavar="DIR", help="figures of `manage.py make_figures`, PNG among their formats")
     parser.add_argument("--image-metrics", metavar="FILE", help="what `manage.py evaluate_images --out` wrote")
+    parser.add_argument("--pair-distances", metavar="FILE", help="pair_distances.json of an earlier report")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print report.json to standard output")
     parser.add_argument("--skip-bad-rows", action="store_true", help="drop rows that cannot be used, and count them")
@@ -80,6 +81,7 @@ def _report(options: argparse.Namespace) -> int:
         provenance={"version": code_version(), "commit": code_commit()},
         image_metrics=metrics.get("arms"),
         image_metrics_by_class=metrics.get("per_class"),
+        pair_distances=_json_object(options.pair_distances, "--pair-distances"),
         figures=figures,
         data=reading_facts(read),
         seed=options.seed,

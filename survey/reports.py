@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 
 from analysis.provenance import code_commit, code_version
 from survey.canonical import canonical_json
-from survey.models import Arm, Exclusion, ImageMetric, PairImage, RaterSession, Study, StudyFigure
+from survey.models import Arm, Exclusion, ImageMetric, ImagePair, PairImage, RaterSession, Study, StudyFigure
 from survey.selectors.vote import vote_rows, vote_showings
 from survey.services.audit import audit_lines
 from survey.services.exclusion import Proposal
@@ -27,6 +27,7 @@ __all__ = [
     "exclusion_proposals",
     "image_metrics",
     "image_metrics_by_class",
+    "pair_distances",
     "report_bundle",
     "report_write",
     "study_facts",
@@ -57,6 +58,12 @@ def image_metrics_by_class(study: Study) -> dict[str, dict[str, dict[str, Any]]]
     for row in rows.order_by("arm__name", "class_label", "name"):
         metrics.setdefault(row.arm.name, {}).setdefault(row.class_label, {})[row.name] = row.result
     return metrics
+
+
+def pair_distances(study: Study) -> dict[str, float]:
+    """Return how different the images of each pair look, by the pair's name in the votes table."""
+    rows = ImagePair.objects.filter(study=study, distance__isnull=False).order_by("pk")
+    return {str(pk): distance for pk, distance in rows.values_list("pk", "distance").iterator()}
 
 
 def study_figures(study: Study) -> list[GivenFigure]:
@@ -181,7 +188,9 @@ def report_write(
         raise ValueError(f"no arm {', '.join(unknown)} in {study.slug}; its arms are {', '.join(sorted(known))}")
     votes_export(study, out, formats=("csv",), is_pilot=is_pilot)
     read = read_votes(out / "votes.csv")
-    figures = study_figures(study)
+    figures, distances = study_figures(study), pair_distances(study)
+    if distances:
+        (out / "pair_distances.json").write_bytes(canonical_json(distances) + b"\n")
     report = build_report(
         read.table,
         arm=arm,
@@ -191,6 +200,7 @@ def report_write(
         provenance={"version": code_version(), "commit": code_commit()},
         image_metrics=image_metrics(study),
         image_metrics_by_class=image_metrics_by_class(study),
+        pair_distances=distances,
         figures=figures,
         data=reading_facts(read),
         seed=seed,

@@ -15,7 +15,7 @@ from analysis.agreement import agreement
 from analysis.consistency import consistency
 from analysis.counts import count_sides, load_summary
 from analysis.ranking import bradley_terry, davidson, thurstone_case_v
-from analysis.report.beside_images import metric_correlations
+from analysis.report.beside_images import metric_correlations, preference_by_difference
 from analysis.report.checklist import filled_checklist
 from analysis.report.comparison import compare_arms
 from analysis.report.given import GivenFigure, given_facts
@@ -42,6 +42,7 @@ def build_report(
     provenance: Mapping | None = None,
     image_metrics: Mapping | None = None,
     image_metrics_by_class: Mapping | None = None,
+    pair_distances: Mapping[str, float] | None = None,
     figures: Sequence[GivenFigure] = (),
     data: Mapping | None = None,
     seed: int = 0,
@@ -68,6 +69,8 @@ def build_report(
         Per arm the image metrics of the report contract.
     image_metrics_by_class : mapping or None
         The same by arm, then class label, then metric.
+    pair_distances : mapping of str to float, or None
+        How different the two images of a pair look, by pair. Used where the votes know two arms.
     figures : sequence of GivenFigure
         Figures made elsewhere; the report holds their captions and digests, ``write_report`` takes their files.
     data : mapping or None
@@ -110,6 +113,9 @@ def build_report(
         "sensitivity": sensitivity_section(selection, directions[0], screened) if duels else [],
         "image_metrics": dict(image_metrics or {}),
         "image_metrics_by_class": dict(image_metrics_by_class or {}),
+        "preference_by_difference": (
+            preference_by_difference(duels[0], selection.table.pairs, pair_distances or {}) if len(duels) == 1 else []
+        ),
         "figures": given_facts(figures),
     }
     report["metric_correlations"] = [

@@ -1,12 +1,61 @@
-"""Image metrics beside preference, class by class: do raters prefer the arm where its images measure better?"""
+"""Preference beside what is known of the images: metrics of a class, the difference between the images of a pair."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy import stats
 
 from analysis.beside_fid import preference_against_metric
+from analysis.crossing import group_index
+from analysis.votes import Duel
 
-__all__ = ["metric_correlations"]
+__all__ = ["metric_correlations", "preference_by_difference"]
+
+_MOST_GROUPS, _FEWEST_PAIRS = 10, 10
+
+
+def preference_by_difference(duel: Duel, pairs: Sequence[str], distances: Mapping[str, float]) -> list[dict]:
+    """Return the preference rate of groups of pairs, from pairs that look most alike to pairs that differ most.
+
+    Parameters
+    ----------
+    duel : Duel
+    pairs : sequence of str
+        Labels of the duel's pair codes.
+    distances : mapping of str to float
+        How different the two images of a pair look, by pair label; pairs without a distance are left out.
+
+    Returns
+    -------
+    list of dict
+        Up to ten groups of equally many pairs, ten at least in each; none where there are not two such groups.
+        ``rate`` is the mean over pairs of their mean score, ``ci95`` its t-interval over pairs (raters taken as given;
+        None where all pairs have one rate), ``distance`` the mean of the group's.
+    """
+    index, present = group_index(duel.pair)
+    votes = np.bincount(index, minlength=len(present))
+    rates = np.bincount(index, weights=duel.score, minlength=len(present)) / votes
+    values = np.array([distances.get(pairs[code], np.nan) for code in present], dtype=np.float64)
+    known = np.flatnonzero(np.isfinite(values))
+    groups = min(_MOST_GROUPS, len(known) // _FEWEST_PAIRS)
+    if groups < 2:
+        return []
+    order = known[np.argsort(values[known], kind="stable")]
+    return [_group(values[part], rates[part], votes[part]) for part in np.array_split(order, groups)]
+
+
+def _group(distances: np.ndarray, rates: np.ndarray, votes: np.ndarray) -> dict:
+    n, mean = len(rates), float(rates.mean())
+    half = float(stats.t.ppf(0.975, n - 1) * rates.std(ddof=1) / n**0.5)
+    return {
+        "distance": float(distances.mean()),
+        "rate": mean,
+        "ci95": [max(mean - half, 0.0), min(mean + half, 1.0)] if half > 0.0 else None,
+        "n_pairs": n,
+        "n_votes": int(votes.sum()),
+    }
 
 
 def metric_correlations(comparison: Mapping, by_class: Mapping, *, seed: int) -> list[dict]:

@@ -68,7 +68,12 @@ _SECTIONS = (
         (),
         ("running",),
     ),
-    ("Raters and pairs", "How far raters differ from each other, and pairs from each other.", (), ("raters", "pairs")),
+    (
+        "Raters and pairs",
+        "How far raters differ from each other, and pairs from each other.",
+        (),
+        ("raters", "pairs", "preference_by_difference"),
+    ),
     ("Mixed models", "", ("model*", "ordinal*", "ties"), ()),
     ("Arms", "", ("arms", "image_metrics"), ("image_metrics",)),
     ("Images and gradients", _MADE_ELSEWHERE, (), _GIVEN),

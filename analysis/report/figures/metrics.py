@@ -1,4 +1,4 @@
-"""Image metrics against preference: per arm, and per class of the first comparison."""
+"""Preference against image metrics, per arm and class, and against the difference between the images of a pair."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ _MOST_NAMED_POINTS = 40
 
 
 def metric_figures(report: Mapping) -> list[FigureSpec]:
-    """Return image metrics against preference, per arm and per class (the latter of the first comparison)."""
-    return [*_arm_figures(report), *_class_figures(report)]
+    """Return image metrics against preference, per arm and per class, and preference by visible difference.
+
+    All but the first are of the first comparison.
+    """
+    return [*_arm_figures(report), *_class_figures(report), *_difference_figures(report)]
 
 
 def _arm_figures(report: Mapping) -> list[FigureSpec]:
@@ -59,6 +62,36 @@ def _draw_metric(points: list[tuple[str, float, float]], label: str):
     axes.axhline(50, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
     axes.margins(x=0.25, y=0.25)
     axes.set(xlabel=f"{label} (lower: closer to the reference)", ylabel="Share of votes, %")
+    return figure
+
+
+def _difference_figures(report: Mapping) -> list[FigureSpec]:
+    groups = report["preference_by_difference"]
+    if not groups:
+        return []
+    arm = report["comparisons"][0]["arm"]
+    pairs, votes = (sum(group[key] for group in groups) for key in ("n_pairs", "n_votes"))
+    described = "; ".join(
+        f"{wording.percent(group['rate'])} {wording.interval(group['ci95'])} at {wording.metric(group['distance'])} "
+        f"({wording.count(group['n_pairs'], 'pair')})"
+        for group in groups
+    )
+    subject = f"Preference for {arm} by how different a pair's images look, 95 % intervals over pairs"
+    n = f"{wording.count(pairs, 'pair')}, {wording.count(votes, 'vote')}"
+    draw = lambda: _draw_differences(groups, arm)  # noqa: E731
+    return [FigureSpec("preference_by_difference", subject, described + ".", draw, n=n)]
+
+
+def _draw_differences(groups: Sequence[Mapping], arm: str):
+    figure, axes = new_figure(2.8)
+    for group in groups:
+        if group["ci95"] is not None:
+            bounds = [100 * bound for bound in group["ci95"]]
+            axes.plot([group["distance"]] * 2, bounds, color=MUTED, linewidth=1.4)
+        axes.plot(group["distance"], 100 * group["rate"], "o", color=ARM, markersize=5)
+    axes.axhline(50, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    axes.set(ylim=(-3, 103), xlabel="Difference between the images of a pair (0: equal)")
+    axes.set_ylabel(f"Preference for {plain(arm)}, %")
     return figure
 
 

@@ -89,7 +89,7 @@ def test_a_folder_without_a_list_of_figures_is_refused(tmp_path, text):
         read_figures(tmp_path)
 
 
-def test_the_command_line_takes_figures_and_metrics_from_files(tmp_path, capsys):
+def test_the_command_line_takes_figures_metrics_and_distances_from_files(tmp_path, capsys):
     votes = tmp_path / "votes.csv"
     rows = list(study_rows())
     votes.write_text(
@@ -108,6 +108,14 @@ def test_the_command_line_takes_figures_and_metrics_from_files(tmp_path, capsys)
     assert main([str(votes), "--out", str(out), *options]) == 0
     assert {"matched_pairs.png", "metric_against_preference.svg"} <= {path.name for path in (out / "figures").iterdir()}
     assert (out / "tables" / "image_metrics_by_class.csv").is_file()
+    distances = {pair: 0.01 * place for place, pair in enumerate(sorted({row["pair"] for row in rows}))}
+    (tmp_path / "distances.json").write_text(json.dumps(distances))
+    assert main([str(votes), "--out", str(out), "--pair-distances", str(tmp_path / "distances.json")]) == 0
+    groups = json.loads((out / "report.json").read_text())["preference_by_difference"]
+    assert [group["n_pairs"] for group in groups] == [10, 10, 10]
+    assert [group["distance"] for group in groups] == sorted(group["distance"] for group in groups)
+    assert "preference_by_difference.svg" in {path.name for path in (out / "figures").iterdir()}
+    assert 'id="figure-preference_by_difference"' in (out / "report.html").read_text()
     (tmp_path / "matched_pairs.png").unlink()
     assert main([str(votes), "--out", str(out), *options]) == 2
     assert "no PNG" in capsys.readouterr().err

@@ -49,6 +49,17 @@ def test_a_changed_or_lost_file_is_refused_with_the_remedy() -> None:
         study_figures(study)
 
 
+def test_distances_of_pairs_go_with_the_report_in_a_file(tmp_path) -> None:
+    study = make_study(pairs=3)
+    first = study.pairs.order_by("key").first()
+    assert report_write(study, tmp_path / "without")["preference_by_difference"] == []
+    assert not (tmp_path / "without" / "pair_distances.json").exists()
+    first.distance = 0.125
+    first.save()
+    report_write(study, tmp_path / "with")
+    assert json.loads((tmp_path / "with" / "pair_distances.json").read_text()) == {str(first.pk): 0.125}
+
+
 def test_metrics_by_class_reach_the_report_and_go_with_their_arm(tmp_path) -> None:
     study = make_study()
     kid = {"value": 0.5, "ci95": None, "n": 5, "n_reference": 9, "features": None, "reason": None}
