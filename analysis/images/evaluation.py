@@ -229,10 +229,17 @@ class _Evaluation:
             self.arm.pool, self.reference.pool_fit, points=self.rules.extrapolation_points, seed=self.rules.seed
         )
         sizes = ", ".join(f"{d:.4g} at {n}" for n, d in zip(found.sizes, found.distances, strict=True))
-        remark = f"extrapolated to infinitely many generated images from {sizes}"
-        return self.result(found.value, None, [remark], distance.n_reference)
+        remarks = [f"extrapolated to infinitely many generated images from {sizes}"]
+        features = self.arm.pool.shape[1]
+        if min(found.sizes) <= features:
+            remarks.append(
+                f"no more images than the {features} features in some: not yet on a line, the limit is a guess"
+            )
+        return self.result(found.value, None, remarks, distance.n_reference)
 
     def frechet(self, rows: np.ndarray, fit: GaussianFit | None) -> MetricResult:
+        if fit is None and self.reference.pool is not None:
+            return self.refused("refused: at least 2 reference images are needed", self.reference.pool.shape[0])
         if fit is None:
             return self.refused(_NO_PAIR.format(what="the reference has no statistics of these features"))
         fewest = self.n if fit.n is None else min(self.n, fit.n)
@@ -306,7 +313,7 @@ class _Evaluation:
             refusal = self.refused(_NO_PAIR.format(what="the reference holds no images, only their moments"))
             return dict.fromkeys(names, refusal)
         if min(self.n, rows.shape[0]) < needed:
-            reason = f"refused: {min(self.n, rows.shape[0])} images, at least {needed} are needed on both sides"
+            reason = f"refused: at least {needed} images are needed on both sides"
             return dict.fromkeys(names, self.refused(reason, rows.shape[0]))
         self.progress("precision, recall, density, coverage")
         found = manifold_metrics(

@@ -157,6 +157,7 @@ def test_images_that_changed_in_the_storage_are_refused(judge: Path, truth: Path
         (["--reference", "/nowhere"], "no reference"),
         (["--features", "vgg"], "unknown feature network"),
         (["--batch-size", "0"], "at least 1"),
+        (["--minimum", "0"], "at least 2"),
     ],
 )
 def test_bad_arguments_are_refused(judge: Path, truth: Path, arguments: list[str], message: str):

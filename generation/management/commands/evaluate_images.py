@@ -87,6 +87,8 @@ def _parameters(study: str, options: dict[str, Any]) -> dict[str, Any]:
         samples.setdefault(arm, []).append(path)
     if options["batch_size"] < 1:
         raise ValueError(f"--batch-size {options['batch_size']}: expected at least 1")
+    if options["minimum"] is not None and options["minimum"] < 2:
+        raise ValueError(f"--minimum {options['minimum']}: expected at least 2, one image has no covariance")
     names = ("reference", "features", "weights", "batch_size", "minimum")
     return {"study": study, "samples": samples} | {name: options[name] for name in names}
 

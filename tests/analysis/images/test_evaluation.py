@@ -1,6 +1,7 @@
 """Which metric may bear which name, what is refused, and what is remarked."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,20 @@ def test_moments_alone_refuse_what_needs_images():
 def test_one_image_is_refused_everywhere_without_an_error():
     results = evaluate_arm(ArmFeatures(pool=_rows(1, 2)), _reference(), JUDGE, EvaluationRules())
     assert all(result.value is None and result.reason for result in results.values())
+
+
+def test_one_reference_image_is_refused_and_named_as_the_cause():
+    one = ReferenceFeatures(pool=_rows(1, 2))
+    results = evaluate_arm(ArmFeatures(pool=_rows(60, 3)), one, JUDGE, _FAST)
+    assert all(result.value is None and result.reason for result in results.values())
+    assert results["frechet_distance"].reason == "refused: at least 2 reference images are needed"
+
+
+def test_a_limit_from_fewer_images_than_features_is_called_a_guess():
+    rules = replace(_FAST, minimum_frechet=10)
+    few, enough = (evaluate_arm(ArmFeatures(pool=_rows(n, 2)), _reference(), JUDGE, rules) for n in (15, 60))
+    assert few["frechet_distance_extrapolated"].reason.endswith("the limit is a guess")
+    assert "guess" not in enough["frechet_distance_extrapolated"].reason
 
 
 def test_small_sets_carry_their_warning_and_large_ones_do_not():

@@ -1,5 +1,7 @@
 """Metrics over seeds: mean, spread, and what cannot be combined."""
 
+from dataclasses import replace
+
 import pytest
 
 from analysis.images import FeatureIdentity, MetricResult, metrics_over_seeds, refused_metric
@@ -19,6 +21,13 @@ def test_mean_and_interval_are_those_of_the_seeds():
     assert kid.ci95 == pytest.approx((2.0 - 4.302653 / 3**0.5, 2.0 + 4.302653 / 3**0.5), rel=1e-6)
     assert kid.reason == "mean of 3 seeds, standard deviation from seed to seed 1; biased"
     assert (kid.n, kid.n_reference, kid.features) == (100, 50, _JUDGE)
+
+
+def test_seeds_with_an_interval_do_not_say_that_one_alone_had_none():
+    alone = [replace(_m(value), ci95=None, reason="no interval: too few; biased") for value in (1.0, 2.0)]
+    kid = metrics_over_seeds([{"kid": metric} for metric in alone])["kid"]
+    assert kid.ci95 is not None
+    assert kid.reason.endswith("seed to seed 0.7071; biased")
 
 
 def test_one_seed_is_left_as_it_is():
