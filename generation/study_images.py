@@ -72,20 +72,25 @@ def arm_sources(study: Study) -> dict[str, StudyArmSource]:
 
 
 def named_reference(reference: str) -> Reference:
-    """Return the reference of that name (``digits``) or at that path (folder of images, or `.npz`).
+    """Return the reference of that name (``digits``) or at that path.
+
+    A path is a folder of images, an `.npz`, or the folder of CIFAR-10's own files (its training images).
 
     Raises
     ------
     ValueError
-        If it is neither.
+        If it is none of them.
     """
-    if reference == "digits":
-        from training.sources import digits_images
+    from training.sources import cifar10_images, digits_images
 
-        digits = digits_images()
-        pixels = digits.pixels if digits.pixels.ndim == 4 else digits.pixels[..., None]
-        return Reference(name="digits", source=ArraySource("digits", pixels, digits.labels))
-    return open_reference(Path(reference))
+    if reference == "digits":
+        found = digits_images()
+    elif any(Path(reference).glob("data_batch_1*")):
+        found = cifar10_images(reference, split="train")
+    else:
+        return open_reference(Path(reference))
+    pixels = found.pixels if found.pixels.ndim == 4 else found.pixels[..., None]
+    return Reference(name=found.name, source=ArraySource(found.name, pixels, found.labels))
 
 
 def _sample_source(path: str) -> ImageSource:

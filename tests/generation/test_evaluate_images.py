@@ -13,7 +13,7 @@ from PIL import Image
 
 from diffusion.checkpoints import save_network
 from diffusion.classifier import ClassifierConfig
-from generation.study_images import arm_sources
+from generation.study_images import arm_sources, named_reference
 from jobs.models import Job
 from jobs.services import job_run
 from survey.models import PairImage
@@ -166,6 +166,17 @@ def test_bad_arguments_are_refused(judge: Path, truth: Path, arguments: list[str
     values |= {arguments[0]: arguments[1]}
     with pytest.raises(CommandError, match=message):
         _run(*[part for pair in values.items() for part in pair])
+
+
+def test_cifar10_in_its_own_files_is_a_reference_with_its_classes(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for batch in range(1, 6):
+        rows = np.concatenate([np.arange(10)[:, None], rng.integers(0, 256, (10, 3072))], axis=1)
+        rows.astype(np.uint8).tofile(tmp_path / f"data_batch_{batch}.bin")
+    (found,) = named_reference(str(tmp_path)).source.batches(50)
+    assert found.images.shape == (50, 32, 32, 3)
+    assert found.images[-1, 0, 0].tolist() == rows[-1, 1:].reshape(3, 32, 32)[:, 0, 0].tolist()
+    assert found.labels.tolist() == 5 * list(range(10))
 
 
 def test_a_study_without_images_is_refused(judge: Path, truth: Path):

@@ -22,7 +22,7 @@ class Command(BaseCommand):
             "--reference",
             required=True,
             metavar="REF",
-            help="a folder of images, an .npz (images, or mu and sigma), digits",
+            help="a folder of images, an .npz (images, or mu and sigma), CIFAR-10's own folder, digits",
         )
         parser.add_argument(
             "--features",
