@@ -23,6 +23,7 @@ __all__ = [
     "given_figure",
     "image_rows_figure",
     "montage",
+    "require_formats",
     "write_figures",
 ]
 
@@ -208,6 +209,12 @@ def _draw_grid(grid: np.ndarray, rows: str, row_values: list, columns: str, colu
     return figure
 
 
+def require_formats(formats: Sequence[str]) -> None:
+    """Refuse what figures cannot be drawn in: before long work whose end is a figure."""
+    if unknown := sorted(set(formats) - set(FORMATS)):
+        raise ValueError(f"unknown format {', '.join(unknown)}; choose of {', '.join(FORMATS)}")
+
+
 def write_figures(specs: Sequence[FigureSpec], folder: Path, formats: Sequence[str] = ("svg",)) -> list[Path]:
     """Draw figures into a folder, one file per format, and return the files.
 
@@ -216,8 +223,7 @@ def write_figures(specs: Sequence[FigureSpec], folder: Path, formats: Sequence[s
     ValueError
         If a format is unknown or two figures have one name.
     """
-    if unknown := sorted(set(formats) - set(FORMATS)):
-        raise ValueError(f"unknown format {', '.join(unknown)}; choose of {', '.join(FORMATS)}")
+    require_formats(formats)
     if len({spec.name for spec in specs}) < len(specs):
         raise ValueError(f"two figures have one name: {', '.join(spec.name for spec in specs)}")
     files = []

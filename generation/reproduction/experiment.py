@@ -15,6 +15,7 @@ import torch
 from analysis.images import EvaluationRules
 from diffusion.checkpoints import load_network, read_card
 from diffusion.files import write_atomically
+from diffusion.spacing import space_timesteps
 from generation.config import ArmRecipe, NetworkFile
 from generation.features import load_feature_network
 from generation.figure_inputs import pick_images
@@ -89,6 +90,7 @@ class Experiment:
             raise ValueError(f"seeds are {self.seeds}; expected at least one, each once")
         if missing := sorted(set(self.published_scales) - set(self.scales)):
             raise ValueError(f"published_scales {missing} are not among scales {self.scales}")
+        space_timesteps(1000, self.spacing)  # refuses what is no spacing now, not after the training
         for name in ("images_per_class", "attack_steps", "evaluation_steps", "alignment_per_class", "micro_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")

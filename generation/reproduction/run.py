@@ -17,7 +17,7 @@ import torch
 from diffusion.checkpoints import library_versions, read_card
 from diffusion.files import write_atomically
 from generation.figure_inputs import pick_images
-from generation.figures import ablation_figure, write_figures
+from generation.figures import ablation_figure, require_formats, write_figures
 from generation.paper_figures import FigureInputs, PaperFigures, paper_figures
 from generation.reproduction.claims import findings
 from generation.reproduction.experiment import Laboratory, arm_name
@@ -33,6 +33,7 @@ def reproduce(laboratory: Laboratory, *, formats: Sequence[str] = ("svg",)) -> d
 
     Everything that an earlier call finished is found again; an interrupted training goes on at its last saved state.
     """
+    require_formats(formats)
     experiment, folder = laboratory.experiment, laboratory.folder
     seeds = [_one_seed(laboratory, seed) for seed in experiment.seeds]
     drawn = _figures(laboratory)
@@ -127,6 +128,7 @@ def ablate(
     list of dict
         One per cell: epsilon, attack_steps, scale, the metrics, accuracy clean and attacked.
     """
+    require_formats(formats)
     cells: list[dict[str, Any]] = []
     grid = list(product(sorted(set(epsilons)), sorted(set(attack_steps))))
     if not grid or not scales:

@@ -42,7 +42,8 @@ class Command(BaseCommand):
 
         if preset not in PRESETS:
             raise ValueError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-        changes = {name: options[name] for name in ("images_per_class", "iterations", "spacing") if options[name]}
+        given = {name: options[name] for name in ("images_per_class", "iterations", "spacing")}
+        changes = {name: value for name, value in given.items() if value is not None}
         if options["seeds"]:
             changes["seeds"] = tuple(_values(options["seeds"], int))
         experiment = replace(PRESETS[preset], **changes)

@@ -79,11 +79,16 @@ def test_results_are_computed_anew_when_their_inputs_change(tmp_path: Path):
         (["--preset", "imagenet"], "unknown preset"),
         (["--seeds", "one"], "expected int numbers"),
         (["--ablation", "--epsilons", ""], "at least one epsilon"),
+        (["--images-per-class", "0"], "images_per_class is 0"),
+        (["--iterations", "0"], "iterations is 0"),
+        (["--spacing", "0"], "'0' is not a number of timesteps"),
+        (["--formats", "gif"], "unknown format gif"),
     ],
 )
 def test_bad_arguments_are_refused(tmp_path: Path, arguments: list[str], message: str):
     with pytest.raises(CommandError, match=message):
         call_command("reproduce", "--out", str(tmp_path), *arguments)
+    assert not list(tmp_path.rglob("*.safetensors")), "refused before anything is trained"
 
 
 def test_the_default_experiment_makes_enough_images_for_a_frechet_distance():
