@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.core.files.storage import default_storage
 from playwright.sync_api import Route, expect
 
-from survey.models import FaultReport, SessionEvent, Trial
+from survey.models import FaultReport, RaterSession, SessionEvent, Trial
 from tests.e2e.rater import FRAMES, PHONE, TIMERS, eventually, no_violations, plain_study
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -146,6 +149,55 @@ def test_a_visit_goes_on_on_another_device_after_a_pause(rater) -> None:
     expect(one.page.get_by_text("Opened somewhere else")).to_be_visible()
     other.finish_trials()
     assert len(other.voted_once_each()) == 8
+
+
+@pytest.fixture
+def panel() -> Iterator[ThreadingHTTPServer]:
+    """Serve pages that frame the address that they are asked with; under another name, so another site to browsers."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(f'<iframe src="{self.path[2:]}" width="1200" height="760"></iframe>'.encode())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_a_visit_runs_in_a_panels_frame_where_the_browser_keeps_nothing(rater, panel) -> None:
+    site = f"http://127.0.0.1:{panel.server_port}"
+    one = rater(plain_study(trials_per_session=3, recruitment={"provider": "open", "frame_ancestors": [site]}))
+    page = one.page
+    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+    page.add_init_script(
+        """if (self !== top) {
+            const refuse = () => { throw new DOMException('storage is blocked', 'SecurityError'); };
+            for (const name of ['localStorage', 'sessionStorage', 'indexedDB', 'BroadcastChannel'])
+                Object.defineProperty(window, name, { get: refuse });
+        }"""
+    )
+    page.goto(f"{site}/?{one.base_url}/s/{one.version.study.slug}/")
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("button", name="Start").click()
+    frame.get_by_role("checkbox").check()
+    frame.get_by_role("button", name="Continue").click()
+    frame.locator("#device button").click()
+    frame.get_by_role("button", name="Start").click()
+    for number in (1, 2, 3):
+        expect(frame.locator("#count")).to_have_text(f"{number} of 3")
+        frame.locator("#choose-left[aria-disabled=false]").click()
+    expect(frame.locator("#code")).not_to_be_empty()
+    session = RaterSession.objects.get()
+    assert session.state == RaterSession.State.COMPLETED
+    assert session.device["extra"]["framed"] == "true"
+    assert one.context.cookies() == []
 
 
 def test_double_clicks_answer_one_trial(rater) -> None:

@@ -392,7 +392,10 @@ $("continue").addEventListener("click", () => {
 $("ready-end").addEventListener("click", () => ((startedAt = performance.now()), (phase = "loading"), next()));
 $("pause-end").addEventListener("click", () => ((phase = "loading"), next()));
 $("take-over").addEventListener("click", () => ((phase = "loading"), refresh().then(() => outbox.flush())));
-$("help-open").addEventListener("click", () => help.showModal());
+$("help-open").addEventListener("click", () => {
+  help.showModal();
+  help.querySelector(".primary").focus(); // an autofocus attribute is refused in a panel's frame
+});
 for (const option of help.querySelectorAll("[name=keys]")) {
   option.checked = option.value === keys.name;
   option.addEventListener("change", () => (keys.choose(option.value), hints()));
