@@ -64,7 +64,7 @@ def test_the_help_names_the_keys_of_the_layout(rater, window, keys: str) -> None
     one.start()
     one.pass_cards()
     one.page.get_by_role("button", name="Help").click()
-    expect(one.page.get_by_role("button", name="Close")).to_be_focused()
+    expect(one.page.get_by_role("heading", name="Help")).to_be_focused()
     expect(one.page.get_by_label("U Take back").first).to_be_checked()
     expect(one.page.locator("fieldset label").first).to_have_text(keys)
 

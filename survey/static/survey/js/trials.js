@@ -394,7 +394,7 @@ $("pause-end").addEventListener("click", () => ((phase = "loading"), next()));
 $("take-over").addEventListener("click", () => ((phase = "loading"), refresh().then(() => outbox.flush())));
 $("help-open").addEventListener("click", () => {
   help.showModal();
-  help.querySelector(".primary").focus(); // an autofocus attribute is refused in a panel's frame
+  $("help-title").focus(); // else a low window shows the help's end; a panel's frame refuses the autofocus attribute
 });
 for (const option of help.querySelectorAll("[name=keys]")) {
   option.checked = option.value === keys.name;
