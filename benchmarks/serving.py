@@ -2,9 +2,9 @@
 
 Raters vote as fast as the server lets them: each cycle is one vote, whose answer brings the next trial, and the two
 images of that trial. Beside it, in the same run, the same gunicorn serves a bare Django view with one INSERT and
-nothing else. Then 64 raters who look at each pair for a while give the response times of an ordinary busy hour, and
-64 who never do those of a crowd. Load generator and server share the machine: the record, ``benchmarks/serving.json``,
-says how busy it was before.
+nothing else. Then 64 raters who answer at the moment at which the page lets them, after a study's usual minimum
+exposure, give the response times of the most that so many people can ask for, and 64 who never look those of a flood.
+Load generator and server share the machine: the record, ``benchmarks/serving.json``, says how busy it was before.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each measurement")
     parser.add_argument("--saturating", type=int, default=16, help="raters that never wait")
     parser.add_argument("--raters", type=int, default=64, help="raters that look before they vote")
-    parser.add_argument("--think", type=float, default=2.0, help="seconds that they look")
+    parser.add_argument("--think", type=float, default=0.8, help="seconds that they look")
     parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROUNDS, RATERS, VOTES, PAIRS = 3, 16, 10, 8
+ROUNDS, RATERS, VOTES, PAIRS = 3, 200, 4, 8
 OPTIONS = ["--rounds", ROUNDS, "--faults", 2, "--raters", RATERS, "--votes", VOTES, "--pairs", PAIRS]
 
 
