@@ -45,17 +45,21 @@ class _Turn:
 
 
 _turns: dict[str, _Turn] = {}
+_making = threading.Lock()
 
 
 def _turn(path: str) -> _Turn:
-    # A thread that comes second gets the first one's: `setdefault` is atomic.
-    return _turns.get(path) or _turns.setdefault(path, _Turn(path))
+    with _making:
+        return _turns.get(path) or _turns.setdefault(path, _Turn(path))
 
 
 def _forget_turns() -> None:
+    global _making
     for turn in _turns.values():
         turn.forget()
     _turns.clear()
+    # Another of the parent's threads may have held it, and there is none here to give it back.
+    _making = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget_turns)

@@ -59,16 +59,21 @@ def numbers(connection: DatabaseWrapper) -> list[int]:
         return [row[0] for row in cursor.execute("SELECT number FROM numbers").fetchall()]
 
 
+def numbers_after_a_race(holder: DatabaseWrapper, other: DatabaseWrapper) -> list[int]:
+    """Let the other begin to write 2 while the holder's transaction is open, which then writes 1 and ends."""
+    waiting = threading.Thread(target=add, args=(other, 2))
+    waiting.start()
+    with holder.cursor() as cursor:
+        cursor.execute("INSERT INTO numbers VALUES (1)")
+    end(holder)
+    waiting.join(60)
+    return numbers(holder)
+
+
 def test_a_writer_waits_for_another_threads_commit(database) -> None:
     first, second = database(), database()
     begin(first)
-    waiting = threading.Thread(target=add, args=(second, 2))
-    waiting.start()
-    with first.cursor() as cursor:
-        cursor.execute("INSERT INTO numbers VALUES (1)")
-    end(first)
-    waiting.join(60)
-    assert numbers(first) == [1, 2]
+    assert numbers_after_a_race(first, second) == [1, 2]
 
 
 @pytest.mark.parametrize("ending", ["rollback", "close"])
@@ -153,10 +158,4 @@ def test_a_forked_child_takes_turns_of_its_own(database) -> None:
         parent._give_turn()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    waiting = threading.Thread(target=add, args=(database(), 2))
-    waiting.start()
-    with parent.cursor() as cursor:
-        cursor.execute("INSERT INTO numbers VALUES (1)")
-    end(parent)
-    waiting.join(60)
-    assert numbers(parent) == [1, 2]
+    assert numbers_after_a_race(parent, database()) == [1, 2]
