@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.provenance import code_commit, code_version
-from analysis.reading import BadRow, BadVotesError, read_votes, reading_facts
+from analysis.report.provenance import code_commit, code_version
+from analysis.votes.reading import BadRow, BadVotesError, read_votes, reading_facts
 
 __all__ = ["main"]
 
@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from analysis.report.assemble import build_report
-    from analysis.report.given import read_figures
+    from analysis.report.content.assemble import build_report
+    from analysis.report.content.external_figures import read_figures
 
     if not options.out and not options.json:
         raise ValueError("nothing to do: give --out DIR, --json or both")
@@ -87,14 +87,14 @@ def _report(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     if options.out:
-        from analysis.report.output import write_report
+        from analysis.report.formats.output import write_report
 
         write_report(report, read.table, options.out, figures=figures)
         print(f"report: {Path(options.out) / 'report.html'}", file=sys.stderr)
     for text in report["text"]["findings"]:
         print(text, file=sys.stderr)
     if options.json:
-        from analysis.report.files import render_json
+        from analysis.report.formats.text_files import render_json
 
         sys.stdout.write(render_json(report))
     return 0

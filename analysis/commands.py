@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.power import PowerPlan, SimulatedPower, plan_power, plan_power_from, simulate_power
-from analysis.reading import read_votes
-from analysis.report.selection import select_votes
-from analysis.simulate import Scenario, marginal_rates, simulate_votes
-from analysis.variance_components import estimated_components
-from analysis.votes import VoteTable
-from analysis.writing import FORMATS, write_votes
+from analysis.planning.power import PowerPlan, SimulatedPower, plan_power, plan_power_from, simulate_power
+from analysis.planning.simulation import Scenario, marginal_rates, simulate_votes
+from analysis.planning.variance_components import estimated_components
+from analysis.votes.reading import read_votes
+from analysis.votes.selection import select_votes
+from analysis.votes.table import VoteTable
+from analysis.votes.writing import FORMATS, write_votes
 
 __all__ = ["power_command", "simulate_command"]
 

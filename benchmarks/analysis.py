@@ -22,12 +22,12 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from analysis.agreement import krippendorff_alpha
-from analysis.per_class import per_class
-from analysis.preference import headline, product_bootstrap, rater_mean_t
-from analysis.screening import screen
-from analysis.simulate import Scenario, simulate_votes
-from analysis.votes import VoteTable
+from analysis.planning.simulation import Scenario, simulate_votes
+from analysis.preference.per_class import per_class
+from analysis.preference.rate import headline, product_bootstrap, rater_mean_t
+from analysis.raters.agreement import krippendorff_alpha
+from analysis.raters.screening import screen
+from analysis.votes.table import VoteTable
 from benchmarks import comparisons
 from benchmarks.comparisons.timing import measured
 

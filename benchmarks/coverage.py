@@ -23,12 +23,12 @@ from scipy import special, stats
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from analysis.gee import gee
-from analysis.glmm import glmm
-from analysis.linear_mixed import lmm
-from analysis.preference import headline, product_bootstrap, rater_mean_t, two_way_t, wilson
-from analysis.results import Estimate
-from analysis.simulate import Scenario, marginal_rates, simulate_votes
+from analysis.inference.estimate import Estimate
+from analysis.planning.simulation import Scenario, marginal_rates, simulate_votes
+from analysis.preference.rate import headline, product_bootstrap, rater_mean_t, two_way_t, wilson
+from analysis.regression.gee import gee
+from analysis.regression.glmm import glmm
+from analysis.regression.linear_mixed import lmm
 
 RECORD = Path(__file__).with_suffix(".json")
 UNEQUAL_LOADS = np.array([4] * 30 + [20] * 20 + [100] * 10)

@@ -25,8 +25,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from analysis.reading import read_votes, reading_facts
 from analysis.report import build_report, write_report
+from analysis.votes.reading import read_votes, reading_facts
 
 RECORD = Path(__file__).with_suffix(".json")
 PAIRS, VOTES_PER_RATER = 1000, 100

@@ -19,7 +19,7 @@ from django.core.management.color import no_style
 from django.db import connection, models, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
-from analysis.provenance import code_version
+from analysis.report.provenance import code_version
 
 __all__ = ["BackupError", "backup_write", "restore_read"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from analysis.provenance import code_version
+from analysis.report.provenance import code_version
 from config.logs import log_context, without_secrets
 
 __all__ = ["scrubbed", "sentry_start"]

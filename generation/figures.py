@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.report.figures.spec import ARM, BASELINE, MUTED, WIDTH, FigureSpec, new_figure, plain, rendered
-from analysis.report.given import GivenFigure
+from analysis.report.content.external_figures import GivenFigure
+from analysis.report.parts.figure import ARM, BASELINE, MUTED, WIDTH, FigureSpec, new_figure, plain, rendered
 from diffusion.files import write_atomically
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.report.figures.spec import FigureSpec
+from analysis.report.parts.figure import FigureSpec
 from diffusion.checkpoints import CheckpointError, load_network
 from diffusion.schedule import NoiseSchedule
 from generation.config import ArmRecipe

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import default_storage
 
-from analysis.provenance import code_commit, code_version
+from analysis.report.provenance import code_commit, code_version
 from survey.canonical import canonical_json
 from survey.models import Arm, Exclusion, ImageMetric, ImagePair, PairImage, RaterSession, Study, StudyFigure
 from survey.selectors.vote import vote_rows, vote_showings
@@ -20,7 +20,7 @@ from survey.services.exclusion import Proposal
 from survey.services.version import manifest_lines, version_current
 
 if TYPE_CHECKING:
-    from analysis.report.given import GivenFigure
+    from analysis.report.content.external_figures import GivenFigure
 
 __all__ = [
     "analysis_plan",
@@ -38,7 +38,7 @@ __all__ = [
 
 def votes_export(study: Study, folder: Path, *, formats: tuple[str, ...] = ("csv",), is_pilot: bool = False) -> dict:
     """Write the votes table and its data package; return the package."""
-    from analysis.writing import write_votes
+    from analysis.votes.writing import write_votes
 
     return write_votes(vote_rows(study, is_pilot=is_pilot), folder, formats=formats, title=study.title)
 
@@ -74,7 +74,7 @@ def study_figures(study: Study) -> list[GivenFigure]:
     ValueError
         If a file is gone or has changed since it was stored.
     """
-    from analysis.report.given import GivenFigure
+    from analysis.report.content.external_figures import GivenFigure
 
     return [
         GivenFigure(
@@ -180,8 +180,8 @@ def report_write(
     ValueError
         If a named arm is not one of the study.
     """
-    from analysis.reading import read_votes, reading_facts
     from analysis.report import build_report, write_report
+    from analysis.votes.reading import read_votes, reading_facts
 
     known = set(Arm.objects.filter(study=study).values_list("name", flat=True))
     if unknown := sorted({arm, baseline} - known - {None}):
@@ -215,8 +215,8 @@ def exclusion_proposals(study: Study, *, rules: list[dict] | None = None, is_pil
     The rules look at the exported table, so that anybody can repeat them on it. A rater with several sessions is
     excluded with all of them, or with all but the first where only coming again was wrong.
     """
-    from analysis.reading import read_votes
-    from analysis.screening import RULES, flagged_raters, screen
+    from analysis.raters.screening import RULES, flagged_raters, screen
+    from analysis.votes.reading import read_votes
 
     if rules is None:
         version = version_current(study)
@@ -267,7 +267,7 @@ def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int 
     """
     out.mkdir(parents=True, exist_ok=True)
     report = report_write(study, out, is_pilot=is_pilot, seed=seed)
-    from analysis.columns import VOTE_COLUMNS
+    from analysis.votes.columns import VOTE_COLUMNS
 
     dictionary = [[c.name, c.kind, c.unit or "", " | ".join(filter(None, c.allowed)), c.description]
                   for c in VOTE_COLUMNS]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.report.assemble import build_report
-from analysis.report.output import write_report
+from analysis.report.content.assemble import build_report
+from analysis.report.formats.output import write_report
 
 __all__ = ["build_report", "write_report"]

@@ -14,8 +14,10 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis import agreement, consistency, per_class, position, preference, screening, sensitivity, sequential
-from analysis.votes import LEFT, TIE, Duel, VoteTable
+from analysis.preference import per_class, position, sensitivity, sequential
+from analysis.preference import rate as preference
+from analysis.raters import agreement, consistency, screening
+from analysis.votes.table import LEFT, TIE, Duel, VoteTable
 from benchmarks.comparisons.timing import Row, r_answer
 
 __all__ = ["rows"]

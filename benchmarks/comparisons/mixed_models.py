@@ -11,14 +11,14 @@ import choix
 import numpy as np
 import statsmodels.api as sm
 
-from analysis.gee import fit_gee
-from analysis.glmm import glmm
-from analysis.linear_mixed import fit_reml, lmm
-from analysis.ordinal import ordinal_mixed
-from analysis.preference import decisive_votes
-from analysis.ranking import bradley_terry, davidson, thurstone_case_v
-from analysis.simulate import Scenario, simulate_votes
-from analysis.votes import LEFT, TIE, Duel, VoteTable
+from analysis.planning.simulation import Scenario, simulate_votes
+from analysis.preference.rate import decisive_votes
+from analysis.ranking.strengths import bradley_terry, davidson, thurstone_case_v
+from analysis.regression.gee import fit_gee
+from analysis.regression.glmm import glmm
+from analysis.regression.linear_mixed import fit_reml, lmm
+from analysis.regression.ordinal import ordinal_mixed
+from analysis.votes.table import LEFT, TIE, Duel, VoteTable
 from benchmarks.comparisons.timing import Row, r_answer
 
 __all__ = ["rows"]

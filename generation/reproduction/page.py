@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from analysis.report.document import FigureBlock, Heading, Paragraph, TableBlock
-from analysis.report.figures.spec import FigureSpec, rendered
-from analysis.report.html import render_html
+from analysis.report.formats.document import FigureBlock, Heading, Paragraph, TableBlock
+from analysis.report.formats.html import render_html
+from analysis.report.parts.figure import FigureSpec, rendered
+from analysis.report.parts.table import Column, Table
 from analysis.report.tables.arms import METRIC_NAMES
-from analysis.report.tables.spec import Column, Table
 from generation.reproduction.experiment import arm_name
 
 __all__ = ["reproduction_page"]

@@ -70,7 +70,7 @@ class Votes(APIView):
     )  # fmt: skip
     def get(self, request: Request, slug: str) -> HttpResponseBase:
         """Stream the votes table; refused while the plan hides the results."""
-        from analysis.writing import csv_chunks, jsonl_chunks
+        from analysis.votes.writing import csv_chunks, jsonl_chunks
 
         study = study_of_call(request, slug)
         given = checked(shapes.VotesQuerySerializer, request.query_params)

@@ -11,7 +11,7 @@ __all__ = ["power_of", "question_problems", "rule_captions", "rule_problems"]
 
 def rule_captions() -> dict[str, str]:
     """Return what each screening rule measures, with its defaults filled in."""
-    from analysis.screening import RULES
+    from analysis.raters.screening import RULES
 
     return {name: rule.description.format(**rule.defaults) for name, rule in RULES.items()}
 
@@ -22,7 +22,7 @@ def rule_problems(rules: Any) -> list[str]:
         return ['the exclusion rules are no list; write [{"rule": "too_fast", "parameters": {}}]']
     if not rules:
         return []
-    from analysis.screening import RULES
+    from analysis.raters.screening import RULES
 
     problems = []
     for entry in rules:
@@ -63,7 +63,7 @@ def question_problems(questions: Any) -> list[str]:
 
 def power_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float) -> dict[str, Any]:
     """Return precision and power of a design under the headline's test, with the ceiling that pairs set."""
-    from analysis.power import plan_power
+    from analysis.planning.power import plan_power
 
     return plan_power(
         raters=raters, pairs=pairs, votes_per_rater=min(votes_per_rater, pairs), preference=preference

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from analysis.__main__ import main
-from analysis.writing import write_votes
+from analysis.votes.writing import write_votes
 from tests.analysis.vote_rows import study_rows, vote_row
 
 

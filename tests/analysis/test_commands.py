@@ -3,9 +3,9 @@ import json
 import pytest
 
 from analysis.__main__ import main
-from analysis.power import plan_power
-from analysis.reading import read_votes
-from analysis.simulate import Scenario, marginal_rates, simulate_votes
+from analysis.planning.power import plan_power
+from analysis.planning.simulation import Scenario, marginal_rates, simulate_votes
+from analysis.votes.reading import read_votes
 
 
 def test_power_prints_the_plan_and_its_ceiling(capsys):

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.equivalence import tost
-from analysis.preference import headline, rater_mean_t, two_way_t, wilson
-from analysis.simulate import Scenario, marginal_rates, simulate_votes
+from analysis.planning.simulation import Scenario, marginal_rates, simulate_votes
+from analysis.preference.equivalence import tost
+from analysis.preference.rate import headline, rater_mean_t, two_way_t, wilson
 
 REPETITIONS = 400
 

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from analysis.__main__ import main
-from analysis.columns import VOTE_COLUMNS
-from analysis.report.checklist import STUDY_FACTS
+from analysis.report.content.checklist import STUDY_FACTS
+from analysis.votes.columns import VOTE_COLUMNS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

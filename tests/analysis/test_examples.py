@@ -9,15 +9,19 @@ import pytest
 import analysis
 
 FOLDER = Path(analysis.__file__).parent
-WITH_EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
+WITH_EXAMPLES = sorted(
+    ".".join(path.relative_to(FOLDER.parent).with_suffix("").parts)
+    for path in FOLDER.rglob("*.py")
+    if ">>> " in path.read_text(encoding="utf-8")
+)
 
 
 def test_examples_are_found():
-    assert {"simulate", "power", "preference"} <= set(WITH_EXAMPLES)
+    assert {"analysis.planning.simulation", "analysis.planning.power", "analysis.preference.rate"} <= set(WITH_EXAMPLES)
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_give_what_they_show(name):
-    outcome = doctest.testmod(importlib.import_module(f"analysis.{name}"))
+    outcome = doctest.testmod(importlib.import_module(name))
     assert outcome.attempted > 0
     assert outcome.failed == 0

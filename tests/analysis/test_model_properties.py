@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.gee import gee
-from analysis.glmm import glmm
-from analysis.linear_mixed import lmm
-from analysis.ordinal import ordinal_mixed
-from analysis.ranking import bradley_terry, davidson, thurstone_case_v
-from analysis.votes import VoteTable
+from analysis.ranking.strengths import bradley_terry, davidson, thurstone_case_v
+from analysis.regression.gee import gee
+from analysis.regression.glmm import glmm
+from analysis.regression.linear_mixed import lmm
+from analysis.regression.ordinal import ordinal_mixed
+from analysis.votes.table import VoteTable
 from tests.analysis.votes_factory import make_duel
 
 RELAXED = settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

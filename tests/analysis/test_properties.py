@@ -5,13 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.agreement import agreement
-from analysis.consistency import consistency
-from analysis.counts import count_sides, count_votes
-from analysis.equivalence import tost
-from analysis.per_class import per_class
-from analysis.position import adjusted_rate, left_rate, position_effect, rater_left_shares
-from analysis.preference import (
+from analysis.inference.counts import count_sides, count_votes
+from analysis.inference.estimate import Estimate
+from analysis.preference.equivalence import tost
+from analysis.preference.per_class import per_class
+from analysis.preference.position import adjusted_rate, left_rate, position_effect, rater_left_shares
+from analysis.preference.rate import (
     binomial_exact,
     clopper_pearson,
     headline,
@@ -22,11 +21,12 @@ from analysis.preference import (
     vote_mean,
     wilson,
 )
-from analysis.results import Estimate
-from analysis.screening import screen
-from analysis.sensitivity import sensitivity
-from analysis.sequential import bernoulli_sequence, confidence_sequence
-from analysis.votes import TIE, VoteTable
+from analysis.preference.sensitivity import sensitivity
+from analysis.preference.sequential import bernoulli_sequence, confidence_sequence
+from analysis.raters.agreement import agreement
+from analysis.raters.consistency import consistency
+from analysis.raters.screening import screen
+from analysis.votes.table import TIE, VoteTable
 
 RATES = [
     headline,

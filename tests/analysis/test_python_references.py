@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.agreement import fleiss_kappa, krippendorff_alpha
-from analysis.crossing import crossed_variance, crossing_of, rater_averaged_weights
-from analysis.preference import binomial_exact, clopper_pearson, rater_mean_t, two_way_t, wilson
-from analysis.ranking import bradley_terry
-from analysis.votes import TIE
+from analysis.inference.crossing import crossed_variance, crossing_of, rater_averaged_weights
+from analysis.preference.rate import binomial_exact, clopper_pearson, rater_mean_t, two_way_t, wilson
+from analysis.ranking.strengths import bradley_terry
+from analysis.raters.agreement import fleiss_kappa, krippendorff_alpha
+from analysis.votes.table import TIE
 from tests.analysis.reference import answers
 from tests.analysis.votes_factory import stored_names, stored_table
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.counts import count_votes
-from analysis.crossing import crossed_variance, crossing_of, rater_averaged_weights
-from analysis.per_class import adjusted_p_values, per_class
-from analysis.position import adjusted_rate, left_rate
-from analysis.preference import (
+from analysis.inference.counts import count_votes
+from analysis.inference.crossing import crossed_variance, crossing_of, rater_averaged_weights
+from analysis.preference.per_class import adjusted_p_values, per_class
+from analysis.preference.position import adjusted_rate, left_rate
+from analysis.preference.rate import (
     binomial_exact,
     clopper_pearson,
     rater_mean_decisive_t,
@@ -18,7 +18,7 @@ from analysis.preference import (
     two_way_t,
     wilson,
 )
-from analysis.screening import screen
+from analysis.raters.screening import screen
 from tests.analysis.votes_factory import stored_names, stored_table
 
 STORED = json.loads((Path(__file__).parents[1] / "data" / "analysis" / "closed_forms.json").read_text())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.votes import Duel, VoteTable
+from analysis.votes.table import Duel, VoteTable
 
 
 def make_duel(score, rater, pair, side=None, **extra) -> Duel:

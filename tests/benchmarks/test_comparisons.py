@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.simulate import Scenario, simulate_votes
+from analysis.planning.simulation import Scenario, simulate_votes
 from benchmarks import coverage
 from benchmarks.comparisons import closed_forms
 from benchmarks.comparisons.timing import Row, measured

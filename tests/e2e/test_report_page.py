@@ -3,8 +3,8 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from analysis.reading import votes_from_rows
 from analysis.report import build_report, write_report
+from analysis.votes.reading import votes_from_rows
 from tests.analysis.vote_rows import study_rows
 
 

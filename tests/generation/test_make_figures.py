@@ -9,8 +9,8 @@ import pytest
 import torch
 from django.core.management import CommandError, call_command
 
+from analysis.report.content.external_figures import read_figures
 from analysis.report.figures.metrics import preference_points
-from analysis.report.given import read_figures
 from generation.figure_inputs import fit_to_network, pick_images
 from generation.image_sources import ArraySource
 from survey.models import Study

@@ -8,9 +8,9 @@ from analysis.report.figures.arms import ranking_figures
 from analysis.report.figures.metrics import metric_figures
 from analysis.report.figures.preference import forest_figures, sides_figures, votes_figures
 from analysis.report.figures.session import running_figures, time_figures
-from analysis.report.figures.spec import FigureSpec
 from analysis.report.figures.units import class_figures, pair_figures, rater_figures
-from analysis.report.selection import Selection
+from analysis.report.parts.figure import FigureSpec
+from analysis.votes.selection import Selection
 
 __all__ = ["FigureSpec", "figure_specs"]
 

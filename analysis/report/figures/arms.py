@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from analysis.report import wording
-from analysis.report.figures.spec import ARM, INK, FigureSpec, new_figure, plain
+from analysis.report.parts import wording
+from analysis.report.parts.figure import ARM, INK, FigureSpec, new_figure, plain
 
 __all__ = ["ranking_figures"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from analysis.report import wording
-from analysis.report.figures.spec import ARM, INK, MUTED, FigureSpec, new_figure, plain
+from analysis.report.parts import wording
+from analysis.report.parts.figure import ARM, INK, MUTED, FigureSpec, new_figure, plain
 from analysis.report.tables.arms import METRIC_NAMES
 
 __all__ = ["metric_against_preference_figure", "metric_figures", "preference_points"]

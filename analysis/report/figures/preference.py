@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.report import wording
-from analysis.report.figures.spec import ARM, BASELINE, INK, MUTED, TIE, FigureSpec, new_figure, plain
+from analysis.report.parts import wording
+from analysis.report.parts.figure import ARM, BASELINE, INK, MUTED, TIE, FigureSpec, new_figure, plain
+from analysis.report.parts.table import versus
 from analysis.report.tables.preference import estimators
-from analysis.report.tables.spec import versus
 
 __all__ = ["forest_figures", "sides_figures", "votes_figures"]
 

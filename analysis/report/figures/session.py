@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from analysis.report import wording
-from analysis.report.figures.spec import ARM, BASELINE, INK, FigureSpec, new_figure
-from analysis.report.quality import planned_rules
-from analysis.report.tables.spec import versus
-from analysis.screening_rules import RULES
-from analysis.sequential import RunningSequence, running_sequence
-from analysis.votes import Duel, VoteTable
+from analysis.preference.sequential import RunningSequence, running_sequence
+from analysis.raters.screening_rules import RULES
+from analysis.report.content.screening import planned_rules
+from analysis.report.parts import wording
+from analysis.report.parts.figure import ARM, BASELINE, INK, FigureSpec, new_figure
+from analysis.report.parts.table import versus
+from analysis.votes.table import Duel, VoteTable
 
 __all__ = ["running_figures", "time_figures"]
 

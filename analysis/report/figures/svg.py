@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from analysis.report.figures.spec import FigureSpec
+from analysis.report.parts.figure import FigureSpec
 
 __all__ = ["inline_svg"]
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from analysis.agreement import majority_histogram
-from analysis.crossing import crossing_of
-from analysis.preference import rater_rates
-from analysis.report import wording
-from analysis.report.figures.spec import ARM, BASELINE, INK, MUTED, FigureSpec, new_figure, plain
-from analysis.report.tables.spec import versus
-from analysis.votes import Duel
+from analysis.inference.crossing import crossing_of
+from analysis.preference.rate import rater_rates
+from analysis.raters.agreement import majority_histogram
+from analysis.report.parts import wording
+from analysis.report.parts.figure import ARM, BASELINE, INK, MUTED, FigureSpec, new_figure, plain
+from analysis.report.parts.table import versus
+from analysis.votes.table import Duel
 
 __all__ = ["class_figures", "pair_figures", "rater_figures"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from analysis.report.parts.table import Table
 from analysis.report.tables.arms import arms_tables
 from analysis.report.tables.details import detail_tables
 from analysis.report.tables.preference import comparison_tables
-from analysis.report.tables.spec import Table
 from analysis.report.tables.study import checklist_table, design_table, kept_out_table
 from analysis.report.tables.tidy import estimate_table
 

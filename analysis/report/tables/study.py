@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.report import wording
-from analysis.report.tables.spec import Column, Table
+from analysis.report.parts import wording
+from analysis.report.parts.table import Column, Table
 
 __all__ = ["checklist_table", "design_table", "kept_out_table"]
 

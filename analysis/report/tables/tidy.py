@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from analysis.report.tables.spec import Column, Table
+from analysis.report.parts.table import Column, Table
 
 __all__ = ["estimate_table"]
 

@@ -1,10 +1,10 @@
 import pytest
 
-from analysis.reading import votes_from_rows
 from analysis.report import build_report
 from analysis.report.figures import figure_specs
-from analysis.report.selection import select_votes
 from analysis.report.tables import all_tables, estimate_table
+from analysis.votes.reading import votes_from_rows
+from analysis.votes.selection import select_votes
 from tests.analysis.vote_rows import study_rows
 
 METRIC = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.simulate import Scenario, simulate_votes, write_votes
+from analysis.planning.simulation import Scenario, simulate_votes, write_votes
 
 TABLES = Path(__file__).parent / "tables"
 

@@ -1,0 +1,113 @@
+"""Position bias: is the left image chosen more often, by all and by each rater, and what is the rate without it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from analysis.inference.counts import count_sides
+from analysis.inference.crossing import Crossing, crossed_variance, crossing_of, group_index, rater_averaged_weights
+from analysis.inference.estimate import Estimate, refused
+from analysis.inference.intervals import clamped_p, few_units_warning, t_interval
+from analysis.preference.rate import exact_rate, left_weight, two_way_t, weighted_mean
+from analysis.votes.table import LEFT, RIGHT, TIE, Duel, VoteTable
+
+__all__ = ["RaterLeftShare", "adjusted_rate", "left_rate", "position_effect", "rater_left_shares"]
+
+
+def left_rate(table: VoteTable) -> Estimate:
+    """Return the share of decisive votes that went to the left image, exact interval and exact p against 1/2."""
+    method = (
+        "share of decisive votes for the left image, Clopper-Pearson interval and exact binomial p, "
+        "votes treated as independent"
+    )
+    decisive = table.choice != TIE
+    rater, raters = group_index(table.rater[decisive])
+    pair, pairs = group_index(table.pair[decisive])
+    crossing = Crossing(rater=rater, pair=pair, n_raters=len(raters), n_pairs=len(pairs))
+    sides = count_sides(table)
+    if not sides.decisive:
+        return refused(method, "no decisive votes", **crossing.counts())
+    return exact_rate(sides.left, sides.right, method=method, sizes=crossing.counts())
+
+
+def adjusted_rate(duel: Duel) -> Estimate:
+    """Return the mean of the arm's rates by side shown, crossed interval: what stays without the position effect."""
+    return two_way_t(duel, adjusted=True)
+
+
+def position_effect(duel: Duel) -> Estimate:
+    """Return the rate with the arm on the left minus the rate with it on the right, rater-averaged, crossed t interval.
+
+    Returns
+    -------
+    Estimate
+        A difference of rates in [-1, 1]; p against 0.
+    """
+    method = (
+        "rate with the arm on the left minus rate with it on the right, rater-averaged, ties split, two-way t interval"
+    )
+    crossing = crossing_of(duel)
+    if not len(duel):
+        return refused(method, "no votes", **crossing.counts())
+    weights = rater_averaged_weights(crossing)
+    if not 0.0 < left_weight(duel, weights) < 1.0:
+        return refused(method, "not estimable: the arm was shown on one side only", **crossing.counts())
+    effect, influence = _side_difference(duel, weights)
+    if min(crossing.n_raters, crossing.n_pairs) < 2:
+        reason = "no interval: the crossed interval needs at least 2 raters and 2 pairs"
+        return Estimate(method=method, estimate=effect, reason=reason, **crossing.counts())
+    return t_interval(
+        effect,
+        math.sqrt(max(crossed_variance(influence, crossing).total, 0.0)),
+        df=min(crossing.n_raters, crossing.n_pairs) - 1,
+        method=method,
+        reason=few_units_warning(crossing),
+        counts=crossing.counts(),
+    )
+
+
+def _side_difference(duel: Duel, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    left = duel.side > 0
+    effect, influence = 0.0, np.empty(len(duel))
+    for shown, sign in ((left, 1.0), (~left, -1.0)):
+        share = weights[shown] / weights[shown].sum()
+        rate = weighted_mean(duel.score[shown], weights[shown])
+        effect += sign * rate
+        influence[shown] = sign * share * (duel.score[shown] - rate)
+    return effect, influence
+
+
+@dataclass(frozen=True)
+class RaterLeftShare:
+    """One rater's sides: counts, left share of the decisive votes (None without one), exact two-sided p against 1/2."""
+
+    rater: str
+    left: int
+    right: int
+    ties: int
+    share: float | None
+    p_value: float | None
+
+
+def rater_left_shares(table: VoteTable) -> list[RaterLeftShare]:
+    """Return the sides chosen by each rater who voted, in the order of the labels."""
+    rater, present = group_index(table.rater)
+    left, right, ties = (
+        np.bincount(rater[table.choice == side], minlength=len(present)) for side in (LEFT, RIGHT, TIE)
+    )
+    tails = np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(left, right), left + right, 0.5))
+    return [
+        RaterLeftShare(
+            rater=table.raters[code],
+            left=int(left[row]),
+            right=int(right[row]),
+            ties=int(ties[row]),
+            share=float(left[row] / (left[row] + right[row])) if left[row] + right[row] else None,
+            p_value=clamped_p(tails[row]) if left[row] + right[row] else None,
+        )
+        for row, code in enumerate(present)
+    ]

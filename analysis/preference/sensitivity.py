@@ -1,0 +1,111 @@
+"""The headline again under other choices: ties, exclusions, raters, sides and halves of a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from analysis.inference.crossing import group_index, label_index
+from analysis.inference.estimate import Estimate, refused
+from analysis.preference.rate import decisive_votes, headline, two_way_t
+from analysis.votes.table import Duel
+
+__all__ = ["Variant", "sensitivity"]
+
+# A rater is decisive who ties in at most this share of the votes.
+_DECISIVE_RATER_TIES = 0.5
+_USED = ("excluded", "position", "session")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One row of the sensitivity table: its name, what was changed in words, and the rate under it."""
+
+    name: str
+    description: str
+    result: Estimate
+
+    def as_json(self) -> dict:
+        return {"name": self.name, "description": self.description, "result": self.result.as_json()}
+
+
+def sensitivity(duel: Duel) -> list[Variant]:
+    """Return the headline under every variant, the headline itself first.
+
+    Parameters
+    ----------
+    duel : Duel
+        The ordinary votes, *including* those excluded: its ``excluded`` column (where present) tells them apart, and
+        every variant but ``excluded_kept`` leaves them out.
+    """
+    duel = replace(duel, extra={name: duel.extra[name] for name in _USED if name in duel.extra})
+    if "session" in duel.extra:
+        duel.extra["session"] = label_index(duel.extra["session"])[0]
+    kept = _without_excluded(duel)
+    variants = [
+        ("ties_split", "the headline: ties count one half", headline(kept)),
+        ("ties_dropped", "decisive votes only", headline(decisive_votes(kept))),
+        _excluded_kept(duel),
+        _decisive_raters(kept),
+        ("arm_left", "votes with the arm on the left", _one_side(kept.rows(kept.side > 0))),
+        ("arm_right", "votes with the arm on the right", _one_side(kept.rows(kept.side < 0))),
+        *_halves(kept),
+    ]
+    return [Variant(name=name, description=words, result=result) for name, words, result in variants]
+
+
+def _without_excluded(duel: Duel) -> Duel:
+    excluded = duel.extra.get("excluded")
+    return duel if excluded is None else duel.rows(~excluded.astype(bool))
+
+
+def _excluded_kept(duel: Duel) -> tuple[str, str, Estimate]:
+    words = "all raters, the excluded ones too"
+    excluded = duel.extra.get("excluded")
+    if excluded is None or not excluded.astype(bool).any():
+        return "excluded_kept", words, headline(duel).with_reason("no vote is excluded: the same as the headline")
+    return "excluded_kept", words, headline(duel)
+
+
+def _decisive_raters(duel: Duel) -> tuple[str, str, Estimate]:
+    words = f"raters with at most {_DECISIVE_RATER_TIES:.0%} ties"
+    rater, present = group_index(duel.rater)
+    if not len(present):
+        return "decisive_raters", words, headline(duel)
+    share = np.bincount(rater, weights=duel.score == 0.5) / np.bincount(rater)
+    decisive = share <= _DECISIVE_RATER_TIES
+    left_out = int(np.count_nonzero(~decisive))
+    remark = f"{left_out} of {len(present)} raters left out"
+    return "decisive_raters", words, headline(duel.rows(decisive[rater])).with_reason(remark)
+
+
+def _one_side(duel: Duel) -> Estimate:
+    """The plain rate of one side: neither needs nor allows an adjustment."""
+    return two_way_t(duel)
+
+
+def _halves(duel: Duel) -> list[tuple[str, str, Estimate]]:
+    """First and second half of each rater's session by ``position``; the middle of an odd number is in the first."""
+    names = ("first_half", "second_half")
+    words = ("first half of each rater's votes", "second half of each rater's votes")
+    position = duel.extra.get("position")
+    if position is None or not np.isfinite(position).all():
+        reason = "the votes carry no position within the session"
+        return [(name, text, refused("headline by half", reason)) for name, text in zip(names, words, strict=True)]
+    is_first = _is_first_half(duel.rater, duel.extra.get("session", np.zeros(len(duel), dtype=np.int64)), position)
+    halves = (duel.rows(is_first), duel.rows(~is_first))
+    return [(name, text, headline(half)) for name, text, half in zip(names, words, halves, strict=True)]
+
+
+def _is_first_half(rater: np.ndarray, session: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Sessions are told apart within a rater: two raters may number theirs alike, or leave them without a name."""
+    order = np.lexsort((position, session, rater))
+    begins = np.ones(len(order), dtype=bool)
+    begins[1:] = (rater[order][1:] != rater[order][:-1]) | (session[order][1:] != session[order][:-1])
+    sitting = np.cumsum(begins) - 1
+    load = np.bincount(sitting)
+    place = np.arange(len(order)) - (np.cumsum(load) - load)[sitting]
+    is_first = np.empty(len(order), dtype=bool)
+    is_first[order] = 2 * place < load[sitting]
+    return is_first

@@ -1,0 +1,247 @@
+"""Looking early: confidence sequences that stay valid at every look, on rater means or on independent votes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, special
+
+from analysis.inference.crossing import Crossing, crossing_of
+from analysis.inference.estimate import Estimate, refused
+from analysis.inference.intervals import LEVEL, clamped_p, joined
+from analysis.preference.rate import decisive_votes, rater_rates
+from analysis.votes.table import Duel
+
+__all__ = [
+    "RunningSequence",
+    "bernoulli_sequence",
+    "beta_binomial_interval",
+    "betting_sequence",
+    "confidence_sequence",
+    "running_sequence",
+]
+
+_ALPHA = 1.0 - LEVEL
+# Candidate means; the interval is widened by one step at each end, so the grid never makes it too narrow.
+_GRID = np.linspace(0.0, 1.0, 1001)
+# Bets are truncated at half of what would bankrupt them.
+_TRUNCATION = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningSequence:
+    """The estimate and its confidence sequence after each rater, for a plot.
+
+    Parameters
+    ----------
+    raters : (T,) int64
+        1..T, in the order in which the raters finished.
+    estimate, low, high : (T,) float64
+        Mean of the rater means so far and the running intersection of the intervals, in [0, 1].
+    p_value : (T,) float64
+        Anytime-valid p against 1/2, non-increasing.
+    """
+
+    raters: np.ndarray
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p_value: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.raters)
+
+
+def confidence_sequence(duel: Duel, *, least_votes: int = 1) -> Estimate:
+    """Return the rater-averaged preference rate with an interval that is valid however often one looked.
+
+    Each rater who finished gives one number in [0, 1], the mean score (ties split); the hedged betting sequence bounds
+    the mean of that number over raters. Pairs are these pairs. Votes of one rater may depend on each other in any way.
+
+    Parameters
+    ----------
+    duel : Duel
+    least_votes : int
+        Raters with fewer votes have not finished and are left out (and counted): while a study runs, set it to the
+        planned number, because a mean that can still change is not a settled observation.
+
+    Returns
+    -------
+    Estimate
+        ``p_value`` is anytime-valid against 1/2; no standard error or df belongs to this interval.
+
+    References
+    ----------
+    Waudby-Smith and Ramdas, JRSS B 86 (2024): the hedged capital process with predictable plug-in bets.
+    """
+    method = (
+        "rater-averaged preference rate, ties split, hedged betting confidence sequence over rater means in order of "
+        "completion (valid at every look; pairs fixed)"
+    )
+    crossing = crossing_of(duel)
+    if not len(duel):
+        return refused(method, "no votes", **crossing.counts())
+    finished = _finished(duel, least_votes)
+    left_out = crossing.n_raters - crossing_of(finished).n_raters
+    remark = f"{left_out} raters with fewer than {least_votes} votes left out" if left_out else None
+    crossing = crossing_of(finished)
+    if not len(finished):
+        return refused(method, joined("no rater has finished", remark), **crossing.counts())
+    path = running_sequence(finished)
+    low, high = float(path.low[-1]), float(path.high[-1])
+    estimate = float(path.estimate[-1])
+    if not low < high:
+        apart = "no interval: the intervals of successive looks do not meet, so the raters are not exchangeable"
+        return Estimate(method=method, estimate=estimate, reason=joined(apart, remark), **crossing.counts())
+    p_value = clamped_p(path.p_value[-1])
+    return Estimate(
+        method=method, estimate=estimate, ci95=(low, high), p_value=p_value, reason=remark, **crossing.counts()
+    )
+
+
+def _finished(duel: Duel, least_votes: int) -> Duel:
+    if least_votes <= 1:
+        return duel
+    load = np.bincount(duel.rater)
+    return duel.rows(load[duel.rater] >= least_votes)
+
+
+def running_sequence(duel: Duel, *, least_votes: int = 1) -> RunningSequence:
+    """Return the path of the confidence sequence, one point a rater, in the order of each rater's last vote.
+
+    That order is ``submitted_at``'s where the votes carry it for every row, else the row order. ``least_votes`` is that
+    of ``confidence_sequence``.
+    """
+    duel = _finished(duel, least_votes)
+    crossing = crossing_of(duel)
+    means = rater_rates(duel.score, crossing)[_completion_order(duel, crossing)]
+    return betting_sequence(means)
+
+
+def _completion_order(duel: Duel, crossing: Crossing) -> np.ndarray:
+    """Raters by the time of their last vote; equal times (or none) fall back on the row."""
+    last_row = np.zeros(crossing.n_raters, dtype=np.int64)
+    last_row[crossing.rater] = np.arange(len(duel))
+    times = duel.extra.get("submitted_at")
+    if times is None or times.dtype.kind != "M" or np.isnat(times).any():
+        return np.argsort(last_row, kind="stable")
+    last_time = np.full(crossing.n_raters, np.iinfo(np.int64).min)
+    np.maximum.at(last_time, crossing.rater, times.astype("datetime64[us]").astype(np.int64))
+    return np.lexsort((last_row, last_time))
+
+
+def betting_sequence(values: np.ndarray) -> RunningSequence:
+    """Return the hedged betting confidence sequence for the mean of exchangeable values in [0, 1].
+
+    Parameters
+    ----------
+    values : (T,) float64 in [0, 1]
+        In the order of observation.
+
+    Raises
+    ------
+    ValueError
+        If a value is outside [0, 1]: the guarantee rests on the bounds.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) and not (values.min() >= 0.0 and values.max() <= 1.0):
+        raise ValueError(f"values span [{values.min()}, {values.max()}]; a betting sequence needs them in [0, 1]")
+    bets = _plug_in_bets(values)
+    low, high, null = (np.empty(len(values)) for _ in range(3))
+    gains, losses = np.zeros(len(_GRID)), np.zeros(len(_GRID))
+    centre = len(_GRID) // 2
+    for t, (value, bet) in enumerate(zip(values, bets, strict=True)):
+        gains, losses = _wealth(value, bet, gains, losses)
+        wealth = np.maximum(gains, losses) + math.log(0.5)
+        low[t], high[t] = _kept_interval(wealth)
+        null[t] = wealth[centre]
+    count = np.arange(1, len(values) + 1)
+    return RunningSequence(
+        raters=count,
+        estimate=np.cumsum(values) / count,
+        low=np.maximum.accumulate(low),
+        high=np.minimum.accumulate(high),
+        p_value=np.exp(np.minimum(0.0, -np.maximum.accumulate(null))) if len(values) else null,
+    )
+
+
+def _plug_in_bets(values: np.ndarray) -> np.ndarray:
+    """lambda_t = sqrt(2 log(2 / alpha) / (sigma^2_{t-1} t log(1 + t))), from the values before t."""
+    count = np.arange(1, len(values) + 1)
+    mean = (0.5 + np.cumsum(values)) / (count + 1)
+    variance = (0.25 + np.cumsum((values - mean) ** 2)) / (count + 1)
+    before = np.concatenate([[0.25], variance[:-1]]) if len(values) else variance
+    return np.sqrt(2 * math.log(2 / _ALPHA) / (before * count * np.log1p(count)))
+
+
+def _wealth(value: float, bet: float, gains: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log wealth of betting that the mean is above and below each candidate, after one more value."""
+    with np.errstate(divide="ignore"):
+        above = np.minimum(bet, _TRUNCATION / _GRID)
+        below = np.minimum(bet, _TRUNCATION / (1.0 - _GRID))
+    return gains + np.log1p(above * (value - _GRID)), losses + np.log1p(-below * (value - _GRID))
+
+
+def _kept_interval(wealth: np.ndarray) -> tuple[float, float]:
+    """Candidates whose wealth stays below 1 / alpha; wealth is quasi-convex in the mean, so they are an interval."""
+    kept = np.flatnonzero(wealth < -math.log(_ALPHA))
+    if not len(kept):
+        lowest = int(np.argmin(wealth))
+        return float(_GRID[lowest]), float(_GRID[lowest])
+    return float(_GRID[max(kept[0] - 1, 0)]), float(_GRID[min(kept[-1] + 1, len(_GRID) - 1)])
+
+
+def bernoulli_sequence(duel: Duel) -> Estimate:
+    """Return the beta-binomial mixture confidence sequence of the decisive rate, for one decisive vote a rater.
+
+    Clustered votes are refused: in order of raters they are not independent, the Bernoulli form would be too narrow.
+
+    References
+    ----------
+    Robbins, Annals of Mathematical Statistics 41 (1970); Howard et al., Annals of Statistics 49 (2021).
+    """
+    method = "decisive rate, beta-binomial mixture confidence sequence (uniform prior), votes independent"
+    decisive = decisive_votes(duel)
+    crossing = crossing_of(decisive)
+    if not len(decisive):
+        return refused(method, "no decisive votes", **crossing.counts())
+    if crossing.n_raters < len(decisive):
+        reason = "raters gave several votes, which are not independent; use the sequence over rater means"
+        return refused(method, reason, **crossing.counts())
+    wins = int(np.count_nonzero(decisive.score == 1.0))
+    n = len(decisive)
+    p_value = clamped_p(math.exp(min(0.0, -_log_bayes_factor(0.5, wins, n))))
+    interval = beta_binomial_interval(wins, n)
+    return Estimate(method=method, estimate=wins / n, ci95=interval, p_value=p_value, **crossing.counts())
+
+
+def _log_bayes_factor(rate: float, wins: int, n: int) -> float:
+    """log of the mixture of Beta(1, 1) against a fixed rate, after wins of n."""
+    return special.betaln(1 + wins, 1 + n - wins) - special.xlogy(wins, rate) - special.xlog1py(n - wins, -rate)
+
+
+def beta_binomial_interval(wins: int, n: int) -> tuple[float, float]:
+    """Return the rates that the uniform mixture has not rejected after ``wins`` of ``n`` independent votes.
+
+    Valid at every n at once with probability 0.95; the running intersection may be taken by the caller.
+
+    Examples
+    --------
+    >>> low, high = beta_binomial_interval(70, 100)
+    >>> 0.5 < low < 0.7 < high
+    True
+    """
+    if not 0 <= wins <= n or n < 1:
+        raise ValueError(f"wins is {wins} of n = {n}; it must lie in 0..n with n at least 1")
+    centre, limit = wins / n, -math.log(_ALPHA)
+
+    def excess(rate: float) -> float:
+        return _log_bayes_factor(rate, wins, n) - limit
+
+    # At the observed rate the mixture is below the likelihood, so the excess is negative there and changes sign once.
+    smallest, largest = 1e-300, 1.0 - 2.0**-53
+    low = optimize.brentq(excess, smallest, centre) if wins else 0.0
+    high = optimize.brentq(excess, centre, largest) if wins < n and excess(largest) > 0 else 1.0
+    return float(low), float(high)

@@ -1,0 +1,170 @@
+"""Errors of strengths: model-based, clustered two-way by rater and pair, and by a bootstrap of raters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from analysis.inference.crossing import Crossing
+from analysis.inference.intervals import clamped_p
+from analysis.ranking.paired_models import Design, Fit, PairedModel, fit_counts
+from analysis.ranking.win_matrix import OUTCOMES, Comparisons
+
+__all__ = ["StrengthErrors", "bootstrap_errors", "strength_errors"]
+
+# A bootstrap that loses more resamples than this share says so and gives no error.
+_MOST_LOST = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrengthErrors:
+    """Strengths (in the unit reported) with their covariances; ``parts`` are the rater, pair and cell sandwiches.
+
+    Parameters
+    ----------
+    strengths : (K,) float64
+    map : (K, q) float64
+        Strengths in the parameters, unit included.
+    parameters : (q,) float64
+    covariance : (q, q) float64
+        Inverse information.
+    parts : tuple of (q, q) float64, or None
+        Sandwich covariances by rater, by pair and by rater x pair cell; None with fewer than two raters or pairs.
+    """
+
+    strengths: np.ndarray
+    map: np.ndarray
+    parameters: np.ndarray
+    covariance: np.ndarray
+    parts: tuple[np.ndarray, np.ndarray, np.ndarray] | None
+    crossing: Crossing
+    reason: str | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return self.crossing.counts()
+
+    @property
+    def df(self) -> int:
+        return min(self.crossing.n_raters, self.crossing.n_pairs) - 1
+
+    def model_se(self, contrast: np.ndarray) -> float:
+        """Return the standard error of ``contrast . strengths`` with votes independent."""
+        direction = contrast @ self.map
+        return math.sqrt(direction @ self.covariance @ direction)
+
+    def clustered_se(self, contrast: np.ndarray) -> float | None:
+        """Return the two-way clustered standard error of ``contrast . strengths``."""
+        return self._floored(contrast @ self.map)
+
+    def parameter_se(self, which: int) -> float | None:
+        """Return the two-way clustered standard error of one parameter."""
+        return self._floored(np.eye(len(self.parameters))[which])
+
+    def _floored(self, direction: np.ndarray) -> float | None:
+        """V = max(V_r + V_p - V_rp, V_r, V_p), as for the headline."""
+        if self.parts is None:
+            return None
+        rater, pair, cell = (float(direction @ part @ direction) for part in self.parts)
+        return math.sqrt(max(rater + pair - cell, rater, pair, 0.0))
+
+    def model_covariance(self, members: np.ndarray) -> np.ndarray:
+        """Return the model-based covariance of some arms' strengths."""
+        rows = self.map[members]
+        return rows @ self.covariance @ rows.T
+
+    def clustered_covariance(self, members: np.ndarray) -> np.ndarray | None:
+        """Return the clustered covariance of some arms' strengths, None without clusters."""
+        if self.parts is None:
+            return None
+        rows = self.map[members]
+        return rows @ self._joint() @ rows.T
+
+    def _joint(self) -> np.ndarray:
+        """V_r + V_p - V_rp, or V_r + V_p where the subtraction leaves no covariance matrix."""
+        rater, pair, cell = self.parts
+        joint = rater + pair - cell
+        return joint if np.linalg.eigvalsh(joint)[0] > 0.0 else rater + pair
+
+    def wald_test(self, freedom: int) -> tuple[float | None, float | None]:
+        """Return F and p of the test that the first ``freedom`` parameters are 0, on the clustered covariance."""
+        if self.parts is None:
+            return None, None
+        joint = self._joint()[:freedom, :freedom]
+        if np.linalg.eigvalsh(joint)[0] <= 1e-12 * np.trace(joint):
+            return None, None
+        wanted = self.parameters[:freedom]
+        statistic = float(wanted @ np.linalg.solve(joint, wanted)) / freedom
+        return statistic, clamped_p(stats.f.sf(statistic, freedom, self.df))
+
+
+def strength_errors(data: Comparisons, model: PairedModel, design: Design, fit: Fit) -> StrengthErrors:
+    """Return the strengths of a fit with their model-based and clustered covariances."""
+    crossing = data.crossing
+    padded = np.hstack((design.strengths, np.zeros((len(data.arms), model.extra)))) * model.scale
+    reason, parts = None, None
+    if min(crossing.n_raters, crossing.n_pairs) < 2:
+        unit = "rater" if crossing.n_raters < 2 else "pair"
+        reason = f"no interval: only 1 {unit}, and two-way clustering needs at least 2 raters and 2 pairs"
+    else:
+        parts = _sandwiches(data, model, design, fit)
+    return StrengthErrors(
+        strengths=padded @ fit.parameters,
+        map=padded,
+        parameters=fit.parameters,
+        covariance=fit.covariance,
+        parts=parts,
+        crossing=crossing,
+        reason=reason,
+    )
+
+
+def _sandwiches(data: Comparisons, model: PairedModel, design: Design, fit: Fit):
+    """Bread (inverse expected information) around the clustered sums of scores, each with its G / (G - 1)."""
+    crossing = data.crossing
+    influence = model.scores(fit.parameters, design.rows).reshape(len(data.left) * OUTCOMES, -1) @ fit.covariance
+    found = []
+    for cluster in (crossing.rater, crossing.pair, crossing.cells()):
+        clusters = int(cluster.max()) + 1
+        sums = data.cluster_counts(cluster, clusters) @ influence
+        found.append(sums.T @ sums * clusters / (clusters - 1))
+    return tuple(found)
+
+
+def bootstrap_errors(
+    data: Comparisons, model: PairedModel, design: Design, fit: Fit, *, resamples: int, seed: int
+) -> tuple[np.ndarray | None, str | None]:
+    """Return the standard deviation of each strength over resamples of raters, and a remark on resamples without a fit.
+
+    Parameters
+    ----------
+    resamples : int
+        0 for none.
+
+    Returns
+    -------
+    errors : (K,) float64 or None
+    remark : str or None
+    """
+    raters = data.crossing.n_raters
+    if resamples < 2 or raters < 2:
+        return None, None
+    weights = np.random.default_rng(seed).multinomial(raters, np.full(raters, 1.0 / raters), size=resamples)
+    totals = (data.cluster_counts(data.crossing.rater, raters).T @ weights.T.astype(np.float64)).T
+    fits = [_refit(data, model, design, fit, counts.reshape(-1, OUTCOMES)) for counts in totals]
+    kept = np.array([parameters for parameters in fits if parameters is not None])
+    lost = resamples - len(kept)
+    remark = f"{lost} of {resamples} bootstrap resamples of raters have no finite strengths" if lost else None
+    if lost > _MOST_LOST * resamples:
+        return None, remark
+    return (kept @ design.strengths.T * model.scale).std(axis=0, ddof=1), remark
+
+
+def _refit(data: Comparisons, model: PairedModel, design: Design, fit: Fit, counts: np.ndarray) -> np.ndarray | None:
+    try:
+        return fit_counts(model, design.rows, counts, fit.parameters).parameters[: design.rows.shape[1]]
+    except ArithmeticError:
+        return None

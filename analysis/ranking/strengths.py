@@ -1,0 +1,335 @@
+"""Strengths of several arms from pairwise votes: Bradley-Terry, Davidson (ties) and Thurstone Case V."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats
+
+from analysis.inference.estimate import Estimate, refused
+from analysis.inference.intervals import clamped_p, few_units_warning, joined, t_interval
+from analysis.inference.separation import has_recession_direction
+from analysis.ranking.errors import StrengthErrors, bootstrap_errors, strength_errors
+from analysis.ranking.paired_models import (
+    BradleyTerry,
+    Davidson,
+    Design,
+    Fit,
+    PairedModel,
+    Thurstone,
+    design_of,
+    fit_counts,
+)
+from analysis.ranking.quasi_variance import quasi_variances
+from analysis.ranking.results import ArmStrength, Contrast, Equality, Ranking
+from analysis.ranking.win_matrix import Comparisons, compare, components
+from analysis.votes.table import VoteTable
+
+__all__ = ["bradley_terry", "davidson", "thurstone_case_v"]
+
+_ERRORS = "errors clustered two-way by rater and pair, t with min(raters, pairs) - 1 df"
+_BRADLEY_TERRY = f"Bradley-Terry log strengths of the decisive votes, sum zero, {_ERRORS}"
+_THURSTONE = f"Thurstone Case V (probit) of the decisive votes in JOD (1 JOD = 75 % preference), sum zero, {_ERRORS}"
+_DAVIDSON = (
+    "Davidson log strengths with ties: weights pi_left e^(d/2), pi_right e^(-d/2), nu sqrt(pi_left pi_right), "
+    f"sum zero, {_ERRORS}"
+)
+BOOTSTRAP = 400
+
+
+def bradley_terry(table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0) -> Ranking:
+    """Return Bradley-Terry strengths, ``logit P(i beats j) = l_i - l_j (+ d for the left)``, ties left out.
+
+    Parameters
+    ----------
+    table : VoteTable
+        Votes between any number of arms.
+    bootstrap : int
+        Resamples of raters for ``se_bootstrap``; 0 leaves it out.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Ranking
+        Arms without finite strengths are refused one by one with the reason; unconnected groups of arms get ranks
+        inside their group only.
+
+    References
+    ----------
+    Bradley and Terry, Biometrika 39 (1952); Cameron, Gelbach and Miller, JBES 29 (2011).
+    """
+    return _rank(compare(table, ties=False), BradleyTerry(), _BRADLEY_TERRY, bootstrap=bootstrap, seed=seed)
+
+
+def thurstone_case_v(table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0) -> Ranking:
+    """Return Thurstone Case V strengths in just-objectionable differences, ``Phi^-1 P(i beats j)`` times 1.4826.
+
+    Parameters and refusals as in :func:`bradley_terry`.
+
+    References
+    ----------
+    Thurstone, Psychological Review 34 (1927); Perez-Ortiz and Mantiuk, arXiv 1712.03686 (2017), for the unit.
+    """
+    return _rank(compare(table, ties=False), Thurstone(), _THURSTONE, bootstrap=bootstrap, seed=seed)
+
+
+def davidson(table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0) -> Ranking:
+    """Return Davidson strengths and the tie parameter nu; two arms differ by log(W / L), with nu = T / sqrt(W L).
+
+    Parameters and refusals as in :func:`bradley_terry`. Without a tie nu is 0 and the strengths are Bradley-Terry's;
+    with ties only, strengths do not exist. With the order effect d the tie weight carries no order factor; in Davidson
+    and Beaver's form nu is this one times e^(-d / 2).
+
+    References
+    ----------
+    Davidson, JASA 65 (1970); Davidson and Beaver, Biometrics 33 (1977).
+    """
+    data = compare(table, ties=True)
+    if not data.ties.any():
+        reason = "no ties: nu is 0 and has no standard error"
+        ranking = _rank(data, BradleyTerry(), _DAVIDSON, bootstrap=bootstrap, seed=seed)
+        if ranking.reason and not len(table):
+            return replace(ranking, nu=refused(f"Davidson nu; {_DAVIDSON}", ranking.reason))
+        return replace(ranking, nu=Estimate(method=f"Davidson nu; {_DAVIDSON}", estimate=0.0, reason=reason))
+    if not data.wins.any():
+        return _refusal(data, _DAVIDSON, "all votes are ties: strengths are not defined", has_ties=True)
+    return _rank(data, Davidson(), _DAVIDSON, bootstrap=bootstrap, seed=seed)
+
+
+def _rank(data: Comparisons, model: PairedModel, method: str, *, bootstrap: int, seed: int) -> Ranking:
+    has_ties = model.extra == 1
+    if not len(data.crossing):
+        return _refusal(data, method, "no votes" if has_ties else "no decisive votes", has_ties=has_ties)
+    split = components(data.wins, data.ties)
+    usable = [members for members, reason in split if reason is None]
+    if not usable:
+        return _refusal(
+            data,
+            method,
+            split[0][1] if len(split) == 1 else "no group of arms has finite strengths",
+            has_ties=has_ties,
+            split=split,
+        )
+    chosen = data.among(np.concatenate(usable))
+    design, remark = _choose_design(chosen, usable, model)
+    if design is None:
+        return _refusal(data, method, remark, has_ties=has_ties, split=split)
+    try:
+        fit = fit_counts(model, design.rows, chosen.counts)
+    except ArithmeticError as error:
+        return _refusal(data, method, str(error), has_ties=has_ties, split=split)
+    errors = strength_errors(chosen, model, design, fit)
+    boot, boot_remark = bootstrap_errors(chosen, model, design, fit, resamples=bootstrap, seed=seed)
+    contrasts = _contrasts(data, usable, errors, method)
+    return Ranking(
+        method=method,
+        arms=_arm_results(data, split, errors, boot, contrasts),
+        position=_position(design, errors, method, remark),
+        nu=_nu(fit, errors, method) if has_ties else None,
+        equality=_equality(chosen, model, design, fit, errors, usable),
+        contrasts=contrasts,
+        wins=_rows(data.wins),
+        ties=_rows(data.ties),
+        log_likelihood=fit.log_likelihood,
+        reason=joined(
+            *(f"{_names(data, members)}: {why}" for members, why in split if why), remark, boot_remark, errors.reason
+        ),
+        **chosen.crossing.counts(),
+    )
+
+
+def _choose_design(data: Comparisons, usable: list[np.ndarray], model: PairedModel) -> tuple[Design | None, str | None]:
+    """Take the advantage of the left into the model where it has a finite estimate; refuse strengths that have none."""
+    remark = "sides and arms are confounded: the advantage of the left is not estimable and left out"
+    design = design_of(data, usable)
+    if design.has_position:
+        if not _is_separated(design, data, model):
+            return design, None
+        remark = "separation: the advantage of the left has no finite estimate beside these strengths and is left out"
+        design = design_of(data, usable, position=False)
+    if _is_separated(design, data, model):
+        return (
+            None,
+            "separation: along some contrast of arms or ties every vote goes one way, no finite estimates exist",
+        )
+    return design, remark
+
+
+def _is_separated(design: Design, data: Comparisons, model: PairedModel) -> bool:
+    outcomes = 3 if model.extra else 2
+    return has_recession_direction(model.predictors(design.rows)[:, :outcomes], data.counts[:, :outcomes])
+
+
+def _contrasts(
+    data: Comparisons, usable: list[np.ndarray], errors: StrengthErrors, method: str
+) -> tuple[Contrast, ...]:
+    """All differences within groups, with p-values adjusted by Holm over the whole family."""
+    found = []
+    for members in usable:
+        for place, one in enumerate(members):
+            for other in members[place + 1 :]:
+                found.append((one, other, _difference(data, errors, int(one), int(other), method)))
+    adjusted = _holm([difference.p_value for _, _, difference in found])
+    return tuple(
+        Contrast(arm=data.arms[one], other=data.arms[other], difference=difference, p_adjusted=p)
+        for (one, other, difference), p in zip(found, adjusted, strict=True)
+    )
+
+
+def _difference(data: Comparisons, errors: StrengthErrors, one: int, other: int, method: str) -> Estimate:
+    contrast = np.zeros(len(data.arms))
+    contrast[one], contrast[other] = 1.0, -1.0
+    words = f"difference of two strengths; {method}"
+    return _interval(float(contrast @ errors.strengths), errors.clustered_se(contrast), errors, words)
+
+
+def _interval(value: float, se: float | None, errors: StrengthErrors, method: str) -> Estimate:
+    if se is None:
+        return Estimate(method=method, estimate=value, reason=errors.reason, **errors.counts)
+    reason = few_units_warning(errors.crossing)
+    return t_interval(value, se, df=errors.df, method=method, reason=reason, counts=errors.counts)
+
+
+def _holm(p_values: list[float | None]) -> list[float | None]:
+    """Holm's step-down adjustment; missing p-values are not in the family."""
+    known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    running = 0.0
+    for rank, (p, index) in enumerate(known):
+        running = min(1.0, max(running, (len(known) - rank) * p))
+        adjusted[index] = running
+    return adjusted
+
+
+def _arm_results(data, split, errors: StrengthErrors, boot, contrasts: tuple[Contrast, ...]) -> tuple[ArmStrength, ...]:
+    results: dict[int, ArmStrength] = {}
+    for number, (members, why) in enumerate(split):
+        if why is not None:
+            results.update({int(arm): ArmStrength(arm=data.arms[arm], component=number, reason=why) for arm in members})
+            continue
+        quasi, quasi_clustered = quasi_variances(errors.model_covariance(members)), errors.clustered_covariance(members)
+        quasi_clustered = None if quasi_clustered is None else quasi_variances(quasi_clustered)
+        order = np.argsort(-errors.strengths[members], kind="stable")
+        for place, arm in enumerate(members):
+            results[int(arm)] = _arm(
+                data.arms[arm],
+                errors,
+                int(arm),
+                number,
+                quasi_se=None if quasi is None else math.sqrt(quasi[place]),
+                quasi_se_clustered=None if quasi_clustered is None else math.sqrt(quasi_clustered[place]),
+                se_bootstrap=None if boot is None else float(boot[arm]),
+                rank=int(np.flatnonzero(order == place)[0]) + 1,
+                rank_interval=_rank_interval(data.arms[arm], len(members), contrasts),
+            )
+    return tuple(results[arm] for arm in range(len(data.arms)))
+
+
+def _arm(name: str, errors: StrengthErrors, arm: int, component: int, **known) -> ArmStrength:
+    contrast = np.zeros(len(errors.strengths))
+    contrast[arm] = 1.0
+    result = _interval(float(errors.strengths[arm]), errors.clustered_se(contrast), errors, "strength")
+    reason = (
+        None if known["quasi_se"] is not None else "quasi-variances need three arms or more and a positive solution"
+    )
+    return ArmStrength(
+        arm=name,
+        component=component,
+        strength=result.estimate,
+        se=errors.model_se(contrast),
+        se_clustered=result.se,
+        ci95=result.ci95,
+        reason=joined(result.reason, reason),
+        **known,
+    )
+
+
+def _rank_interval(arm: str, size: int, contrasts: tuple[Contrast, ...]) -> tuple[int, int] | None:
+    """Ranks that the Holm-adjusted contrasts at 5 % leave open; simultaneous over arms."""
+    better = worse = 0
+    for contrast in contrasts:
+        if arm not in (contrast.arm, contrast.other):
+            continue
+        if contrast.p_adjusted is None:
+            return None
+        if contrast.p_adjusted <= 0.05:
+            ahead = (contrast.difference.estimate > 0) == (contrast.arm == arm)
+            better, worse = better + (not ahead), worse + ahead
+    return 1 + better, size - worse
+
+
+def _position(design: Design, errors: StrengthErrors, method: str, remark: str | None) -> Estimate:
+    words = f"advantage d of the left image; {method}"
+    if not design.has_position:
+        return refused(words, remark or "not fitted", **errors.counts)
+    which = design.rows.shape[1] - 1
+    return _interval(float(errors.parameters[which]), errors.parameter_se(which), errors, words)
+
+
+def _nu(fit: Fit, errors: StrengthErrors, method: str) -> Estimate:
+    """nu with its interval on the log scale; there is no null value to test."""
+    words = f"Davidson tie parameter nu, interval on the log scale; {method}"
+    nu, se = math.exp(fit.parameters[-1]), errors.parameter_se(len(fit.parameters) - 1)
+    if not se:
+        return Estimate(
+            method=words, estimate=nu, reason=errors.reason or "no interval: zero standard error", **errors.counts
+        )
+    half = float(stats.t.ppf(0.975, errors.df)) * se
+    return Estimate(
+        method=words,
+        estimate=nu,
+        ci95=(nu * math.exp(-half), nu * math.exp(half)),
+        se=nu * se,
+        df=errors.df,
+        **errors.counts,
+    )
+
+
+def _equality(data, model, design: Design, fit: Fit, errors: StrengthErrors, usable: list[np.ndarray]) -> Equality:
+    """Likelihood-ratio test of equal strengths (votes independent) and the Wald F test on the clustered covariance."""
+    freedom = sum(len(members) - 1 for members in usable)
+    null_rows = design.rows[:, freedom:]
+    null = fit_counts(model, null_rows, data.counts)
+    statistic = max(2.0 * (fit.log_likelihood - null.log_likelihood), 0.0)
+    wald, p_wald = errors.wald_test(freedom)
+    return Equality(
+        likelihood_ratio=statistic,
+        df=freedom,
+        p_value=clamped_p(stats.chi2.sf(statistic, freedom)),
+        wald_f=wald,
+        wald_df=errors.df if wald is not None else None,
+        wald_p_value=p_wald,
+    )
+
+
+def _refusal(data: Comparisons, method: str, reason: str, *, has_ties: bool, split=()) -> Ranking:
+    own = {int(arm): (number, why) for number, (members, why) in enumerate(split) for arm in members}
+    arms = tuple(
+        ArmStrength(arm=name, component=own.get(arm, (None,))[0], reason=own.get(arm, (None, None))[1] or reason)
+        for arm, name in enumerate(data.arms)
+    )
+    counts = data.crossing.counts()
+    return Ranking(
+        method=method,
+        arms=arms,
+        position=refused(f"advantage d of the left image; {method}", reason, **counts),
+        nu=refused(f"Davidson tie parameter nu; {method}", reason, **counts) if has_ties else None,
+        equality=None,
+        contrasts=(),
+        wins=_rows(data.wins),
+        ties=_rows(data.ties),
+        log_likelihood=None,
+        reason=reason,
+        **counts,
+    )
+
+
+def _rows(matrix: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(int(value) for value in row) for row in matrix)
+
+
+def _names(data: Comparisons, members: np.ndarray) -> str:
+    return ", ".join(data.arms[arm] for arm in members)

@@ -1,0 +1,140 @@
+"""Votes between several arms as counts per ordered pair of arms: win matrix, connectivity, separation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csgraph, csr_array
+
+from analysis.inference.crossing import Crossing, group_index
+from analysis.votes.table import LEFT, RIGHT, TIE, VoteTable
+
+__all__ = ["Comparisons", "compare", "components"]
+
+OUTCOMES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparisons:
+    """Votes counted by (arm on the left, arm on the right) and outcome; the votes themselves keep raters and pairs.
+
+    Parameters
+    ----------
+    arms : tuple of str
+        Arms that occur in the votes.
+    left, right : (M,) int64
+        Ordered pairs of arms that were shown, sorted.
+    counts : (M, 3) float64
+        Votes for left, right, and ties.
+    vote_cell, vote_outcome : (N,) int64
+        Row and column of ``counts`` for each vote.
+    crossing : Crossing
+    """
+
+    arms: tuple[str, ...]
+    left: np.ndarray
+    right: np.ndarray
+    counts: np.ndarray
+    vote_cell: np.ndarray
+    vote_outcome: np.ndarray
+    crossing: Crossing
+
+    @cached_property
+    def wins(self) -> np.ndarray:
+        """(K, K) int64: how often the row's arm was chosen over the column's."""
+        return self._matrix(self.counts[:, LEFT], self.counts[:, RIGHT])
+
+    @cached_property
+    def ties(self) -> np.ndarray:
+        """(K, K) int64, symmetric: ties between row and column."""
+        return self._matrix(self.counts[:, TIE], self.counts[:, TIE])
+
+    def _matrix(self, of_left: np.ndarray, of_right: np.ndarray) -> np.ndarray:
+        matrix = np.zeros((len(self.arms), len(self.arms)), dtype=np.int64)
+        np.add.at(matrix, (self.left, self.right), of_left.astype(np.int64))
+        np.add.at(matrix, (self.right, self.left), of_right.astype(np.int64))
+        return matrix
+
+    def among(self, members: np.ndarray) -> Comparisons:
+        """Return the votes between some of the arms; arms keep their numbers, raters and pairs are renumbered."""
+        inside = np.isin(self.left, members) & np.isin(self.right, members)
+        kept = inside[self.vote_cell]
+        rater, raters = group_index(self.crossing.rater[kept])
+        pair, pairs = group_index(self.crossing.pair[kept])
+        return replace(
+            self,
+            left=self.left[inside],
+            right=self.right[inside],
+            counts=self.counts[inside],
+            vote_cell=(np.cumsum(inside) - 1)[self.vote_cell[kept]],
+            vote_outcome=self.vote_outcome[kept],
+            crossing=Crossing(rater=rater, pair=pair, n_raters=len(raters), n_pairs=len(pairs)),
+        )
+
+    def cluster_counts(self, cluster: np.ndarray, clusters: int) -> csr_array:
+        """Return the votes per cluster, (G, 3 M) sparse: what clustered errors and the bootstrap add up."""
+        column = self.vote_cell * OUTCOMES + self.vote_outcome
+        return csr_array((np.ones(len(column)), (cluster, column)), shape=(clusters, len(self.left) * OUTCOMES))
+
+
+def compare(table: VoteTable, *, ties: bool) -> Comparisons:
+    """Count the votes of a table by ordered pair of arms.
+
+    Parameters
+    ----------
+    table : VoteTable
+    ties : bool
+        Keep ties as an outcome; otherwise they are left out.
+    """
+    kept = table if ties else table.rows(table.choice != TIE)
+    codes, present = group_index(np.concatenate((kept.arm_left, kept.arm_right)))
+    left, right = codes[: len(kept)], codes[len(kept) :]
+    arms = tuple(table.arms[code] for code in present)
+    cell, shown = group_index(left * len(arms) + right)
+    counts = np.zeros((len(shown), OUTCOMES))
+    np.add.at(counts, (cell, kept.choice), 1.0)
+    rater, raters = group_index(kept.rater)
+    pair, pairs = group_index(kept.pair)
+    return Comparisons(
+        arms=arms,
+        left=shown // max(len(arms), 1),
+        right=shown % max(len(arms), 1),
+        counts=counts,
+        vote_cell=cell,
+        vote_outcome=kept.choice.astype(np.int64),
+        crossing=Crossing(rater=rater, pair=pair, n_raters=len(raters), n_pairs=len(pairs)),
+    )
+
+
+def components(wins: np.ndarray, ties: np.ndarray) -> list[tuple[np.ndarray, str | None]]:
+    """Split arms into groups joined by votes, each with the reason why its strengths are not finite, or None.
+
+    Parameters
+    ----------
+    wins, ties : (K, K) int
+        A tie counts as an edge in both directions.
+
+    References
+    ----------
+    Ford, American Mathematical Monthly 64 (1957): strengths are finite iff the graph of wins is strongly connected.
+    """
+    edges = csr_array(wins + ties)
+    groups, group = csgraph.connected_components(edges, directed=True, connection="weak")
+    _, strong = csgraph.connected_components(edges, directed=True, connection="strong")
+    return [
+        (members, _unbounded(members, strong)) for members in map(np.flatnonzero, group == np.arange(groups)[:, None])
+    ]
+
+
+def _unbounded(members: np.ndarray, strong: np.ndarray) -> str | None:
+    if len(members) < 2:
+        return "not compared with any other arm"
+    parts = len(set(strong[members].tolist()))
+    if parts == 1:
+        return None
+    return (
+        f"separation: the votes between these {len(members)} arms fall into {parts} sets, "
+        "and between two of them every vote goes one way; no finite strengths exist"
+    )

@@ -1,0 +1,269 @@
+"""Cumulative logit of baseline < tie < arm with crossed random intercepts: ties as an ordered answer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from analysis.inference.crossing import Crossing, crossing_of, group_index
+from analysis.inference.estimate import Estimate, refused
+from analysis.inference.separation import has_recession_direction
+from analysis.regression.glmm import ONE_SIDE, Glmm, divergence, fit_crossed, glmm
+from analysis.regression.laplace import BinomialCells, LaplaceFit
+from analysis.regression.logistic_rates import (
+    between_df,
+    coefficient,
+    crossing_lack,
+    log_interval,
+    random_effects,
+    rate_estimate,
+    single_vote_factors,
+)
+from analysis.votes.table import Duel
+
+__all__ = ["OrdinalMixed", "ordinal_mixed"]
+
+_MODEL = (
+    "cumulative logit of baseline < tie < arm with crossed random intercepts of raters and pairs and the side shown "
+    "(Rao-Kupper ties), Laplace likelihood, t with min(raters, pairs) - 1 df but for side and half-width"
+)
+_WORDS = {
+    "intercept": "log-odds for the arm at balanced sides, midway between the two thresholds",
+    "half_width": "half the distance of the two thresholds, log-odds; interval on the log scale",
+    "position": "log-odds for the image on the left",
+    "marginal_score": "P(arm) + P(tie) / 2, integrated over raters and pairs, mean over both sides",
+    "win_rate": "P(arm), integrated over raters and pairs, mean over both sides",
+    "tie_rate": "P(tie), integrated over raters and pairs, mean over both sides",
+    "loss_rate": "P(baseline), integrated over raters and pairs, mean over both sides",
+}
+_METHODS = {name: f"{words}; {_MODEL}" for name, words in _WORDS.items()}
+# The two thresholds as pseudo-trials: a win is a success at eta - delta, a loss a failure at eta + delta, a tie both.
+_LOWER, _UPPER = -1.0, 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrdinalMixed:
+    """The crossed cumulative logit model of one duel.
+
+    Parameters
+    ----------
+    intercept, half_width, position : Estimate
+        ``P(arm) = F(a + b x + u + v - delta)``, ``P(baseline) = F(-a - b x - u - v - delta)``; e^delta is Rao and
+        Kupper's theta.
+    marginal_score, win_rate, tie_rate, loss_rate : Estimate
+        Probabilities averaged over the populations of raters and pairs and over both sides.
+    sd_rater, sd_pair, sd_rater_ci95, sd_pair_ci95, share_rater, share_pair, singular, separation, reason
+        As in :class:`analysis.regression.glmm.Glmm`.
+    log_likelihood : float or None
+        Each vote a single trial with three outcomes.
+    """
+
+    intercept: Estimate
+    half_width: Estimate
+    position: Estimate
+    marginal_score: Estimate
+    win_rate: Estimate
+    tie_rate: Estimate
+    loss_rate: Estimate
+    sd_rater: float | None = None
+    sd_pair: float | None = None
+    sd_rater_ci95: tuple[float, float] | None = None
+    sd_pair_ci95: tuple[float, float] | None = None
+    share_rater: float | None = None
+    share_pair: float | None = None
+    log_likelihood: float | None = None
+    singular: tuple[str, ...] = ()
+    separation: str | None = None
+    reason: str | None = None
+
+    def as_json(self) -> dict:
+        """Return the mapping of ``report.json``."""
+        values = {name: getattr(self, name).as_json() for name in _METHODS}
+        for name in ("sd_rater", "sd_pair", "share_rater", "share_pair", "log_likelihood", "separation", "reason"):
+            values[name] = getattr(self, name)
+        for name in ("sd_rater_ci95", "sd_pair_ci95"):
+            interval = getattr(self, name)
+            values[name] = None if interval is None else list(interval)
+        values["singular"] = list(self.singular)
+        return values
+
+
+def ordinal_mixed(duel: Duel) -> OrdinalMixed:
+    """Fit the crossed cumulative logit model to all votes of a duel, ties included.
+
+    Parameters
+    ----------
+    duel : Duel
+
+    Returns
+    -------
+    OrdinalMixed
+        Without ties the model is :func:`analysis.regression.glmm.glmm`, and its numbers are given; without wins or
+        without losses, under separation or with too few raters or pairs the numbers are refused with the reason.
+
+    Notes
+    -----
+    With thresholds -delta and +delta, ``P(tie) = F(eta + delta) (1 - F(eta - delta)) (1 - e^(-2 delta))`` exactly, so
+    the likelihood is a binomial one with the covariate -+1 for delta plus T log(1 - e^(-2 delta)): the machinery of the
+    logistic mixed model serves unchanged.
+
+    References
+    ----------
+    Rao and Kupper, JASA 62 (1967); McCullagh, JRSS B 42 (1980); the same likelihood as ``ordinal::clmm``.
+    """
+    crossing = crossing_of(duel)
+    wins, losses = int(np.sum(duel.score == 1.0)), int(np.sum(duel.score == 0.0))
+    ties = len(duel) - wins - losses
+    lack = crossing_lack(crossing, "votes")
+    if not lack and not ties:
+        return _collapsed(glmm(duel), crossing)
+    if not lack and not (wins and losses):
+        lack = f"separation: {wins} votes for {duel.arm}, {losses} for {duel.baseline}; no finite thresholds exist"
+    if lack:
+        return _refusal(lack, crossing)
+    cells = _cells(duel, crossing)
+    if _is_separated(cells):
+        return _refusal("separation: with one side shown the answers reach one end of the scale only", crossing)
+    left_out = single_vote_factors(crossing)
+    start = np.zeros(cells.design.shape[1])
+    lower, upper = special.logit(wins / len(duel)), special.logit(1.0 - losses / len(duel))
+    start[0], start[-1] = 0.5 * (lower + upper), 0.5 * (upper - lower)
+    fit = fit_crossed(cells, left_out, beta=start, term=_TieTerm(ties))
+    if fit.reason or fit.covariance is None:
+        return _refusal(divergence(fit, duel, crossing), crossing)
+    return _result(fit, crossing, left_out)
+
+
+@dataclass(frozen=True)
+class _TieTerm:
+    """T log(1 - e^(-2 delta)), delta the last fixed effect."""
+
+    ties: int
+
+    def __call__(self, beta: np.ndarray) -> tuple[float, np.ndarray]:
+        gradient, delta = np.zeros(len(beta)), float(beta[-1])
+        if delta <= 0.0:
+            return -math.inf, gradient
+        gradient[-1] = 2.0 * self.ties / math.expm1(2.0 * delta)
+        return self.ties * math.log(-math.expm1(-2.0 * delta)), gradient
+
+
+def _cells(duel: Duel, crossing: Crossing) -> BinomialCells:
+    won, lost = duel.score == 1.0, duel.score == 0.0
+    lower, upper = np.flatnonzero(~lost), np.flatnonzero(~won)
+    vote = np.concatenate((lower, upper))
+    above = np.repeat([0, 1], [len(lower), len(upper)])
+    success = np.concatenate((won[lower], ~lost[upper])).astype(np.float64)
+    key = ((crossing.rater * crossing.n_pairs + crossing.pair)[vote] * 2 + (duel.side[vote] > 0)) * 2 + above
+    distinct, cell = np.unique(key, return_inverse=True)
+    pairs, side, threshold = distinct // 4, distinct // 2 % 2 - 0.5, np.where(distinct % 2, _UPPER, _LOWER)
+    columns = [np.ones(len(distinct)), side, threshold]
+    if side.min() == side.max():
+        del columns[1]
+    return BinomialCells(
+        rater=pairs // crossing.n_pairs,
+        pair=pairs % crossing.n_pairs,
+        n_raters=crossing.n_raters,
+        n_pairs=crossing.n_pairs,
+        design=np.column_stack(columns),
+        successes=np.bincount(cell, weights=success),
+        trials=np.bincount(cell).astype(np.float64),
+    )
+
+
+def _is_separated(cells: BinomialCells) -> bool:
+    """Side and threshold take two values each, so that the signs of a design row tell which of four it is."""
+    covariates = cells.design.shape[1] - 1
+    group, present = group_index((cells.design[:, 1:] > 0) @ (1 << np.arange(covariates)))
+    rows = np.array([cells.design[np.argmax(group == which)] for which in range(len(present))])
+    wins = np.bincount(group, weights=cells.successes)
+    losses = np.bincount(group, weights=cells.trials) - wins
+    return has_recession_direction(np.stack((rows, np.zeros_like(rows)), axis=1), np.column_stack((wins, losses)))
+
+
+def _refusal(reason: str, crossing: Crossing) -> OrdinalMixed:
+    parts = {name: refused(method, reason, **crossing.counts()) for name, method in _METHODS.items()}
+    return OrdinalMixed(**parts, separation=reason if reason.startswith("separation") else None, reason=reason)
+
+
+def _collapsed(fit: Glmm, crossing: Crossing) -> OrdinalMixed:
+    """Without ties: the logistic model's numbers, half-width and tie rate 0 without errors."""
+    note = "no ties: the model collapses to the logistic mixed model"
+    names = ("sd_rater", "sd_pair", "sd_rater_ci95", "sd_pair_ci95", "share_rater", "share_pair", "log_likelihood")
+    rate = fit.marginal_rate
+    lost = refused(_METHODS["loss_rate"], note) if rate.estimate is None else _complement(rate)
+    return OrdinalMixed(
+        intercept=fit.intercept.with_reason(note),
+        half_width=Estimate(method=_METHODS["half_width"], estimate=0.0, reason=note, **crossing.counts()),
+        position=fit.position.with_reason(note),
+        marginal_score=rate.with_reason(note),
+        win_rate=rate.with_reason(note),
+        tie_rate=Estimate(method=_METHODS["tie_rate"], estimate=0.0, reason=note, **crossing.counts()),
+        loss_rate=lost.with_reason(note),
+        singular=fit.singular,
+        separation=fit.separation,
+        reason=note if fit.reason is None else f"{fit.reason}; {note}",
+        **{name: getattr(fit, name) for name in names},
+    )
+
+
+def _complement(rate: Estimate) -> Estimate:
+    interval = None if rate.ci95 is None else (1.0 - rate.ci95[1], 1.0 - rate.ci95[0])
+    return Estimate(
+        method=_METHODS["loss_rate"],
+        estimate=1.0 - rate.estimate,
+        ci95=interval,
+        se=rate.se,
+        p_value=rate.p_value,
+        n_raters=rate.n_raters,
+        n_pairs=rate.n_pairs,
+        n_votes=rate.n_votes,
+        reason=rate.reason,
+    )
+
+
+def _result(fit: LaplaceFit, crossing: Crossing, left_out: tuple[str, ...]) -> OrdinalMixed:
+    effects = random_effects(fit, crossing, left_out)
+    common = {"reason": effects["reason"], "counts": crossing.counts()}
+    df = between_df(crossing, left_out)
+    sides = (-0.5, 0.5) if len(fit.beta) == 3 else (None,)
+    rows = {end: _rows(sides, end) for end in (_LOWER, _UPPER)}
+    both, share = np.vstack((rows[_LOWER], rows[_UPPER])), 1.0 / len(sides)
+    rates = {
+        "marginal_score": (both, np.full(len(both), 0.5 * share), 0.0, 0.5),
+        "win_rate": (rows[_LOWER], np.full(len(sides), share), 0.0, None),
+        "tie_rate": (both, np.repeat([-share, share], len(sides)), 0.0, None),
+        "loss_rate": (rows[_UPPER], np.full(len(sides), -share), 1.0, None),
+    }
+    estimates = {
+        name: rate_estimate(
+            fit, design, weights, constant=constant, marginal=True, null=null, df=df, method=_METHODS[name], **common
+        )
+        for name, (design, weights, constant, null) in rates.items()
+    }
+    has_sides = len(sides) == 2
+    return OrdinalMixed(
+        intercept=coefficient(fit, 0, df=df, method=_METHODS["intercept"], **common),
+        half_width=_half_width(fit, **common),
+        position=coefficient(fit, 1, df=None, method=_METHODS["position"], **common)
+        if has_sides
+        else refused(_METHODS["position"], ONE_SIDE, **crossing.counts()),
+        log_likelihood=fit.log_likelihood,
+        **estimates,
+        **effects,
+    )
+
+
+def _rows(sides: tuple[float | None, ...], end: float) -> np.ndarray:
+    return np.array([[1.0, end] if side is None else [1.0, side, end] for side in sides])
+
+
+def _half_width(fit: LaplaceFit, *, reason: str | None, counts: dict[str, int]) -> Estimate:
+    """delta > 0 by definition: an interval on the log scale and no test."""
+    which = len(fit.beta) - 1
+    value, se = float(fit.beta[-1]), math.sqrt(fit.covariance[which, which])
+    ci95 = log_interval(value, se)
+    return Estimate(method=_METHODS["half_width"], estimate=value, ci95=ci95, se=se, reason=reason, **counts)

@@ -1,0 +1,257 @@
+"""From a vote table to the report: one mapping with every number, as ``report.json`` holds it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import combinations
+
+import numpy as np
+
+from analysis.inference.counts import count_sides, load_summary
+from analysis.inference.threads import on_one_blas_thread
+from analysis.preference import position
+from analysis.ranking.strengths import bradley_terry, davidson, thurstone_case_v
+from analysis.raters.agreement import agreement
+from analysis.raters.consistency import consistency
+from analysis.raters.screening import screen
+from analysis.report.content.checklist import filled_checklist
+from analysis.report.content.comparison import compare_arms
+from analysis.report.content.external_figures import GivenFigure, given_facts
+from analysis.report.content.image_metrics import metric_correlations, preference_by_difference
+from analysis.report.content.screening import planned_rules, screening_section, sensitivity_section
+from analysis.report.parts.wording import finding, methods_paragraph, paper_sentence
+from analysis.votes.selection import Selection, select_votes
+from analysis.votes.table import TIE, VoteTable
+
+__all__ = ["SCHEMA", "build_report", "table_sha256"]
+
+SCHEMA = "blindpair.report/1"
+
+
+@on_one_blas_thread
+def build_report(
+    table: VoteTable,
+    *,
+    arm: str | None = None,
+    baseline: str | None = None,
+    plan: Mapping | None = None,
+    study: Mapping | None = None,
+    provenance: Mapping | None = None,
+    image_metrics: Mapping | None = None,
+    image_metrics_by_class: Mapping | None = None,
+    pair_distances: Mapping[str, float] | None = None,
+    figures: Sequence[GivenFigure] = (),
+    data: Mapping | None = None,
+    seed: int = 0,
+) -> dict:
+    """Compute every number of the report.
+
+    Parameters
+    ----------
+    table : VoteTable
+        All current votes: excluded, simulated, practice, check and repeat rows included. They are kept out of the
+        estimates here, and counted.
+    arm, baseline : str or None
+        The direction of the first comparison; alphabetical where not given. Arms other than these follow.
+    plan : mapping or None
+        The frozen analysis plan: ``arm``, ``baseline``, ``margin`` (equivalence, on the rate), ``looks`` (``"one"``,
+        ``"anytime"`` or a number), ``exclusion_rules`` (names of screening rules, or rules with parameters), ``adjust``
+        (``"bh"`` or ``"holm"``, for the classes), ``least_votes`` (of a rater who counts as finished) and whatever
+        else was fixed. Given arms win over the plan's.
+    study : mapping or None
+        Facts of the study for the design table and the checklist; ``docs/statistician.md`` lists the keys.
+    provenance : mapping or None
+        What made the votes and the report: version, commit and the like. Seed and plan hash are added.
+    image_metrics : mapping or None
+        Per arm the image metrics of the report contract.
+    image_metrics_by_class : mapping or None
+        The same by arm, then class label, then metric.
+    pair_distances : mapping of str to float, or None
+        How different the two images of a pair look, by pair. Used where the votes know two arms.
+    figures : sequence of GivenFigure
+        Figures made elsewhere; the report holds their captions and digests, ``write_report`` takes their files.
+    data : mapping or None
+        What reading knows of the file: see :func:`analysis.votes.reading.reading_facts`.
+    seed : int
+        Seed of everything random. Same votes and seed, same report.
+
+    Returns
+    -------
+    dict
+        The report, ready for JSON: finite floats, null beside a reason.
+
+    Raises
+    ------
+    ValueError
+        If a named arm is not in the votes, or the plan holds a value that cannot be followed.
+    """
+    plan = _checked_plan(plan)
+    arm, baseline = arm or plan.get("arm"), baseline or plan.get("baseline")
+    table = _with_named_arms(table, arm, baseline)
+    selection = select_votes(table)
+    directions = _directions(selection.table, arm, baseline)
+    duels = [selection.table.duel(*names) for names in directions]
+    comparisons = [compare_arms(duel, plan=plan, seed=seed) for duel in duels]
+    rules = planned_rules(plan)
+    screened = screen(selection.of_origin(), rules)
+    report = {
+        "schema": SCHEMA,
+        "study": dict(study or {}),
+        "plan": plan,
+        "provenance": _provenance(provenance, plan, seed),
+        "data": _data(table, selection, data or {}),
+        "comparisons": comparisons,
+        "position_bias": _position_bias(selection, comparisons),
+        "agreement": agreement(selection.table, duels[0], seed=seed).as_json() if duels else None,
+        "consistency": consistency(selection.with_repeats(), seed=seed).as_json(),
+        "ranking": _ranking(selection.table, seed) if duels else None,
+        "screening": [asdict(row) for row in screened],
+        "screening_summary": screening_section(screened, rules),
+        "sensitivity": sensitivity_section(selection, directions[0], screened) if duels else [],
+        "image_metrics": dict(image_metrics or {}),
+        "image_metrics_by_class": dict(image_metrics_by_class or {}),
+        "preference_by_difference": (
+            preference_by_difference(duels[0], selection.table.pairs, pair_distances or {}) if len(duels) == 1 else []
+        ),
+        "figures": given_facts(figures),
+    }
+    report["metric_correlations"] = [
+        entry
+        for comparison in comparisons
+        for entry in metric_correlations(comparison, report["image_metrics_by_class"], seed=seed)
+    ]
+    report["text"] = {
+        "findings": [finding(report, comparison) for comparison in comparisons],
+        "sentences": [paper_sentence(report, comparison) for comparison in comparisons],
+        "methods": methods_paragraph(report),
+        "checklist": filled_checklist(report),
+    }
+    return report
+
+
+def _checked_plan(plan: Mapping | None) -> dict:
+    """Return the plan as a mapping of our own, or refuse what it says about the analysis.
+
+    Raises
+    ------
+    ValueError
+        If a key that the analysis follows has a value that it cannot follow.
+    """
+    plan = dict(plan or {})
+    margin, looks = plan.get("margin"), plan.get("looks")
+    if margin is not None and (isinstance(margin, (str, bool)) or not 0.0 < margin < 0.5):
+        raise ValueError(f"the plan's margin is {margin!r}; give a number in (0, 0.5), or leave it out")
+    is_count = isinstance(looks, int) and not isinstance(looks, bool) and looks >= 1
+    if not (looks in (None, "one", "anytime") or is_count):
+        raise ValueError(f"the plan's looks is {looks!r}; give 'one', 'anytime' or a number of at least 1")
+    adjust, least_votes = plan.get("adjust"), plan.get("least_votes")
+    if adjust not in (None, "bh", "holm"):
+        raise ValueError(f"the plan's adjust is {adjust!r}; give 'bh' (Benjamini and Hochberg) or 'holm'")
+    if least_votes is not None and (not isinstance(least_votes, int) or least_votes is True or least_votes < 1):
+        raise ValueError(f"the plan's least_votes is {least_votes!r}; give a number of at least 1, or leave it out")
+    for key in ("arm", "baseline"):
+        if plan.get(key) is not None and not isinstance(plan[key], str):
+            raise ValueError(f"the plan's {key} is {plan[key]!r}; give the arm's name")
+    return plan
+
+
+def table_sha256(table: VoteTable) -> str:
+    """Return a hash of the votes in memory: of labels and codes, the same in any order of the rows."""
+    columns = np.stack(
+        [table.rater, table.pair, table.arm_left, table.arm_right, table.choice.astype(np.int64)], axis=1
+    ).astype("<i8")
+    columns = columns[np.lexsort(columns.T[::-1])]
+    digest = hashlib.sha256(json.dumps([table.raters, table.pairs, table.arms], ensure_ascii=True).encode())
+    digest.update(np.ascontiguousarray(columns).tobytes())
+    return digest.hexdigest()
+
+
+def _with_named_arms(table: VoteTable, *names: str | None) -> VoteTable:
+    """Give a table without any vote the arms asked for, so that its report says 'no votes' and not 'no arm'."""
+    missing = tuple(name for name in names if name and name not in table.arms)
+    return replace(table, arms=table.arms + missing) if missing and not len(table) else table
+
+
+def _directions(table: VoteTable, arm: str | None, baseline: str | None) -> list[tuple[str, str]]:
+    """Return (arm, baseline) of every comparison, the one asked for first."""
+    pairs = list(combinations(sorted(table.arms), 2))
+    for name in (arm, baseline):
+        if name is not None and name not in table.arms:
+            raise ValueError(f"arm {name!r} is not in the votes; the arms are {', '.join(table.arms)}")
+    if arm is not None and arm == baseline:
+        raise ValueError(f"arm and baseline are both {arm!r}; name two arms")
+
+    def directed(one: str, other: str) -> tuple[str, str]:
+        is_turned = other == arm or one == baseline
+        return (other, one) if is_turned else (one, other)
+
+    def rank(names: tuple[str, str]) -> tuple[bool, bool]:
+        asked = {name for name in (arm, baseline) if name is not None}
+        return (not asked <= set(names), not (asked & set(names)))
+
+    return sorted((directed(one, other) for one, other in pairs), key=rank)
+
+
+def _provenance(given: Mapping | None, plan: dict, seed: int) -> dict:
+    values = {"seed": seed, **(given or {})}
+    if plan:
+        text = json.dumps(plan, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        values["plan_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    return values
+
+
+def _data(table: VoteTable, selection: Selection, given: Mapping) -> dict:
+    kept = selection.table
+    per_rater, per_pair = load_summary(kept.rater), load_summary(kept.pair)
+    times = kept.extra.get("submitted_at", np.zeros(0, dtype="datetime64[ms]"))
+    times = times[~np.isnat(times)]
+    classes = kept.extra.get("class_label")
+    return {
+        "votes": len(kept),
+        "raters": per_rater.units,
+        "pairs": per_pair.units,
+        "classes": None if classes is None else len(set(classes) - {""}),
+        "arms": list(kept.arms),
+        "ties": int(np.count_nonzero(kept.choice == TIE)),
+        "simulated": selection.simulated,
+        "is_simulated": selection.is_simulated,
+        "excluded": selection.kept_out,
+        "rows": given.get("rows", len(table)),
+        "bad_rows": dict(given.get("bad_rows", {})),
+        "ignored_columns": list(given.get("ignored_columns", ())),
+        "source": given.get("source"),
+        "sha256": given.get("sha256") or table_sha256(table),
+        "sha256_of": "file" if given.get("sha256") else "table",
+        "votes_per_rater": _spread(per_rater),
+        "votes_per_pair": _spread(per_pair),
+        "first_vote": _day(times.min()) if len(times) else None,
+        "last_vote": _day(times.max()) if len(times) else None,
+        "studies": sorted(set(table.extra.get("study", ())) - {""}),
+        "study_versions": sorted(set(table.extra.get("study_version", ())) - {""}),
+    }
+
+
+def _spread(load) -> dict:
+    return {"median": load.median, "min": load.smallest, "max": load.largest}
+
+
+def _day(moment: np.datetime64) -> str:
+    return str(moment.astype("datetime64[D]"))
+
+
+def _position_bias(selection: Selection, comparisons: list[dict]) -> dict:
+    sides = count_sides(selection.table)
+    adjusted = comparisons[0]["methods"]["two_way_t_adjusted"] if comparisons else None
+    return {
+        "left_rate": position.left_rate(selection.table).as_json(),
+        "counts": {"left": sides.left, "right": sides.right, "ties": sides.ties},
+        "adjusted_rate": adjusted,
+    }
+
+
+def _ranking(table: VoteTable, seed: int) -> dict:
+    models = {"bradley_terry": bradley_terry, "davidson": davidson, "thurstone_case_v": thurstone_case_v}
+    return {name: model(table, seed=seed).as_json() for name, model in models.items()}

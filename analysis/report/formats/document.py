@@ -1,0 +1,176 @@
+"""The report as a sequence of blocks, which HTML and PDF render alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis.report.parts import wording
+from analysis.report.parts.table import Table
+
+__all__ = ["FigureBlock", "Heading", "Paragraph", "TableBlock", "document"]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading of level 1 (the title) to 3; ``anchor`` is unique in the document."""
+
+    text: str
+    level: int = 2
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph: ``plain``, ``lead`` (the finding), ``warning`` (banner), ``note`` or ``quote`` (to copy)."""
+
+    text: str
+    kind: str = "plain"
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """A table in place."""
+
+    table: Table
+
+
+@dataclass(frozen=True)
+class FigureBlock:
+    """A figure in place, by its name."""
+
+    name: str
+
+
+Block = Heading | Paragraph | TableBlock | FigureBlock
+
+_MADE_ELSEWHERE = (
+    "What the arms' networks do, drawn from the networks and not from the votes; raters saw none of these figures. "
+    "report.json holds the digest of each file."
+)
+_GIVEN: tuple[str, ...] = ("given figures",)  # Stands for the names of the figures made elsewhere, in their order.
+
+# Section: title, what to read it for, names of its tables, names of its figures. A trailing * takes the numbered ones.
+_SECTIONS = (
+    ("Preference", "", ("headline*", "counts"), ("votes", "forest*")),
+    ("Design", "", ("design", "kept_out"), ()),
+    (
+        "Position bias",
+        "Raters who lean to one side add noise; where sides are not balanced they also add bias, which the adjusted "
+        "rate removes.",
+        ("position", "sides*"),
+        ("sides",),
+    ),
+    (
+        "Looking early",
+        "The confidence sequence holds at every look at once, however the number of looks was chosen. It speaks for "
+        "these pairs.",
+        (),
+        ("running",),
+    ),
+    (
+        "Raters and pairs",
+        "How far raters differ from each other, and pairs from each other.",
+        (),
+        ("raters", "pairs", "preference_by_difference"),
+    ),
+    ("Mixed models", "", ("model*", "ordinal*", "ties"), ()),
+    ("Arms", "", ("arms", "image_metrics"), ("image_metrics",)),
+    ("Images and gradients", _MADE_ELSEWHERE, (), _GIVEN),
+    (
+        "Several arms",
+        "",
+        ("strengths_bradley_terry", "strengths_davidson", "strengths_thurstone_case_v", "contrasts", "win_matrix"),
+        ("strengths", "win_matrix"),
+    ),
+    (
+        "Classes",
+        "",
+        ("classes*", "image_metrics_by_class", "metric_correlations"),
+        ("classes", "metric_against_preference"),
+    ),
+    ("Agreement and consistency", "", ("agreement", "consistency"), ()),
+    ("Sensitivity", "", ("sensitivity",), ()),
+    ("Careless answers", "", ("screening", "screened_raters"), ("response_times",)),
+    ("Appendix: every estimator", "", ("methods*",), ()),
+    ("Appendix: reporting checklist", "", ("checklist",), ()),
+)
+
+
+_MANY_COMPARISONS = (
+    "The p-values of the comparisons are not adjusted for their number; those of the differences of strengths are, "
+    "by Holm's method."
+)
+
+
+def document(report: Mapping, tables: Sequence[Table], figure_names: Sequence[str]) -> list[Block]:
+    """Return the blocks of the report.
+
+    Parameters
+    ----------
+    report : mapping
+        What ``build_report`` returned.
+    tables : sequence of Table
+        The tables of :func:`~analysis.report.tables.all_tables`.
+    figure_names : sequence of str
+        The figures that were drawn; only these appear, and those of ``report["figures"]``.
+    """
+    given = [figure["name"] for figure in report["figures"]]
+    by_name = {table.name: table for table in tables if table.longest}
+    blocks: list[Block] = [Heading(title(report), level=1, anchor="top")]
+    warnings = (wording.simulated_warning(report["data"]), wording.pooling_warning(report["data"]))
+    blocks += [Paragraph(warning, "warning") for warning in warnings if warning]
+    blocks += [Paragraph(text, "lead") for text in report["text"]["findings"][:1]]
+    blocks += [Paragraph(text) for text in report["text"]["findings"][1:]]
+    if not report["comparisons"]:
+        blocks.append(Paragraph("No comparison: the votes name fewer than two arms.", "lead"))
+    for heading, opening, table_names, drawn in _SECTIONS:
+        content: list[Block] = [TableBlock(by_name[name]) for name in _matching(table_names, by_name)]
+        content += [FigureBlock(name) for name in (given if drawn is _GIVEN else _matching(drawn, figure_names))]
+        if content:
+            blocks.append(Heading(heading, anchor=_anchor(heading)))
+            blocks += [Paragraph(opening)] if opening else []
+            blocks += content
+        if heading == "Preference":
+            if len(report["comparisons"]) > 1:
+                blocks.append(Paragraph(_MANY_COMPARISONS, "note"))
+            blocks += _for_the_paper(report)
+    return blocks + _provenance(report)
+
+
+def title(report: Mapping) -> str:
+    """Return the report's title."""
+    study = report["study"].get("title") or ", ".join(report["data"]["studies"])
+    return f"Blind preference report: {study}" if study else "Blind preference report"
+
+
+def _matching(wanted: Sequence[str], names) -> list[str]:
+    found = []
+    for pattern in wanted:
+        stem = pattern.rstrip("*")
+        numbered = [name for name in names if pattern.endswith("*") and name.removeprefix(stem + "_").isdigit()]
+        found += [stem] * (stem in names) + sorted(numbered, key=lambda name: int(name.rpartition("_")[2]))
+    return found
+
+
+def _anchor(heading: str) -> str:
+    return "".join(character if character.isalnum() else "-" for character in heading.lower())
+
+
+def _for_the_paper(report: Mapping) -> list[Block]:
+    blocks: list[Block] = [Heading("For the paper", level=2, anchor="for-the-paper")]
+    blocks += [Paragraph(text, "quote") for text in report["text"]["sentences"]]
+    return [
+        *blocks,
+        Heading("Methods paragraph", level=3, anchor="methods"),
+        Paragraph(report["text"]["methods"], "quote"),
+    ]
+
+
+def _provenance(report: Mapping) -> list[Block]:
+    data, blocks = report["data"], [Heading("Provenance", anchor="provenance")]
+    facts = {**report["provenance"], f"SHA-256 of the votes ({data['sha256_of']})": data["sha256"]}
+    if data["source"]:
+        facts["file of votes"] = data["source"]
+    blocks += [Paragraph(f"{key}: {value}", "note") for key, value in facts.items()]
+    return blocks

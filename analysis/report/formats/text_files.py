@@ -1,0 +1,48 @@
+"""CSV and JSON text of a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from analysis.report.parts.table import Table
+from analysis.votes.csv_text import CsvText, guard
+
+__all__ = ["render_csv", "render_json"]
+
+
+def render_json(report: Mapping) -> str:
+    """Return ``report.json``: UTF-8, keys in the report's order, no NaN.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite: such a report must not be written.
+    """
+    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def render_csv(table: Table) -> str:
+    """Return a table as CSV: raw values at full precision, an interval as two columns, nulls empty.
+
+    Texts that a spreadsheet would run as a formula get an apostrophe in front.
+    """
+    text = CsvText()
+    text.add([name for column in table.columns for name in _names(column)])
+    for row in table.rows:
+        text.add([cell for column in table.columns for cell in _cells(column, row.get(column.key))])
+    return text.taken()
+
+
+def _names(column) -> list[str]:
+    if column.kind.endswith("interval"):
+        return [f"{column.key}_low", f"{column.key}_high"]
+    return [column.key]
+
+
+def _cells(column, value: object) -> list[str]:
+    if column.kind.endswith("interval"):
+        return ["", ""] if value is None else [repr(float(bound)) for bound in value]
+    if value is None:
+        return [""]
+    return [guard(value) if isinstance(value, str) else repr(value)]

@@ -1,0 +1,123 @@
+"""The vote table in memory: integer codes and labels. Files are read by ``analysis/votes/reading.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+__all__ = ["LEFT", "RIGHT", "TIE", "Duel", "VoteTable"]
+
+LEFT, RIGHT, TIE = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoteTable:
+    """All current votes of a study, one row a vote.
+
+    Parameters
+    ----------
+    raters, pairs, arms : tuple of str
+        Labels; the code columns index them. Sorted, so that the same votes give the same codes in any row order.
+    rater, pair, arm_left, arm_right : (N,) int64
+        Codes into ``raters``, ``pairs``, ``arms``.
+    choice : (N,) int8
+        ``LEFT``, ``RIGHT`` or ``TIE``.
+    extra : mapping of str to (N,) array
+        Optional columns under the names of the votes contract (``class_label`` str, ``response_ms`` float64, NaN for
+        missing, ``position`` float64, ``is_repeat`` bool, ``check_kind`` str, ``excluded`` bool, ``session`` str, ...).
+    """
+
+    raters: tuple[str, ...]
+    pairs: tuple[str, ...]
+    arms: tuple[str, ...]
+    rater: np.ndarray
+    pair: np.ndarray
+    arm_left: np.ndarray
+    arm_right: np.ndarray
+    choice: np.ndarray
+    extra: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.choice)
+
+    def rows(self, keep: np.ndarray) -> VoteTable:
+        """Return the rows selected by a boolean mask or an index array; labels and codes stay as they are."""
+        return VoteTable(
+            raters=self.raters,
+            pairs=self.pairs,
+            arms=self.arms,
+            rater=self.rater[keep],
+            pair=self.pair[keep],
+            arm_left=self.arm_left[keep],
+            arm_right=self.arm_right[keep],
+            choice=self.choice[keep],
+            extra={name: column[keep] for name, column in self.extra.items()},
+        )
+
+    def duel(self, arm: str, baseline: str) -> Duel:
+        """Return the votes between two arms, scored for ``arm``.
+
+        Raises
+        ------
+        ValueError
+            If a name is not an arm of the table, or both names are the same.
+        """
+        for name in (arm, baseline):
+            if name not in self.arms:
+                raise ValueError(f"arm {name!r} is not in the votes; the arms are {', '.join(self.arms)}")
+        if arm == baseline:
+            raise ValueError(f"arm and baseline are both {arm!r}; name two arms")
+        one, other = self.arms.index(arm), self.arms.index(baseline)
+        on_left = (self.arm_left == one) & (self.arm_right == other)
+        keep = np.flatnonzero(on_left | ((self.arm_left == other) & (self.arm_right == one)))
+        side = np.where(on_left[keep], 0.5, -0.5)
+        choice = self.choice[keep]
+        score = np.where(choice == TIE, 0.5, ((choice == LEFT) == (side > 0)).astype(np.float64))
+        return Duel(
+            arm=arm,
+            baseline=baseline,
+            score=score,
+            side=side,
+            rater=self.rater[keep],
+            pair=self.pair[keep],
+            extra={name: column[keep] for name, column in self.extra.items()},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duel:
+    """The votes between one arm and its baseline.
+
+    Parameters
+    ----------
+    score : (N,) float64
+        1 where the arm was chosen, 1/2 for a tie, 0 where the baseline was chosen.
+    side : (N,) float64
+        +1/2 where the arm stood on the left, -1/2 on the right.
+    rater, pair : (N,) int64
+        Codes; not necessarily contiguous.
+    """
+
+    arm: str
+    baseline: str
+    score: np.ndarray
+    side: np.ndarray
+    rater: np.ndarray
+    pair: np.ndarray
+    extra: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def rows(self, keep: np.ndarray) -> Duel:
+        """Return the votes selected by a boolean mask or an index array."""
+        return Duel(
+            arm=self.arm,
+            baseline=self.baseline,
+            score=self.score[keep],
+            side=self.side[keep],
+            rater=self.rater[keep],
+            pair=self.pair[keep],
+            extra={name: column[keep] for name, column in self.extra.items()},
+        )
