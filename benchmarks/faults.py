@@ -178,7 +178,7 @@ def make_checkpoints(folder: Path) -> dict[str, str]:
 
 def make_draft(owner, slug: str, checkpoints: dict[str, str], steps: int):
     """Return a draft whose two arms are guided by the two classifiers; every draft has the same seed."""
-    from generation.config import ArmRecipe
+    from generation.recipes.recipe import ArmRecipe
     from survey.services.study import arm_add, study_create
 
     study = study_create(owner=owner, slug=slug, title=slug, seed=77, consent_text="I agree.", practice_trials=0)

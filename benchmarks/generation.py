@@ -38,10 +38,10 @@ from diffusion.classifier import ClassifierConfig  # noqa: E402
 from diffusion.published import PUBLISHED  # noqa: E402
 from diffusion.schedule import NoiseSchedule  # noqa: E402
 from diffusion.unet import DenoiserConfig  # noqa: E402
-from generation.images import to_uint8  # noqa: E402
-from generation.networks import for_sampling  # noqa: E402
-from generation.noise import PairNoise, PairSpec  # noqa: E402
-from generation.sampler import GuidedArm, guided_trajectory  # noqa: E402
+from generation.recipes.noise import PairNoise, PairSpec  # noqa: E402
+from generation.sampling.encoding import to_uint8  # noqa: E402
+from generation.sampling.networks import for_sampling  # noqa: E402
+from generation.sampling.sampler import GuidedArm, guided_trajectory  # noqa: E402
 
 RECORD = Path(__file__).with_suffix(".json")
 SCALES = {"vanilla": 0.5, "robust": 1.0}

@@ -28,7 +28,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from benchmarks.operations import BF16_LIMIT, classifier_flops, matrix_rate  # noqa: E402
 from benchmarks.published_attack import published_l2, published_linf, published_step, recomputed_attention  # noqa: E402
 from diffusion.published import PUBLISHED  # noqa: E402
-from training.attack import pgd  # noqa: E402
+from training.attack.pgd import pgd  # noqa: E402
 
 STEPS = 7
 CASES = {

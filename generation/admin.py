@@ -13,10 +13,17 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from generation.config import GUIDANCE_FACTORS, recipe_fields
 from generation.models import GenerationRun
+from generation.recipes.recipe import GUIDANCE_FACTORS, recipe_fields
 from generation.selectors import RunProgress, run_complete_pairs, run_progress
-from generation.services import DEFAULT_MICRO_BATCH, class_labels, run_cancel, run_create, run_enqueue_plan, run_retry
+from generation.services.order import (
+    DEFAULT_MICRO_BATCH,
+    class_labels,
+    run_cancel,
+    run_create,
+    run_enqueue_plan,
+    run_retry,
+)
 from jobs.work_page import WorkPage, error_shown
 from survey.admin.access import StudyListFilter, StudyScopedAdmin
 from survey.admin.page import head_context

@@ -13,11 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from generation.config import GUIDANCE_FACTORS, recipe_fields
 from generation.models import GenerationRun
-from generation.noise import CLASS_LIMIT, SEED_LIMIT
+from generation.recipes.noise import CLASS_LIMIT, SEED_LIMIT
+from generation.recipes.recipe import GUIDANCE_FACTORS, recipe_fields
 from generation.selectors import run_progress
-from generation.services import MAXIMUM_PAIRS, run_cancel, run_create, run_enqueue_plan, run_retry
+from generation.services.order import MAXIMUM_PAIRS, run_cancel, run_create, run_enqueue_plan, run_retry
 from survey.api.auth import study_of_call
 from survey.api.serializers import StrictSerializer
 from survey.api.urls import STUDY

@@ -5,4 +5,4 @@ class GenerationConfig(AppConfig):
     name = "generation"
 
     def ready(self) -> None:
-        from generation import manifest_files  # noqa: F401  listens from now on
+        from generation import signals  # noqa: F401  listens from now on

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from generation.noise import PairSpec
+from generation.recipes.noise import PairSpec
 from jobs.models import Job
 from survey.models import Study
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Count, QuerySet, Sum
 
 from generation.models import GenerationRun
-from generation.noise import PairSpec
+from generation.recipes.noise import PairSpec
 from jobs.models import Job
 from survey.models import ImagePair, PairImage, Study
 

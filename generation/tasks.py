@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import generation.evaluation_jobs  # noqa: F401  registers generation.evaluate_images
+import generation.worker.evaluation_job  # noqa: F401  registers generation.evaluate_images
 from generation.models import GenerationRun, GenerationShard
-from generation.networks import NetworkStore
-from generation.run_worker import chosen_device, make_pairs, run_plan, run_settle, store_for
-from generation.services import run_enqueue_shards
+from generation.sampling.networks import NetworkStore
+from generation.services.order import run_enqueue_shards
+from generation.worker.order import chosen_device, make_pairs, run_plan, run_settle, store_for
 from jobs.registry import handles
 from jobs.services import Lease
 

@@ -9,9 +9,9 @@ import signal
 import sys
 from pathlib import Path
 
-from training.config import config_from_dict, read_config
-from training.loop import Progress, TrainingDiverged, train
-from training.settings_files import parse_change
+from training.learning.config import config_from_dict, read_config
+from training.learning.loop import Progress, TrainingDiverged, train
+from training.presets import parse_change
 
 
 def main(arguments: list[str] | None = None) -> int:

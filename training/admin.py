@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 from jobs.work_page import WorkPage, error_shown
 from training.curves import draw_curves
 from training.models import Checkpoint, TrainingRun
+from training.presets import ConfigError, parse_change, preset_names
 from training.services import run_cancel, run_create, run_enqueue
-from training.settings_files import ConfigError, parse_change, preset_names
 
 __all__ = ["CheckpointAdmin", "TrainingRunAdmin"]
 

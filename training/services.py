@@ -12,7 +12,7 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.services import job_cancel, job_enqueue, job_retry
 from training.models import Checkpoint, TrainingRun
-from training.settings_files import ConfigError, read_settings
+from training.presets import ConfigError, read_settings
 
 __all__ = [
     "checkpoint_record",

@@ -10,8 +10,8 @@ from jobs.exceptions import JobCancelled
 from jobs.registry import handles
 from jobs.services import Lease, Unfinished
 from training.models import TrainingRun
-from training.run_worker import train_run
 from training.services import JOB_KIND, State, run_finish
+from training.worker import train_run
 
 __all__ = ["train_slice"]
 

@@ -28,7 +28,7 @@ from diffusion.classifier import classifier_gradient  # noqa: E402
 from diffusion.encoder import EncoderConfig  # noqa: E402
 from diffusion.published import PUBLISHED  # noqa: E402
 from diffusion.unet import DenoiserConfig  # noqa: E402
-from generation.networks import for_sampling  # noqa: E402
+from generation.sampling.networks import for_sampling  # noqa: E402
 
 RECORD = Path(__file__).with_suffix(".json")
 TOLERANCE = 1e-5

@@ -16,15 +16,15 @@ from analysis.images import EvaluationRules
 from diffusion.checkpoints import load_network, read_card
 from diffusion.files import write_atomically
 from diffusion.spacing import space_timesteps
-from generation.config import ArmRecipe, NetworkFile
-from generation.features import load_feature_network
-from generation.figure_inputs import pick_images
-from generation.gradients import alignment_bands, gradient_alignment
-from generation.image_evaluation import Reference, evaluate_images
-from generation.image_sources import ArraySource, NpzSource
-from generation.networks import NetworkStore
-from generation.noise import PairSpec
-from generation.pairs import generate_pairs
+from generation.features.evaluation import Reference, evaluate_images
+from generation.features.image_sets import ArraySource, NpzSource
+from generation.features.networks import load_feature_network
+from generation.figures.gradients import alignment_bands, gradient_alignment
+from generation.figures.inputs import pick_images
+from generation.recipes.noise import PairSpec
+from generation.recipes.recipe import ArmRecipe, NetworkFile
+from generation.sampling.networks import NetworkStore
+from generation.sampling.pairs import generate_pairs
 
 #: Iterations that an interrupted training loses at most; presets for seconds of training save at the end alone.
 _SAVE_EVERY = 100
@@ -132,8 +132,8 @@ class Laboratory:
         return self._checkpoints[name]
 
     def _train(self, name: str, preset: str, changes: Mapping[str, Any]) -> Path:
-        from training.config import read_config
-        from training.loop import train
+        from training.learning.config import read_config
+        from training.learning.loop import train
 
         own = {"run.validation_images": self.experiment.validation_images, "run.save_every": _SAVE_EVERY}
         changes = own | dict(changes)
@@ -221,7 +221,7 @@ class Laboratory:
 
     def reference(self) -> ArraySource:
         """Return the real images, with classes."""
-        from training.sources import digits_images
+        from training.data.image_sets import digits_images
 
         digits = digits_images()
         pixels = digits.pixels if digits.pixels.ndim == 4 else digits.pixels[..., None]
@@ -242,10 +242,10 @@ class Laboratory:
 
     def classifier_accuracy(self, path: Path, seed: int = 0) -> dict[str, Any]:
         """Return accuracy on held-out x_t, clean and attacked harder than in training, in total and by band."""
-        from training.attack import AttackConfig
-        from training.config import read_config
-        from training.data import evaluation_images, open_data
-        from training.measures import classifier_measures, noised_images
+        from training.attack.threat_model import AttackConfig
+        from training.data.batches import evaluation_images, open_data
+        from training.learning.config import read_config
+        from training.learning.validation import classifier_measures, noised_images
 
         config = read_config(self.experiment.classifier)
         data = open_data(config.data, split="validation")

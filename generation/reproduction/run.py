@@ -16,9 +16,9 @@ import torch
 
 from diffusion.checkpoints import library_versions, read_card
 from diffusion.files import write_atomically
-from generation.figure_inputs import pick_images
-from generation.figures import ablation_figure, require_formats, write_figures
-from generation.paper_figures import FigureInputs, PaperFigures, paper_figures
+from generation.figures.drawing import ablation_figure, require_formats, write_figures
+from generation.figures.inputs import pick_images
+from generation.figures.paper import FigureInputs, PaperFigures, paper_figures
 from generation.reproduction.claims import findings
 from generation.reproduction.experiment import Laboratory, arm_name
 from generation.reproduction.page import reproduction_page

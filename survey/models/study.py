@@ -165,7 +165,8 @@ class StudyMember(models.Model):
 class Arm(models.Model):
     """One way of making images. Its name never reaches a rater.
 
-    ``recipe`` is checked by ``generation.config`` when images are generated here, and is empty for imported images.
+    ``recipe`` is checked by ``generation.recipes.recipe`` when images are generated here, and is empty for
+    imported images.
     """
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="arms")

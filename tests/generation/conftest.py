@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from diffusion.checkpoints import save_network
-from generation.config import ArmRecipe
+from generation.recipes.recipe import ArmRecipe
 from tests.generation.toys import NUM_CLASSES, tiny_classifier, tiny_denoiser
 
 CLASS_NAMES = tuple(f"digit {number}" for number in range(NUM_CLASSES))

@@ -51,7 +51,7 @@ def images() -> Tensor:
 def _reference_numbers() -> dict:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    from generation.inception import InceptionNetwork
+    from generation.features.inception import InceptionNetwork
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "random.pth"

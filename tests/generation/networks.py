@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from analysis.images import FeatureIdentity
-from generation.features import FeatureBatch, FeatureNetwork
+from generation.features.networks import FeatureBatch, FeatureNetwork
 
 
 class RandomConvFeatures(FeatureNetwork):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from diffusion.checkpoints import save_network
 from diffusion.classifier import ClassifierConfig
-from generation.study_images import arm_sources, named_reference
+from generation.worker.image_metrics import arm_sources, named_reference
 from jobs.models import Job
 from jobs.services import job_run
 from survey.models import PairImage

@@ -14,11 +14,11 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 
 from diffusion.checkpoints import read_card, save_network
-from generation import run_worker
 from generation.management.commands import generate_pairs as command
 from generation.models import GenerationRun
-from generation.noise import PairNoise, PairSpec, noise_sha256
+from generation.recipes.noise import PairNoise, PairSpec, noise_sha256
 from generation.selectors import run_progress
+from generation.worker import order as run_worker
 from jobs.models import Job
 from jobs.services import job_next, job_run
 from survey.exceptions import StudyNotReady
@@ -406,7 +406,7 @@ def test_queued_order_is_done_by_a_worker_and_counts_down(draft):
 
 
 def test_failed_shard_is_shown_and_retried(draft, monkeypatch):
-    from generation.services import run_retry
+    from generation.services.order import run_retry
 
     study = draft()
     generate(study, 4, shard=2, queue=True)
@@ -414,7 +414,7 @@ def test_failed_shard_is_shown_and_retried(draft, monkeypatch):
     def broken(*arguments, **options):
         raise ValueError("the denoiser caught fire")
 
-    monkeypatch.setattr("generation.run_worker.generate_pairs", broken)
+    monkeypatch.setattr("generation.worker.order.generate_pairs", broken)
     run_queue()
     run = GenerationRun.objects.get()
     failed = run_progress(run)
@@ -428,7 +428,7 @@ def test_failed_shard_is_shown_and_retried(draft, monkeypatch):
 
 
 def test_cancelled_order_stops_keeps_what_is_made_and_can_go_on(draft):
-    from generation.services import run_cancel
+    from generation.services.order import run_cancel
 
     study = draft()
     generate(study, 6, shard=2, queue=True)
@@ -445,7 +445,7 @@ def test_cancelled_order_stops_keeps_what_is_made_and_can_go_on(draft):
 
 
 def test_running_shard_notices_the_cancel_at_its_next_step(draft, monkeypatch):
-    from generation.services import run_cancel
+    from generation.services.order import run_cancel
 
     study = draft()
     generate(study, 2, queue=True)
@@ -466,7 +466,7 @@ def test_running_shard_notices_the_cancel_at_its_next_step(draft, monkeypatch):
 
 
 def test_planning_by_a_worker_reports_what_does_not_fit(draft, checkpoints):
-    from generation.services import run_create, run_enqueue_plan, run_retry
+    from generation.services.order import run_create, run_enqueue_plan, run_retry
 
     study = draft()
     run = run_create(study=study, pairs=4, classes=[0, 9], micro_batch=2)

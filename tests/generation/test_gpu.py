@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from generation.networks import NetworkStore
-from generation.noise import PairSpec
-from generation.pairs import generate_pairs
+from generation.recipes.noise import PairSpec
+from generation.sampling.networks import NetworkStore
+from generation.sampling.pairs import generate_pairs
 
 pytestmark = [
     pytest.mark.gpu,

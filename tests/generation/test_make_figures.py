@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 
 from analysis.report.content.external_figures import read_figures
 from analysis.report.figures.metrics import preference_points
-from generation.figure_inputs import fit_to_network, pick_images
-from generation.image_sources import ArraySource
+from generation.features.image_sets import ArraySource
+from generation.figures.inputs import fit_to_network, pick_images
 from survey.models import Study
 from survey.reports import study_figures
 from tests.factories import make_png, make_study

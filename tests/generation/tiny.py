@@ -7,7 +7,7 @@ import torch
 from diffusion.checkpoints import save_network
 from diffusion.classifier import ClassifierConfig
 from diffusion.unet import DenoiserConfig
-from generation.config import ArmRecipe, NetworkFile
+from generation.recipes.recipe import ArmRecipe, NetworkFile
 
 _NETWORK = {"image_size": 8, "model_channels": 32, "channel_mult": (1,), "num_res_blocks": 1}
 _NETWORK |= {"attention_resolutions": ()}

@@ -17,8 +17,8 @@ from jobs.models import Job
 from jobs.services import jobs_reap
 from tests.training.conftest import images, preset  # noqa: F401  fixtures
 from tests.workers import ROOT, celery_worker, kill, process_environment, wait_until
+from training.learning.state import RunFolder
 from training.models import TrainingRun
-from training.state import RunFolder
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 ITERATIONS = 240

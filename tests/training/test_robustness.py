@@ -1,11 +1,11 @@
 import pytest
 
 from diffusion.checkpoints import load_network
-from training.attack import AttackConfig
-from training.config import read_config
-from training.data import evaluation_images, open_data
-from training.loop import train
-from training.measures import classifier_measures, clean_images
+from training.attack.threat_model import AttackConfig
+from training.data.batches import evaluation_images, open_data
+from training.learning.config import read_config
+from training.learning.loop import train
+from training.learning.validation import classifier_measures, clean_images
 
 EPSILON = 1.0
 SMALL = {

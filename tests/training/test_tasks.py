@@ -8,11 +8,11 @@ from django.utils import timezone
 from diffusion.checkpoints import load_network
 from jobs.models import Job
 from jobs.services import job_claim, job_run
-from training.config import read_config
-from training.loop import train
+from training.learning.config import read_config
+from training.learning.loop import train
+from training.learning.state import RunFolder
 from training.models import TrainingRun
 from training.services import run_cancel, run_create, run_enqueue
-from training.state import RunFolder
 from training.tasks import train_slice
 
 pytestmark = pytest.mark.django_db(transaction=True)

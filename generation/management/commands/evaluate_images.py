@@ -64,8 +64,8 @@ class Command(BaseCommand):
 
     def _evaluate(self, study: Any, parameters: dict[str, Any], out: Path | None) -> None:
         # Only the work itself loads torch; the queueing web-side path does not.
-        from generation.evaluation_jobs import evaluate_with
-        from generation.study_images import evaluation_as_json
+        from generation.worker.evaluation_job import evaluate_with
+        from generation.worker.image_metrics import evaluation_as_json
 
         found = evaluate_with(study, parameters, progress=_Progress(self.stderr), actor="command line")
         for arm, metrics in found.arms.items():

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from generation.models import GenerationRun, GenerationShard
 from generation.selectors import run_complete_pairs, shards_missing
-from generation.services import class_labels, run_create, run_enqueue_shards, run_finish, run_require_draft
+from generation.services.order import class_labels, run_create, run_enqueue_shards, run_finish, run_require_draft
 from jobs.exceptions import JobError
 from survey.exceptions import SurveyError
 from survey.services.study import study_get
@@ -70,14 +70,14 @@ class Command(BaseCommand):
     def _close(self, run: GenerationRun) -> None:
         """Close an order of which nothing is missing, where its last worker died over that."""
         if run.state in (run.State.PLANNING, run.State.GENERATING) or not run.manifest_file:
-            from generation.run_worker import run_settle
+            from generation.worker.order import run_settle
 
             run_settle(run)
 
     def _check_files(self, run: GenerationRun) -> None:
-        from generation.networks import NetworkStore
-        from generation.repair import files_damaged, files_repair
-        from generation.run_worker import chosen_device
+        from generation.sampling.networks import NetworkStore
+        from generation.worker.order import chosen_device
+        from generation.worker.repair import files_damaged, files_repair
 
         damaged = files_damaged(run)
         if not damaged:
@@ -94,8 +94,8 @@ class Command(BaseCommand):
 
     def _start(self, run: GenerationRun, queue: bool) -> None:
         # Torch is loaded from here on: what could be refused without it has been.
-        from generation.networks import NetworkStore
-        from generation.run_worker import chosen_device, run_plan
+        from generation.sampling.networks import NetworkStore
+        from generation.worker.order import chosen_device, run_plan
 
         store = NetworkStore(chosen_device())
         try:
@@ -110,7 +110,7 @@ class Command(BaseCommand):
             self._make(run, store)
 
     def _make(self, run: GenerationRun, store: Any) -> None:
-        from generation.run_worker import make_pairs, run_settle
+        from generation.worker.order import make_pairs, run_settle
 
         missing = shards_missing(run)
         there = run_complete_pairs(run).count()

@@ -54,11 +54,11 @@ class Command(BaseCommand):
     ) -> tuple[list[Path], dict[str, str]]:
         # Only the drawing itself loads torch and matplotlib.
         from diffusion.files import write_atomically
-        from generation.config import ArmRecipe
-        from generation.figures import given_figure, write_figures
-        from generation.networks import NetworkStore
-        from generation.paper_figures import paper_figures
-        from generation.run_worker import chosen_device
+        from generation.figures.drawing import given_figure, write_figures
+        from generation.figures.paper import paper_figures
+        from generation.recipes.recipe import ArmRecipe
+        from generation.sampling.networks import NetworkStore
+        from generation.worker.order import chosen_device
 
         # With the digests of the study's images: figures never show other weights under the same path.
         made_by = arm_recipes(study)
@@ -90,9 +90,9 @@ def _in_order(study: Any) -> list[Any]:
 
 
 def _inputs(recipe: Any, store: Any, seed: int, options: dict) -> Any:
-    from generation.figure_inputs import pick_images
-    from generation.paper_figures import FigureInputs
-    from generation.study_images import named_reference
+    from generation.figures.inputs import pick_images
+    from generation.figures.paper import FigureInputs
+    from generation.worker.image_metrics import named_reference
 
     source = named_reference(options["images"]).source
     if source is None:

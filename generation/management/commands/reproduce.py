@@ -38,7 +38,7 @@ class Command(BaseCommand):
     def _laboratory(self, preset: str, out: Path | None, options: dict[str, Any]) -> Any:
         # Only the work itself loads torch.
         from generation.reproduction.experiment import PRESETS, Laboratory
-        from generation.run_worker import chosen_device
+        from generation.worker.order import chosen_device
 
         if preset not in PRESETS:
             raise ValueError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from generation.selection import SelectionRule, pairs_select
+from generation.services.pair_selection import SelectionRule, pairs_select
 from survey.exceptions import SurveyError
 from survey.services.study import study_get
 

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from analysis.images import EvaluationRules
 from generation.reproduction.experiment import PRESETS, Experiment, Laboratory
 from generation.reproduction.run import ablate, reproduce
-from training.config import read_config
+from training.learning.config import read_config
 
 _TINY = Experiment(
     seeds=(0,), images_per_class=2, spacing="2", attack_steps=1, evaluation_steps=1, alignment_per_class=1,

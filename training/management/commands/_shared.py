@@ -14,8 +14,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from jobs.exceptions import JobError
 from training.models import TrainingRun
+from training.presets import ConfigError, parse_change, preset_names, read_settings
 from training.services import State, run_create, run_enqueue, run_restart
-from training.settings_files import ConfigError, parse_change, preset_names, read_settings
 
 
 class TrainCommand(BaseCommand):
@@ -73,7 +73,7 @@ class TrainCommand(BaseCommand):
 
     def _train(self, run: TrainingRun, *, resume: bool) -> None:
         # Torch is loaded from here on: what could be refused without it has been.
-        from training.run_worker import chosen_device, train_run
+        from training.worker import chosen_device, train_run
 
         self.stdout.write(f"{run.name}: on {chosen_device()}, into {run.folder}")
         line = _Line(self.stderr)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from training.settings_files import parse_change
+from training.presets import parse_change
 
 
 class Command(BaseCommand):
@@ -21,8 +21,8 @@ class Command(BaseCommand):
 
     def handle(self, *, config: str, data: str | None, **options: Any) -> None:
         # Torch is loaded from here on.
-        from training.config import read_config
-        from training.data import check_data, open_data
+        from training.data.batches import check_data, open_data
+        from training.learning.config import read_config
 
         try:
             changes = dict(parse_change(text) for text in options["set"])

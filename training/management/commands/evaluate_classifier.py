@@ -44,7 +44,8 @@ class Command(BaseCommand):
             results = self._measure(checkpoint, options)
         except (ValueError, OSError) as error:
             raise CommandError(str(error)) from error
-        from training.evaluate import figure_svg, table
+        from training.evaluation.by_timestep import table
+        from training.evaluation.chart import figure_svg
 
         out = out or checkpoint.parent
         out.mkdir(parents=True, exist_ok=True)
@@ -58,9 +59,9 @@ class Command(BaseCommand):
     def _measure(self, checkpoint: Path, options: dict[str, Any]) -> dict[str, Any]:
         # Torch is loaded from here on.
         from diffusion.checkpoints import load_network
-        from training.data import evaluation_images, open_data
-        from training.evaluate import EvaluationConfig, evaluate_classifier
-        from training.run_worker import chosen_device
+        from training.data.batches import evaluation_images, open_data
+        from training.evaluation.by_timestep import EvaluationConfig, evaluate_classifier
+        from training.worker import chosen_device
 
         network, card = load_network(checkpoint, device=chosen_device())
         if card.kind != "classifier":
@@ -102,7 +103,7 @@ class Command(BaseCommand):
     def _denoisers(self, options: dict[str, Any], schedule: Any) -> tuple[Any, Any] | None:
         from diffusion.alignment import without_class
         from diffusion.checkpoints import load_network
-        from training.run_worker import chosen_device
+        from training.worker import chosen_device
 
         if options["denoiser"] is None:
             if options["unconditional"] is not None:
@@ -144,7 +145,7 @@ def _check_schedule(path: Path, card: Any, schedule: Any) -> None:
 
 def _settings(card: Any, options: dict[str, Any]) -> Any:
     """Return the settings it was trained with, or those given; `--data` replaces the images."""
-    from training.config import config_from_dict, read_config
+    from training.learning.config import config_from_dict, read_config
 
     if options["config"]:
         values = read_config(options["config"]).to_dict()

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from training.management.commands._shared import TrainCommand
-from training.settings_files import ConfigError, read_settings
+from training.presets import ConfigError, read_settings
 
 
 class Command(TrainCommand):

@@ -1,0 +1,270 @@
+"""Where images to be measured come from: folders, `.npz` batches, arrays. Streamed in batches, never loaded whole."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from generation.features.inception import file_sha256
+
+__all__ = [
+    "ArraySource",
+    "FileSource",
+    "ImageSource",
+    "LabelledImages",
+    "NpzSource",
+    "folder_source",
+    "in_batches",
+    "read_image",
+]
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+class LabelledImages(NamedTuple):
+    """A batch: ``images`` uint8 (B, H, W, 3 or 1) of one size, ``labels`` int64 (B,), -1 where the class is unknown."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class ImageSource(Protocol):
+    """A finite set of images in a fixed order."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+    def digest(self) -> str:
+        """Return a SHA-256 that changes when any image, label or the order changes."""
+        ...
+
+    def batches(self, size: int) -> Iterator[LabelledImages]:
+        """Yield the images in order, ``size`` at a time; images of another size start a new batch."""
+        ...
+
+
+def read_image(file: Path | BinaryIO, *, name: str = "") -> np.ndarray:
+    """Return the pixels of an image file, uint8 (H, W, 3).
+
+    Parameters
+    ----------
+    file : Path or binary file
+    name : str
+        What to call it in messages; a path names itself.
+
+    Grey and palette images become RGB. An alpha channel is dropped where it is opaque everywhere.
+
+    Raises
+    ------
+    ValueError
+        If the file is no image, is cut short, is see-through (its colours depend on the background), or has more than
+        8 bits per channel (rounding it would be a choice).
+    """
+    name = name or str(file)
+    try:
+        with Image.open(file) as image:
+            image.load()
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"{name} has mode {image.mode!r}, more than 8 bits per channel; convert it to 8 bits")
+            has_alpha = image.has_transparency_data
+            pixels = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{name} is not a readable image, perhaps cut short: {error}") from error
+    if has_alpha and pixels[..., 3].min() < 255:
+        raise ValueError(f"{name} is see-through: flatten it on the background it is meant to be seen on")
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def in_batches(images: Iterable[tuple[np.ndarray, int]], size: int) -> Iterator[LabelledImages]:
+    """Gather (image, label) into batches of at most ``size`` images of one shape, keeping their order."""
+    held: list[tuple[np.ndarray, int]] = []
+    for image, label in images:
+        if held and (len(held) == size or image.shape != held[0][0].shape):
+            yield _stacked(held)
+            held = []
+        held.append((image, label))
+    if held:
+        yield _stacked(held)
+
+
+def _stacked(held: list[tuple[np.ndarray, int]]) -> LabelledImages:
+    images, labels = zip(*held, strict=True)
+    return LabelledImages(np.stack(images), np.array(labels, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Image files in a given order.
+
+    Parameters
+    ----------
+    name : str
+    files : sequence of Path
+    labels : sequence of int, optional
+        Class of each file.
+    """
+
+    name: str
+    files: Sequence[Path]
+    labels: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise ValueError(f"{self.name}: no images")
+        if self.labels is not None and len(self.labels) != len(self.files):
+            raise ValueError(f"{self.name}: {len(self.labels)} labels for {len(self.files)} images")
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def digest(self) -> str:
+        whole = hashlib.sha256()
+        for i, path in enumerate(self.files):
+            whole.update(f"{file_sha256(path)} {self._label(i)}\n".encode())
+        return whole.hexdigest()
+
+    def _label(self, i: int) -> int:
+        return -1 if self.labels is None else int(self.labels[i])
+
+    def batches(self, size: int) -> Iterator[LabelledImages]:
+        return in_batches(((read_image(path), self._label(i)) for i, path in enumerate(self.files)), size)
+
+
+def folder_source(folder: Path, *, name: str | None = None) -> FileSource:
+    """Return the images under a folder, in the order of their relative paths; sub-folders at the top name the classes.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder or it holds no images.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"no image folder at {folder}")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not files:
+        raise ValueError(f"no images under {folder}; looked for {', '.join(sorted(_SUFFIXES))}")
+    tops = [path.relative_to(folder).parts[0] if path.parent != folder else None for path in files]
+    classes = {top: rank for rank, top in enumerate(sorted({top for top in tops if top is not None}))}
+    labels = None if None in tops else [classes[top] for top in tops]
+    return FileSource(name or folder.name, files, labels)
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """Images in memory.
+
+    Parameters
+    ----------
+    name : str
+    images : array (n, H, W, 3) or (n, H, W, 1), uint8
+    labels : array (n,), integer, optional
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or len(self.images) == 0:
+            found = f"{self.images.dtype} {self.images.shape}"
+            raise ValueError(f"{self.name}: images are {found}; expected uint8 (n, H, W, C), n at least 1")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def digest(self) -> str:
+        whole = hashlib.sha256(str(self.images.shape).encode())
+        whole.update(np.ascontiguousarray(self.images).data)
+        if self.labels is not None:
+            whole.update(np.ascontiguousarray(self.labels, dtype=np.int64).data)
+        return whole.hexdigest()
+
+    def batches(self, size: int) -> Iterator[LabelledImages]:
+        labels = np.full(len(self), -1) if self.labels is None else np.asarray(self.labels)
+        for start in range(0, len(self), size):
+            yield LabelledImages(self.images[start : start + size], labels[start : start + size].astype(np.int64))
+
+
+class NpzSource:
+    """Images ``arr_0`` and labels ``arr_1`` of an `.npz` batch, as ADM's evaluator reads it, streamed from the archive.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    ValueError
+        If the file is no `.npz`, is cut short, or holds no uint8 images ``arr_0``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = Path(path), Path(path).name
+        self.members = npz_members(self.path)
+        if "arr_0" not in self.members:
+            raise ValueError(f"{path} holds {', '.join(self.members)} but no images (arr_0)")
+        self.shape, dtype = self.members["arr_0"]
+        if dtype != np.uint8 or len(self.shape) != 4 or self.shape[3] not in (1, 3):
+            raise ValueError(f"{path}: arr_0 is {dtype} {self.shape}; expected uint8 (n, H, W, 3)")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def digest(self) -> str:
+        return file_sha256(self.path)
+
+    def _labels(self) -> np.ndarray:
+        if self.members.get("arr_1", ((), None))[0] != (len(self),):
+            return np.full(len(self), -1, dtype=np.int64)
+        with np.load(self.path, allow_pickle=False) as archive:
+            return archive["arr_1"].astype(np.int64)
+
+    def batches(self, size: int) -> Iterator[LabelledImages]:
+        labels, per_image = self._labels(), int(np.prod(self.shape[1:]))
+        with zipfile.ZipFile(self.path) as archive, archive.open("arr_0.npy") as stream:
+            _read_header(stream)
+            for start in range(0, len(self), size):
+                count = min(size, len(self) - start)
+                data = stream.read(count * per_image)
+                if len(data) != count * per_image:
+                    raise ValueError(f"{self.path} is cut short at image {start}; fetch it again")
+                images = np.frombuffer(data, dtype=np.uint8).reshape(count, *self.shape[1:])
+                yield LabelledImages(images.copy(), labels[start : start + count])
+
+
+def npz_members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Return shape and dtype of every array in an `.npz`, reading headers alone.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a whole `.npz`, an array is in Fortran order, or it would need unpickling.
+    """
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                with archive.open(member) as stream:
+                    shape, is_fortran, dtype = _read_header(stream)
+                if dtype.hasobject or is_fortran:
+                    raise ValueError(f"{member} holds objects or is in Fortran order; save plain C-ordered arrays")
+                found[member.removesuffix(".npy")] = (shape, dtype)
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise ValueError(f"{path} cannot be used as an .npz batch: {error}") from error
+    return found
+
+
+def _read_header(stream: object) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    return np.lib.format.read_array_header_2_0(stream)

@@ -1,0 +1,59 @@
+"""The job behind ``manage.py evaluate_images``: plain parameters in, stored metrics out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from analysis.images import EvaluationRules
+from generation.features.evaluation import ImageEvaluation
+from generation.worker.image_metrics import evaluation_as_json, study_evaluate
+from generation.worker.order import chosen_device
+from jobs.registry import handles
+from jobs.services import Lease
+from survey.models import Study
+from survey.selectors.jobs import study_of_job
+
+__all__ = ["evaluate_with"]
+
+
+def evaluate_with(
+    study: Study,
+    parameters: Mapping[str, Any],
+    *,
+    progress: Callable[[str, int, int], None] | None = None,
+    actor: Any = None,
+    fence: Callable[[], AbstractContextManager] = nullcontext,
+) -> ImageEvaluation:
+    """Run :func:`generation.worker.image_metrics.study_evaluate` with the command's parameters."""
+    minimum = parameters.get("minimum")
+    rules = EvaluationRules()
+    if minimum is not None:
+        rules = EvaluationRules(minimum_frechet=minimum, minimum_per_feature=minimum)
+    return study_evaluate(
+        study,
+        reference=parameters["reference"],
+        features=parameters.get("features", "inception"),
+        weights=parameters.get("weights"),
+        samples=parameters.get("samples"),
+        batch_size=parameters.get("batch_size", 32),
+        rules=rules,
+        device=str(chosen_device()),
+        progress=progress,
+        actor=actor,
+        fence=fence,
+    )
+
+
+@handles("generation.evaluate_images")
+def evaluate_images_job(lease: Lease, *, study: str, **parameters: Any) -> dict[str, Any]:
+    """Evaluate a study's images; the metrics are stored when all arms are done, and returned as the job's result."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        lease.progress(done, total, what)
+
+    actor = f"job {lease.job.pk}"
+    row = study_of_job(lease.job)
+    found = evaluate_with(row, parameters, progress=progress, actor=actor, fence=lease.fenced)
+    return evaluation_as_json(found)

@@ -1,0 +1,120 @@
+import pytest
+
+from diffusion.published import PUBLISHED
+from training.learning.config import config_from_dict, read_config
+from training.presets import ConfigError, parse_change, preset_names, read_settings
+
+DIGITS = "digits_robust"
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_valid_and_says_how_to_run_it(name):
+    from importlib import resources
+
+    config = read_config(name)
+
+    assert config.name == name
+    assert config_from_dict(config.to_dict()) == config
+    text = (resources.files("training") / "presets" / f"{name}.toml").read_text()
+    assert text.startswith("#")
+    assert f"manage.py train_{config.task} --config {name}" in text.split("\nname")[0]
+
+
+def test_presets_cover_the_published_configurations_and_the_digits():
+    digits = {"digits_denoiser", "digits_vanilla", "digits_robust", "digits_judge"}
+    robust = {"adm128_classifier_robust", "cifar10_classifier_robust_l2", "cifar10_classifier_robust_linf"}
+    assert set(preset_names()) == digits | robust | set(PUBLISHED)
+    for name in PUBLISHED:
+        assert read_config(name).network == PUBLISHED[name]
+
+
+def test_robust_presets_follow_the_published_scripts():
+    imagenet, cifar10 = read_config("adm128_classifier_robust"), read_config("cifar10_classifier_robust_l2")
+
+    for config in (imagenet, cifar10):
+        assert (config.attack.norm, config.attack.epsilon, config.attack.steps) == ("l2", 0.5, 7)
+        optimizer = config.optimizer
+        assert (optimizer.iterations, optimizer.batch_size, optimizer.learning_rate) == (300_000, 128, 3e-4)
+        assert (optimizer.weight_decay, optimizer.anneal, optimizer.ema_decay, optimizer.clip_norm) == (
+            0.05,
+            True,
+            0,
+            0,
+        )
+        assert (optimizer.learning_rate_at(0), optimizer.learning_rate_at(150_000)) == (3e-4, 1.5e-4)
+    assert imagenet.attack.relative_step == pytest.approx(1 / 6)
+    assert cifar10.attack.relative_step == pytest.approx(2.5 / 7)
+    assert imagenet.network == PUBLISHED["adm128_classifier"]
+    assert cifar10.network == PUBLISHED["cifar10_classifier"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"optimizer.learnin_rate": 1},
+            r"unknown setting 'learnin_rate' in \[optimizer\]; did you mean 'learning_rate'",
+        ),
+        ({"optimiser": {}}, r"unknown setting 'optimiser' in the configuration; did you mean 'optimizer'"),
+        ({"attack.norm": "l3"}, r"attack\.norm is 'l3'; it must be one of l2, linf"),
+        ({"attack.epsilon": -1}, r"attack\.epsilon is -1; it must be 0 or more"),
+        ({"optimizer.iterations": 0}, r"optimizer\.iterations is 0; it must be at least 1"),
+        ({"optimizer.iterations": "many"}, r"\[optimizer\]: a value has the wrong type"),
+        ({"run.precision": "int8"}, r"run\.precision is 'int8'; it must be one of float32"),
+        ({"schedule.name": "quadratic"}, r"schedule\.name is 'quadratic'"),
+        ({"data.kind": "video"}, r"data\.kind is 'video'; it must be one of folder"),
+        ({"network.model_channels": 20}, r"model_channels is 20"),
+        ({"network": "adm128_clasifier"}, r"published is 'adm128_clasifier'.*did you mean 'adm128_classifier'"),
+        ({"task": "segmenter"}, r"task is 'segmenter'"),
+        ({"optimizer": None}, r"the configuration lacks optimizer"),
+        ({"timestep_sampler": "best"}, r"timestep_sampler is 'best'"),
+        ({"label_dropout": 0.1}, r"label_dropout is 0\.1; only a denoiser"),
+        ({"label_dropout": 1.0}, r"label_dropout is 1\.0; it must be in \[0, 1\)"),
+        ({"label_dropot": 0.1}, r"unknown setting 'label_dropot'.*did you mean 'label_dropout'"),
+    ],
+)
+def test_bad_setting_is_refused_by_name(change, message):
+    with pytest.raises(ConfigError, match=message):
+        read_config(DIGITS, changes=change)
+
+
+def test_published_network_can_be_named_and_changed():
+    changes = {"network": "cifar10_classifier"}
+    assert read_config(DIGITS, changes=changes).network.model_channels == 32
+    changes["network.num_classes"] = 7
+    assert read_config(DIGITS, changes=changes).network.num_classes == 7
+
+
+def test_unknown_preset_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'digits_robust'"):
+        read_config("digits_robustt")
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_config(str(tmp_path / "none.toml"))
+    (tmp_path / "bad.toml").write_text("name = ")
+    with pytest.raises(ConfigError, match=r"bad\.toml is not valid TOML"):
+        read_config(str(tmp_path / "bad.toml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("optimizer.iterations=10", ("optimizer.iterations", 10)),
+        ("data.path=/data/train", ("data.path", "/data/train")),
+        ("network.channel_mult = [1, 2]", ("network.channel_mult", [1, 2])),
+        ("data.flip=true", ("data.flip", True)),
+    ],
+)
+def test_changes_are_read_as_people_write_them(text, expected):
+    assert parse_change(text) == expected
+
+
+def test_change_without_equals_sign_is_refused():
+    with pytest.raises(ConfigError, match=r"write section\.name=value"):
+        parse_change("optimizer.iterations")
+
+
+def test_none_removes_a_section():
+    assert "attack" not in read_settings(DIGITS, changes={"attack": None})

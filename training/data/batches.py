@@ -1,0 +1,362 @@
+"""Batches for training: which image comes when, cropped and mirrored how, with which noise.
+
+Batch i is a function of (seed, i) alone (see `training.data.streams`), so that a resumed run, or one split over several
+processes, sees the same images.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.data.crops import Crop, ImageSizeError, Placement, place
+from training.data.image_sets import (
+    CorruptImage,
+    DataError,
+    ImageSource,
+    cifar10_images,
+    digits_images,
+    folder_images,
+    npz_images,
+)
+from training.data.streams import Purpose, sample_noise, stream
+
+log = logging.getLogger(__name__)
+Kind = Literal["folder", "cifar10", "npz", "digits"]
+LabelFrom = Literal["folder", "file_prefix"]
+OnCorrupt = Literal["refuse", "skip"]
+Split = Literal["train", "validation"]
+SPLIT_SEED = 0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the images are and how they are cropped.
+
+    Parameters
+    ----------
+    kind : {"folder", "cifar10", "npz", "digits"}
+    path : str
+        Folder or file; empty for "digits".
+    validation_path : str
+        Images to measure on; without it `validation_share` of the images is held out (the same ones for every seed).
+        CIFAR-10 always uses its own test batch.
+    validation_share : float
+        In [0, 1).
+    label_from : {"folder", "file_prefix"}
+        For "folder": the folder's name, or the file's name up to its first underscore.
+    crop : {"random", "center", "none"}
+        Training crop; see `training.data.crops.place`. Images to measure on are centred.
+    flip : bool
+        Mirror half of the training images.
+    upscale : bool
+        Allow images smaller than the network's input.
+    corrupt : {"refuse", "skip"}
+        Stop at an image that cannot be decoded, or take the next one and report its path.
+    workers : int
+        Threads that prepare batches ahead of time; 0 prepares each when it is needed.
+    """
+
+    kind: Kind
+    path: str = ""
+    validation_path: str = ""
+    validation_share: float = 0.0
+    label_from: LabelFrom = "folder"
+    crop: Crop = "random"
+    flip: bool = True
+    upscale: bool = False
+    corrupt: OnCorrupt = "refuse"
+    workers: int = 4
+
+    def __post_init__(self) -> None:
+        choices = {"kind": Kind, "label_from": LabelFrom, "crop": Crop, "corrupt": OnCorrupt}
+        for name, kind in choices.items():
+            self._require(getattr(self, name) in get_args(kind), name, f"one of {', '.join(get_args(kind))}")
+        self._require(0 <= self.validation_share < 1, "validation_share", "in [0, 1)")
+        self._require(self.workers >= 0, "workers", "0 or more")
+
+    def _require(self, holds: bool, name: str, allowed: str) -> None:
+        if not holds:
+            raise ValueError(f"data.{name} is {getattr(self, name)!r}; it must be {allowed}")
+
+
+class Dataset(NamedTuple):
+    """A source and the images of it that belong to one split."""
+
+    source: ImageSource
+    indices: np.ndarray
+
+
+class Batch(NamedTuple):
+    """Training images.
+
+    `x` (B, C, H, W) float32 in [-1, 1]; `y` (B,) int64; `noise` like x; `numbers` (B,) the samples' numbers in the run.
+    """
+
+    x: Tensor
+    y: Tensor
+    noise: Tensor
+    numbers: np.ndarray
+
+    def to(self, device: torch.device) -> "Batch":
+        """Copy to a device; from pinned memory the copy is not waited for."""
+        x, y, noise = (part.to(device, non_blocking=True) for part in self[:3])
+        return Batch(x, y, noise, self.numbers)
+
+    def pinned(self) -> "Batch":
+        """Copy to memory that a GPU reads by itself."""
+        x, y, noise = (part.pin_memory() for part in self[:3])
+        return Batch(x, y, noise, self.numbers)
+
+
+def open_data(config: DataConfig, *, split: Split, index_folder: Path | None = None) -> Dataset:
+    """Find the images of a split.
+
+    Parameters
+    ----------
+    config : DataConfig
+    split : {"train", "validation"}
+        A validation split may be empty.
+    index_folder : path, optional
+        Where listings of image folders are kept between runs.
+
+    Raises
+    ------
+    DataError
+        No images, a class without images, fewer than two classes, or unreadable files.
+    """
+    separate = bool(config.validation_path) and split == "validation"
+    path = config.validation_path if separate else config.path
+    if config.kind != "digits" and not path:
+        raise DataError(f"data.path is empty; give the {config.kind}'s path (--data)")
+    source = _open(config, path, split, index_folder)
+    if len(source.class_names) < 2:
+        raise DataError(f"{path} has one class ({source.class_names[0]!r}); a classifier needs at least two")
+    if separate or config.validation_path or config.kind == "cifar10":
+        return Dataset(source, np.arange(len(source)))
+    held_out = _held_out(source.labels, config.validation_share)
+    return Dataset(source, np.flatnonzero(held_out if split == "validation" else ~held_out))
+
+
+def _open(config: DataConfig, path: str, split: Split, index_folder: Path | None) -> ImageSource:
+    if config.kind == "digits":
+        return digits_images()
+    if config.kind == "npz":
+        return npz_images(path)
+    if config.kind == "cifar10":
+        return cifar10_images(path, split=split)
+    index = index_folder / f"index_{split}.json" if index_folder else None
+    return folder_images(path, label_from=config.label_from, index=index)
+
+
+def _held_out(labels: np.ndarray, share: float) -> np.ndarray:
+    """Choose the same share of every class; independent of a run's seed, so that runs can be compared."""
+    chosen = np.zeros(len(labels), dtype=bool)
+    rng = stream(SPLIT_SEED, Purpose.SPLIT)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        chosen[members[: round(share * len(members))]] = True
+    return chosen
+
+
+class Batches:
+    """The training batches of one process.
+
+    Parameters
+    ----------
+    data : Dataset
+    config : DataConfig
+    batch_size : int
+        Images per batch over all processes; a multiple of `processes`.
+    side, channels : int
+        What the network takes; one channel reads images as grey.
+    seed : int
+    process, processes : int
+        This process takes the `process`-th block of every batch.
+    pin : bool
+        Prepare batches in pinned memory, for a GPU.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        config: DataConfig,
+        *,
+        batch_size: int,
+        side: int,
+        channels: int,
+        seed: int,
+        process: int = 0,
+        processes: int = 1,
+        pin: bool = False,
+    ):
+        if batch_size % processes:
+            raise ValueError(f"batch_size is {batch_size}; it must be a multiple of the {processes} processes")
+        if channels not in (1, 3):
+            raise ValueError(f"the network takes {channels} channels; images have 1 (grey) or 3")
+        self.data, self.config, self.seed = data, config, seed
+        self.batch_size, self.side, self.channels, self.pin = batch_size, side, channels, pin
+        share = batch_size // processes
+        self.rows = np.arange(process * share, (process + 1) * share)
+        self.skipped: set[str] = set()
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
+
+    def batch(self, iteration: int) -> Batch:
+        """Prepare this process's part of a batch."""
+        numbers = iteration * self.batch_size + self.rows
+        images, labels = zip(*(self._sample(int(number)) for number in numbers), strict=True)
+        noise = sample_noise(self.seed, numbers, (self.channels, self.side, self.side))
+        batch = Batch(to_signed(np.stack(images)), torch.tensor(labels), noise, numbers)
+        return batch.pinned() if self.pin else batch
+
+    def run(self, start: int, stop: int) -> Iterator[Batch]:
+        """Yield batches `start` to `stop - 1`, prepared ahead in threads."""
+        return ahead(self.batch, range(start, stop), workers=self.config.workers)
+
+    def _sample(self, number: int) -> tuple[np.ndarray, int]:
+        epoch, position = divmod(number, len(self.data.indices))
+        draws = stream(self.seed, Purpose.AUGMENT, number).random(4)
+        for attempt in range(len(self.data.indices)):
+            index = int(self._epoch_order(epoch)[(position + attempt) % len(self.data.indices)])
+            try:
+                return self._pixels(index, Placement(*draws)), int(self.data.source.labels[index])
+            except CorruptImage as error:
+                self._report(index, error)
+        raise DataError(f"none of the {len(self.data.indices)} images can be decoded")
+
+    def _pixels(self, index: int, at: Placement) -> np.ndarray:
+        return read_pixels(self.data.source, index, self.config, side=self.side, channels=self.channels, at=at)
+
+    def _report(self, index: int, error: CorruptImage) -> None:
+        if self.config.corrupt == "refuse":
+            raise error
+        if (where := self.data.source.where(index)) not in self.skipped:
+            self.skipped.add(where)
+            log.warning("skipped: %s", error)
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        # Threads may race here; each computes the same order, and the pair is replaced as one.
+        known, order = self._order
+        if known != epoch:
+            order = stream(self.seed, Purpose.ORDER, epoch).permutation(self.data.indices)
+            self._order = (epoch, order)
+        return order
+
+
+def read_pixels(
+    source: ImageSource,
+    index: int,
+    config: DataConfig,
+    *,
+    side: int,
+    channels: int,
+    at: Placement | None = None,
+) -> np.ndarray:
+    """Read one image as the network takes it: ndarray (side, side, channels), uint8.
+
+    Raises
+    ------
+    CorruptImage, DataError
+        The file cannot be decoded, or the image has the wrong size.
+    """
+    image = source.image(index, mode="L" if channels == 1 else "RGB")
+    try:
+        return place(image, side=side, crop=config.crop, flip=config.flip, at=at, upscale=config.upscale)
+    except ImageSizeError as error:
+        raise DataError(f"{source.where(index)} {error}") from error
+
+
+def to_signed(pixels: np.ndarray) -> Tensor:
+    """Scale pixels (B, H, W, C) uint8 to images (B, C, H, W) float32 in [-1, 1]."""
+    return torch.from_numpy(pixels.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
+
+
+def evaluation_images(
+    data: Dataset, config: DataConfig, *, side: int, channels: int, limit: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Read images to measure on, centred and unmirrored: (N, C, H, W) float32 in [-1, 1] and labels (N,).
+
+    With a limit, the images are evenly spaced over the split, so that every class is met. Images that cannot be
+    decoded are left out and reported where `config.corrupt` says so.
+    """
+    indices = data.indices
+    if limit is not None and limit < len(indices):
+        indices = indices[np.linspace(0, len(indices) - 1, limit).astype(int)]
+    images, kept = [], []
+    for index in indices:
+        try:
+            images.append(read_pixels(data.source, int(index), config, side=side, channels=channels))
+        except CorruptImage as error:
+            if config.corrupt == "refuse":
+                raise
+            log.warning("skipped: %s", error)
+        else:
+            kept.append(index)
+    if not kept:
+        raise DataError(f"none of the {len(indices)} images to measure on can be decoded")
+    return to_signed(np.stack(images)), torch.from_numpy(data.source.labels[kept])
+
+
+def ahead(make: Callable[[int], T], items: range, *, workers: int) -> Iterator[T]:
+    """Yield `make(item)` in order, computing up to two per worker ahead of time in threads."""
+    if workers == 0:
+        yield from map(make, items)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
+        waiting: deque = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(make, item))
+                if len(waiting) >= 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What a check of all images found."""
+
+    images: int
+    class_counts: dict[str, int]
+    problems: tuple[str, ...]
+
+
+def check_data(
+    data: Dataset,
+    config: DataConfig,
+    *,
+    side: int,
+    channels: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> DataReport:
+    """Decode every image and count the classes; problems name the file and what is wrong with it."""
+    problems: list[str] = []
+
+    def read(position: int) -> str | None:
+        try:
+            read_pixels(data.source, int(data.indices[position]), config, side=side, channels=channels)
+        except DataError as error:
+            return str(error)
+        return None
+
+    total = len(data.indices)
+    for position, problem in enumerate(ahead(read, range(total), workers=config.workers)):
+        if problem:
+            problems.append(problem)
+        if on_progress:
+            on_progress(position + 1, total)
+    counts = np.bincount(data.source.labels[data.indices], minlength=len(data.source.class_names))
+    named = dict(zip(data.source.class_names, counts.tolist(), strict=True))
+    return DataReport(total, named, tuple(problems))

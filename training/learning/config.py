@@ -1,0 +1,297 @@
+"""Settings of a training run: frozen dataclasses, read from TOML presets, checked when built."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from diffusion.classifier import ClassifierConfig
+from diffusion.encoder import EncoderConfig
+from diffusion.published import PUBLISHED
+from diffusion.schedule import SCHEDULE_NAMES, NoiseSchedule
+from diffusion.unet import DenoiserConfig
+from training.attack.threat_model import AttackConfig
+from training.data.batches import DataConfig
+from training.presets import ConfigError, nearest, read_settings
+
+Task = Literal["classifier", "denoiser"]
+Precision = Literal["float32", "bfloat16", "float16"]
+TimestepSampler = Literal["uniform", "loss_second_moment"]
+NETWORKS: dict[str, type[EncoderConfig]] = {"classifier": ClassifierConfig, "denoiser": DenoiserConfig}
+
+
+def _check(owner: object, section: str, rules: Mapping[str, tuple[bool, str]]) -> None:
+    for name, (holds, allowed) in rules.items():
+        if not holds:
+            raise ConfigError(f"{section}.{name} is {getattr(owner, name)!r}; it must be {allowed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """Noise schedule of the training process.
+
+    Parameters
+    ----------
+    name : {"linear", "cosine"}
+    timesteps : int
+        Length T; timesteps run from 0 to T - 1.
+    rescale_timesteps : bool
+        Show networks t * 1000 / T (improved-diffusion's default); no change at T = 1000.
+    """
+
+    name: str = "linear"
+    timesteps: int = 1000
+    rescale_timesteps: bool = False
+
+    def __post_init__(self) -> None:
+        rules = {
+            "name": (self.name in SCHEDULE_NAMES, f"one of {', '.join(SCHEDULE_NAMES)}"),
+            "timesteps": (self.timesteps >= 2, "at least 2"),
+        }
+        _check(self, "schedule", rules)
+
+    def build(self) -> NoiseSchedule:
+        """Make the schedule's tables."""
+        return NoiseSchedule.named(self.name, self.timesteps, rescale_timesteps=self.rescale_timesteps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW and how long it runs.
+
+    Parameters
+    ----------
+    iterations : int
+        Weight updates.
+    batch_size : int
+        Images per update over all processes.
+    microbatch : int
+        Images per forward pass and process; 0 takes all at once. Smaller ones accumulate gradients.
+    learning_rate, weight_decay : float
+    betas : tuple of float
+    anneal : bool
+        Let the learning rate fall linearly to zero at the last iteration.
+    warmup : int
+        Iterations over which the learning rate rises linearly first.
+    clip_norm : float
+        Largest norm of the gradient; 0 leaves it.
+    ema_decay : float
+        Decay of the exponential moving average of the weights, which then is what checkpoints hold; 0 for none.
+    """
+
+    iterations: int
+    batch_size: int
+    microbatch: int = 0
+    learning_rate: float = 3e-4
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    anneal: bool = False
+    warmup: int = 0
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "betas", tuple(self.betas))
+        rules = {
+            "iterations": (self.iterations >= 1, "at least 1"),
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "microbatch": (self.microbatch >= 0, "0 (everything at once) or more"),
+            "learning_rate": (self.learning_rate > 0, "above 0"),
+            "weight_decay": (self.weight_decay >= 0, "0 or more"),
+            "betas": (len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "two numbers in [0, 1)"),
+            "warmup": (self.warmup >= 0, "0 or more"),
+            "clip_norm": (self.clip_norm >= 0, "0 (off) or more"),
+            "ema_decay": (0 <= self.ema_decay < 1, "in [0, 1); 0 is off"),
+        }
+        _check(self, "optimizer", rules)
+
+    def learning_rate_at(self, iteration: int) -> float:
+        """Return the learning rate of an iteration (published annealing: lr * (1 - iteration / iterations))."""
+        rate = self.learning_rate * min(1.0, (iteration + 1) / self.warmup if self.warmup else 1.0)
+        return rate * (1 - iteration / self.iterations) if self.anneal else rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How a run computes, reports and saves.
+
+    Parameters
+    ----------
+    seed : int
+    precision : {"float32", "bfloat16", "float16"}
+        Type of autocast regions; weights stay float32.
+    compile : bool
+        Use torch.compile on the network.
+    channels_last : bool
+        Memory layout of images and convolutions on a GPU; a CPU always gets the plain layout, which is faster there.
+    log_every, validate_every, save_every : int
+        Iterations between log rows, measurements on held-out images (0: only at the end) and saved states.
+    validation_images : int
+        Held-out images per measurement; 0 takes all.
+    """
+
+    seed: int = 0
+    precision: Precision = "float32"
+    compile: bool = False
+    channels_last: bool = True
+    log_every: int = 10
+    validate_every: int = 0
+    save_every: int = 1000
+    validation_images: int = 1000
+
+    def __post_init__(self) -> None:
+        rules = {
+            "seed": (0 <= self.seed < 2**63, "in [0, 2**63)"),
+            "precision": (self.precision in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),
+            "log_every": (self.log_every >= 1, "at least 1"),
+            "validate_every": (self.validate_every >= 0, "0 (only at the end) or more"),
+            "save_every": (self.save_every >= 1, "at least 1"),
+            "validation_images": (self.validation_images >= 0, "0 (all) or more"),
+        }
+        _check(self, "run", rules)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Everything that decides what a training run computes.
+
+    Parameters
+    ----------
+    name : str
+        What to call the run.
+    task : {"classifier", "denoiser"}
+    network : ClassifierConfig or DenoiserConfig
+    data : DataConfig
+    optimizer : OptimizerConfig
+    schedule : ScheduleConfig
+    run : RunConfig
+    attack : AttackConfig, optional
+        Train the classifier on attacked images (robust); without it, on x_t as it is (vanilla).
+    noised : bool
+        Train on x_t at random timesteps; false trains a classifier of clean images, always shown t = 0.
+    timestep_sampler : {"uniform", "loss_second_moment"}
+        "loss_second_moment" draws timesteps with probability proportional to sqrt(E[loss^2]) and weights losses to
+        keep their expectation (Nichol and Dhariwal 2021, equation 18).
+    """
+
+    name: str
+    task: Task
+    network: EncoderConfig
+    data: DataConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    attack: AttackConfig | None = None
+    noised: bool = True
+    timestep_sampler: TimestepSampler = "uniform"
+    label_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        samplers = get_args(TimestepSampler)
+        if self.timestep_sampler not in samplers:
+            raise ConfigError(f"timestep_sampler is {self.timestep_sampler!r}; it must be one of {', '.join(samplers)}")
+        if not isinstance(self.network, NETWORKS[self.task]):
+            raise ConfigError(f"task is {self.task!r} but the network is a {type(self.network).__name__}")
+        if self.task == "denoiser" and (self.attack or not self.noised):
+            raise ConfigError("a denoiser trains on noised images and without attack; remove [attack] and noised")
+        if not 0 <= self.label_dropout < 1:
+            raise ConfigError(f"label_dropout is {self.label_dropout!r}; it must be in [0, 1); 0 is off")
+        if self.label_dropout and (self.task != "denoiser" or self.network.num_classes is None):
+            raise ConfigError(
+                f"label_dropout is {self.label_dropout!r}; only a denoiser with network.num_classes has labels to drop"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values from which `config_from_dict` rebuilds this."""
+        values = _jsonable(dataclasses.asdict(self))
+        if self.attack is None:
+            del values["attack"]
+        return values
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _jsonable(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def config_from_dict(values: Mapping[str, Any]) -> TrainingConfig:
+    """Build a configuration from nested values, as read from TOML or JSON.
+
+    `network` may be a table, or the name of a published network; a table may name one as `published` and change it.
+
+    Raises
+    ------
+    ConfigError
+        An unknown, missing or out-of-range setting, named with its section and the nearest valid name.
+    """
+    values = dict(values)
+    task = values.get("task")
+    if task not in NETWORKS:
+        raise ConfigError(f"task is {task!r}; it must be one of {', '.join(NETWORKS)}")
+    sections = {
+        "data": DataConfig,
+        "optimizer": OptimizerConfig,
+        "schedule": ScheduleConfig,
+        "run": RunConfig,
+        "attack": AttackConfig,
+    }
+    for name, cls in sections.items():
+        if isinstance(values.get(name), Mapping):
+            values[name] = _build(cls, values[name], name)
+    values["network"] = _network(task, values.get("network", {}))
+    return _build(TrainingConfig, values, "")
+
+
+def _network(task: str, values: Mapping[str, Any] | str) -> EncoderConfig:
+    values = {"published": values} if isinstance(values, str) else dict(values)
+    name = values.pop("published", None)
+    if name is None:
+        return _build(NETWORKS[task], values, "network")
+    if name not in PUBLISHED:
+        raise ConfigError(f"network.published is {name!r}; known: {', '.join(PUBLISHED)}{nearest(name, PUBLISHED)}")
+    base = {f.name: getattr(PUBLISHED[name], f.name) for f in dataclasses.fields(PUBLISHED[name])}
+    return _build(type(PUBLISHED[name]), {**base, **values}, "network")
+
+
+def _build(cls: type, values: Mapping[str, Any], section: str) -> Any:
+    where = f"[{section}]" if section else "the configuration"
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    for name in values:
+        if name not in fields:
+            raise ConfigError(f"unknown setting {name!r} in {where}{nearest(name, fields)}")
+    required = [
+        name
+        for name, f in fields.items()
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    missing = [name for name in required if name not in values]
+    if missing:
+        raise ConfigError(f"{where} lacks {', '.join(missing)}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ConfigError(f"{where}: a value has the wrong type ({error})") from error
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def read_config(name_or_path: str | Path, *, changes: Mapping[str, Any] | None = None) -> TrainingConfig:
+    """Read a preset by name, or a TOML file by path.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        A name of `preset_names`, or a path that ends in `.toml`.
+    changes : mapping, optional
+        Dotted settings to change, such as `{"data.path": "...", "optimizer.iterations": 10}`; None removes one.
+
+    Raises
+    ------
+    ConfigError
+        No such preset or file, invalid TOML, or a bad setting.
+    """
+    return config_from_dict(read_settings(name_or_path, changes=changes))

@@ -1,0 +1,324 @@
+"""One training loop for vanilla classifiers, robust classifiers and denoisers: when to log, measure, save and stop."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from diffusion.checkpoints import library_versions, save_state_dict
+from training.data.batches import Batches, Dataset, evaluation_images, open_data
+from training.data.image_sets import DataError
+from training.learning.config import TrainingConfig
+from training.learning.distributed import Processes
+from training.learning.learner import Learner
+from training.learning.meters import Meter
+from training.learning.state import RunFolder
+from training.learning.validation import (
+    NoisedImages,
+    classifier_measures,
+    clean_images,
+    denoiser_measures,
+    noised_images,
+)
+
+State = Literal["finished", "paused"]
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is not a number; the message names the last good checkpoint."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, given to `on_progress` at every log row."""
+
+    iteration: int
+    iterations: int
+    images_per_second: float
+    seconds_left: float
+    metrics: dict[str, Any]
+
+    def __str__(self) -> str:
+        shown = {
+            "loss": "{:.3f}",
+            "accuracy": "{:.1%}",
+            "clean_accuracy": "{:.1%}",
+            "active_share": "{:.0%}",
+            "mse": "{:.4f}",
+        }
+        parts = [f"{name} {form.format(self.metrics[name])}" for name, form in shown.items() if name in self.metrics]
+        minutes, seconds = divmod(round(self.seconds_left), 60)
+        return (
+            f"{self.iteration}/{self.iterations} {' '.join(parts)} "
+            f"{self.images_per_second:.0f} images/s {minutes}:{seconds:02d} left"
+        )
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a call of `train` ended.
+
+    Parameters
+    ----------
+    state : {"finished", "paused"}
+        "paused": asked to stop or out of time; calling `train` again continues.
+    iteration : int
+        Weight updates done so far.
+    checkpoint : Path
+        The latest weights with their card.
+    best : Path or None
+        The weights of the best measurement on held-out images.
+    metrics : dict
+        Measurements of the latest weights on held-out images; empty where there are none.
+    """
+
+    state: State
+    iteration: int
+    checkpoint: Path
+    best: Path | None
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+def train(
+    config: TrainingConfig,
+    *,
+    out_dir: Path | str,
+    resume: bool = True,
+    on_progress: Callable[[Progress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    max_seconds: float | None = None,
+    device: str = "cpu",
+) -> TrainingResult:
+    """Train until done, out of time or asked to stop; continue an earlier call where it stopped.
+
+    On a CPU an interrupted and continued run gives the same bits as an uninterrupted one. Started by torchrun, the
+    processes share every batch.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    out_dir : path
+        Folder of the run; see `training.learning.state`.
+    resume : bool
+        Continue what the folder holds; false starts afresh and removes it.
+    on_progress : callable, optional
+        Called with a `Progress` at every log row.
+    should_stop : callable, optional
+        Asked after every iteration; true saves and pauses.
+    max_seconds : float, optional
+        Save and pause once this time has gone by.
+    device : str
+        "cpu", "cuda" or "cuda:N".
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    StateError
+        The folder holds a run with other settings, or a damaged state.
+    DataError
+        The images cannot be used.
+    TrainingDiverged
+        The loss is not a number; nothing of it is saved.
+    OSError
+        A file could not be written; the older one is unchanged.
+    """
+    trainer = Trainer(config, RunFolder(out_dir), Processes.join(device), on_progress=on_progress)
+    trainer.begin(resume=resume)
+    return trainer.run(should_stop=should_stop, max_seconds=max_seconds)
+
+
+class Trainer:
+    """A run in progress; `train` is the plain door to it."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        folder: RunFolder,
+        processes: Processes,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+    ):
+        self.config, self.folder, self.processes = config, folder, processes
+        self.on_progress = on_progress
+        self.data = open_data(config.data, split="train", index_folder=folder.folder)
+        self._check_classes(self.data)
+        self.learner = Learner(config, processes)
+        self.schedule = self.learner.schedule
+        self.batches = Batches(
+            self.data,
+            config.data,
+            batch_size=config.optimizer.batch_size,
+            side=config.network.image_size,
+            channels=config.network.in_channels,
+            seed=config.run.seed,
+            process=processes.rank,
+            processes=processes.count,
+            pin=processes.device.type == "cuda",
+        )
+        self.meter = Meter(self.schedule.num_timesteps, processes)
+        self.best_score = -math.inf
+        self.metrics: dict[str, Any] = {}
+        self._validation: NoisedImages | None = None
+
+    def _check_classes(self, data: Dataset) -> None:
+        wanted, found = self.config.network.num_classes, len(data.source.class_names)
+        labels = found + (self.config.label_dropout > 0)
+        if wanted is not None and wanted != labels:
+            raise DataError(
+                f"the data has {found} classes, the network {wanted}; set network.num_classes = {labels}"
+                + (' (the last label is "no class", for label_dropout)' if labels > found else "")
+            )
+
+    @property
+    def iteration(self) -> int:
+        """Weight updates done so far."""
+        return self.learner.iteration
+
+    def begin(self, *, resume: bool) -> None:
+        """Continue the run in the folder, or start a fresh one."""
+        if resume and self.folder.has_state:
+            self.folder.check_config(self.config)
+            self._load(self.folder.read_state(self.processes.device))
+            if self.processes.is_first:
+                self.folder.cut_log(self.iteration)
+        elif self.processes.is_first:
+            self.folder.start(self.config)
+        self.processes.wait()
+
+    def run(self, *, should_stop: Callable[[], bool] | None, max_seconds: float | None) -> TrainingResult:
+        """Train from the current iteration on."""
+        settings, iterations = self.config.run, self.config.optimizer.iterations
+        began, first = time.monotonic(), self.iteration
+        row_began, row_first = began, first
+        if first == iterations:
+            return self._result("finished")
+        for batch in self.batches.run(first, iterations):
+            self.learner.step(batch, self.meter)
+            finished = self.iteration == iterations
+            overdue = max_seconds is not None and time.monotonic() - began >= max_seconds
+            stopping = self.processes.agree(overdue or bool(should_stop and should_stop())) and not finished
+            saving = stopping or finished or self.iteration % settings.save_every == 0
+            # What is saved has been reported just before: a loss that is no number and a lost lease stop here.
+            if saving or self.iteration % settings.log_every == 0:
+                self._report(time.monotonic() - row_began, self.iteration - row_first)
+                row_began, row_first = time.monotonic(), self.iteration
+            validating = settings.validate_every and self.iteration % settings.validate_every == 0
+            if (saving or validating) and not self.learner.is_finite:
+                raise self._diverged(f"weights are not numbers at iteration {self.iteration}")
+            if validating or finished:
+                self.validate()
+            if saving:
+                self.save()
+            if stopping:
+                break
+        return self._result("finished" if self.iteration == iterations else "paused")
+
+    def _report(self, seconds: float, iterations: int) -> None:
+        """Write a log row; stop the run if the loss is not a number."""
+        metrics = self.meter.flush()
+        if not math.isfinite(metrics["loss"]):
+            raise self._diverged(
+                f"the loss is {metrics['loss']} within {iterations} iterations before {self.iteration}"
+            )
+        if not self.processes.is_first:
+            return
+        settings = self.config.optimizer
+        rate = iterations * settings.batch_size / max(seconds, 1e-9)
+        left = (settings.iterations - self.iteration) * seconds / max(iterations, 1)
+        row = {
+            "iteration": self.iteration,
+            "learning_rate": settings.learning_rate_at(self.iteration - 1),
+            "images_per_second": rate,
+            **metrics,
+        }
+        self.folder.append_log(row)
+        if self.on_progress:
+            self.on_progress(Progress(self.iteration, settings.iterations, rate, left, metrics))
+
+    def _diverged(self, what: str) -> TrainingDiverged:
+        good = f"the last good checkpoint is {self.folder.last_path}" if self.folder.has_state else "none was saved"
+        return TrainingDiverged(
+            f"{what}; {good}. Lower optimizer.learning_rate, set optimizer.clip_norm, or use precision float32"
+        )
+
+    def validate(self) -> None:
+        """Measure the weights that a checkpoint would hold on held-out images; keep them if they are the best."""
+        if not self.processes.is_first:
+            return
+        images = self._validation_images()
+        if images is None:
+            return
+        learner, device = self.learner, self.processes.device
+        network = learner.result
+        network.eval()
+        if self.config.task == "denoiser":
+            self.metrics = denoiser_measures(learner.objective, network, images, self.schedule, device=device)
+            score = -self.metrics["loss"]
+        else:
+            self.metrics = classifier_measures(
+                network, images, self.schedule, attack_config=self.config.attack, device=device
+            )
+            score = self.metrics.get("robust_accuracy", self.metrics["accuracy"])
+        network.train()
+        named = {f"validation_{name}": value for name, value in self.metrics.items()}
+        self.folder.append_log({"iteration": self.iteration, **named})
+        if score >= self.best_score:
+            self.best_score = score
+            self._write_weights(self.folder.best_path)
+
+    def _validation_images(self) -> NoisedImages | None:
+        if self._validation is None:
+            data = open_data(self.config.data, split="validation", index_folder=self.folder.folder)
+            if len(data.indices) == 0:
+                return None
+            images, labels = evaluation_images(
+                data,
+                self.config.data,
+                side=self.config.network.image_size,
+                channels=self.config.network.in_channels,
+                limit=self.config.run.validation_images or None,
+            )
+            noised = self.config.noised
+            self._validation = noised_images(images, labels, self.schedule) if noised else clean_images(images, labels)
+        return self._validation
+
+    def save(self) -> None:
+        """Write the state that continues the run, then the weights."""
+        if self.processes.is_first:
+            self.folder.write_state(self._state())
+            self._write_weights(self.folder.last_path)
+        self.processes.wait()
+
+    def _write_weights(self, path: Path) -> None:
+        facts = {
+            "schedule": self.schedule.describe(),
+            "class_names": self.data.source.class_names,
+            "metrics": self.metrics,
+            "provenance": {
+                "training": self.config.to_dict(),
+                "iteration": self.iteration,
+                "data": self.data.source.describe(),
+            },
+        }
+        save_state_dict(path, self.learner.result.state_dict(), self.config.network, **facts)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            **self.learner.state_dict(),
+            "best_score": self.best_score,
+            "metrics": self.metrics,
+            "versions": library_versions(),
+        }
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self.learner.load_state_dict(state)
+        self.best_score, self.metrics = state["best_score"], state["metrics"]
+
+    def _result(self, state: State) -> TrainingResult:
+        best = self.folder.best_path if self.folder.best_path.is_file() else None
+        return TrainingResult(state, self.iteration, self.folder.last_path, best, self.metrics)

@@ -1,0 +1,82 @@
+"""Settings as files: the presets that come with the package, and a user's own TOML. No torch."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+
+class ConfigError(ValueError):
+    """A setting cannot be used; the message names it, what is allowed and the nearest valid name."""
+
+
+def preset_names() -> list[str]:
+    """Return the names of the presets that come with the package."""
+    folder = resources.files("training") / "presets"
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def read_settings(name_or_path: str | Path, *, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Read a preset or a TOML file as nested values, with changes; see `training.learning.config.read_config`."""
+    try:
+        values = tomllib.loads(_read_text(name_or_path))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name_or_path} is not valid TOML: {error}") from error
+    for dotted, value in (changes or {}).items():
+        _set(values, dotted.split("."), value)
+    return values
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the nearest known one, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+
+
+def parse_change(text: str) -> tuple[str, Any]:
+    """Read `section.name=value` as people write it; the value is TOML, or else text.
+
+    Raises
+    ------
+    ConfigError
+        There is no equals sign.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"{text!r} is no change of a setting; write section.name=value")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()
+
+
+def _read_text(name_or_path: str | Path) -> str:
+    if str(name_or_path).endswith(".toml"):
+        try:
+            return Path(name_or_path).read_text()
+        except OSError as error:
+            raise ConfigError(f"cannot read {name_or_path}: {error.strerror}") from error
+    if name_or_path not in preset_names():
+        near = nearest(str(name_or_path), preset_names())
+        raise ConfigError(f"no preset {str(name_or_path)!r}{near} (or give a path that ends in .toml)")
+    return (resources.files("training") / "presets" / f"{name_or_path}.toml").read_text()
+
+
+def _set(values: dict[str, Any], path: list[str], value: Any) -> None:
+    *parents, last = path
+    for parent in parents:
+        inner = values.get(parent)
+        # A network may be given by its published name alone.
+        if isinstance(inner, str) and parent == "network":
+            inner = {"published": inner}
+        values[parent] = inner = {} if inner is None else inner
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{'.'.join(path)} cannot be set: {parent} is no section")
+        values = inner
+    if value is None:
+        values.pop(last, None)
+    else:
+        values[last] = value

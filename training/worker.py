@@ -1,0 +1,160 @@
+"""The worker's side of a run: settings to network, one slice of training, what comes out. Torch included."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from django.conf import settings
+
+from diffusion.checkpoints import read_card
+from diffusion.files import write_atomically
+from jobs.exceptions import PermanentJobError
+from training.learning.config import TrainingConfig, read_config
+from training.learning.loop import Progress, TrainingDiverged, TrainingResult, train
+from training.learning.state import RunFolder
+from training.models import Checkpoint, TrainingRun
+from training.services import State, checkpoint_record, run_begin, run_finish, run_progress
+
+__all__ = ["TrainingFailed", "chosen_device", "train_run"]
+
+Fence = Callable[[], AbstractContextManager]
+
+
+class TrainingFailed(PermanentJobError):
+    """Training stopped for a reason that trying again does not mend; the message says what to change."""
+
+
+def chosen_device() -> str:
+    """The device that the settings name; "auto" is CUDA where there is one."""
+    name = settings.TORCH_DEVICE
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def train_run(
+    run: TrainingRun,
+    *,
+    config: TrainingConfig | None = None,
+    resume: bool = True,
+    max_seconds: float | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    fence: Fence = nullcontext,
+) -> TrainingResult:
+    """Train a run until done, out of time or asked to stop, and keep its row up to date.
+
+    Parameters
+    ----------
+    run : TrainingRun
+    config : TrainingConfig, optional
+        The run's settings, if read already.
+    resume, max_seconds, should_stop, on_progress
+        See `training.learning.loop.train`.
+    fence : callable
+        Opens the transaction of every write to the database, which fails once another worker has the run.
+
+    Raises
+    ------
+    TrainingFailed
+        The loss is not a number; the message names the last good checkpoint.
+    ValueError
+        Settings or data cannot be used.
+    """
+    config = config or read_config(run.preset, changes=run.changes)
+    with fence():
+        run_begin(run, config=config.to_dict(), iterations=config.optimizer.iterations)
+
+    def report(progress: Progress) -> None:
+        row = {"iteration": progress.iteration, **_scalars(progress.metrics)}
+        with fence():
+            run_progress(run, row=row, note=str(progress))
+        if on_progress:
+            on_progress(progress)
+
+    options = {"resume": resume, "max_seconds": max_seconds, "should_stop": should_stop, "on_progress": report}
+    try:
+        if run.processes == 1:
+            result = train(config, out_dir=run.folder, device=chosen_device(), **options)
+        else:
+            result = _train_in_processes(run, config, **options)
+    except TrainingDiverged as error:
+        with fence():
+            run_finish(run, State.FAILED, error=str(error))
+        raise TrainingFailed(str(error)) from error
+    except (ValueError, OSError) as error:
+        with fence():
+            run_finish(run, State.FAILED, error=str(error))
+        raise
+    with fence():
+        state = State.FINISHED if result.state == "finished" else State.PAUSED
+        run_finish(run, state, iteration=result.iteration)
+        for role, path in ((Checkpoint.Role.LAST, result.checkpoint), (Checkpoint.Role.BEST, result.best)):
+            if path is not None and path.is_file():
+                checkpoint_record(run, role=role, path=str(path), card=read_card(path).to_dict())
+    return result
+
+
+def _scalars(metrics: dict) -> dict:
+    return {name: round(value, 6) for name, value in metrics.items() if isinstance(value, float)}
+
+
+def _train_in_processes(
+    run: TrainingRun,
+    config: TrainingConfig,
+    *,
+    resume: bool,
+    max_seconds: float | None,
+    should_stop: Callable[[], bool] | None,
+    on_progress: Callable[[Progress], None],
+) -> TrainingResult:
+    """Train with one process per GPU under torchrun, passing its progress on and its end signals down."""
+    folder = RunFolder(run.folder)
+    order = run.folder / "order.json"
+    write_atomically(order, [json.dumps(config.to_dict()).encode()])
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={run.processes}"]
+    command += ["-m", "training", "--config", str(order), "--out", str(run.folder), "--json"]
+    command += ["--device", chosen_device().partition(":")[0]]
+    command += [] if resume else ["--no-resume"]
+    command += [] if max_seconds is None else ["--max-seconds", str(max_seconds)]
+    root = str(Path(__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        try:
+            end = _follow(process, should_stop, on_progress)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode or end is None:
+        raise TrainingFailed(f"torchrun ended with code {process.returncode}: {end or 'see the log of the worker'}")
+    best = folder.best_path if folder.best_path.is_file() else None
+    metrics = read_card(folder.last_path).metrics
+    return TrainingResult(end["state"], end["iteration"], folder.last_path, best, metrics)
+
+
+def _follow(
+    process: subprocess.Popen, should_stop: Callable[[], bool] | None, on_progress: Callable[[Progress], None]
+) -> dict | None:
+    """Read torchrun's lines until it ends; return the result line."""
+    end = None
+    for line in process.stdout:
+        if not line.startswith("{"):
+            continue
+        values = json.loads(line)
+        if "progress" not in values:
+            end = values
+            continue
+        values["progress"].pop("note")
+        on_progress(Progress(**values["progress"]))
+        if should_stop and should_stop():
+            os.killpg(process.pid, signal.SIGTERM)
+            should_stop = None
+    return end
