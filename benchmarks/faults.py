@@ -179,7 +179,7 @@ def make_checkpoints(folder: Path) -> dict[str, str]:
 def make_draft(owner, slug: str, checkpoints: dict[str, str], steps: int):
     """Return a draft whose two arms are guided by the two classifiers; every draft has the same seed."""
     from generation.recipes.recipe import ArmRecipe
-    from survey.services.study import arm_add, study_create
+    from survey.services.study.study import arm_add, study_create
 
     study = study_create(owner=owner, slug=slug, title=slug, seed=77, consent_text="I agree.", practice_trials=0)
     for name, scale in (("vanilla", 0.5), ("robust", 2.0)):
@@ -207,7 +207,7 @@ def make_electorate(owner, slug: str, raters: int, votes: int) -> list[Ballots]:
     """Return the ballots of raters of a new running study, whose visits stand before the first trial."""
     from django.urls import reverse
 
-    from survey.services.tokens import session_token
+    from survey.tokens import session_token
     from tests.factories import make_running, make_study
     from tests.visits import TAB, active
 

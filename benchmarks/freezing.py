@@ -78,10 +78,10 @@ def _measured(pairs: int, votes: int) -> dict:
     from django.core.management import call_command
 
     from survey.models import Slot
-    from survey.services.pair import NewImage, NewPair, image_store, pairs_register
-    from survey.services.slot import slots_ensure
-    from survey.services.study import arm_add, study_create, study_transition
-    from survey.services.version import version_freeze
+    from survey.services.assignment.slots import slots_ensure
+    from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
+    from survey.services.study.study import arm_add, study_create, study_transition
+    from survey.services.study.version import version_freeze
     from tests.factories import make_png, make_user
     from tests.visits import begin
 

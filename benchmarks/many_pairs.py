@@ -84,7 +84,7 @@ def _measured(pairs: int, folder: Path, *, is_queued: bool) -> dict:
     from django.core.management import call_command
 
     from survey.models import PairImage
-    from survey.services.study import arm_add, study_create
+    from survey.services.study.study import arm_add, study_create
     from tests.factories import make_user
     from tests.generation.tiny import save_tiny_networks, tiny_recipes
 

@@ -100,11 +100,11 @@ def _prepare(raters: int) -> list[dict[str, str]]:
     from django.core.management import call_command
     from PIL import Image
 
-    from survey.services.pair import NewImage, NewPair, image_store, pairs_register
-    from survey.services.session import session_take_tab
-    from survey.services.study import arm_add, study_create, study_transition
-    from survey.services.tokens import session_token
-    from survey.services.version import version_freeze
+    from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
+    from survey.services.study.study import arm_add, study_create, study_transition
+    from survey.services.study.version import version_freeze
+    from survey.services.visit.session import session_take_tab
+    from survey.tokens import session_token
     from tests.factories import make_user
     from tests.visits import begin
 

@@ -7,7 +7,7 @@ import logging
 import re
 from datetime import UTC, datetime
 
-from jobs.context import log_context
+from jobs.log_context import log_context
 
 __all__ = ["JsonLines", "WithContext", "log_context", "without_secrets"]
 

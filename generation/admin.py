@@ -24,7 +24,7 @@ from generation.services.order import (
     run_enqueue_plan,
     run_retry,
 )
-from jobs.work_page import WorkPage, error_shown
+from jobs.job_page import WorkPage, error_shown
 from survey.admin.access import StudyListFilter, StudyScopedAdmin
 from survey.admin.page import head_context
 from survey.exceptions import SurveyError

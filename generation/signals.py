@@ -8,7 +8,7 @@ from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
 from generation.models import GenerationRun
-from survey.services.stored_files import files_forget_later
+from survey.services.records.stored_files import files_forget_later
 
 
 @receiver(post_delete, sender=GenerationRun)

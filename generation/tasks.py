@@ -9,8 +9,8 @@ from generation.models import GenerationRun, GenerationShard
 from generation.sampling.networks import NetworkStore
 from generation.services.order import run_enqueue_shards
 from generation.worker.order import chosen_device, make_pairs, run_plan, run_settle, store_for
+from jobs.lease import Lease
 from jobs.registry import handles
-from jobs.services import Lease
 
 __all__ = ["make_shard", "plan"]
 

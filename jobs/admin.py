@@ -1,9 +1,9 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
+from jobs.job_page import WorkPage, error_shown
 from jobs.models import Job
 from jobs.services import job_cancel, job_retry
-from jobs.work_page import WorkPage, error_shown
 
 
 @admin.register(Job)

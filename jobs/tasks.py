@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from jobs.services import job_run
+from jobs.runner import job_run
 
 
 @shared_task

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from survey.models import PersonalLink, Study
 from survey.recruitment import provider_of, recruitment_problems
-from survey.services.tokens import personal_link_token
+from survey.tokens import personal_link_token
 
 __all__ = ["entry_link", "personal_link", "rater_link"]
 

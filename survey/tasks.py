@@ -10,18 +10,18 @@ from django.contrib.auth import get_user_model
 from django.core.files.storage import default_storage
 
 from jobs.exceptions import JobCancelled, PermanentJobError
+from jobs.lease import Lease
 from jobs.registry import handles
-from jobs.services import Lease
 from survey.exceptions import SurveyError
 from survey.models import ReportBuild, WebhookDelivery
 from survey.selectors.jobs import study_of_job
-from survey.services.exclusion import exclusions_apply
-from survey.services.image_import import images_import
-from survey.services.image_sources import zip_sources
-from survey.services.report_build import report_files_keep
-from survey.services.stored_files import FORGET, files_forget
-from survey.services.version import version_freeze
-from survey.services.webhook import webhook_deliver
+from survey.services.images.import_sources import zip_sources
+from survey.services.images.importing import images_import
+from survey.services.records.stored_files import FORGET, files_forget
+from survey.services.records.webhook import webhook_deliver
+from survey.services.results.exclusion import exclusions_apply
+from survey.services.results.report_build import report_files_keep
+from survey.services.study.version import version_freeze
 
 # A preview keeps this many rows; the count is whole.
 SHOWN_PROPOSALS = 500
@@ -79,7 +79,7 @@ def exclusions(
     lease: Lease, *, study: str, actor: str, rules: list[dict[str, Any]] | None, is_pilot: bool, is_preview: bool
 ) -> dict[str, Any]:
     """Screen the sessions of a study of many votes; write the proposals to the ledger unless it is a preview."""
-    from survey.reports import exclusion_proposals
+    from survey.reports.screening import exclusion_proposals
 
     written = 0
     lease.progress(0, 2, "screening sessions", force=True)
@@ -99,7 +99,7 @@ def exclusions(
 @handles("survey.report")
 def report(lease: Lease, *, study: str, build: int) -> dict[str, Any]:
     """Build a report with everything that belongs to it, and keep its files."""
-    from survey.reports import report_bundle
+    from survey.reports.bundle import report_bundle
 
     row = ReportBuild.objects.select_related("study").get(pk=build)
     lease.progress(0, 2, "computing", force=True)

@@ -25,7 +25,7 @@ def _same_start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         settings = request.getfixturevalue("settings")
         settings.MEDIA_ROOT = tmp_path_factory.mktemp("media")
         monkeypatch = request.getfixturevalue("monkeypatch")
-        monkeypatch.setattr("survey.services.progress.SLOW_SECONDS", float("inf"))
+        monkeypatch.setattr("survey.services.results.progress.SLOW_SECONDS", float("inf"))
         # The same trials for the first visit, the second and so on in every run.
         seeds = itertools.count(1)
-        monkeypatch.setattr("survey.services.session.new_seed", lambda: next(seeds))
+        monkeypatch.setattr("survey.services.visit.session.new_seed", lambda: next(seeds))

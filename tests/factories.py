@@ -14,9 +14,11 @@ from PIL import Image
 
 from survey.models import RaterSession, Study, StudyVersion, Trial
 from survey.selectors.trial import AHEAD, trials_upcoming
-from survey.services.device import Device
-from survey.services.pair import NewImage, NewPair, image_store, pairs_register
-from survey.services.session import (
+from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
+from survey.services.study.study import arm_add, study_create, study_transition
+from survey.services.study.version import version_freeze
+from survey.services.visit.device import Device
+from survey.services.visit.session import (
     session_begin,
     session_check_device,
     session_consent,
@@ -24,9 +26,7 @@ from survey.services.session import (
     session_start,
     session_take_tab,
 )
-from survey.services.study import arm_add, study_create, study_transition
-from survey.services.version import version_freeze
-from survey.services.vote import Ballot, trials_issue, vote_create
+from survey.services.visit.vote import Ballot, trials_issue, vote_create
 
 _numbers = itertools.count(1)
 

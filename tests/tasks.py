@@ -7,8 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+from jobs.lease import Lease
 from jobs.registry import handles
-from jobs.services import Lease
 
 
 @handles("tests.count")

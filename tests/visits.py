@@ -6,16 +6,16 @@ import uuid
 
 from survey.models import Rater, RaterSession, StudyVersion, Trial
 from survey.selectors.trial import trials_upcoming
-from survey.services.device import Device
-from survey.services.session import (
+from survey.services.visit.device import Device
+from survey.services.visit.session import (
     session_begin,
     session_check_device,
     session_consent,
     session_start,
     session_take_tab,
 )
-from survey.services.trial import trial_fault
-from survey.services.vote import Ballot, Outcome, trials_issue, vote_create
+from survey.services.visit.trial import trial_fault
+from survey.services.visit.vote import Ballot, Outcome, trials_issue, vote_create
 
 TAB = "tab"
 SCREEN = Device(width=1920, height=1080)

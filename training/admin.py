@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from jobs.work_page import WorkPage, error_shown
+from jobs.job_page import WorkPage, error_shown
 from training.curves import draw_curves
 from training.models import Checkpoint, TrainingRun
 from training.presets import ConfigError, parse_change, preset_names

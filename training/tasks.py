@@ -7,8 +7,9 @@ from typing import Any
 from django.conf import settings
 
 from jobs.exceptions import JobCancelled
+from jobs.lease import Lease
 from jobs.registry import handles
-from jobs.services import Lease, Unfinished
+from jobs.runner import Unfinished
 from training.models import TrainingRun
 from training.services import JOB_KIND, State, run_finish
 from training.worker import train_run

@@ -16,8 +16,8 @@ from jobs.models import Job
 from jobs.services import job_cancel, job_enqueue, job_retry
 from survey.models import Study
 from survey.selectors.jobs import study_subject
-from survey.services.audit import audit_record
-from survey.services.study import study_locked_draft
+from survey.services.records.audit import audit_record
+from survey.services.study.study import study_locked_draft
 
 __all__ = [
     "DEFAULT_MICRO_BATCH",

@@ -11,8 +11,8 @@ from django.db import transaction
 
 from generation.recipes.distance import DISTANCE_NAME
 from survey.models import ImagePair, Study
-from survey.services.audit import audit_record
-from survey.services.study import study_locked_draft
+from survey.services.records.audit import audit_record
+from survey.services.study.study import study_locked_draft
 
 __all__ = ["Selection", "SelectionRule", "pairs_select"]
 

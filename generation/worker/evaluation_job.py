@@ -10,8 +10,8 @@ from analysis.images import EvaluationRules
 from generation.features.evaluation import ImageEvaluation
 from generation.worker.image_metrics import evaluation_as_json, study_evaluate
 from generation.worker.order import chosen_device
+from jobs.lease import Lease
 from jobs.registry import handles
-from jobs.services import Lease
 from survey.models import Study
 from survey.selectors.jobs import study_of_job
 

@@ -27,7 +27,7 @@ from generation.features.image_sets import (
 )
 from generation.features.networks import ClassifierFeatureNetwork, load_feature_network
 from survey.models import ImagePair, PairImage, Study
-from survey.services.image_metrics import image_metrics_store
+from survey.services.results.image_metrics import image_metrics_store
 
 __all__ = ["StudyArmSource", "arm_sources", "class_accuracy", "evaluation_as_json", "named_reference", "study_evaluate"]
 

@@ -27,8 +27,8 @@ from generation.selectors import arms_present, run_complete_pairs
 from generation.services.order import State, run_finish, run_start
 from jobs.exceptions import JobError
 from survey.models import ImagePair, PairImage
-from survey.services.pair import NewImage, NewPair, image_store, pairs_register
-from survey.services.version import comparisons_of
+from survey.selectors.version import comparisons_of
+from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 
 __all__ = ["DiskFull", "chosen_device", "make_pairs", "run_plan", "run_settle", "store_for"]
 

@@ -15,7 +15,7 @@ from generation.sampling.networks import NetworkStore
 from generation.sampling.pairs import generate_pairs
 from generation.selectors import run_complete_pairs
 from survey.models import PairImage
-from survey.services.pair import image_store
+from survey.services.images.pairs import image_store
 
 __all__ = ["RepairReport", "files_damaged", "files_repair"]
 

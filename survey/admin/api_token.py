@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from survey.models import ApiToken
-from survey.services.api_token import token_create, token_revoke
+from survey.services.access.api_token import token_create, token_revoke
 
 __all__ = ["ApiTokenAdmin"]
 

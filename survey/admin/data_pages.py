@@ -19,15 +19,15 @@ from survey.admin import plots
 from survey.admin.page import download, jobs_context, render, study_address, study_page
 from survey.exceptions import ExclusionRefused, ResultsHidden
 from survey.models import Exclusion, ImagePair, RaterSession, Study
-from survey.reports import exclusion_proposals
+from survey.reports.screening import exclusion_proposals
 from survey.selectors.ids import ids_like
 from survey.selectors.jobs import study_jobs
+from survey.selectors.version import comparisons_of, version_current
 from survey.selectors.vote import current_votes
-from survey.services.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
-from survey.services.long_work import SCREENING, exclusions_begin, is_screening_long
-from survey.services.plan import power_of, rule_captions
-from survey.services.report_build import report_request, results_require_visible
-from survey.services.version import comparisons_of, version_current
+from survey.services.background import SCREENING, exclusions_begin, is_screening_long
+from survey.services.results.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
+from survey.services.results.report_build import report_request, results_require_visible
+from survey.services.study.plan import power_of, rule_captions
 
 __all__ = ["exclusions", "planning", "report_file", "reports", "revoke"]
 

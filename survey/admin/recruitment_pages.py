@@ -18,15 +18,10 @@ from survey.models import PersonalLink, Study
 from survey.recruitment import PROVIDERS, recruitment_problems
 from survey.selectors.access import may_manage
 from survey.selectors.links import link_batches
-from survey.services.recruitment import (
-    MOST_LINKS,
-    identity_erase,
-    panel_rows,
-    personal_link_revoke,
-    personal_links_create,
-    submissions_reconcile,
-)
-from survey.services.study import study_update
+from survey.services.panel.erasure import identity_erase
+from survey.services.panel.links import MOST_LINKS, personal_link_revoke, personal_links_create
+from survey.services.panel.reconciliation import panel_rows, submissions_reconcile
+from survey.services.study.study import study_update
 
 __all__ = ["link_to_give", "links_csv", "links_print", "recruitment"]
 

@@ -20,9 +20,9 @@ from survey.exceptions import StudyNotDeletable, SurveyError
 from survey.models import Arm, Study
 from survey.recruitment import recruitment_problems
 from survey.selectors.access import may_change, may_manage
-from survey.services.plan import question_problems, rule_captions, rule_problems
-from survey.services.progress import studies_counted
-from survey.services.study import arm_add, arm_remove, arm_rename, study_create, study_delete, study_update
+from survey.services.results.progress import studies_counted
+from survey.services.study.plan import question_problems, rule_captions, rule_problems
+from survey.services.study.study import arm_add, arm_remove, arm_rename, study_create, study_delete, study_update
 
 __all__ = ["StudyAdmin"]
 

@@ -21,14 +21,14 @@ from survey.canonical import canonical_json
 from survey.models import Arm, ImagePair, PairImage, Study, StudyMember
 from survey.selectors.access import are_results_visible, may_manage, studies_visible_to
 from survey.selectors.progress import StudyProgress
-from survey.services.audit import audit_first_break, audit_lines
-from survey.services.dry_run import version_weaknesses
-from survey.services.long_work import transition_begin
-from survey.services.member import member_remove, member_set
-from survey.services.next_steps import draft_todos, study_steps
-from survey.services.pair import pairs_remove, pairs_select
-from survey.services.progress import progress_of
-from survey.services.version import version_config, version_problems
+from survey.services.access.member import member_remove, member_set
+from survey.services.background import transition_begin
+from survey.services.images.pairs import pairs_remove, pairs_select
+from survey.services.records.audit import audit_first_break, audit_lines
+from survey.services.results.progress import progress_of
+from survey.services.study.transitions import draft_todos, study_steps
+from survey.services.study.version import version_config, version_problems
+from survey.services.study.weaknesses import version_weaknesses
 
 __all__ = ["urls"]
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 from survey.admin.page import render, study_address, study_page
 from survey.exceptions import WebhookRefused
 from survey.models import Study, Webhook, WebhookDelivery
-from survey.services.webhook import (
+from survey.services.records.webhook import (
     ATTEMPTS,
     SIGNATURE_HEADER,
     webhook_add,

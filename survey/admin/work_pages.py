@@ -18,10 +18,10 @@ from survey.exceptions import ImportRefused, SurveyError
 from survey.models import Study
 from survey.selectors.access import may_change
 from survey.selectors.jobs import study_jobs
-from survey.services.class_names import MOST_CLASS_BYTES, class_names_read
-from survey.services.image_import import images_check
-from survey.services.image_sources import zip_sources
-from survey.services.long_work import IMPORT, import_begin, work_cancel
+from survey.services.background import IMPORT, import_begin, work_cancel
+from survey.services.images.class_names import MOST_CLASS_BYTES, class_names_read
+from survey.services.images.import_sources import zip_sources
+from survey.services.images.importing import images_check
 
 __all__ = ["import_images", "job_step", "jobs"]
 

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from survey.models import ApiToken, Study
 from survey.selectors.access import may_change, may_manage, studies_visible_to
-from survey.services.api_token import token_find
+from survey.services.access.api_token import token_find
 
 if TYPE_CHECKING:
     # Django REST framework imports this module while its own views are half loaded.

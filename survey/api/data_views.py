@@ -24,23 +24,19 @@ from survey.api.auth import Scope, study_of_call
 from survey.api.views import checked, filtered, page_of, paged
 from survey.links import personal_link
 from survey.models import Exclusion, PersonalLink, RaterSession, Study, StudyMember, Webhook
-from survey.reports import exclusion_proposals
+from survey.reports.screening import exclusion_proposals
 from survey.selectors.jobs import study_jobs
 from survey.selectors.links import link_batches
 from survey.selectors.vote import vote_rows
-from survey.services.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
-from survey.services.long_work import exclusions_begin, work_cancel
-from survey.services.member import member_remove, member_set
-from survey.services.plan import power_of
-from survey.services.recruitment import (
-    PanelRow,
-    identity_erase,
-    personal_link_revoke,
-    personal_links_create,
-    submissions_reconcile,
-)
-from survey.services.report_build import report_request, results_require_visible
-from survey.services.webhook import webhook_add, webhook_remove, webhook_switch, webhook_test
+from survey.services.access.member import member_remove, member_set
+from survey.services.background import exclusions_begin, work_cancel
+from survey.services.panel.erasure import identity_erase
+from survey.services.panel.links import personal_link_revoke, personal_links_create
+from survey.services.panel.reconciliation import PanelRow, submissions_reconcile
+from survey.services.records.webhook import webhook_add, webhook_remove, webhook_switch, webhook_test
+from survey.services.results.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
+from survey.services.results.report_build import report_request, results_require_visible
+from survey.services.study.plan import power_of
 
 
 class VersionList(APIView):

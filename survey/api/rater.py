@@ -17,12 +17,12 @@ from survey.api.errors import error_response
 from survey.exceptions import BadSubmission, SurveyError
 from survey.models import RaterSession
 from survey.selectors.trial import AHEAD, Upcoming, trial_facts, trials_upcoming
-from survey.services.event import events_record
-from survey.services.pace import pause
-from survey.services.session import session_take_tab
-from survey.services.tokens import image_token, session_id_of
-from survey.services.trial import FAULT_KINDS, trial_fault
-from survey.services.vote import Ballot, trials_issue, vote_create, vote_undo
+from survey.services.blinding.timing import pause
+from survey.services.visit.event import events_record
+from survey.services.visit.session import session_take_tab
+from survey.services.visit.trial import FAULT_KINDS, trial_fault
+from survey.services.visit.vote import Ballot, trials_issue, vote_create, vote_undo
+from survey.tokens import image_token, session_id_of
 
 __all__ = ["events", "fault", "undo", "vote", "window", "window_of"]
 

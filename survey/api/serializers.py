@@ -26,7 +26,7 @@ from survey.models import (
     WebhookDelivery,
 )
 from survey.recruitment import recruitment_problems
-from survey.services.plan import question_problems, rule_problems
+from survey.services.study.plan import question_problems, rule_problems
 
 TEXT = 20_000
 

@@ -20,15 +20,15 @@ from survey.canonical import canonical_json
 from survey.exceptions import ImportRefused, StudyNotEditable
 from survey.models import Arm, Study, StudyMember
 from survey.selectors.access import deleted_studies_visible_to, studies_visible_to
-from survey.services.class_names import MOST_CLASS_BYTES, class_names_read
-from survey.services.dry_run import version_weaknesses
-from survey.services.image_import import images_check
-from survey.services.image_sources import zip_sources
-from survey.services.long_work import import_begin, transition_begin
-from survey.services.pair import pairs_remove, pairs_select
-from survey.services.progress import progress_of
-from survey.services.study import arm_add, arm_remove, arm_rename, study_create, study_delete, study_update
-from survey.services.version import version_config, version_problems
+from survey.services.background import import_begin, transition_begin
+from survey.services.images.class_names import MOST_CLASS_BYTES, class_names_read
+from survey.services.images.import_sources import zip_sources
+from survey.services.images.importing import images_check
+from survey.services.images.pairs import pairs_remove, pairs_select
+from survey.services.results.progress import progress_of
+from survey.services.study.study import arm_add, arm_remove, arm_rename, study_create, study_delete, study_update
+from survey.services.study.version import version_config, version_problems
+from survey.services.study.weaknesses import version_weaknesses
 
 __all__ = [
     "ArmDetail",

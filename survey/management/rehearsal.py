@@ -23,7 +23,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler,
 from django.db import connections
 
 from survey.models import Trial
-from survey.services.tokens import session_id_of
+from survey.tokens import session_id_of
 
 __all__ = ["Behaviour", "OwnServer", "RehearsalFailed", "SimulatedRater", "Visit"]
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from survey.exceptions import EntryRefused, TokenInvalid
 from survey.models import PersonalLink, Study
 from survey.recruitment.base import Entry, Provider
-from survey.services.tokens import personal_link_id_of
+from survey.tokens import personal_link_id_of
 
 __all__ = ["PersonalLinks"]
 

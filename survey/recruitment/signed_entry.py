@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from django.core.cache import cache
 
 from survey.exceptions import EntryRefused
-from survey.services.outgoing import OutgoingRefused, outgoing_get
+from survey.outgoing import OutgoingRefused, outgoing_get
 
 __all__ = ["claims_of"]
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from functools import lru_cache
 from typing import Any
 
 from django.db.models import Count, Max
 
-from survey.models import PairImage, Slot, StudyVersion
+from survey.models import Arm, PairImage, Slot, Study, StudyVersion
 
-__all__ = ["frozen_class_sizes", "frozen_config", "frozen_consent_sha256", "frozen_frame", "frozen_plan"]
+__all__ = [
+    "comparisons_of",
+    "frozen_class_sizes",
+    "frozen_config",
+    "frozen_consent_sha256",
+    "frozen_frame",
+    "frozen_plan",
+    "version_current",
+]
 
 
 @lru_cache(maxsize=64)
@@ -43,3 +52,17 @@ def frozen_class_sizes(version_id: uuid.UUID) -> dict[str, int]:
     """Return how many of the places that are given out first each class has. Treat it as read-only."""
     first = Slot.objects.filter(version=version_id, pool=Slot.Pool.MAIN, is_answered__in=[False, True], index=0)
     return dict(first.values("pair__class_label").annotate(n=Count("pk")).values_list("pair__class_label", "n"))
+
+
+def version_current(study: Study) -> StudyVersion | None:
+    """Return the newest version, the one that raters get."""
+    return study.versions.order_by("-number").first()
+
+
+def comparisons_of(study: Study) -> list[tuple[Arm, Arm]]:
+    """Return the duels of the trial plan, each as (arm_a, arm_b) in the order of names."""
+    arms = list(study.arms.order_by("name"))
+    duels = itertools.combinations(arms, 2)
+    if study.comparisons == Study.Comparisons.BASELINE:
+        return [duel for duel in duels if study.baseline in duel]
+    return list(duels)

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_GET
 
 from survey.api.errors import error_response
 from survey.exceptions import SurveyError
-from survey.services.pace import pause
-from survey.services.tokens import image_claim_of
+from survey.services.blinding.timing import pause
+from survey.tokens import image_claim_of
 
 __all__ = ["ImageDoor", "image", "served_copy"]
 

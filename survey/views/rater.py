@@ -22,11 +22,12 @@ from survey.api.errors import error_status
 from survey.exceptions import SessionNotActive, StudyNotOpen, StudyUnknown, SurveyError
 from survey.models import RaterSession, Study
 from survey.recruitment import provider_of
-from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_frame
+from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_frame, version_current
 from survey.selectors.visit import example_images, session_get
-from survey.services.arrival import arrival_of
-from survey.services.device import CONTROLS_PX, GUTTER_PX, SIDE_PX, Device, layout_of
-from survey.services.session import (
+from survey.services.study.study import study_get
+from survey.services.visit.arrival import arrival_of
+from survey.services.visit.device import CONTROLS_PX, GUTTER_PX, SIDE_PX, Device, layout_of
+from survey.services.visit.session import (
     REHEARSAL_SALT,
     session_answer_questions,
     session_begin,
@@ -38,9 +39,7 @@ from survey.services.session import (
     session_start,
     session_withdraw,
 )
-from survey.services.study import study_get
-from survey.services.tokens import image_token, session_id_of, session_token
-from survey.services.version import version_current
+from survey.tokens import image_token, session_id_of, session_token
 from survey.views.texts import trial_texts
 
 __all__ = [

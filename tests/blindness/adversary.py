@@ -26,15 +26,15 @@ from sklearn.preprocessing import StandardScaler
 
 from config.metrics import observe_request
 from survey.models import StudyVersion, Trial
-from survey.services.device import Device
-from survey.services.session import (
+from survey.services.visit.device import Device
+from survey.services.visit.session import (
     session_begin,
     session_check_device,
     session_consent,
     session_start,
     session_take_tab,
 )
-from survey.services.tokens import session_token
+from survey.tokens import session_token
 from survey.views.image import ImageDoor
 
 # Characters of a high-cardinality text whose codes become features, from its start and from its end.

@@ -12,10 +12,10 @@ from PIL import Image
 
 from survey.api import rater as api
 from survey.models import PairImage, StudyVersion
-from survey.services import served_images
-from survey.services.pair import NewImage, NewPair, image_store, pairs_register
-from survey.services.study import arm_add, study_create, study_transition
-from survey.services.version import version_freeze
+from survey.services.blinding import served_copies as served_images
+from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
+from survey.services.study.study import arm_add, study_create, study_transition
+from survey.services.study.version import version_freeze
 from survey.views import image as image_view
 from tests.blindness import adversary
 from tests.blindness.adversary import Loot, Verdict, collect, features, verdict, with_time_ranks

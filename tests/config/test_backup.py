@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from config.backup import _models
 from survey.models import AuditEntry, PairImage, Slot, StudyVersion
-from survey.services.audit import audit_first_break
+from survey.services.records.audit import audit_first_break
 from tests.factories import make_running
 
 pytestmark = pytest.mark.django_db(transaction=True)

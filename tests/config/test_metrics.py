@@ -5,8 +5,9 @@ import re
 import pytest
 from django.test import Client
 
+from jobs.lease import job_claim
 from jobs.models import Job
-from jobs.services import job_claim, job_enqueue
+from jobs.services import job_enqueue
 from survey.models import Vote
 from tests.factories import make_running, make_visit
 

@@ -56,8 +56,8 @@ call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 found = {label: [json.loads(line) for line in _rows(apps.get_model(label))] for label in first["tables"]}
 
 from survey.models import StudyVersion
-from survey.services.audit import audit_first_break
-from survey.services.study import study_transition
+from survey.services.records.audit import audit_first_break
+from survey.services.study.study import study_transition
 from tests.factories import make_visit
 version = StudyVersion.objects.get()
 visit = make_visit(version)

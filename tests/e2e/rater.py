@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from survey.models import RaterSession, StudyVersion, Trial, Vote
-from survey.services.tokens import session_id_of
+from survey.tokens import session_id_of
 from tests.factories import make_running
 
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}

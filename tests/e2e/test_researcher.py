@@ -14,10 +14,10 @@ from django.core.management import call_command
 from playwright.sync_api import Browser, Page, expect
 
 from jobs.models import Job
-from jobs.services import job_run
+from jobs.runner import job_run
 from survey.models import Exclusion, RaterSession, Study, Vote
 from tests.factories import make_png, make_user, make_visit
-from tests.survey.test_reports import prefer
+from tests.survey.reports.test_report import prefer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 

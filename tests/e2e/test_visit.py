@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 
 from config.throttle import Limit
 from survey.models import RaterSession, Slot
-from survey.services.study import study_transition
-from survey.services.tokens import session_token
+from survey.services.study.study import study_transition
+from survey.tokens import session_token
 from tests.e2e.rater import PHONE, focus_is_visible, no_violations, small_study
 from tests.factories import make_visit
 

@@ -44,7 +44,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Checkpoints:
 @pytest.fixture
 def draft(db, checkpoints: Checkpoints):
     """Make a draft whose arms have recipes: ``draft("vanilla", "robust", slug="s")``."""
-    from survey.services.study import arm_add, study_create
+    from survey.services.study.study import arm_add, study_create
     from tests.factories import make_user
 
     def make(*arms: str, slug: str = "digits", owner=None, **changes):

@@ -14,10 +14,10 @@ from django.urls import reverse
 
 from generation.models import GenerationRun
 from jobs.models import Job
-from jobs.services import job_next, job_run
+from jobs.runner import job_next, job_run
 from survey.exceptions import StudyNotDeletable
-from survey.services.member import member_set
-from survey.services.study import study_delete
+from survey.services.access.member import member_set
+from survey.services.study.study import study_delete
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db

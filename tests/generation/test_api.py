@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from generation.models import GenerationRun
-from jobs.services import job_next, job_run
-from survey.services.member import member_set
+from jobs.runner import job_next, job_run
+from survey.services.access.member import member_set
 from tests.factories import make_user
 from tests.survey.api.test_researcher_api import Caller, problem
 

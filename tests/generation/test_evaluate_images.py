@@ -15,9 +15,9 @@ from diffusion.checkpoints import save_network
 from diffusion.classifier import ClassifierConfig
 from generation.worker.image_metrics import arm_sources, named_reference
 from jobs.models import Job
-from jobs.services import job_run
+from jobs.runner import job_run
 from survey.models import PairImage
-from survey.reports import image_metrics, image_metrics_by_class
+from survey.reports.facts import image_metrics, image_metrics_by_class
 from tests.factories import make_png, make_study
 
 pytestmark = pytest.mark.django_db

@@ -20,11 +20,11 @@ from generation.recipes.noise import PairNoise, PairSpec, noise_sha256
 from generation.selectors import run_progress
 from generation.worker import order as run_worker
 from jobs.models import Job
-from jobs.services import job_next, job_run
+from jobs.runner import job_next, job_run
 from survey.exceptions import StudyNotReady
 from survey.models import AuditEntry, ImagePair, PairImage, Study
-from survey.services.study import arm_add
-from survey.services.version import version_freeze
+from survey.services.study.study import arm_add
+from survey.services.study.version import version_freeze
 from tests.factories import make_study
 from tests.generation.conftest import CLASS_NAMES, SCHEDULE
 from tests.generation.toys import tiny_classifier, tiny_denoiser

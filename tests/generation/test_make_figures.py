@@ -14,7 +14,7 @@ from analysis.report.figures.metrics import preference_points
 from generation.features.image_sets import ArraySource
 from generation.figures.inputs import fit_to_network, pick_images
 from survey.models import Study
-from survey.reports import study_figures
+from survey.reports.facts import study_figures
 from tests.factories import make_png, make_study
 from tests.generation.tiny import save_tiny_networks, tiny_recipes
 

@@ -17,7 +17,7 @@ from django.core.files.storage import default_storage
 from django.core.management import call_command
 
 from survey.models import PairImage
-from survey.services.tokens import image_token
+from survey.tokens import image_token
 from tests.factories import make_running
 from tests.workers import process_environment, wait_until
 

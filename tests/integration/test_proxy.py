@@ -25,7 +25,7 @@ from django.core.files.storage import default_storage
 
 from benchmarks.lab import free_port
 from survey.models import PairImage
-from survey.services.tokens import image_token
+from survey.tokens import image_token
 from tests.factories import make_running
 from tests.workers import process_environment, wait_until
 

@@ -23,7 +23,7 @@ from django.urls import reverse
 
 from benchmarks.lab import free_port
 from survey.models import Vote
-from survey.services.tokens import session_token
+from survey.tokens import session_token
 from tests.factories import make_running
 from tests.visits import TAB, active
 from tests.workers import wait_until

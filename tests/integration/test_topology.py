@@ -21,8 +21,8 @@ with running_lab(broker=sys.argv[1]) as lab:
     from jobs.models import Job
     from survey.management.rehearsal import Behaviour, SimulatedRater
     from survey.models import ReportBuild, Vote
-    from survey.services.report_build import report_request
-    from survey.services.study import study_transition
+    from survey.services.results.report_build import report_request
+    from survey.services.study.study import study_transition
     from tests.factories import make_running, make_study, make_user
 
     owner = make_user("owner")

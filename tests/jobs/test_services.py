@@ -10,20 +10,12 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from jobs import registry
-from jobs.context import log_context
 from jobs.exceptions import JobError, LeaseLost, PermanentJobError
+from jobs.lease import Lease, job_claim
+from jobs.log_context import log_context
 from jobs.models import Job
-from jobs.services import (
-    Lease,
-    Unfinished,
-    job_cancel,
-    job_claim,
-    job_enqueue,
-    job_next,
-    job_retry,
-    job_run,
-    jobs_reap,
-)
+from jobs.runner import Unfinished, job_next, job_run
+from jobs.services import job_cancel, job_enqueue, job_retry, jobs_reap
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,10 +11,10 @@ from django.test import RequestFactory
 from config.backup import backup_write
 from survey.models import RaterIdentity
 from survey.recruitment import Entry
-from survey.services.arrival import rater_of
-from survey.services.session import session_start
-from survey.services.study import study_transition
-from survey.services.tokens import session_token
+from survey.services.study.study import study_transition
+from survey.services.visit.arrival import rater_of
+from survey.services.visit.session import session_start
+from survey.tokens import session_token
 from tests.factories import make_running, make_user, make_visit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]

@@ -20,8 +20,8 @@ call_command("collectstatic", interactive=False, verbosity=0)
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
-from survey.services.session import session_start
-from survey.services.tokens import session_token
+from survey.services.visit.session import session_start
+from survey.tokens import session_token
 from tests.factories import make_running, make_study
 user = get_user_model().objects.create_superuser("ada", password="correct horse battery")
 frames = {"provider": "mturk"}

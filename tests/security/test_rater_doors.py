@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from config.models import Attempts
 from survey.models import RaterSession, Slot, Trial, Vote
-from survey.services.session import REHEARSAL_SALT, session_take_tab
-from survey.services.tokens import image_token, personal_link_token, session_token
-from survey.services.vote import trials_issue
+from survey.services.visit.session import REHEARSAL_SALT, session_take_tab
+from survey.services.visit.vote import trials_issue
+from survey.tokens import image_token, personal_link_token, session_token
 from tests.factories import make_running, make_study, make_version
 from tests.visits import TAB, active, begin, next_trial, vote, vote_all
 

@@ -27,9 +27,9 @@ call_command("migrate", verbosity=0)
 from django.test import RequestFactory
 from config.wsgi import application
 from jobs.registry import handles
-from jobs.services import job_enqueue, job_run
-from survey.services.session import session_start
-from survey.services.tokens import session_token
+from jobs.runner import job_run; from jobs.services import job_enqueue
+from survey.services.visit.session import session_start
+from survey.tokens import session_token
 from tests.factories import make_running
 token = session_token(session_start(study=make_running().study).pk)
 typed, address, browser = sys.argv[1:]

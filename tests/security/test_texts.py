@@ -13,13 +13,13 @@ from django.urls import reverse
 
 from analysis.__main__ import main as analysis_main
 from survey.models import ImagePair, RaterSession, Study
-from survey.services.pair import NewImage, NewPair, image_store, pairs_register
-from survey.services.session import session_take_tab
-from survey.services.study import arm_add, study_create, study_transition, study_update
-from survey.services.tokens import session_token
-from survey.services.trial import trial_fault
-from survey.services.version import version_freeze, version_problems
-from survey.services.vote import trials_issue
+from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
+from survey.services.study.study import arm_add, study_create, study_transition, study_update
+from survey.services.study.version import version_freeze, version_problems
+from survey.services.visit.session import session_take_tab
+from survey.services.visit.trial import trial_fault
+from survey.services.visit.vote import trials_issue
+from survey.tokens import session_token
 from tests.factories import make_png, make_study, make_user
 from tests.visits import TAB, begin, next_trial, vote_all
 

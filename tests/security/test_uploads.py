@@ -17,8 +17,8 @@ from PIL import Image
 
 from diffusion.checkpoints import CheckpointError, load_network
 from survey.models import ImagePair
-from survey.services.image_import import inspect
-from survey.services.image_sources import Limits
+from survey.services.images.import_sources import Limits
+from survey.services.images.importing import inspect
 from tests.factories import make_png, make_study, make_user
 
 

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from survey.services import outgoing
-from survey.services.outgoing import OutgoingRefused, outgoing_get
+from survey import outgoing
+from survey.outgoing import OutgoingRefused, outgoing_get
 
 
 class Inside(BaseHTTPRequestHandler):

@@ -8,11 +8,11 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from survey.models import Exclusion, RaterSession, Study
-from survey.services.api_token import token_create
-from survey.services.audit import audit_record
-from survey.services.member import member_set
-from survey.services.recruitment import personal_links_create
-from survey.services.report_build import report_request
+from survey.services.access.api_token import token_create
+from survey.services.access.member import member_set
+from survey.services.panel.links import personal_links_create
+from survey.services.records.audit import audit_record
+from survey.services.results.report_build import report_request
 from tests.factories import make_running, make_user
 from tests.survey.admin.test_study_pages import vote_on
 

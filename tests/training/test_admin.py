@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobs.models import Job
-from jobs.services import job_run
+from jobs.runner import job_run
 from training.curves import draw_curves
 from training.models import TrainingRun
 from training.services import MAXIMUM_CURVE_ROWS, run_create, run_enqueue, run_progress

@@ -6,8 +6,9 @@ import pytest
 from django.utils import timezone
 
 from diffusion.checkpoints import load_network
+from jobs.lease import job_claim
 from jobs.models import Job
-from jobs.services import job_claim, job_run
+from jobs.runner import job_run
 from training.learning.config import read_config
 from training.learning.loop import train
 from training.learning.state import RunFolder

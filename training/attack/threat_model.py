@@ -15,6 +15,8 @@ from torch import Tensor
 
 from diffusion.schedule import NoiseSchedule
 
+__all__ = ["NORM_FLOOR", "AttackConfig", "EpsilonRule", "Norm", "StepRule", "threat_of"]
+
 Norm = Literal["l2", "linf"]
 
 

@@ -102,7 +102,8 @@ def evaluate_classifier(
         JSON-ready: `bands` (timestep ranges), `clean` (loss, accuracy, top5_accuracy), `attacks` (one per epsilon and
         steps, with `robust_accuracy` and `robust_top5_accuracy`, see
         `training.learning.validation.classifier_measures`), each in total and `_by_band`; `calibration` (bins and
-        expected calibration error); `gradient_alignment` (rows of `diffusion.alignment.AlignmentBand`, one per band, or None).
+        expected calibration error); `gradient_alignment` (rows of `diffusion.alignment.AlignmentBand`, one per band,
+        or None).
     """
     noised = noised_images(images, labels, schedule, draws=config.draws, bands=config.bands, seed=config.seed)
     options = {

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from training.evaluation.by_timestep import attack_name
 
+__all__ = ["COLOURS", "figure_svg"]
+
 COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad", "#b9770e", "#555555")
 
 

@@ -18,8 +18,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from survey.models import ImageMetric, Study
-from survey.services.study import arm_add, study_create, study_transition
-from survey.services.version import version_freeze
+from survey.services.study.study import arm_add, study_create, study_transition
+from survey.services.study.version import version_freeze
 from training.models import Checkpoint
 
 SLUG = "digits"

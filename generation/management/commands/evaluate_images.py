@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from diffusion.files import write_atomically
 from survey.exceptions import SurveyError
 from survey.selectors.jobs import study_subject
-from survey.services.study import study_get
+from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):

@@ -13,7 +13,7 @@ from generation.selectors import run_complete_pairs, shards_missing
 from generation.services.order import class_labels, run_create, run_enqueue_shards, run_finish, run_require_draft
 from jobs.exceptions import JobError
 from survey.exceptions import SurveyError
-from survey.services.study import study_get
+from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from survey.exceptions import SurveyError
 from survey.selectors.pair import arm_recipe, arm_recipes
-from survey.services.figures import study_figures_store
-from survey.services.study import study_get
+from survey.services.results.figures import study_figures_store
+from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from generation.services.pair_selection import SelectionRule, pairs_select
 from survey.exceptions import SurveyError
-from survey.services.study import study_get
+from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ import time
 from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, connection
 
-from jobs.alive import alive_show
+from jobs.heartbeat import alive_show
 from jobs.services import jobs_reap
 
 

@@ -7,7 +7,7 @@ import time
 
 from django.core.management.base import BaseCommand
 
-from jobs.services import job_next, job_run
+from jobs.runner import job_next, job_run
 
 
 class Command(BaseCommand):

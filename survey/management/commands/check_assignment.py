@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from survey.exceptions import StudyUnknown
-from survey.services.redraw import version_problem, visits_redrawn
-from survey.services.study import study_get
+from survey.services.assignment.verify import version_problem, visits_redrawn
+from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):

@@ -5,9 +5,9 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from survey.exceptions import SurveyError
-from survey.reports import report_write
-from survey.services.report_build import results_require_visible
-from survey.services.study import study_get
+from survey.reports.report import report_write
+from survey.services.results.report_build import results_require_visible
+from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):

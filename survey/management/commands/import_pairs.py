@@ -11,10 +11,10 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from survey.exceptions import ImportRefused, SurveyError
-from survey.services.class_names import class_names_read
-from survey.services.image_import import ImportReport, images_check, images_import
-from survey.services.image_sources import FolderSource, zip_sources
-from survey.services.study import study_get
+from survey.services.images.class_names import class_names_read
+from survey.services.images.import_sources import FolderSource, zip_sources
+from survey.services.images.importing import ImportReport, images_check, images_import
+from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):

@@ -17,11 +17,10 @@ from django.db import connection
 from survey.exceptions import StudyUnknown
 from survey.management.rehearsal import Behaviour, OwnServer, RehearsalFailed, SimulatedRater
 from survey.models import Slot
-from survey.selectors.version import frozen_config
-from survey.services.session import REHEARSAL_SALT
-from survey.services.slot import slots_ensure, slots_reset
-from survey.services.study import study_get
-from survey.services.version import version_current
+from survey.selectors.version import frozen_config, version_current
+from survey.services.assignment.slots import slots_ensure, slots_reset
+from survey.services.study.study import study_get
+from survey.services.visit.session import REHEARSAL_SALT
 
 
 class Command(BaseCommand):

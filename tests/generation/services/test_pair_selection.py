@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 
 from generation.services.pair_selection import Selection, SelectionRule, pairs_select
 from survey.models import AuditEntry, ImagePair, Study
-from survey.services.study import study_create
-from survey.services.version import version_freeze
+from survey.services.study.study import study_create
+from survey.services.study.version import version_freeze
 from tests.factories import make_study, make_user
 
 pytestmark = pytest.mark.django_db

@@ -10,16 +10,16 @@ import pytest
 from django.test import Client
 
 from jobs.models import Job
-from jobs.services import job_run
+from jobs.runner import job_run
 from survey.exceptions import ExclusionRefused, ResultsHidden
 from survey.models import Exclusion, Rater, RaterSession, ReportBuild, Vote
-from survey.reports import exclusion_proposals
+from survey.reports.screening import exclusion_proposals
 from survey.selectors.vote import vote_rows
-from survey.services.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
-from survey.services.plan import power_of, question_problems, rule_problems
-from survey.services.report_build import report_request
-from survey.services.study import study_transition
-from survey.services.version import version_freeze
+from survey.services.results.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
+from survey.services.results.report_build import report_request
+from survey.services.study.plan import power_of, question_problems, rule_problems
+from survey.services.study.study import study_transition
+from survey.services.study.version import version_freeze
 from tests.factories import make_running, make_study, make_user, make_visit
 from tests.survey.admin.test_study_pages import client_of, vote_on
 

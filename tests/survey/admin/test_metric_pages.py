@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from survey.models import ImageMetric
-from survey.services.image_metrics import image_metrics_store
+from survey.services.results.image_metrics import image_metrics_store
 from tests.factories import make_study, make_user
 from tests.survey.admin.test_study_pages import client_of
 

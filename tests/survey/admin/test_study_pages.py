@@ -14,11 +14,11 @@ from django.utils import timezone
 
 from survey.exceptions import LastOwner
 from survey.models import Rater, RaterSession, Slot, Study, StudyMember, Trial, Vote
-from survey.services.dry_run import version_weaknesses
-from survey.services.member import member_remove, member_set
-from survey.services.progress import progress_of
-from survey.services.slot import slots_ensure
-from survey.services.study import study_transition
+from survey.services.access.member import member_remove, member_set
+from survey.services.assignment.slots import slots_ensure
+from survey.services.results.progress import progress_of
+from survey.services.study.study import study_transition
+from survey.services.study.weaknesses import version_weaknesses
 from tests.factories import make_running, make_study, make_user, make_version
 
 pytestmark = pytest.mark.django_db
@@ -236,7 +236,7 @@ def test_slow_counts_are_kept_for_a_while_and_quick_ones_are_not(monkeypatch) ->
     version = make_running(votes_per_pair=4)
     vote_on(version, raters=1)
     assert progress_of(version.study).answered == 3
-    monkeypatch.setattr("survey.services.progress.SLOW_SECONDS", -1.0)
+    monkeypatch.setattr("survey.services.results.progress.SLOW_SECONDS", -1.0)
     assert progress_of(version.study).answered == 3
     vote_on(version, raters=1)
     assert progress_of(version.study).answered == 3

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from jobs.models import Job
-from jobs.services import job_run
+from jobs.runner import job_run
 from survey.models import Webhook, WebhookDelivery
-from survey.services.member import member_set
-from survey.services.study import study_transition
-from survey.services.webhook import webhook_add
+from survey.services.access.member import member_set
+from survey.services.records.webhook import webhook_add
+from survey.services.study.study import study_transition
 from tests.factories import make_running, make_study, make_user
 from tests.survey.admin.test_study_pages import client_of
 from tests.survey.api.test_researcher_api import Caller, problem

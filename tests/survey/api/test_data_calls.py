@@ -6,11 +6,11 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from survey.models import Erasure, Rater, Study, Vote
-from survey.services.arrival import identity_keys
-from survey.services.member import member_set
+from survey.services.access.member import member_set
+from survey.services.visit.arrival import identity_keys
 from tests.factories import make_running, make_study, make_user, make_visit
 from tests.survey.api.test_researcher_api import Caller, problem
-from tests.survey.services.test_image_import import matched, zipped
+from tests.survey.services.images.test_importing import matched, zipped
 
 pytestmark = pytest.mark.django_db
 

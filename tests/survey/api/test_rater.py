@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from survey.models import Vote
-from survey.services.session import session_start, session_withdraw
-from survey.services.tokens import image_token, session_token
+from survey.services.visit.session import session_start, session_withdraw
+from survey.tokens import image_token, session_token
 from tests.factories import make_running
 from tests.visits import TAB, active, next_trial
 

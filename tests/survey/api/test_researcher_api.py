@@ -14,15 +14,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs.models import Job
-from jobs.services import job_run
+from jobs.runner import job_run
 from survey.models import ApiToken, Exclusion, Study, WebhookDelivery
-from survey.services.api_token import token_create, token_revoke
-from survey.services.member import member_set
-from survey.services.study import study_transition
-from survey.services.webhook import webhook_add
+from survey.services.access.api_token import token_create, token_revoke
+from survey.services.access.member import member_set
+from survey.services.records.webhook import webhook_add
+from survey.services.study.study import study_transition
 from tests.factories import make_running, make_study, make_user
 from tests.survey.admin.test_study_pages import vote_on
-from tests.survey.services.test_image_import import matched, zipped
+from tests.survey.services.images.test_importing import matched, zipped
 
 pytestmark = pytest.mark.django_db
 ALL = ("read", "write", "run")

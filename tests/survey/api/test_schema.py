@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
-from survey.services.api_token import token_create
+from survey.services.access.api_token import token_create
 from tests.factories import make_running, make_study, make_user
 
 EXAMPLES = 4

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from survey.models import RaterSession, Slot, Vote
-from survey.services.slot import slots_reset
+from survey.services.assignment.slots import slots_reset
 from tests.factories import make_running, make_study, make_version
 
 pytestmark = pytest.mark.django_db(transaction=True)

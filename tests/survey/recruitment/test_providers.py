@@ -14,11 +14,11 @@ from django.test import Client
 
 from survey.exceptions import StudyNotReady
 from survey.models import PersonalLink, Rater, RaterIdentity, RaterSession
+from survey.outgoing import OutgoingRefused, outgoing_check, outgoing_get
 from survey.recruitment import provider_of, recruitment_problems
-from survey.services.outgoing import OutgoingRefused, outgoing_check, outgoing_get
-from survey.services.recruitment import personal_link_revoke, personal_links_create
-from survey.services.tokens import personal_link_token, session_token
-from survey.services.version import version_freeze
+from survey.services.panel.links import personal_link_revoke, personal_links_create
+from survey.services.study.version import version_freeze
+from survey.tokens import personal_link_token, session_token
 from tests.factories import make_running, make_study
 
 pytestmark = pytest.mark.django_db

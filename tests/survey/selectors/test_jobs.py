@@ -8,13 +8,14 @@ import pytest
 from django.apps import apps
 
 from jobs.models import Job
-from jobs.services import job_enqueue, job_run
+from jobs.runner import job_run
+from jobs.services import job_enqueue
 from survey.exceptions import StudyNotDeletable
 from survey.models import Study
 from survey.selectors.jobs import study_jobs, study_of_job, study_subject
-from survey.services import long_work
-from survey.services.long_work import transition_begin
-from survey.services.study import study_delete, study_update
+from survey.services import background as long_work
+from survey.services.background import transition_begin
+from survey.services.study.study import study_delete, study_update
 from tests.factories import make_study, make_user
 from tests.survey.admin.test_study_pages import client_of
 from tests.survey.api.test_researcher_api import Caller, problem

@@ -14,11 +14,11 @@ from django.db.models import QuerySet
 
 from survey.exceptions import OtherTab, SessionNotActive, VoteConflict
 from survey.models import RaterSession, Slot, Vote
-from survey.services import slot
-from survey.services.assignment import Candidate
-from survey.services.session import session_locked, session_start, session_take_tab, session_withdraw
-from survey.services.slot import slots_claim
-from survey.services.vote import Ballot, vote_create
+from survey.services.assignment import slots as slot
+from survey.services.assignment.draw import Candidate
+from survey.services.assignment.slots import slots_claim
+from survey.services.visit.session import session_locked, session_start, session_take_tab, session_withdraw
+from survey.services.visit.vote import Ballot, vote_create
 from tests.factories import make_running
 from tests.visits import TAB, active, begin, next_trial
 

@@ -11,7 +11,7 @@ from django.core.files.storage import default_storage
 from django.test import Client
 from django.urls import resolve
 
-from survey.services.tokens import image_token
+from survey.tokens import image_token
 from survey.views.image import ImageDoor
 from tests.factories import make_version
 

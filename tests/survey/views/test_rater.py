@@ -11,9 +11,9 @@ from django.urls import reverse
 
 import survey
 from survey.models import RaterSession, Study
-from survey.services.session import session_start
-from survey.services.study import study_transition
-from survey.services.tokens import session_token
+from survey.services.study.study import study_transition
+from survey.services.visit.session import session_start
+from survey.tokens import session_token
 from tests.factories import make_running, make_study, make_version
 from tests.visits import active, begin, vote_all
 

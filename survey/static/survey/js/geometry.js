@@ -1,4 +1,4 @@
-// The size of an image on screen: a whole number of screen pixels for each image pixel. survey/services/device.py has
+// The size of an image on screen: a whole number of screen pixels for each image pixel. survey/services/visit/device.py has
 // the same rule for the server.
 
 export function cssSide(side, multiple, ratio = devicePixelRatio || 1) {

@@ -1,0 +1,137 @@
+"""What a report says beside the votes: the study, its plan, its images and its figures."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.storage import default_storage
+
+from survey.models import ImageMetric, ImagePair, Study, StudyFigure
+from survey.selectors.version import version_current
+
+__all__ = ["analysis_plan", "image_metrics", "image_metrics_by_class", "pair_distances", "study_facts", "study_figures"]
+
+if TYPE_CHECKING:
+    from analysis.report.content.external_figures import GivenFigure
+
+
+def image_metrics(study: Study) -> dict[str, dict[str, Any]]:
+    """Return every arm's image metrics under the names of the report."""
+    metrics: dict[str, dict[str, Any]] = {name: {} for name in study.arms.values_list("name", flat=True)}
+    for metric in ImageMetric.objects.filter(arm__study=study, class_label="").select_related("arm").order_by("name"):
+        metrics[metric.arm.name][metric.name] = metric.result
+    return {name: results for name, results in metrics.items() if results}
+
+
+def image_metrics_by_class(study: Study) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the image metrics of every arm's classes: arm, class label, metric."""
+    metrics: dict[str, dict[str, dict[str, Any]]] = {}
+    rows = ImageMetric.objects.filter(arm__study=study).exclude(class_label="").select_related("arm")
+    for row in rows.order_by("arm__name", "class_label", "name"):
+        metrics.setdefault(row.arm.name, {}).setdefault(row.class_label, {})[row.name] = row.result
+    return metrics
+
+
+def pair_distances(study: Study) -> dict[str, float]:
+    """Return how different the images of each pair look, by the pair's name in the votes table."""
+    rows = ImagePair.objects.filter(study=study, distance__isnull=False).order_by("pk")
+    return {str(pk): distance for pk, distance in rows.values_list("pk", "distance").iterator()}
+
+
+def study_figures(study: Study) -> list[GivenFigure]:
+    """Return the figures of the study's networks as they were stored.
+
+    Raises
+    ------
+    ValueError
+        If a file is gone or has changed since it was stored.
+    """
+    from analysis.report.content.external_figures import GivenFigure
+
+    return [
+        GivenFigure(
+            name=figure.name,
+            title=figure.title,
+            description=figure.description,
+            files={kind: _stored(figure, entry) for kind, entry in figure.files.items()},
+        )
+        for figure in StudyFigure.objects.filter(study=study)
+    ]
+
+
+def _stored(figure: StudyFigure, entry: dict[str, Any]) -> bytes:
+    remedy = "draw the figures again with `manage.py make_figures`"
+    try:
+        with default_storage.open(entry["name"]) as file:
+            content = file.read()
+    except OSError as error:
+        raise ValueError(f"{figure.name}: {entry['name']} cannot be read ({error}); {remedy}") from None
+    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        raise ValueError(f"{figure.name}: {entry['name']} has changed since it was stored; {remedy}")
+    return content
+
+
+def analysis_plan(study: Study) -> dict[str, Any]:
+    """Return the frozen analysis plan as ``analysis.report.build_report`` takes it."""
+    version = version_current(study)
+    if version is None:
+        return {}
+    frozen = version.config["analysis"]
+    arms = sorted(arm["name"] for arm in version.config["arms"])
+    baseline = frozen["baseline"]
+    plan: dict[str, Any] = {
+        "looks": "anytime" if frozen["stopping_rule"] == Study.StoppingRule.ANYTIME else "one",
+        "primary": frozen["primary"],
+        "target_raters": frozen["target_raters"],
+        "exclusion_rules": frozen["exclusion_rules"],
+        "adjust": frozen.get("class_adjustment", "bh"),
+        "least_votes": frozen.get("least_votes", 1),
+        "config_sha256": version.config_sha256,
+    }
+    if baseline:
+        plan["baseline"] = baseline
+        plan["arm"] = next(name for name in arms if name != baseline)
+    if frozen["equivalence_margin"] is not None:
+        plan["margin"] = frozen["equivalence_margin"]
+    return plan
+
+
+def study_facts(study: Study) -> dict[str, Any]:
+    """Return what the design table and the checklist say about the study, from its frozen version."""
+    version = version_current(study)
+    if version is None:
+        return {"slug": study.slug, "title": study.title}
+    config = version.config
+    texts, trial, plan = config["texts"], config["trial"], config["plan"]
+    checks = {name: plan[f"{name}_trials"] for name in ("repeat", "identical", "degraded")}
+    rules = [rule["rule"] for rule in config["analysis"]["exclusion_rules"]]
+    return {
+        "slug": study.slug,
+        "title": study.title,
+        "version": version.number,
+        "frozen_at": version.frozen_at.isoformat(),
+        "config_sha256": version.config_sha256,
+        "manifest_sha256": version.manifest_sha256,
+        "organisation": texts["organisation"],
+        "arms": {arm["name"]: arm["description"] for arm in config["arms"]},
+        "recruitment": config["recruitment"].get("provider", "open link"),
+        "payment": texts["payment"],
+        "ethics": f"consent asked before the first trial (text SHA-256 {version.consent_sha256})",
+        "question": texts["question"],
+        "instructions": texts["instructions"],
+        "ties_offered": "yes" if trial["are_ties_allowed"] else "no, forced choice",
+        "side_randomisation": "drawn on the server before showing, balanced over each pair and within each session",
+        "display": f"each image pixel {trial['pixel_multiple']} screen pixel(s) wide, at least "
+        f"{trial['minimum_exposure_ms']} ms before an answer",
+        "practice": f"{plan['practice_trials']} practice trials",
+        "images": (
+            "every arm from the same class and the same noise; recipes in the manifest"
+            if all(arm["recipe"] for arm in config["arms"])
+            else "imported, matched by path; where each file came from is in the manifest"
+        ),
+        "attention_checks": ", ".join(f"{count} {name}" for name, count in checks.items() if count) or "none",
+        "exclusion_rules": f"fixed at freezing: {', '.join(rules) or 'none'}",
+        "stopping_rule": f"{plan['votes_per_pair']} votes a pair, {config['analysis']['target_raters']} raters; "
+        + ("anytime-valid looks" if config["analysis"]["stopping_rule"] == "anytime" else "one look, after closing"),
+    }

@@ -1,0 +1,77 @@
+"""Rows to report. The report is computed from the exported file, so that anybody can compute it again from the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.report.provenance import code_commit, code_version
+from survey.canonical import canonical_json
+from survey.models import Arm, Study
+from survey.selectors.vote import vote_rows
+
+if TYPE_CHECKING:
+    pass
+
+from survey.reports.facts import (
+    analysis_plan,
+    image_metrics,
+    image_metrics_by_class,
+    pair_distances,
+    study_facts,
+    study_figures,
+)
+
+__all__ = ["report_write", "votes_export"]
+
+
+def votes_export(study: Study, folder: Path, *, formats: tuple[str, ...] = ("csv",), is_pilot: bool = False) -> dict:
+    """Write the votes table and its data package; return the package."""
+    from analysis.votes.writing import write_votes
+
+    return write_votes(vote_rows(study, is_pilot=is_pilot), folder, formats=formats, title=study.title)
+
+
+def report_write(
+    study: Study,
+    out: Path,
+    *,
+    arm: str | None = None,
+    baseline: str | None = None,
+    is_pilot: bool = False,
+    seed: int = 0,
+) -> dict:
+    """Export the votes into ``out`` and write the report of that very file beside them; return the report.
+
+    Raises
+    ------
+    ValueError
+        If a named arm is not one of the study.
+    """
+    from analysis.report import build_report, write_report
+    from analysis.votes.reading import read_votes, reading_facts
+
+    known = set(Arm.objects.filter(study=study).values_list("name", flat=True))
+    if unknown := sorted({arm, baseline} - known - {None}):
+        raise ValueError(f"no arm {', '.join(unknown)} in {study.slug}; its arms are {', '.join(sorted(known))}")
+    votes_export(study, out, formats=("csv",), is_pilot=is_pilot)
+    read = read_votes(out / "votes.csv")
+    figures, distances = study_figures(study), pair_distances(study)
+    if distances:
+        (out / "pair_distances.json").write_bytes(canonical_json(distances) + b"\n")
+    report = build_report(
+        read.table,
+        arm=arm,
+        baseline=baseline,
+        plan=analysis_plan(study),
+        study=study_facts(study),
+        provenance={"version": code_version(), "commit": code_commit()},
+        image_metrics=image_metrics(study),
+        image_metrics_by_class=image_metrics_by_class(study),
+        pair_distances=distances,
+        figures=figures,
+        data=reading_facts(read),
+        seed=seed,
+    )
+    write_report(report, read.table, out, figures=figures)
+    return report

@@ -1,0 +1,67 @@
+"""Exclusions that the rules of a study propose from its votes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from survey.models import Exclusion, RaterSession, Study
+from survey.reports.report import votes_export
+from survey.selectors.version import version_current
+from survey.services.results.exclusion import Proposal
+
+__all__ = ["exclusion_proposals"]
+
+if TYPE_CHECKING:
+    pass
+
+
+def exclusion_proposals(study: Study, *, rules: list[dict] | None = None, is_pilot: bool = False) -> list[Proposal]:
+    """Return the sessions that the rules would exclude: the frozen plan's rules, or every rule where ``rules`` is [].
+
+    The rules look at the exported table, so that anybody can repeat them on it. A rater with several sessions is
+    excluded with all of them, or with all but the first where only coming again was wrong.
+    """
+    from analysis.raters.screening import RULES, flagged_raters, screen
+    from analysis.votes.reading import read_votes
+
+    if rules is None:
+        version = version_current(study)
+        rules = version.config["analysis"]["exclusion_rules"] if version else []
+        if not rules:
+            return []
+    with tempfile.TemporaryDirectory() as folder:
+        if not votes_export(study, Path(folder), is_pilot=is_pilot)["resources"][0]["rows"]:
+            return []
+        read = read_votes(Path(folder) / "votes.csv")
+    screened = screen(read.table, rules or None)
+    parameters = {entry["rule"]: entry.get("parameters") for entry in rules}
+    values = {(row.rater, row.rule): row.value for row in screened}
+    sessions: dict[str, list] = {}
+    rows = RaterSession.objects.filter(version__study=study, is_pilot=is_pilot).order_by("started_at", "pk")
+    for rater, session in rows.values_list("rater_id", "pk"):
+        sessions.setdefault(str(rater), []).append(session)
+    live = set(
+        Exclusion.objects.filter(session__version__study=study, revoked_at__isnull=True).values_list(
+            "session_id", "rule"
+        )
+    )
+    proposals = []
+    for rater, names in flagged_raters(screened).items():
+        for name in names:
+            rule = RULES[name]
+            caption = rule.description.format(**rule.parameters(parameters.get(name)))
+            value = values[rater, name]
+            measured = "" if value is None else f"; measured {value:.4g}"
+            for session_id in sessions.get(rater, [])[int(rule.keeps_first_visit) :]:
+                proposals.append(
+                    Proposal(
+                        session_id=session_id,
+                        rule=name,
+                        rule_version=rule.version,
+                        reason=caption + measured,
+                        is_in_force=(session_id, name) in live,
+                    )
+                )
+    return proposals

@@ -1,0 +1,159 @@
+"""Places that a study wants filled: claim the least seen, keep them under a lease, give them back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from survey.models import RaterSession, Slot, StudyVersion
+from survey.selectors.version import frozen_class_sizes, frozen_plan
+from survey.services.assignment.draw import Candidate, chosen
+
+__all__ = [
+    "candidate_of",
+    "lease_end",
+    "pool_of",
+    "slots_claim",
+    "slots_ensure",
+    "slots_release",
+    "slots_renew",
+    "slots_reset",
+]
+
+# Looked at for each place wanted: enough to balance sides and classes, few enough to lock for an instant. More only
+# where these are of too few pairs.
+_CANDIDATES_PER_PLACE = 6
+_MORE = 4
+
+
+def pool_of(session: RaterSession) -> str:
+    """Return the pool that a session draws from."""
+    if session.is_simulated:
+        return Slot.Pool.REHEARSAL
+    return Slot.Pool.PILOT if session.is_pilot else Slot.Pool.MAIN
+
+
+def lease_end(session: RaterSession, now: datetime) -> datetime:
+    """Return until when a session that is alive now keeps its places."""
+    return now + timedelta(minutes=frozen_plan(session.version_id)["lease_minutes"])
+
+
+def _free(session: RaterSession, now: datetime) -> QuerySet[Slot]:
+    free = Q(session__isnull=True) | Q(lease_expires_at__lt=now)
+    return Slot.objects.filter(version_id=session.version_id, pool=pool_of(session), is_answered=False).filter(free)
+
+
+@transaction.atomic
+def slots_ensure(version: StudyVersion, pool: str) -> int:
+    """Give a pool of its own the places of the main one; return how many there are. Runs under the version's lock."""
+    StudyVersion.objects.select_for_update().get(pk=version.pk)
+    if count := Slot.objects.filter(version=version, pool=pool).count():
+        return count
+    # A rater waits for this: a million rows stay in the database, as building them here would take minutes.
+    table = connection.ops.quote_name(Slot._meta.db_table)
+    kept = ", ".join(
+        connection.ops.quote_name(Slot._meta.get_field(name).column)
+        for name in ("version", "pair", "arm_a", "arm_b", "index", "is_a_left", "draw", "turn")
+    )
+    key = Slot._meta.get_field("version").get_db_prep_value(version.pk, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({kept}, pool, is_answered) "
+            f"SELECT {kept}, %s, %s FROM {table} WHERE version_id = %s AND pool = %s ORDER BY id",
+            [str(pool), False, key, Slot.Pool.MAIN.value],
+        )
+        return cursor.rowcount
+
+
+def slots_reset(version: StudyVersion, pool: str) -> int:
+    """Empty a pool for another rehearsal: its places are free again, the votes given on them stay.
+
+    Raises
+    ------
+    ValueError
+        For the places of people, which never reopen.
+    """
+    if pool != Slot.Pool.REHEARSAL:
+        raise ValueError(f"pool is {pool!r}; only {Slot.Pool.REHEARSAL.value!r} may be emptied")
+    taken = Slot.objects.filter(version=version, pool=pool).exclude(session__isnull=True, is_answered=False)
+    return taken.update(session=None, lease_expires_at=None, is_answered=False)
+
+
+def slots_claim(
+    *, session: RaterSession, wanted: int, without_pairs: Iterable[uuid.UUID] = (), now: datetime | None = None
+) -> list[Candidate]:
+    """Reserve up to ``wanted`` places on different pairs for a session, those of the least seen pairs first.
+
+    On PostgreSQL rows that another session is choosing from are skipped, so nobody waits. Where that leaves too few,
+    a second try goes one at a time, under the version's lock, and sees what the others left. On SQLite the one write
+    lock does the same. Each row is taken by a conditional update all the same.
+    """
+    now, without_pairs = now or timezone.now(), set(without_pairs)
+    with transaction.atomic():
+        claimed = _claim_once(session, wanted, without_pairs, now, skip_locked=True)
+        if len(claimed) == wanted:
+            return claimed
+        # Lets go of the rows: whoever waits for the version's lock may hold none that its holder could wait for.
+        transaction.set_rollback(True)
+    with transaction.atomic():
+        StudyVersion.objects.select_for_update(no_key=True).only("pk").get(pk=session.version_id)
+        return _claim_once(session, wanted, without_pairs, now, skip_locked=False)
+
+
+def _claim_once(
+    session: RaterSession, wanted: int, without_pairs: set[uuid.UUID], now: datetime, *, skip_locked: bool
+) -> list[Candidate]:
+    rows = (
+        _free(session, now)
+        .exclude(pair_id__in=without_pairs)
+        .select_related("pair")
+        .select_for_update(skip_locked=skip_locked, of=("self",))
+        .only("index", "arm_a_id", "arm_b_id", "is_a_left", "pair__class_label")
+        .order_by("index", "draw")
+    )
+    candidates, is_cut = _candidates(rows, wanted)
+    sizes = frozen_class_sizes(session.version_id)
+    taken = chosen(candidates, wanted, class_sizes=sizes, is_cut=is_cut)
+    mine = Slot.objects.filter(pk__in=[slot.slot_id for slot in taken], is_answered=False)
+    free = Q(session__isnull=True) | Q(lease_expires_at__lt=now)
+    count = mine.filter(free).update(session=session, lease_expires_at=lease_end(session, now))
+    if count == len(taken):
+        return taken
+    held = set(mine.filter(session=session).values_list("pk", flat=True))
+    return [slot for slot in taken if slot.slot_id in held]
+
+
+def _candidates(rows: QuerySet[Slot], wanted: int) -> tuple[list[Candidate], bool]:
+    """Return enough free places to choose from, and whether there are more."""
+    limit = _CANDIDATES_PER_PLACE * wanted + 20
+    while True:
+        candidates = [candidate_of(slot) for slot in rows[:limit]]
+        is_cut = len(candidates) == limit
+        if not is_cut or len({slot.pair_id for slot in candidates}) >= wanted:
+            return candidates, is_cut
+        limit *= _MORE
+
+
+def candidate_of(slot: Slot) -> Candidate:
+    """Return a place, its pair loaded with it, as the choice sees it."""
+    return Candidate(
+        slot.pk, slot.index, slot.pair_id, slot.pair.class_label, slot.arm_a_id, slot.arm_b_id, slot.is_a_left
+    )
+
+
+def slots_renew(*, session: RaterSession, now: datetime) -> None:
+    """Extend the lease on the session's open places, and take back those that nobody took meanwhile."""
+    end = lease_end(session, now)
+    Slot.objects.filter(session=session, is_answered=False).update(lease_expires_at=end)
+    RaterSession.objects.filter(pk=session.pk).update(lease_expires_at=end)
+    session.lease_expires_at = end
+
+
+def slots_release(*, session: RaterSession) -> int:
+    """Give back the places that the session has not answered."""
+    return Slot.objects.filter(session=session, is_answered=False).update(session=None, lease_expires_at=None)

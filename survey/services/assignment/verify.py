@@ -1,0 +1,127 @@
+"""Draw places and visits again from what is recorded of them, and compare: nobody chose who sees what on which side."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from survey.models import RaterSession, Slot, Study, StudyVersion, Trial
+from survey.services.assignment.draw import ALGORITHM, Draft, Picture, Place, drawn, places, replaced
+from survey.services.assignment.slots import candidate_of
+
+__all__ = ["Redrawn", "version_problem", "visits_redrawn"]
+
+_BATCH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redrawn:
+    """A visit, its trials, and in what they differ from the drawing that is recorded."""
+
+    session: RaterSession
+    trials: list[Trial]
+    problems: list[str]
+
+
+def version_problem(version: StudyVersion) -> str:
+    """Return in what the places of a frozen version first differ from those that its seed gives; empty if in nothing.
+
+    The sides of a pair, over all its places, are drawn here; a visit takes them as they are.
+    """
+    if problem := _algorithm_problem(version.config["plan"].get("assignment")):
+        return problem
+    rows = Slot.objects.filter(version=version, pool=Slot.Pool.MAIN).order_by("pk")
+    duels = rows.filter(pair=rows.values("pair")[:1], index=0).values_list("arm_a_id", "arm_b_id")
+    again = places(
+        (pair for pair, _ in itertools.groupby(rows.values_list("pair_id", flat=True).iterator())),
+        list(duels),
+        wanted=version.config["plan"]["votes_per_pair"],
+        seed=version.config["study"]["seed"],
+        version=version.number,
+    )
+    stored = itertools.starmap(Place, rows.values_list(*Place._fields).iterator())
+    for kept, due in itertools.zip_longest(stored, again):
+        if kept != due:
+            place = kept or due
+            return f"place {place.index + 1} of pair {place.pair_id} is not the one that was drawn"
+    return ""
+
+
+def _algorithm_problem(name: str | None) -> str:
+    return "" if name == ALGORITHM else f"drawn by {name}, while this release draws again by {ALGORITHM} alone"
+
+
+def visits_redrawn(study: Study) -> Iterator[Redrawn]:
+    """Yield every visit that was given trials, the oldest first, in constant memory."""
+    sessions = RaterSession.objects.filter(version__study=study, trials__position=1).order_by("started_at", "pk")
+    rows = sessions.iterator(chunk_size=_BATCH)
+    while batch := list(itertools.islice(rows, _BATCH)):
+        trials = _trials(batch)
+        for session in batch:
+            yield Redrawn(session=session, trials=trials[session.pk], problems=_problems(session, trials[session.pk]))
+
+
+def _trials(sessions: list[RaterSession]) -> dict[object, list[Trial]]:
+    found: dict[object, list[Trial]] = {session.pk: [] for session in sessions}
+    rows: QuerySet[Trial] = Trial.objects.filter(session__in=sessions).order_by("session", "position")
+    for trial in rows.select_related("slot__pair", "image_left__pair", "image_right", "repeat_of"):
+        found[trial.session_id].append(trial)
+    return found
+
+
+def _problems(session: RaterSession, trials: list[Trial]) -> list[str]:
+    record = session.assignment
+    if problem := _algorithm_problem(record.get("algorithm")):
+        return [problem]
+    if record["seed"] != session.seed:
+        return ["the seed of the record is not the session's"]
+    slots = {trial.slot_id: candidate_of(trial.slot) for trial in trials if trial.slot}
+    pictures = {str(trial.image_left_id): _picture(trial) for trial in trials}
+    try:
+        order = drawn(
+            [slots[key] for key in record["slots"]],
+            {kind: [pictures[key] for key in keys] for kind, keys in record["pictures"].items()},
+            repeats=record["repeats"],
+            seed=record["seed"],
+        )
+    except KeyError as missing:
+        return [f"place or picture {missing} is in the record, but no trial shows it"]
+    position_of = {trial.pk: trial.position for trial in trials}
+    problems = []
+    if [trial.position for trial in trials] != list(range(1, max(len(order), len(trials)) + 1)):
+        problems.append(f"its {len(trials)} trials are not one for each place in the order")
+    for trial in trials:
+        due = order[trial.position - 1] if trial.position <= len(order) else _later(session, trial)
+        first = position_of.get(trial.repeat_of_id)
+        shown = Draft(
+            trial.pair_id,
+            due.class_label,
+            trial.arm_left_id,
+            trial.arm_right_id,
+            slot_id=trial.slot_id,
+            check_kind=trial.check_kind,
+            degraded_side=trial.degraded_side,
+            repeats=None if first is None else first - 1,
+        )
+        images = [(image.pair_id, image.arm_id) for image in (trial.image_left, trial.image_right)]
+        if shown != due or images != [(due.pair_id, due.arm_left_id), (due.pair_id, due.arm_right_id)]:
+            problems.append(f"trial {trial.position} is not the one that was drawn")
+    return problems
+
+
+def _picture(trial: Trial) -> Picture:
+    image = trial.image_left
+    return Picture(image.pk, image.pair_id, image.pair.class_label, image.arm_id)
+
+
+def _later(session: RaterSession, trial: Trial) -> Draft:
+    """Return the trial that came in the place of a faulty one as its place, its picture or its first showing has it."""
+    if trial.slot:
+        return Draft.of(candidate_of(trial.slot))
+    if first := trial.repeat_of:
+        shown = Draft(first.pair_id, "", first.arm_left_id, first.arm_right_id)
+        return shown.swapped(first.position - 1)
+    return replaced(_picture(trial), trial.check_kind, seed=session.seed, position=trial.position)

@@ -1,0 +1,124 @@
+"""Freezing and importing: at once when it takes seconds, on a worker when it takes longer. One rule for every door."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import IO, Any
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from jobs.models import Job
+from jobs.services import job_cancel, job_enqueue
+from survey.exceptions import StudyNotReady
+from survey.models import PairImage, Study
+from survey.selectors.jobs import study_subject
+from survey.selectors.vote import current_votes
+from survey.services.images.import_sources import zip_sources
+from survey.services.images.importing import ImportReport, images_import
+from survey.services.study.study import study_transition
+from survey.services.study.version import version_freeze, version_problems
+
+__all__ = [
+    "IMPORT",
+    "INLINE_FILES",
+    "INLINE_VOTES",
+    "SCREENING",
+    "exclusions_begin",
+    "import_begin",
+    "is_screening_long",
+    "transition_begin",
+    "work_cancel",
+]
+
+# Up to this many images are read while the caller waits.
+INLINE_FILES = 1_000
+# Up to this many votes are screened while the caller waits.
+INLINE_VOTES = 20_000
+IMPORT = "survey.import_zip"
+SCREENING = "survey.exclusions"
+FOLDER = "imports"
+
+
+def import_begin(
+    *,
+    study: Study,
+    file: IO[bytes],
+    actor: Any,
+    class_names: Mapping[str, str] | None = None,
+    leave_out_unmatched: bool = False,
+) -> tuple[ImportReport | None, Job | None]:
+    """Import a zip, or queue its import; return the report or the job."""
+    rules = {"class_names": dict(class_names or {}), "leave_out_unmatched": leave_out_unmatched}
+    with zip_sources(file) as sources:
+        if sum(len(source.names()) for source in sources.values()) <= INLINE_FILES:
+            return images_import(study=study, sources=sources, actor=actor, **rules), None
+    _drop_forgotten_zips()
+    file.seek(0)
+    name = default_storage.save(f"{FOLDER}/{uuid.uuid4()}.zip", File(file))
+    parameters = {"study": study.slug, "actor": str(actor), "file": name, **rules}
+    return None, job_enqueue(kind=IMPORT, parameters=parameters, subject=study_subject(study), created_by=actor)
+
+
+def _drop_forgotten_zips() -> None:
+    """Delete uploads of which nothing came: their job is over or gone, and they are a week old."""
+    if not default_storage.exists(FOLDER):
+        return
+    wanted = set(
+        Job.objects.filter(kind=IMPORT, state__in=[Job.State.QUEUED, Job.State.RUNNING]).values_list(
+            "parameters__file", flat=True
+        )
+    )
+    old = timezone.now() - timedelta(days=7)
+    for name in default_storage.listdir(FOLDER)[1]:
+        path = f"{FOLDER}/{name}"
+        if path not in wanted and default_storage.get_modified_time(path) < old:
+            default_storage.delete(path)
+
+
+def work_cancel(job: Job) -> Job:
+    """Cancel a job; an upload that waited for it goes with it. A running import drops its own when it stops."""
+    job = job_cancel(job)
+    if job.kind == IMPORT and job.state == Job.State.CANCELLED:
+        default_storage.delete(job.parameters["file"])
+    return job
+
+
+def is_screening_long(study: Study, *, is_pilot: bool) -> bool:
+    """Return whether a study has too many votes to screen while somebody waits."""
+    votes = current_votes(study, is_pilot=is_pilot).order_by()
+    return votes[: INLINE_VOTES + 1].count() > INLINE_VOTES
+
+
+def exclusions_begin(
+    *, study: Study, rules: list[dict[str, Any]] | None, is_pilot: bool, is_preview: bool, actor: Any
+) -> Job | None:
+    """Queue the screening of a study of many votes; None where there are so few that the caller screens at once."""
+    if not is_screening_long(study, is_pilot=is_pilot):
+        return None
+    parameters = {
+        "study": study.slug,
+        "actor": str(actor),
+        "rules": rules,
+        "is_pilot": is_pilot,
+        "is_preview": is_preview,
+    }
+    subject = study_subject(study)
+    return job_enqueue(kind=SCREENING, parameters=parameters, subject=subject, created_by=actor)
+
+
+def transition_begin(*, study: Study, name: str, actor: Any, reason: str = "") -> Job | None:
+    """Carry out a named step; freezing a study of many images becomes a job, which is returned."""
+    if name != "freeze" or study.state != Study.State.DRAFT:
+        study_transition(study=study, name=name, actor=actor, reason=reason)
+        return None
+    if problems := version_problems(study):
+        raise StudyNotReady(problems)
+    if PairImage.objects.filter(pair__study=study, pair__is_selected=True).count() <= INLINE_FILES:
+        version_freeze(study=study, actor=actor, reason=reason)
+        return None
+    parameters = {"study": study.slug, "actor": str(actor), "reason": reason}
+    return job_enqueue(kind="survey.freeze", parameters=parameters, subject=study_subject(study), created_by=actor)

@@ -1,0 +1,291 @@
+"""Import finished images: check everything, then register everything, or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from django.core.files.storage import default_storage
+from django.db import transaction
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from survey.canonical import canonical_json
+from survey.exceptions import ImportRefused, PairConflict
+from survey.models import Study
+from survey.services.images.import_sources import ImageSource, Limits
+from survey.services.images.pairs import NewImage, NewPair, image_name, image_store, pairs_register
+from survey.services.records.audit import audit_record
+from survey.services.study.study import arm_add, study_locked_draft
+
+__all__ = ["ImportReport", "images_check", "images_import"]
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+# Unmatched images of an arm that a message names; the report holds them all.
+NAMED = 20
+_ORIENTATION = 0x0112
+_EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What one file is, without its pixels."""
+
+    path: str
+    sha256: str
+    width: int
+    height: int
+    format: str
+    mode: str
+    profile: str
+
+
+@dataclass
+class ImportReport:
+    """What an import found. ``problems`` forbid it; ``notes`` are worth knowing."""
+
+    arms: list[str]
+    pairs: int = 0
+    new_pairs: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unmatched: dict[str, list[str]] = field(default_factory=dict)
+    sha256: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return vars(self)
+
+
+def _profile(picture: Image.Image) -> str:
+    """Return the name of an embedded colour profile; empty when there is none."""
+    raw = picture.info.get("icc_profile")
+    if not raw:
+        return ""
+    try:
+        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(raw))).strip() or "unnamed profile"
+    except (ImageCms.PyCMSError, OSError):
+        return "unreadable profile"
+
+
+def inspect(path: str, content: bytes, limits: Limits) -> Picture:
+    """Read a file to its last pixel and say what it is.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be shown to raters exactly as it is, saying why.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            # The size is in the header: a picture that would unpack to gigabytes is refused before it does.
+            if max(picture.size) > limits.side_px:
+                raise ValueError(f"is {picture.width}x{picture.height}; allowed are {limits.side_px} pixels a side")
+            if getattr(picture, "n_frames", 1) > 1:
+                raise ValueError("is an animation; give one picture a file")
+            if picture.mode not in _EIGHT_BIT_MODES:
+                raise ValueError(f"has mode {picture.mode}; convert it to 8-bit RGB")
+            if picture.getexif().get(_ORIENTATION, 1) != 1:
+                raise ValueError("is stored turned, with an orientation mark; turn the pixels and drop the mark")
+            picture.load()
+            if "transparency" in picture.info or "A" in picture.getbands():
+                lowest, _ = picture.convert("RGBA").getchannel("A").getextrema()
+                if lowest < 255:
+                    raise ValueError("has transparent parts; lay it over a background first")
+            return Picture(
+                path=path,
+                sha256=hashlib.sha256(content).hexdigest(),
+                width=picture.width,
+                height=picture.height,
+                format=picture.format or "",
+                mode=picture.mode,
+                profile=_profile(picture),
+            )
+    except UnidentifiedImageError:
+        raise ValueError("cannot be read as PNG, JPEG or WebP") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"cannot be read as PNG, JPEG or WebP ({error})") from None
+
+
+def _keys(source: ImageSource, report: ImportReport, arm: str) -> dict[str, str]:
+    """Return {path without suffix: path}; the same picture may be a PNG in one arm and a JPEG in another."""
+    keys: dict[str, str] = {}
+    for name in source.names():
+        key = str(PurePosixPath(name).with_suffix(""))
+        if key in keys:
+            report.problems.append(f"arm {arm}: {keys[key]} and {name} would be the same pair")
+        keys[key] = name
+        if len(key) > 300:
+            report.problems.append(f"arm {arm}: the path {key[:60]}... is longer than 300 characters")
+    if not keys:
+        report.problems.append(f"arm {arm}: no PNG, JPEG or WebP in {source.label}")
+    return keys
+
+
+def images_check(
+    sources: Mapping[str, ImageSource],
+    *,
+    leave_out_unmatched: bool = False,
+    limits: Limits | None = None,
+    on_progress: Progress = lambda done, total: None,
+) -> tuple[ImportReport, dict[str, dict[str, Picture]]]:
+    """Look at every image of every arm; return the report and {key: {arm: picture}} of the pairs that all arms have."""
+    limits = limits or Limits()
+    report = ImportReport(arms=sorted(sources))
+    if len(sources) < 2:
+        report.problems.append(f"{len(sources)} arm(s) given; a comparison needs at least two")
+    paths = {arm: _keys(source, report, arm) for arm, source in sources.items()}
+    shared = sorted(set.intersection(*(set(keys) for keys in paths.values()))) if paths else []
+    for arm, keys in paths.items():
+        if alone := sorted(set(keys) - set(shared)):
+            report.unmatched[arm] = [keys[key] for key in alone]
+            named = ", ".join(keys[key] for key in alone[:NAMED]) + (", ..." if len(alone) > NAMED else "")
+            text = f"arm {arm}: {len(alone)} image(s) without a partner in every other arm: {named}"
+            (report.notes if leave_out_unmatched else report.problems).append(text)
+    if not shared:
+        report.problems.append("no relative path is in every arm; name the files of a pair alike")
+    pairs: dict[str, dict[str, Picture]] = {}
+    total, done = len(shared) * len(paths), 0
+    for key in shared:
+        row = {}
+        for arm, source in sources.items():
+            name = paths[arm][key]
+            try:
+                row[arm] = inspect(name, source.read(name), limits)
+            except ValueError as error:
+                report.problems.append(f"arm {arm}: {name} {error}")
+            done += 1
+            on_progress(done, total)
+        if len(row) == len(sources):
+            _compare(key, row, report)
+            pairs[key] = row
+    _colours(pairs, report)
+    report.pairs = len(pairs)
+    lines = (canonical_json([key, {arm: one.sha256 for arm, one in row.items()}]) for key, row in pairs.items())
+    report.sha256 = hashlib.sha256(b"\n".join(lines)).hexdigest()
+    return report, pairs
+
+
+def _compare(key: str, row: Mapping[str, Picture], report: ImportReport) -> None:
+    sizes = {f"{one.width}x{one.height}" for one in row.values()}
+    if len(sizes) > 1:
+        shown = ", ".join(f"{arm} {one.width}x{one.height}" for arm, one in row.items())
+        report.problems.append(f"pair {key}: the arms' images differ in size ({shown})")
+    if len({one.sha256 for one in row.values()}) == 1:
+        report.notes.append(f"pair {key}: identical bytes in all arms")
+
+
+def _colours(pairs: Mapping[str, Mapping[str, Picture]], report: ImportReport) -> None:
+    """Say where colour could tell the arms apart: raters get plain pixels, profiles are not carried along."""
+    by_arm: dict[str, Counter[tuple[str, str]]] = {}
+    for row in pairs.values():
+        for arm, one in row.items():
+            by_arm.setdefault(arm, Counter())[(one.mode, one.profile)] += 1
+    for arm, kinds in sorted(by_arm.items()):
+        for (mode, profile), count in sorted(kinds.items()):
+            if profile and "srgb" not in profile.lower().replace(" ", ""):
+                report.notes.append(
+                    f"arm {arm}: {count} image(s) carry the colour profile {profile!r}; raters see the raw values as "
+                    "sRGB, convert them first if that is wrong"
+                )
+            if mode not in {"RGB", "RGBA"}:
+                report.notes.append(f"arm {arm}: {count} image(s) have mode {mode} and are shown as RGB")
+
+
+def images_import(
+    *,
+    study: Study,
+    sources: Mapping[str, ImageSource],
+    actor: Any = None,
+    class_names: Mapping[str, str] | None = None,
+    leave_out_unmatched: bool = False,
+    limits: Limits | None = None,
+    on_progress: Progress = lambda done, total: None,
+) -> ImportReport:
+    """Import the pairs that all arms have into a draft; the first folder of a path is the class.
+
+    Everything is checked before the first row is written, and all rows come in one transaction: a killed or refused
+    import leaves the study as it was.
+
+    Raises
+    ------
+    ImportRefused
+        With every problem found.
+    StudyNotEditable
+        If the study is frozen.
+    """
+    with transaction.atomic():
+        study_locked_draft(study)
+    report, pairs = images_check(
+        sources,
+        leave_out_unmatched=leave_out_unmatched,
+        limits=limits,
+        on_progress=lambda done, total: on_progress(done, 2 * total),
+    )
+    if report.problems:
+        raise ImportRefused(report.problems)
+    names = class_names or {}
+    new: list[NewPair] = []
+    total, done = len(pairs) * len(sources), 0
+    reused: list[tuple[ImageSource, Picture, str]] = []
+    for key, row in pairs.items():
+        images = {}
+        for arm, one in row.items():
+            images[arm], is_new = _stored(sources[arm], one)
+            if not is_new:
+                reused.append((sources[arm], one, images[arm].file))
+            done += 1
+            on_progress(total + done, 2 * total)
+        folder = key.split("/")[0] if "/" in key else ""
+        new.append(NewPair(key=key, images=images, class_label=folder[:60], class_name=names.get(folder, folder)[:200]))
+    with transaction.atomic():
+        locked = study_locked_draft(study)
+        have = set(locked.arms.values_list("name", flat=True))
+        for arm in sorted(set(sources) - have):
+            arm_add(study=locked, name=arm, actor=actor)
+        try:
+            report.new_pairs = pairs_register(study=locked, pairs=new)
+        except PairConflict as error:
+            raise ImportRefused([str(error)]) from None
+        detail = {"arms": report.arms, "pairs": report.pairs, "new": report.new_pairs, "sha256": report.sha256}
+        audit_record(study=locked, actor=actor, action="import images", detail=detail)
+    for source, one, name in reused:
+        # The study that it came from may have been deleted meanwhile. From now on rows point at it.
+        if not default_storage.exists(name):
+            image_store(_content(source, one), suffix=_suffix(one))
+    return report
+
+
+def _content(source: ImageSource, picture: Picture) -> bytes:
+    content = source.read(picture.path)
+    if hashlib.sha256(content).hexdigest() != picture.sha256:
+        raise ImportRefused([f"{picture.path} changed while it was imported; import again"])
+    return content
+
+
+def _suffix(picture: Picture) -> str:
+    return PurePosixPath(picture.path).suffix.lower()
+
+
+def _stored(source: ImageSource, picture: Picture) -> tuple[NewImage, bool]:
+    """Return the stored image, and whether its file is new."""
+    name, is_new = image_name(picture.sha256, _suffix(picture)), False
+    if not default_storage.exists(name):
+        is_new = True
+        image_store(_content(source, picture), suffix=_suffix(picture))
+    recipe = {
+        "source": "import",
+        "from": source.label,
+        "path": picture.path,
+        "format": picture.format,
+        "mode": picture.mode,
+        "colour_profile": picture.profile,
+    }
+    image = NewImage(
+        file=name, sha256=picture.sha256, width=picture.width, height=picture.height, recipe=recipe
+    )  # fmt: skip
+    return image, is_new

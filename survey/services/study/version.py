@@ -1,0 +1,236 @@
+"""Freeze a study: an immutable version with its digests, its reserved places, and the copies that raters get."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator
+from string import Formatter
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, F, Max, QuerySet
+
+from survey.canonical import canonical_json
+from survey.exceptions import StudyNotReady
+from survey.models import ImagePair, PairImage, Slot, Study, StudyVersion
+from survey.recruitment import recruitment_frozen, recruitment_problems
+from survey.selectors.pair import arm_recipe, arm_recipes, selection_steps
+from survey.selectors.version import comparisons_of
+from survey.services.assignment.draw import ALGORITHM, places
+from survey.services.blinding.served_copies import served_images_build
+from survey.services.study.plan import question_problems, rule_problems
+from survey.services.study.study import study_locked_draft, study_mark_frozen
+
+__all__ = ["manifest_lines", "version_config", "version_freeze", "version_problems"]
+
+
+def _selected(study: Study) -> QuerySet[ImagePair]:
+    return study.pairs.filter(is_selected=True)
+
+
+def _has_plain_placeholders(question: str) -> bool:
+    """Return whether every placeholder is ``{class_name}``: an attribute or a width behind it would reach too far."""
+    try:
+        parts = list(Formatter().parse(question))
+    except ValueError:
+        return False
+    return all(name is None or (name == "class_name" and not spec and not sign) for _, name, spec, sign in parts)
+
+
+def version_problems(study: Study) -> list[str]:
+    """Return what keeps a draft from being frozen, each with its remedy; empty when nothing does."""
+    problems = []
+    arms = study.arms.count()
+    if arms < 2:
+        problems.append(f"it has {arms} arm(s); add at least two")
+    if study.comparisons == Study.Comparisons.BASELINE and study.baseline is None:
+        problems.append("comparisons go against a baseline, but no baseline arm is chosen")
+    if not study.consent_text.strip():
+        problems.append("the consent text is empty; write what raters agree to")
+    if not _has_plain_placeholders(study.question):
+        problems.append("the question has a placeholder other than {class_name}")
+    problems += recruitment_problems(study.recruitment)
+    problems += rule_problems(study.exclusion_rules) + question_problems(study.exit_questions)
+    main = _selected(study).filter(kind=ImagePair.Kind.MAIN)
+    if not main.exists():
+        problems.append("it has no pairs; generate or import some")
+    if (practice := study.practice_trials) and main.count() < practice:
+        problems.append(f"{practice} practice trials need as many pairs; lower the number or add pairs")
+    incomplete = _selected(study).annotate(n=Count("images")).filter(n__lt=arms)
+    if count := incomplete.count():
+        problems.append(f"{count} pair(s) miss an arm's image, the first is {incomplete.first().key}")
+    uneven = (
+        PairImage.objects.filter(pair__in=_selected(study))
+        .values("pair__key")
+        .annotate(sizes=Count(F("width") * 100_000 + F("height"), distinct=True))
+        .filter(sizes__gt=1)
+        .order_by("pair__key")
+    )
+    if first := uneven.first():
+        problems.append(f"the arms' images differ in size, first in pair {first['pair__key']}; both must be equal")
+    for name, recipes in arm_recipes(study).items():
+        if len(recipes) > 1:
+            problems.append(
+                f"arm {name} has images of {len(recipes)} recipes (other weights or settings, or imported ones); "
+                "leave out or remove the pairs of all but one"
+            )
+    return problems
+
+
+def version_config(study: Study) -> dict[str, Any]:
+    """Return everything that the design fixes, as canonical JSON values.
+
+    Arms stand with the recipe that made their images, digests of weights and settings included.
+    """
+    made_by = arm_recipes(study)
+    return {
+        "schema": "blindpair.version/1",
+        "study": {"slug": study.slug, "title": study.title, "seed": study.seed},
+        "texts": {
+            "organisation": study.organisation,
+            "contact": study.contact,
+            "summary": study.summary,
+            "payment": study.payment,
+            "minutes": study.minutes,
+            "consent": study.consent_text,
+            "instructions": study.instructions,
+            "question": study.question,
+            "debrief": study.debrief,
+            "exit_questions": study.exit_questions,
+        },
+        "trial": {
+            "are_ties_allowed": study.are_ties_allowed,
+            "minimum_exposure_ms": study.minimum_exposure_ms,
+            "pixel_multiple": study.pixel_multiple,
+            "narrow_screens": study.narrow_screens,
+            "is_zoom_allowed": study.is_zoom_allowed,
+        },
+        "plan": {
+            "comparisons": [[a.name, b.name] for a, b in comparisons_of(study)],
+            "votes_per_pair": study.votes_per_pair,
+            "trials_per_session": study.trials_per_session,
+            "practice_trials": study.practice_trials,
+            "repeat_trials": study.repeat_trials,
+            "identical_trials": study.identical_trials,
+            "degraded_trials": study.degraded_trials,
+            "break_every": study.break_every,
+            "lease_minutes": study.lease_minutes,
+            "assignment": ALGORITHM,
+        },
+        "analysis": {
+            "baseline": study.baseline.name if study.baseline else None,
+            "primary": "two_way_t",
+            "stopping_rule": study.stopping_rule,
+            "least_votes": _least_votes(study),
+            "equivalence_margin": study.equivalence_margin,
+            "class_adjustment": study.class_adjustment,
+            "target_raters": study.target_raters,
+            "exclusion_rules": study.exclusion_rules,
+        },
+        "arms": [
+            {"name": arm.name, "description": arm.description, "recipe": arm_recipe(arm, made_by[arm.name])}
+            for arm in study.arms.order_by("name")
+        ],
+        "pairs": {"selected": _selected(study).count(), "of": study.pairs.count(), "steps": selection_steps(study)},
+        "recruitment": recruitment_frozen(study.recruitment),
+    }
+
+
+def _least_votes(study: Study) -> int:
+    """Return the votes of a finished rater: a session is shared unevenly among several comparisons."""
+    if study.least_votes is not None:
+        return study.least_votes
+    if len(comparisons_of(study)) > 1:
+        return 1
+    return max(1, min(study.trials_per_session, _selected(study).filter(kind=ImagePair.Kind.MAIN).count()))
+
+
+def manifest_lines(study: Study) -> Iterator[bytes]:
+    """Yield one canonical JSON line a selected pair, in the order of keys: what the manifest digest is taken over."""
+    images: dict[str, str] = {}
+    current: ImagePair | None = None
+    rows = (
+        PairImage.objects.filter(pair__in=_selected(study))
+        .select_related("pair")
+        .annotate(arm_name=F("arm__name"))
+        .order_by("pair__key", "arm_name")
+    )
+    for image in rows.iterator(chunk_size=1000):
+        if current is not None and current.pk != image.pair_id:
+            yield _manifest_line(current, images)
+            images = {}
+        current = image.pair
+        images[image.arm_name] = image.sha256
+    if current is not None:
+        yield _manifest_line(current, images)
+
+
+def _manifest_line(pair: ImagePair, images: dict[str, str]) -> bytes:
+    content = {
+        "key": pair.key,
+        "kind": pair.kind,
+        "class": pair.class_label,
+        "seed": pair.seed,
+        "index": pair.index,
+        "noise_sha256": pair.noise_sha256,
+        "images": images,
+    }
+    return canonical_json(content) + b"\n"
+
+
+def version_freeze(
+    *, study: Study, actor: Any = None, reason: str = "", on_progress: Callable[[int, int], None] | None = None
+) -> StudyVersion:
+    """Freeze a draft into its next version.
+
+    The served copies are written first, outside the transaction: a killed freeze leaves a draft and some unused files.
+
+    Raises
+    ------
+    StudyNotReady
+        With every problem at once.
+    StudyNotEditable
+        If the study is no draft (any more).
+    """
+    if problems := version_problems(study):
+        raise StudyNotReady(problems)
+    images = PairImage.objects.filter(pair__in=_selected(study)).order_by("pk")
+    length = served_images_build(images, **({"on_progress": on_progress} if on_progress else {}))
+    with transaction.atomic():
+        locked = study_locked_draft(study)
+        if problems := version_problems(locked):
+            raise StudyNotReady(problems)
+        manifest = hashlib.sha256()
+        for line in manifest_lines(locked):
+            manifest.update(line)
+        config = version_config(locked)
+        version = StudyVersion.objects.create(
+            study=locked,
+            number=(locked.versions.aggregate(last=Max("number"))["last"] or 0) + 1,
+            config=config,
+            config_sha256=hashlib.sha256(canonical_json(config)).hexdigest(),
+            manifest_sha256=manifest.hexdigest(),
+            consent_sha256=hashlib.sha256(locked.consent_text.encode()).hexdigest(),
+            served_bytes=length,
+            frozen_by=actor if getattr(actor, "pk", None) else None,
+        )
+        for batch in _slot_batches(version):
+            Slot.objects.bulk_create(batch)
+        study_mark_frozen(study=locked, actor=actor, reason=reason)
+    study.state = locked.state
+    return version
+
+
+def _slot_batches(version: StudyVersion, size: int = 1000) -> Iterator[list[Slot]]:
+    """Yield the places of every comparison of every main pair; they keep this order by their keys."""
+    pairs = _selected(version.study).filter(kind=ImagePair.Kind.MAIN).order_by("key").values_list("pk", flat=True)
+    drawn = places(
+        pairs.iterator(chunk_size=1000),
+        [(arm_a.pk, arm_b.pk) for arm_a, arm_b in comparisons_of(version.study)],
+        wanted=version.config["plan"]["votes_per_pair"],
+        seed=version.config["study"]["seed"],
+        version=version.number,
+    )
+    while batch := list(itertools.islice(drawn, size)):
+        yield [Slot(version=version, **place._asdict()) for place in batch]

@@ -1,0 +1,140 @@
+"""What is weak about a draft, said before it is frozen. Problems that forbid freezing are in services/version.py."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from django.db.models import Count, Q
+
+from survey.models import ImagePair, PairImage, Study
+from survey.selectors.version import comparisons_of
+from survey.services.study.plan import power_of
+
+__all__ = ["version_weaknesses"]
+
+LONG_SESSION_MINUTES = 15
+_SECONDS_A_TRIAL = 6.0
+TARGET_RATE = 0.6
+TARGET_POWER = 0.8
+
+
+def version_weaknesses(study: Study) -> list[str]:
+    """Return what a reviewer would ask about, each with a remedy; none of it keeps the study from being frozen."""
+    return [*_texts(study), *_checks(study), *_plan(study), *_images(study)]
+
+
+def _texts(study: Study) -> list[str]:
+    shown = {
+        "slug": study.slug,
+        "title": study.title,
+        "summary": study.summary,
+        "instructions": study.instructions,
+        "question": study.question,
+        "consent text": study.consent_text,
+    }
+    found = []
+    for arm in study.arms.all():
+        word = re.compile(rf"(?<![a-z0-9]){re.escape(arm.name.lower())}(?![a-z0-9])")
+        found += [f"the {where} names the arm {arm.name!r}; raters read it" for where, text in shown.items()
+                  if word.search(text.lower())]  # fmt: skip
+    if not study.contact:
+        found.append("no contact is given; raters cannot ask or withdraw by mail")
+    if not study.instructions.strip():
+        found.append("the instructions are empty; say what to look at and what to ignore")
+    return found
+
+
+def _checks(study: Study) -> list[str]:
+    found = []
+    if not study.degraded_trials and not study.identical_trials:
+        found.append("no attention checks: add degraded or identical trials, or inattentive raters cannot be told")
+    if not study.repeat_trials:
+        found.append("no repeated trials: the raters' self-consistency cannot be reported")
+    if not study.exclusion_rules:
+        found.append("no exclusion rule is preregistered; later exclusions will be called exploratory")
+    if not study.practice_trials:
+        found.append("no practice trials: the first votes carry the learning of the task")
+    return found
+
+
+def _plan(study: Study) -> list[str]:
+    found = []
+    if study.votes_per_pair % 2:
+        found.append(
+            f"{study.votes_per_pair} votes per pair is odd: sides cannot be even within a pair; "
+            f"take {study.votes_per_pair + 1}"
+        )
+    pairs = study.pairs.filter(is_selected=True, kind=ImagePair.Kind.MAIN).count()
+    wanted = pairs * len(comparisons_of(study)) * study.votes_per_pair
+    given = study.target_raters * study.trials_per_session
+    if pairs and given < wanted:
+        raters = math.ceil(wanted / study.trials_per_session)
+        found.append(
+            f"{study.target_raters} raters give {given} votes, the plan wants {wanted}; recruit {raters} raters or "
+            "lower the votes per pair"
+        )
+    if pairs and study.votes_per_pair > study.target_raters:
+        found.append(
+            f"{study.votes_per_pair} votes per pair need as many raters, but {study.target_raters} are planned: "
+            "nobody sees a pair twice"
+        )
+    if 0 < pairs < 30:
+        found.append(f"only {pairs} pairs: the interval over pairs stays wide however many people vote")
+    trials = (
+        study.trials_per_session
+        + study.practice_trials
+        + study.repeat_trials
+        + study.identical_trials
+        + study.degraded_trials
+    )
+    minutes = trials * (_SECONDS_A_TRIAL + study.minimum_exposure_ms / 1000) / 60
+    if minutes > LONG_SESSION_MINUTES:
+        found.append(f"{trials} trials take about {minutes:.0f} minutes; above {LONG_SESSION_MINUTES} attention fades")
+    if study.pixel_multiple == 1:
+        largest = PairImage.objects.filter(pair__study=study).order_by("-width").values_list("width", flat=True).first()
+        if largest and largest < 96:
+            found.append(f"images of {largest} pixels are tiny at 1 screen pixel each; raise the pixel multiple")
+    if pairs >= 2 and study.target_raters >= 2:
+        found += _power(study, pairs)
+    return found
+
+
+def _power(study: Study, pairs: int) -> list[str]:
+    """Compare the power of one comparison with the usual target, at a preference rate worth finding."""
+    duels = max(1, len(comparisons_of(study)))
+    load = max(1, min(pairs, study.trials_per_session // duels))
+    plan = power_of(raters=study.target_raters, pairs=pairs, votes_per_rater=load, preference=TARGET_RATE)
+    if plan["power"] >= TARGET_POWER:
+        return []
+    remedy = f"{plan['pairs_needed']} pairs" if plan["pairs_needed"] else "more pairs and more raters"
+    if plan["ceiling_power"] >= TARGET_POWER and plan["raters_needed"]:
+        remedy = f"{plan['raters_needed']} raters"
+    return [
+        f"power is {100 * plan['power']:.0f} % for a typical preference of {TARGET_RATE:g}, below "
+        f"{100 * TARGET_POWER:.0f} %; {remedy} would reach it (see Planning)"
+    ]
+
+
+def _images(study: Study) -> list[str]:
+    found = []
+    selected = study.pairs.filter(is_selected=True)
+    same = (
+        PairImage.objects.filter(pair__in=selected)
+        .values("pair_id")
+        .annotate(files=Count("pk"), digests=Count("sha256", distinct=True))
+        .filter(files__gt=1, digests=1)
+        .count()
+    )
+    if same:
+        found.append(f"in {same} pair(s) all arms have the same bytes; they can only dilute a difference")
+    main = selected.filter(kind=ImagePair.Kind.MAIN)
+    classes = list(main.values("class_label").annotate(n=Count("pk")).order_by("n").values_list("class_label", "n"))
+    if len(classes) > 1 and classes[-1][1] > 2 * classes[0][1]:
+        found.append(
+            f"classes are uneven: {classes[0][1]} pairs of {classes[0][0] or 'no class'!r}, {classes[-1][1]} of "
+            f"{classes[-1][0] or 'no class'!r}"
+        )
+    if "{class_name}" in study.question and (unnamed := main.filter(Q(class_name="")).count()):
+        found.append(f"the question names the class, but {unnamed} pair(s) have no class name")
+    return found

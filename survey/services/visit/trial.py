@@ -1,0 +1,192 @@
+"""Draw a session's trials, and replace those that could not be shown."""
+
+from __future__ import annotations
+
+import random
+import uuid
+
+from django.db import transaction
+from django.utils import timezone
+
+from survey.exceptions import OtherTab, SessionNotActive, TrialUnknown
+from survey.models import FaultReport, ImagePair, PairImage, RaterSession, Slot, Trial
+from survey.selectors.version import frozen_plan
+from survey.services.assignment.draw import ALGORITHM, REPEAT_DISTANCE, Draft, Picture, drawn, replaced
+from survey.services.assignment.slots import lease_end, slots_claim
+
+__all__ = ["FAULT_KINDS", "trial_fault", "trials_draw"]
+
+Check = Trial.CheckKind
+FAULT_KINDS = ("image", "decode", "display", "other")
+MOST_FAULTS = 20
+
+
+def trials_draw(*, session: RaterSession) -> int:
+    """Make every trial of a session: practice, then main trials and checks in one mixed order. Return their number.
+
+    Sets, without saving, the counts, the lease and the record of the assignment. Zero when no place is free.
+    """
+    plan = frozen_plan(session.version_id)
+    slots = slots_claim(session=session, wanted=plan["trials_per_session"])
+    if not slots:
+        return 0
+    album = _Album(session, random.Random(f"{session.seed}/pictures"), {slot.pair_id for slot in slots})
+    pictures = {
+        str(kind): album.take(plan[f"{kind}_trials"], kind)
+        for kind in (Check.IDENTICAL, Check.DEGRADED, Check.PRACTICE)
+    }
+    order = drawn(slots, pictures, repeats=plan["repeat_trials"], seed=session.seed)
+    _create(session, order)
+    practice = len(pictures[Check.PRACTICE])
+    session.trial_count, session.answered_count = len(order) - practice, 0
+    session.lease_expires_at = lease_end(session, timezone.now())
+    session.assignment = {
+        "algorithm": ALGORITHM,
+        "seed": session.seed,
+        "wanted": plan["trials_per_session"],
+        "slots": [slot.slot_id for slot in slots],
+        "pictures": {kind: [str(picture.image_id) for picture in taken] for kind, taken in pictures.items()},
+        "repeats": plan["repeat_trials"],
+        "practice": practice,
+        "repeat_distance": REPEAT_DISTANCE,
+    }
+    return len(order)
+
+
+class _Album:
+    """The pictures for checks: those with a spoilt copy, of pairs that the session does not otherwise see."""
+
+    def __init__(self, session: RaterSession, rng: random.Random, used: set[uuid.UUID]) -> None:
+        self._used = used
+        rows = (
+            PairImage.objects.filter(pair__study__versions=session.version_id, pair__is_selected=True)
+            .exclude(degraded="")
+            .values_list("pk", "pair_id", "pair__class_label", "arm_id", "pair__kind")
+            .order_by("pk")
+        )
+        self._pictures = [(Picture(*row), kind == ImagePair.Kind.PRACTICE) for *row, kind in rows]
+        rng.shuffle(self._pictures)
+
+    def take(self, count: int, kind: str) -> list[Picture]:
+        """Return ``count`` pictures; pairs are seen twice only when there are not enough."""
+        # Pairs that were made for practice come first there, and nowhere else.
+        pictures = [picture for picture, is_for_practice in self._pictures if not is_for_practice]
+        if kind == Check.PRACTICE:
+            pictures = [picture for picture, is_for_practice in self._pictures if is_for_practice] + pictures
+        fresh = [picture for picture in pictures if picture.pair_id not in self._used]
+        taken: dict[uuid.UUID, Picture] = {}
+        for picture in [*fresh, *pictures]:
+            if len(taken) == count:
+                break
+            taken.setdefault(picture.pair_id, picture)
+        self._used |= taken.keys()
+        return list(taken.values())
+
+
+def _create(session: RaterSession, drafts: list[Draft], first_position: int = 1) -> list[Trial]:
+    """Store the trials, with one query for all their images."""
+    images = {
+        (pair_id, arm_id): image_id
+        for image_id, pair_id, arm_id in PairImage.objects.filter(
+            pair_id__in={draft.pair_id for draft in drafts}
+        ).values_list("pk", "pair_id", "arm_id")
+    }
+    trials = [
+        Trial(
+            session=session,
+            position=position,
+            pair_id=draft.pair_id,
+            slot_id=draft.slot_id,
+            arm_left_id=draft.arm_left_id,
+            arm_right_id=draft.arm_right_id,
+            image_left_id=images[draft.pair_id, draft.arm_left_id],
+            image_right_id=images[draft.pair_id, draft.arm_right_id],
+            check_kind=draft.check_kind,
+            degraded_side=draft.degraded_side,
+        )
+        for position, draft in enumerate(drafts, start=first_position)
+    ]
+    for trial, draft in zip(trials, drafts, strict=True):
+        if draft.repeats is not None:
+            trial.repeat_of = trials[draft.repeats]
+    return Trial.objects.bulk_create(trials)
+
+
+@transaction.atomic
+def trial_fault(*, session_id: uuid.UUID, tab: str, trial_id: uuid.UUID, kind: str, detail: str = "") -> RaterSession:
+    """Set a trial aside that could not be shown, and put another at the session's end. A replay changes nothing.
+
+    Repeats of it that are still to come show the same images, so they are set aside and replaced with it.
+    """
+    session = RaterSession.objects.select_for_update().get(pk=session_id)
+    if session.state != RaterSession.State.ACTIVE or session.step != "trials":
+        raise SessionNotActive
+    if session.tab != tab:
+        raise OtherTab
+    trial = Trial.objects.filter(session=session, pk=trial_id, issued_at__isnull=False).first()
+    if trial is None:
+        raise TrialUnknown
+    if trial.state != Trial.State.OPEN:
+        return session
+    aside = [trial, *Trial.objects.filter(repeat_of=trial, state=Trial.State.OPEN)]
+    Trial.objects.filter(pk__in=[one.pk for one in aside]).update(state=Trial.State.FAULTY)
+    FaultReport.objects.create(trial=trial, kind=kind, detail=detail[:300])
+    if trial.check_kind == Check.PRACTICE:
+        return session
+    lost = sum(not (_may_replace(session) and _replace(session, one)) for one in aside)
+    # After the claim of another place, which may wait for somebody who waits for this one.
+    Slot.objects.filter(pk=trial.slot_id, session=session, is_answered=False).update(
+        session=None, lease_expires_at=None
+    )
+    if lost:
+        session.trial_count = max(0, session.trial_count - lost)
+        session.save(update_fields=["trial_count"])
+    return session
+
+
+def _may_replace(session: RaterSession) -> bool:
+    return FaultReport.objects.filter(trial__session=session).count() <= MOST_FAULTS
+
+
+def _replace(session: RaterSession, trial: Trial) -> bool:
+    """Add a trial of the same kind on another pair, after the last."""
+    last = max(Trial.objects.filter(session=session).values_list("position", flat=True))
+    if trial.check_kind == Check.REPEAT:
+        return _repeat_another(session, position=last + 1)
+    seen = set(Trial.objects.filter(session=session).values_list("pair_id", flat=True))
+    drafts: list[Draft] = []
+    if trial.slot_id is not None:
+        drafts = [Draft.of(slot) for slot in slots_claim(session=session, wanted=1, without_pairs=seen)]
+    elif trial.check_kind in {Check.IDENTICAL, Check.DEGRADED}:
+        album = _Album(session, random.Random(f"{session.seed}/pictures/{last + 1}"), seen)
+        drafts = [
+            replaced(picture, trial.check_kind, seed=session.seed, position=last + 1)
+            for picture in album.take(1, trial.check_kind)
+        ]
+    return bool(drafts and _create(session, drafts, first_position=last + 1))
+
+
+def _repeat_another(session: RaterSession, *, position: int) -> bool:
+    """Show the earliest sound main trial again that has no repeat yet, its sides swapped, far enough behind it."""
+    distance = max(1, min(REPEAT_DISTANCE, position // 2))
+    first = (
+        Trial.objects.filter(session=session, check_kind=Check.NONE, repeats__isnull=True)
+        .filter(position__lte=position - distance)
+        .exclude(state=Trial.State.FAULTY)
+        .order_by("position")
+        .first()
+    )
+    if first is None:
+        return False
+    Trial.objects.create(
+        session=session,
+        position=position,
+        pair_id=first.pair_id,
+        arm_left_id=first.arm_right_id,
+        arm_right_id=first.arm_left_id,
+        image_left_id=first.image_right_id,
+        image_right_id=first.image_left_id,
+        check_kind=Check.REPEAT,
+        repeat_of=first,
+    )
+    return True

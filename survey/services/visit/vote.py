@@ -1,0 +1,214 @@
+"""Store votes: once each, whatever the network, the tabs and the fingers do."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from survey.exceptions import BadSubmission, NothingToUndo, OtherTab, SessionNotActive, TrialUnknown, VoteConflict
+from survey.models import RaterSession, Slot, Trial, Vote
+from survey.selectors.trial import Upcoming, trials_upcoming
+from survey.selectors.version import frozen_config
+from survey.services.assignment.slots import lease_end, slots_renew
+from survey.services.visit.session import session_locked
+from survey.services.visit.vote_rows import session_and_trials, vote_store
+
+__all__ = ["Ballot", "Outcome", "trials_issue", "vote_create", "vote_undo"]
+
+State = Trial.State
+Choice = Vote.Choice
+_LONGEST_MS = 24 * 3600 * 1000
+_PRESENTATION_KEYS = {"width_px", "height_px", "pixel_ratio", "layout", "input", "zoom", "viewport", "hurried"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ballot:
+    """What a browser submits. Times in milliseconds of its own clock, from the moment both images were painted."""
+
+    trial_id: uuid.UUID
+    submission_key: uuid.UUID
+    choice: str
+    response_ms: float | None = None
+    exposure_ms: float | None = None
+    presentation: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.choice not in {Choice.LEFT, Choice.RIGHT, Choice.TIE}:
+            raise BadSubmission(f"choice is {self.choice!r}; it must be left, right or tie")
+        for name in ("response_ms", "exposure_ms"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and 0 <= value <= _LONGEST_MS):
+                raise BadSubmission(f"{name} is {value!r}; it must be 0 to {_LONGEST_MS} milliseconds")
+        if unknown := set(self.presentation) - _PRESENTATION_KEYS:
+            raise BadSubmission(f"presentation has {', '.join(sorted(unknown))}; it may have {_PRESENTATION_KEYS}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The stored vote, whether this submission stored it, the visit, and the trials to show next."""
+
+    vote: Vote
+    is_replay: bool
+    session: RaterSession
+    upcoming: list[Upcoming]
+    is_correct: bool | None = None
+
+
+def vote_create(*, session_id: uuid.UUID, tab: str, ballot: Ballot) -> Outcome:
+    """Store the answer to an issued trial and issue what comes next.
+
+    A replay of the submission key returns the vote that it stored the first time.
+
+    Raises
+    ------
+    SessionNotActive, OtherTab, TrialUnknown
+        If the visit, the tab or the trial may not vote.
+    VoteConflict
+        If the trial has another answer.
+    BadSubmission
+        If the study allows no ties.
+    """
+    try:
+        with transaction.atomic():
+            return _vote(session_id, tab, ballot)
+    except IntegrityError:
+        # The key was used before: for an answer that was taken back since, or by somebody else.
+        return _replayed(session_id, ballot)
+
+
+def _voting(session_id: uuid.UUID, tab: str) -> RaterSession:
+    session = session_locked(session_id)
+    _check_voting(session, tab)
+    return session
+
+
+def _check_voting(session: RaterSession, tab: str) -> None:
+    if session.state not in {RaterSession.State.ACTIVE, RaterSession.State.EXPIRED} or session.step != "trials":
+        raise SessionNotActive
+    if session.tab != tab:
+        raise OtherTab
+
+
+def _vote(session_id: uuid.UUID, tab: str, ballot: Ballot) -> Outcome:
+    session, rows = session_and_trials(session_id, ballot.trial_id)
+    _check_voting(session, tab)
+    if ballot.choice == Choice.TIE and not frozen_config(session.version_id)["trial"]["are_ties_allowed"]:
+        raise BadSubmission("this study has no ties; choose left or right")
+    trial = next((row for row in rows if row.pk == ballot.trial_id), None)
+    if trial is None:
+        # Behind more open trials than a browser is given: either not its own, or not issued.
+        raise TrialUnknown
+    if trial.state != State.OPEN or trial.issued_at is None:
+        return _answered_before(session, trial, ballot)
+    vote = Vote(
+        trial_id=trial.pk,
+        submission_key=ballot.submission_key,
+        choice=ballot.choice,
+        response_ms=ballot.response_ms,
+        exposure_ms=ballot.exposure_ms,
+        presentation=ballot.presentation,
+    )
+    upcoming = [row for row in rows if row.pk != trial.pk]
+    is_counted = trial.check_kind != Trial.CheckKind.PRACTICE
+    vote_store(vote, session=session, trial=trial, upcoming=upcoming, is_counted=is_counted)
+    _extend_lease(session)
+    return Outcome(
+        vote=vote,
+        is_replay=False,
+        session=session,
+        upcoming=upcoming,
+        is_correct=_is_correct(trial, ballot.choice),
+    )
+
+
+def _is_correct(trial: Trial | Upcoming, choice: str) -> bool | None:
+    """Return how practice went; None for any other trial, so that no check gives itself away."""
+    if trial.check_kind != Trial.CheckKind.PRACTICE or not trial.degraded_side:
+        return None
+    return choice == (Choice.RIGHT if trial.degraded_side == "left" else Choice.LEFT)
+
+
+def trials_issue(trials: list[Upcoming]) -> None:
+    """Record that trials go to the browser."""
+    if keys := [trial.pk for trial in trials if trial.issued_at is None]:
+        Trial.objects.filter(pk__in=keys, issued_at__isnull=True).update(issued_at=timezone.now())
+
+
+def _extend_lease(session: RaterSession) -> None:
+    """Extend the lease once a quarter of it is used up."""
+    now = session.last_seen_at
+    full = lease_end(session, now) - now
+    if session.lease_expires_at is None or session.lease_expires_at - now < 0.75 * full:
+        slots_renew(session=session, now=now)
+
+
+def _answered_before(session: RaterSession, trial: Upcoming, ballot: Ballot) -> Outcome:
+    vote = Vote.objects.filter(trial_id=trial.pk, is_current=True).first()
+    if vote is None:
+        raise TrialUnknown if trial.state == State.OPEN else VoteConflict
+    if vote.submission_key != ballot.submission_key:
+        raise VoteConflict
+    return _replay(session, trial, vote)
+
+
+def _replay(session: RaterSession, trial: Trial | Upcoming, vote: Vote) -> Outcome:
+    upcoming = trials_upcoming(session)
+    trials_issue(upcoming)
+    return Outcome(
+        vote=vote, is_replay=True, session=session, upcoming=upcoming, is_correct=_is_correct(trial, vote.choice)
+    )
+
+
+def _replayed(session_id: uuid.UUID, ballot: Ballot) -> Outcome:
+    with transaction.atomic():
+        session = session_locked(session_id)
+        vote = (
+            Vote.objects.select_related("trial")
+            .filter(submission_key=ballot.submission_key, trial__session=session, trial_id=ballot.trial_id)
+            .first()
+        )
+        if vote is None:
+            raise VoteConflict("this submission key was used for another trial; make a new one")
+        return _replay(session, vote.trial, vote)
+
+
+def vote_undo(*, session_id: uuid.UUID, tab: str, submission_key: uuid.UUID) -> Outcome:
+    """Take back the last vote: it stays in the table, no longer current, and its trial is open again.
+
+    The place stays with the session under its lease, and goes back like any other if no new answer comes.
+    A replay of the key changes nothing.
+
+    Raises
+    ------
+    NothingToUndo
+        If there is no vote, the last one was a practice, or it was taken back already.
+    """
+    with transaction.atomic():
+        session = _voting(session_id, tab)
+        done = Vote.objects.filter(submission_key=submission_key).select_related("trial").first()
+        if done is not None:
+            if done.trial.session_id != session.pk or done.choice != Choice.UNDO:
+                raise VoteConflict("this submission key was used for another answer; make a new one")
+            return _replay(session, done.trial, done)
+        last = Vote.objects.filter(trial__session=session).select_related("trial").order_by("-pk").first()
+        if last is None or not last.is_current or last.trial.check_kind == Trial.CheckKind.PRACTICE:
+            raise NothingToUndo
+        trial = last.trial
+        Vote.objects.filter(pk=last.pk).update(is_current=False)
+        undo = Vote.objects.create(trial=trial, submission_key=submission_key, choice=Choice.UNDO, is_current=False)
+        Trial.objects.filter(pk=trial.pk).update(state=State.OPEN)
+        Slot.objects.filter(pk=trial.slot_id, session=session).update(
+            is_answered=False, lease_expires_at=lease_end(session, timezone.now())
+        )
+        session.answered_count -= 1
+        session.last_seen_at, session.state = timezone.now(), RaterSession.State.ACTIVE
+        session.save(update_fields=["answered_count", "last_seen_at", "state"])
+        _extend_lease(session)
+        upcoming = trials_upcoming(session)
+        trials_issue(upcoming)
+        return Outcome(vote=undo, is_replay=False, session=session, upcoming=upcoming)

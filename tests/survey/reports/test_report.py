@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from survey.models import Exclusion, RaterSession, StudyVersion, Trial
+from survey.services.study.study import study_transition
+from tests.factories import make_running, make_version, make_visit
+
+pytestmark = pytest.mark.django_db
+
+
+def prefer(arm: str):
+    """Answer for one arm, whatever its side; ties on checks."""
+
+    def choose(trial: Trial) -> str:
+        trial = Trial.objects.select_related("arm_left").get(pk=trial.pk)
+        if trial.check_kind in {"identical", "degraded", "practice"}:
+            return "tie"
+        return "left" if trial.arm_left.name == arm else "right"
+
+    return choose
+
+
+@pytest.fixture
+def version() -> StudyVersion:
+    return make_running(pairs=12, votes_per_pair=4, repeat_trials=1, stopping_rule="anytime")
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "votes.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_export_has_one_row_per_current_vote_with_the_arm_that_was_chosen(
+    version: StudyVersion, tmp_path: Path
+) -> None:
+    visit = make_visit(version, prefer("robust"))
+    assert visit.state == RaterSession.State.COMPLETED
+    call_command("export_votes", study=version.study.slug, out=tmp_path, format="csv,jsonl", verbosity=0)
+    table = rows(tmp_path)
+    assert len(table) == Trial.objects.filter(session=visit, state="answered").count()
+    main = [row for row in table if not row["check_kind"]]
+    assert len(main) == 6
+    assert {row["choice_arm"] for row in main} == {"robust"}
+    for row in main:
+        assert row[f"arm_{row['choice']}"] == "robust"
+    assert {row["check_kind"] for row in table} == {"", "practice", "repeat", "identical", "degraded"}
+    lines = (tmp_path / "votes.jsonl").read_text().splitlines()
+    assert [json.loads(line)["trial"] for line in lines] == [row["trial"] for row in table]
+    package = json.loads((tmp_path / "datapackage.json").read_text())
+    for resource in package["resources"]:
+        content = (tmp_path / resource["path"]).read_bytes()
+        assert resource["hash"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def test_report_is_of_the_exported_file_and_finds_what_raters_preferred(version: StudyVersion, tmp_path: Path) -> None:
+    for _ in range(4):
+        make_visit(version, prefer("robust"))
+    call_command("export_report", study=version.study.slug, out=tmp_path, verbosity=0)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["data"]["sha256"] == hashlib.sha256((tmp_path / "votes.csv").read_bytes()).hexdigest()
+    comparison = report["comparisons"][0]
+    assert (comparison["arm"], comparison["counts"]["wins"], comparison["counts"]["losses"]) == ("robust", 24, 0)
+    assert report["study"]["config_sha256"] == version.config_sha256
+    assert "<script" not in (tmp_path / "report.html").read_text()
+
+
+def test_report_follows_the_adjustment_and_the_finished_raters_of_the_frozen_plan(tmp_path: Path) -> None:
+    version = make_running(pairs=12, votes_per_pair=4, stopping_rule="anytime", class_adjustment="holm", least_votes=7)
+    make_visit(version, prefer("robust"))
+    call_command("export_report", study=version.study.slug, out=tmp_path, verbosity=0)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["plan"]["adjust"], report["plan"]["least_votes"]) == ("holm", 7)
+    comparison = report["comparisons"][0]
+    assert comparison["class_family"]["adjustment"] == "holm"
+    # The one rater gave six ordinary votes, a whole session, and the plan asks for seven.
+    assert "fewer than 7 votes" in comparison["methods"]["confidence_sequence"]["reason"]
+
+
+def test_a_plan_without_least_votes_asks_for_a_whole_session_of_one_comparison() -> None:
+    def asked(**fields: object) -> int:
+        return make_version(**fields).config["analysis"]["least_votes"]
+
+    assert asked(pairs=12) == 6
+    assert asked(pairs=12, trials_per_session=40) == 12
+    assert asked(pairs=12, arms=("robust", "vanilla", "clean")) == 1
+
+
+def test_excluded_and_withdrawn_votes_stay_in_the_export_and_out_of_the_estimates(
+    version: StudyVersion, tmp_path: Path
+) -> None:
+    kept, excluded = (make_visit(version, prefer(arm)) for arm in ("robust", "vanilla"))
+    Exclusion.objects.create(session=excluded, rule="hand", reason="slept")
+    withdrawn = RaterSession.objects.get(pk=make_visit(version, prefer("vanilla")).pk)
+    withdrawn.state = RaterSession.State.WITHDRAWN
+    withdrawn.save()
+    call_command("export_report", study=version.study.slug, out=tmp_path, verbosity=0)
+    reasons = {row["session"]: row["exclusion_reason"] for row in rows(tmp_path)}
+    assert reasons[str(kept.pk)] == ""
+    assert reasons[str(excluded.pk)] == "hand: slept"
+    assert reasons[str(withdrawn.pk)].startswith("withdrawn")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["comparisons"][0]["counts"] == {"wins": 6, "losses": 0, "ties": 0}
+    Exclusion.objects.update(revoked_at=timezone.now())
+    call_command("export_report", study=version.study.slug, out=tmp_path, verbosity=0)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["comparisons"][0]["counts"] == {"wins": 6, "losses": 6, "ties": 0}
+
+
+def test_pilot_votes_never_pool_with_main_votes(tmp_path: Path) -> None:
+    version = make_version(pairs=12, stopping_rule="anytime")
+    study_transition(study=version.study, name="pilot", actor=None)
+    make_visit(version)
+    study_transition(study=version.study, name="end_pilot", actor=None)
+    study_transition(study=version.study, name="open", actor=None)
+    make_visit(version)
+    call_command("export_votes", study=version.study.slug, out=tmp_path / "main", verbosity=0)
+    call_command("export_votes", study=version.study.slug, out=tmp_path / "pilot", pilot=True, verbosity=0)
+    sessions = [{row["session"] for row in rows(tmp_path / name)} for name in ("main", "pilot")]
+    assert [len(found) for found in sessions] == [1, 1]
+    assert not sessions[0] & sessions[1]
+
+
+def test_export_names_the_studies_there_are(version: StudyVersion, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=version.study.slug):
+        call_command("export_votes", study="nosuchstudy", out=tmp_path)
+    with pytest.raises(CommandError, match="robust, vanilla"):
+        call_command("export_report", study=version.study.slug, out=tmp_path, arm="nobody")
+    with pytest.raises(CommandError, match="parquet"):
+        call_command("export_votes", study=version.study.slug, out=tmp_path, format="xlsx")
+
+
+def test_export_cost_does_not_grow_with_votes(
+    version: StudyVersion, tmp_path: Path, django_assert_max_num_queries
+) -> None:
+    for _ in range(3):
+        make_visit(version)
+    with django_assert_max_num_queries(4):
+        call_command("export_votes", study=version.study.slug, out=tmp_path, verbosity=0)
+
+
+@pytest.mark.parametrize("command", ["export_votes", "export_report"])
+def test_exports_are_refused_while_a_plan_of_one_look_hides_the_results(command: str, tmp_path: Path) -> None:
+    version = make_running(pairs=12, votes_per_pair=4)
+    make_visit(version, prefer("robust"))
+    with pytest.raises(CommandError, match="hidden until the study is closed"):
+        call_command(command, study=version.study.slug, out=tmp_path / "out", verbosity=0)
+    assert not (tmp_path / "out").exists()
+    study_transition(study=version.study, name="close", actor=None)
+    call_command(command, study=version.study.slug, out=tmp_path / "out", verbosity=0)
+    assert (tmp_path / "out" / "votes.csv").exists()

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from PIL import Image
+
+from jobs.models import Job
+from jobs.runner import job_run
+from survey.exceptions import BadArchive, ImportRefused, StudyNotEditable
+from survey.models import AuditEntry, ImagePair, PairImage
+from survey.selectors.jobs import study_subject
+from survey.services.images.import_sources import FolderSource, Limits, zip_sources
+from survey.services.images.importing import images_check, images_import
+from survey.services.study.version import version_freeze
+from tests.factories import make_png, make_study, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def png(size: tuple[int, int] = (16, 16), mode: str = "RGB", fill=None, **save) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size, fill if fill is not None else 0).save(buffer, save.pop("format", "PNG"), **save)
+    return buffer.getvalue()
+
+
+def folders(tmp_path: Path, **arms: dict[str, bytes]) -> dict[str, FolderSource]:
+    for arm, files in arms.items():
+        for name, content in files.items():
+            path = tmp_path / arm / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return {arm: FolderSource(tmp_path / arm) for arm in arms}
+
+
+def zipped(files: dict[str, bytes], **options) -> io.BytesIO:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, **options) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    buffer.seek(0)
+    return buffer
+
+
+def empty_draft(**fields):
+    return make_study(arms=(), pairs=0, **fields)
+
+
+def matched(arms: tuple[str, ...] = ("a", "b"), pairs: int = 3) -> dict[str, dict[str, bytes]]:
+    return {
+        arm: {f"cat/{n}.png": make_png(10 * place + n) for n in range(pairs)} for place, arm in enumerate(arms)
+    }  # fmt: skip
+
+
+def test_import_of_three_arms_matches_by_path_and_keeps_where_they_came_from(tmp_path: Path) -> None:
+    study = empty_draft()
+    report = images_import(
+        study=study, sources=folders(tmp_path, **matched(("a", "b", "c"))), class_names={"cat": "a cat"}
+    )
+    assert (report.pairs, report.new_pairs) == (3, 3)
+    pair = ImagePair.objects.get(study=study, key="cat/1")
+    assert (pair.class_label, pair.class_name) == ("cat", "a cat")
+    images = {image.arm.name: image for image in pair.images.select_related("arm")}
+    assert sorted(images) == ["a", "b", "c"]
+    assert images["b"].recipe["path"] == "cat/1.png"
+    assert images["b"].recipe["source"] == "import"
+    assert AuditEntry.objects.get(study=study, action="import images").detail["sha256"] == report.sha256
+    study.minimum_exposure_ms = 0
+    assert version_freeze(study=study).number == 1
+
+
+def test_import_twice_adds_nothing_and_a_third_arm_joins_later(tmp_path: Path) -> None:
+    study = empty_draft()
+    sources = folders(tmp_path, **matched())
+    images_import(study=study, sources=sources)
+    assert images_import(study=study, sources=sources).new_pairs == 0
+    more = sources | folders(tmp_path, c={f"cat/{n}.png": make_png(70 + n) for n in range(3)})
+    images_import(study=study, sources=more)
+    assert PairImage.objects.filter(pair__study=study).count() == 9
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"no image", "cannot be read"),
+        (make_png(1)[:-40], "cannot be read"),
+        (png((8, 16)), "differ in size"),
+        (png(mode="I;16"), "8-bit RGB"),
+        (png(mode="RGBA", fill=(1, 2, 3, 0)), "transparent"),
+        (png((9000, 1)), "pixels a side"),
+    ],
+)
+def test_one_bad_image_refuses_the_whole_import(tmp_path: Path, content: bytes, reason: str) -> None:
+    study = empty_draft()
+    arms = matched()
+    arms["b"]["cat/1.png"] = content
+    with pytest.raises(ImportRefused, match=reason):
+        images_import(study=study, sources=folders(tmp_path, **arms))
+    assert not ImagePair.objects.filter(study=study).exists()
+    assert not study.arms.exists()
+    assert not AuditEntry.objects.filter(study=study, action__startswith="import").exists()
+
+
+def test_a_turned_photo_and_an_animation_are_refused(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    frames = io.BytesIO()
+    first = Image.new("RGB", (16, 16))
+    first.save(frames, "WEBP", save_all=True, append_images=[Image.new("RGB", (16, 16), (9, 9, 9))])
+    turned = png(format="JPEG", exif=exif)
+    arms = {"a": {"1.jpg": turned, "2.webp": frames.getvalue()}, "b": {"1.jpg": png(), "2.webp": png()}}
+    report, _ = images_check(folders(tmp_path, **arms))
+    assert any("orientation" in problem for problem in report.problems)
+    assert any("animation" in problem for problem in report.problems)
+
+
+def test_unmatched_images_are_named_and_can_be_left_out(tmp_path: Path) -> None:
+    study = empty_draft()
+    arms = matched()
+    arms["a"]["cat/extra.png"] = make_png(99)
+    sources = folders(tmp_path, **arms)
+    with pytest.raises(ImportRefused, match=r"cat/extra\.png"):
+        images_import(study=study, sources=sources)
+    report = images_import(study=study, sources=sources, leave_out_unmatched=True)
+    assert report.unmatched == {"a": ["cat/extra.png"]}
+    assert report.pairs == 3
+
+
+def test_identical_bytes_and_colour_profiles_are_noted(tmp_path: Path) -> None:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    arms = matched()
+    arms["b"]["cat/1.png"] = arms["a"]["cat/1.png"]
+    arms["b"]["cat/2.png"] = png(icc_profile=profile)
+    report, _ = images_check(folders(tmp_path, **arms))
+    assert report.problems == []
+    assert any("cat/1: identical bytes" in note for note in report.notes)
+    assert any("colour profile" in note for note in report.notes)
+
+
+def test_a_frozen_study_takes_no_images(tmp_path: Path) -> None:
+    study = make_study()
+    version_freeze(study=study)
+    with pytest.raises(StudyNotEditable):
+        images_import(study=study, sources=folders(tmp_path, **matched()))
+
+
+def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(make_png(1))
+    sources = folders(tmp_path, **matched())
+    (tmp_path / "a" / "cat" / "link.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(BadArchive, match="leads out"):
+        images_check(sources)
+
+
+@pytest.mark.parametrize("name", ["../a/1.png", "/a/1.png", "a/../../1.png", "a\\1.png", "C:/a/1.png"])
+def test_unsafe_names_in_a_zip_are_refused(name: str) -> None:
+    buffer = zipped({"a/x.png": make_png(1)})
+    with zipfile.ZipFile(buffer, "a") as archive:
+        info = zipfile.ZipInfo("placeholder.png")
+        info.filename = name
+        archive.writestr(info, make_png(2))
+    buffer.seek(0)
+    with pytest.raises(BadArchive, match="unsafe name"), zip_sources(buffer):
+        pass
+
+
+def test_links_bombs_and_rubbish_are_refused() -> None:
+    link = zipfile.ZipInfo("a/1.png")
+    link.external_attr = 0o120777 << 16
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    buffer.seek(0)
+    with pytest.raises(BadArchive, match="is a link"), zip_sources(buffer):
+        pass
+    with pytest.raises(BadArchive, match="a factor of"), zip_sources(zipped({"a/1.png": b"\0" * 10**7})):
+        pass
+    with pytest.raises(BadArchive, match="no zip"), zip_sources(io.BytesIO(b"rubbish")):
+        pass
+    few = Limits(files=1)
+    with pytest.raises(BadArchive, match="allowed are 1"), zip_sources(zipped({"a/1.png": b"x", "b/1.png": b"x"}), few):
+        pass
+    with pytest.raises(BadArchive, match="beside the folders"), zip_sources(zipped({"1.png": make_png(1)})):
+        pass
+
+
+def test_a_zip_that_lies_about_its_size_is_cut_off() -> None:
+    buffer = zipped({"a/1.png": make_png(1, 64)})
+    raw = bytearray(buffer.getvalue())
+    directory = raw.rindex(b"PK\x01\x02")
+    raw[directory + 24 : directory + 28] = (100).to_bytes(4, "little")
+    with zip_sources(io.BytesIO(bytes(raw)), Limits(file_bytes=1000)) as sources, pytest.raises(BadArchive):
+        sources["a"].read("1.png")
+
+
+def test_import_command_reports_problems_and_imports_nothing(tmp_path: Path, capsys) -> None:
+    study = empty_draft(slug="cats")
+    arms = matched()
+    arms["b"]["cat/1.png"] = b"no image"
+    folders(tmp_path, **arms)
+    options = ["--study", "cats", "--arm", f"a={tmp_path / 'a'}", "--arm", f"b={tmp_path / 'b'}"]
+    with pytest.raises(CommandError, match="1 problem"):
+        call_command("import_pairs", *options)
+    assert not study.pairs.exists()
+    (tmp_path / "b" / "cat" / "1.png").write_bytes(make_png(5))
+    call_command("import_pairs", *options, "--check")
+    assert not study.pairs.exists()
+    call_command("import_pairs", *options)
+    assert study.pairs.count() == 3
+    assert "3 pairs of a, b imported" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [["--arm", "a"], ["--arm", "a=/nowhere"], ["--zip", "/nowhere.zip"]])
+def test_import_command_names_what_is_wrong(options: list[str]) -> None:
+    empty_draft(slug="cats")
+    with pytest.raises(CommandError):
+        call_command("import_pairs", "--study", "cats", *options)
+    with pytest.raises(CommandError, match="no study"):
+        call_command("import_pairs", "--study", "dogs", *options)
+
+
+def upload(client, study, content: io.BytesIO, **fields):
+    content.name = "images.zip"
+    return client.post(f"/admin/survey/study/{study.pk}/import/", {"zip": content, **fields})
+
+
+def test_upload_of_a_zip_imports_or_says_why_not(client) -> None:
+    owner = make_user("owner")
+    study = empty_draft(owner=owner)
+    client.force_login(owner)
+    files = {f"{arm}/{name}": body for arm, images in matched().items() for name, body in images.items()}
+    assert "Checked" in upload(client, study, zipped(files), only_check="on").content.decode()
+    assert not study.pairs.exists()
+    bad = upload(client, study, zipped(files | {"a/cat/9.png": b"x"}))
+    assert "cat/9.png" in bad.content.decode()
+    assert not study.pairs.exists()
+    assert "3 pairs of a, b" in upload(client, study, zipped(files)).content.decode()
+    assert study.pairs.count() == 3
+
+
+def test_a_large_upload_is_imported_by_a_worker(client, monkeypatch) -> None:
+    monkeypatch.setattr("survey.services.background.INLINE_FILES", 2)
+    owner = make_user("owner")
+    study = empty_draft(owner=owner)
+    client.force_login(owner)
+    files = {f"{arm}/{name}": body for arm, images in matched().items() for name, body in images.items()}
+    assert upload(client, study, zipped(files)).status_code == 302
+    job = Job.objects.get(kind="survey.import_zip")
+    assert b"waits for a worker" in client.get(f"/admin/survey/study/{study.pk}/import/").content
+    assert job_run(job.pk).state == "succeeded"
+    assert study.pairs.count() == 3
+    again = upload(client, study, zipped(files | {"a/cat/9.png": make_png(9), "b/cat/9.png": make_png(9)}))
+    job_run(Job.objects.get(state="queued").pk)
+    page = client.get(again.url).content.decode()
+    assert "4 pairs of a, b, 1 of them new" in page
+    assert "pair cat/9: identical bytes in all arms" in page
+
+
+def test_what_keeps_a_large_upload_out_is_listed_without_the_place_in_the_code(client, monkeypatch) -> None:
+    monkeypatch.setattr("survey.services.background.INLINE_FILES", 2)
+    owner = make_user("owner")
+    study = empty_draft(owner=owner)
+    client.force_login(owner)
+    files = {f"{arm}/{name}": body for arm, images in matched().items() for name, body in images.items()}
+    upload(client, study, zipped(files | {"b/cat/1.png": b"no image", "a/cat/9.png": png()}))
+    job = job_run(Job.objects.get().pk)
+    assert job.state == "failed"
+    told = job.reason.splitlines()
+    assert len(told) == 2
+    assert told[0].startswith("arm a: 1 image(s) without a partner")
+    assert told[1].startswith("arm b: cat/1.png cannot be read")
+    assert not study.pairs.exists()
+    page = client.get(f"/admin/survey/study/{study.pk}/import/").content.decode()
+    assert "Upload again" in page
+    assert "Try again" not in page
+
+
+def test_jobs_of_a_study_are_cancelled_and_retried_by_its_people_alone(client) -> None:
+    owner = make_user("owner")
+    study = empty_draft(owner=owner)
+    job = Job.objects.create(kind="survey.freeze", subject=study_subject(study), max_attempts=1)
+    address = f"/admin/survey/study/{study.pk}/job/{job.pk}"
+    client.force_login(make_user("stranger"))
+    assert client.post(f"{address}/cancel/").status_code == 404
+    client.force_login(owner)
+    client.post(f"{address}/cancel/")
+    job.refresh_from_db()
+    assert job.state == "cancelled"
+    client.post(f"{address}/retry/")
+    job.refresh_from_db()
+    assert job.state == "queued"

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import hashlib
+import io
+
+import pytest
+from django.core.files.storage import default_storage
+from PIL import Image
+
+from survey.exceptions import IllegalTransition, PairConflict, StudyNotEditable, StudyNotReady
+from survey.models import AuditEntry, ImagePair, PairImage, Slot
+from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
+from survey.services.records.audit import audit_first_break
+from survey.services.study.study import TRANSITIONS, arm_add, study_transition, study_update
+from survey.services.study.version import version_freeze
+from tests.factories import make_png, make_study, make_version
+
+pytestmark = pytest.mark.django_db
+
+
+def test_freeze_makes_an_immutable_version_with_balanced_slots() -> None:
+    version = make_version(votes_per_pair=4)
+    assert version.study.state == "frozen"
+    slots = Slot.objects.filter(version=version)
+    assert slots.count() == 6 * 4
+    for pair in version.study.pairs.all():
+        assert slots.filter(pair=pair, is_a_left=True).count() == 2
+    with pytest.raises(StudyNotEditable):
+        study_update(study=version.study, actor=None, title="another")
+    with pytest.raises(StudyNotEditable):
+        arm_add(study=version.study, name="third")
+
+
+def test_freeze_twice_gives_the_same_digests_after_a_revision_without_change() -> None:
+    first = make_version()
+    study_transition(study=first.study, name="revise", actor=None)
+    second = version_freeze(study=first.study)
+    assert second.number == 2
+    assert (first.config_sha256, first.manifest_sha256) == (second.config_sha256, second.manifest_sha256)
+
+
+def test_freeze_names_every_problem_at_once() -> None:
+    study = make_study(arms=("alone",), pairs=0, consent_text="")
+    with pytest.raises(StudyNotReady) as refusal:
+        version_freeze(study=study)
+    assert len(refusal.value.problems) == 4
+    study.refresh_from_db()
+    assert study.state == "draft"
+
+
+def test_freeze_refuses_a_pair_without_an_arm() -> None:
+    study = make_study()
+    PairImage.objects.filter(pair__study=study).first().delete()
+    with pytest.raises(StudyNotReady, match="miss an arm's image"):
+        version_freeze(study=study)
+
+
+def test_served_copies_have_one_length_no_metadata_and_the_same_pixels() -> None:
+    version = make_version()
+    images = PairImage.objects.filter(pair__study=version.study)
+    assert images.count() == 12
+    for image in images:
+        with default_storage.open(image.served) as file:
+            served = file.read()
+        assert len(served) == version.served_bytes
+        assert hashlib.sha256(served).hexdigest() == image.served_sha256
+        with default_storage.open(image.file) as file:
+            original = Image.open(io.BytesIO(file.read())).convert("RGB")
+        copy = Image.open(io.BytesIO(served))
+        assert copy.info == {}
+        assert copy.tobytes() == original.tobytes()
+
+
+def test_pairs_register_twice_adds_nothing_and_other_images_are_refused() -> None:
+    study = make_study(pairs=0)
+
+    def pair(first: int) -> NewPair:
+        images = {}
+        for place, arm in enumerate(("vanilla", "robust")):
+            name, sha256 = image_store(make_png(first + place))
+            images[arm] = NewImage(file=name, sha256=sha256, width=16, height=16)
+        return NewPair(key="3-00000", images=images)
+
+    assert pairs_register(study=study, pairs=[pair(1)]) == 1
+    assert pairs_register(study=study, pairs=[pair(1)]) == 0
+    with pytest.raises(PairConflict, match="3-00000"):
+        pairs_register(study=study, pairs=[pair(5)])
+    assert ImagePair.objects.filter(study=study).count() == 1
+
+
+@pytest.mark.parametrize("name", sorted(TRANSITIONS))
+def test_transition_from_a_wrong_state_is_refused_and_not_logged(name: str) -> None:
+    study = make_study(pairs=0)
+    if study.state in TRANSITIONS[name].sources:
+        study.state = "archived"
+        study.save()
+    entries = AuditEntry.objects.count()
+    with pytest.raises(IllegalTransition):
+        study_transition(study=study, name=name, actor=None)
+    assert AuditEntry.objects.count() == entries
+
+
+def test_audit_log_shows_a_changed_entry() -> None:
+    version = make_version()
+    assert audit_first_break(version.study) is None
+    entry = AuditEntry.objects.filter(study=version.study).order_by("number")[1]
+    AuditEntry.objects.filter(pk=entry.pk).update(actor="somebody else")
+    assert audit_first_break(version.study) == entry.number

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from survey.exceptions import BadSubmission, NothingToUndo, OtherTab, SessionNotActive, TrialUnknown, VoteConflict
+from survey.models import RaterSession, Slot, Trial, Vote
+from survey.services.visit.session import session_take_tab, session_withdraw
+from survey.services.visit.vote import Ballot, vote_create, vote_undo
+from tests.factories import make_running
+from tests.visits import TAB, active, next_trial, vote, vote_all
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_vote_is_stored_counted_and_answers_its_place() -> None:
+    session = active(make_running(practice_trials=0))
+    trial = next_trial(session)
+    outcome = vote(session, "right", exposure_ms=850.0, presentation={"layout": "row"})
+    stored = Vote.objects.get()
+    assert (stored.trial_id, stored.choice, stored.is_current, stored.exposure_ms) == (trial.pk, "right", True, 850.0)
+    assert not outcome.is_replay
+    assert [row.position for row in outcome.upcoming] == [2, 3, 4, 5]
+    session.refresh_from_db()
+    trial.refresh_from_db()
+    assert (session.answered_count, trial.state) == (1, Trial.State.ANSWERED)
+    assert trial.slot is None or trial.slot.is_answered
+
+
+def test_a_replay_returns_the_stored_vote() -> None:
+    session = active(make_running(practice_trials=0))
+    ballot = Ballot(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    first = vote_create(session_id=session.pk, tab=TAB, ballot=ballot)
+    vote(session)
+    again = vote_create(session_id=session.pk, tab=TAB, ballot=ballot)
+    assert again.is_replay
+    assert again.vote.pk == first.vote.pk
+    assert Vote.objects.count() == 2
+    session.refresh_from_db()
+    assert session.answered_count == 2
+
+
+def test_another_answer_to_an_answered_trial_is_refused() -> None:
+    session = active(make_running(practice_trials=0))
+    trial = next_trial(session)
+    vote(session)
+    with pytest.raises(VoteConflict):
+        vote(session, "right", trial_id=trial.pk)
+    assert Vote.objects.get().choice == "left"
+
+
+def test_a_key_that_was_used_for_another_trial_is_refused() -> None:
+    session, stranger = (active(make_running(practice_trials=0)) for _ in range(2))
+    key = uuid.uuid4()
+    vote(session, submission_key=key)
+    for who in (session, stranger):
+        with pytest.raises(VoteConflict):
+            vote(who, submission_key=key)
+    assert Vote.objects.count() == 1
+
+
+def test_a_trial_that_was_not_issued_takes_no_vote() -> None:
+    session = active(make_running(practice_trials=0))
+    for trial_id in (session.trials.order_by("position").last().pk, uuid.uuid4()):
+        with pytest.raises(TrialUnknown):
+            vote(session, trial_id=trial_id)
+    other = active(make_running(practice_trials=0))
+    with pytest.raises(TrialUnknown):
+        vote(session, trial_id=next_trial(other).pk)
+
+
+def test_an_older_tab_and_a_finished_visit_take_no_vote() -> None:
+    session = active(make_running(practice_trials=0))
+    session_take_tab(session_id=session.pk, tab="newer")
+    with pytest.raises(OtherTab):
+        vote(session)
+    session_take_tab(session_id=session.pk, tab=TAB)
+    session_withdraw(session_id=session.pk)
+    with pytest.raises(SessionNotActive):
+        vote(session)
+
+
+def test_ties_are_refused_where_the_study_has_none() -> None:
+    session = active(make_running(practice_trials=0, are_ties_allowed=False))
+    with pytest.raises(BadSubmission, match="no ties"):
+        vote(session, "tie")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"choice": "both"},
+        {"choice": "undo"},
+        {"response_ms": -1.0},
+        {"response_ms": float("nan")},
+        {"exposure_ms": 1e12},
+        {"presentation": {"arm": "robust"}},
+    ],
+)
+def test_wrong_values_are_refused(wrong) -> None:
+    with pytest.raises(BadSubmission):
+        Ballot(**({"trial_id": uuid.uuid4(), "submission_key": uuid.uuid4(), "choice": "left"} | wrong))
+
+
+def test_undo_adds_a_row_and_opens_the_trial_again() -> None:
+    session = active(make_running(practice_trials=0, repeat_trials=0, identical_trials=0, degraded_trials=0))
+    trial = next_trial(session)
+    vote(session)
+    key = uuid.uuid4()
+    outcome = vote_undo(session_id=session.pk, tab=TAB, submission_key=key)
+    assert outcome.upcoming[0].pk == trial.pk
+    again = vote_undo(session_id=session.pk, tab=TAB, submission_key=key)
+    assert again.is_replay
+    slot = Slot.objects.get(pk=trial.slot_id)
+    assert (slot.is_answered, slot.session_id) == (False, session.pk)
+    vote(session, "right")
+    assert list(Vote.objects.order_by("pk").values_list("choice", "is_current")) == [
+        ("left", False),
+        ("undo", False),
+        ("right", True),
+    ]
+    session.refresh_from_db()
+    slot.refresh_from_db()
+    assert (session.answered_count, slot.is_answered) == (1, True)
+
+
+def test_a_replay_of_a_vote_that_was_taken_back_finds_it() -> None:
+    session = active(make_running(practice_trials=0))
+    ballot = Ballot(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    vote_create(session_id=session.pk, tab=TAB, ballot=ballot)
+    vote_undo(session_id=session.pk, tab=TAB, submission_key=uuid.uuid4())
+    assert vote_create(session_id=session.pk, tab=TAB, ballot=ballot).is_replay
+    assert not Vote.objects.filter(is_current=True).exists()
+
+
+def test_only_the_last_vote_can_be_taken_back_once_and_no_practice() -> None:
+    session = active(make_running(practice_trials=1))
+    with pytest.raises(NothingToUndo):
+        vote_undo(session_id=session.pk, tab=TAB, submission_key=uuid.uuid4())
+    vote(session)  # practice
+    with pytest.raises(NothingToUndo):
+        vote_undo(session_id=session.pk, tab=TAB, submission_key=uuid.uuid4())
+    vote(session)
+    vote(session)
+    vote_undo(session_id=session.pk, tab=TAB, submission_key=uuid.uuid4())
+    with pytest.raises(NothingToUndo):
+        vote_undo(session_id=session.pk, tab=TAB, submission_key=uuid.uuid4())
+
+
+def test_practice_tells_how_it_went_and_main_trials_never_do() -> None:
+    session = active(make_running(practice_trials=2))
+    for is_right in (True, False):
+        spoilt = next_trial(session).degraded_side
+        other = "right" if spoilt == "left" else "left"
+        assert vote(session, other if is_right else spoilt).is_correct is is_right
+    while next_trial(session) is not None:
+        assert vote(session).is_correct is None
+    session.refresh_from_db()
+    assert session.answered_count == session.trial_count
+
+
+@pytest.mark.parametrize("trials", [3, 30])
+def test_the_number_of_queries_of_a_vote_does_not_grow(trials) -> None:
+    plan = {"practice_trials": 0, "identical_trials": 0, "degraded_trials": 0, "repeat_trials": 0}
+    version = make_running(pairs=30, trials_per_session=trials, votes_per_pair=20, **plan)
+    for _ in range(1 if trials == 3 else 3):
+        vote_all(active(version))
+    session = active(version)
+    vote(session)
+    ballot = Ballot(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        vote_create(session_id=session.pk, tab=TAB, ballot=ballot)
+    # savepoint, session, trials, then place, trials, session and vote (in one round trip on PostgreSQL), release;
+    # the first and the last are the test's own
+    assert len(queries) == (5 if connection.vendor == "postgresql" else 8), [query["sql"][:90] for query in queries]
+
+
+def test_a_vote_extends_the_lease_once_a_quarter_of_it_is_used_up() -> None:
+    session = active(make_running(practice_trials=0))
+    soon = timezone.now() + timedelta(minutes=30)
+    RaterSession.objects.filter(pk=session.pk).update(lease_expires_at=soon)
+    session.slots.update(lease_expires_at=soon)
+    vote(session)
+    session.refresh_from_db()
+    assert session.lease_expires_at > soon + timedelta(minutes=20)
+    assert not session.slots.filter(is_answered=False, lease_expires_at__lte=soon).exists()

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from survey.exceptions import TokenExpired, TokenInvalid
+from survey.tokens import image_claim_of, image_token, session_id_of, session_token
+
+NAME = f"served/1234/ab/ab{'0' * 62}.png"
+
+
+def test_session_token_reads_back() -> None:
+    key = uuid.uuid4()
+    assert session_id_of(session_token(key)) == key
+
+
+@pytest.mark.parametrize("token", ["", "x", "a" * 43, "é" * 43, "....", "A" * 500])
+def test_forged_session_tokens_are_refused(token: str) -> None:
+    with pytest.raises(TokenInvalid):
+        session_id_of(token)
+
+
+def test_a_changed_character_is_refused() -> None:
+    token = session_token(uuid.uuid4())
+    for place in range(0, 42, 5):
+        other = "A" if token[place] != "A" else "B"
+        with pytest.raises(TokenInvalid):
+            session_id_of(token[:place] + other + token[place + 1 :])
+
+
+def test_image_tokens_differ_for_each_trial_and_side_and_have_one_length() -> None:
+    trials = [uuid.uuid4() for _ in range(20)]
+    tokens = {image_token(served=NAME, trial_id=trial, side=side) for trial in trials for side in ("left", "right")}
+    assert len(tokens) == 40
+    assert len({len(token) for token in tokens}) == 1
+    assert {image_claim_of(token).name for token in tokens} == {NAME}
+    assert not any("ab0000" in token or "served" in token for token in tokens)
+
+
+def test_image_tokens_expire(settings) -> None:
+    token = image_token(served=NAME, trial_id=uuid.uuid4(), side="left", now=1000.0)
+    assert image_claim_of(token, now=1000.0 + settings.RATER_IMAGE_SECONDS).length == 1234
+    with pytest.raises(TokenExpired):
+        image_claim_of(token, now=1002.0 + settings.RATER_IMAGE_SECONDS)
+
+
+def test_a_token_of_one_purpose_does_not_pass_for_another() -> None:
+    with pytest.raises(TokenInvalid):
+        image_claim_of(session_token(uuid.uuid4()))
+
+
+def test_tokens_survive_a_change_of_the_secret_key(settings) -> None:
+    key = uuid.uuid4()
+    token = session_token(key)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another-key-" + "9876543210" * 4
+    assert session_id_of(token) == key
+    assert session_token(key) != token
+    settings.SECRET_KEY_FALLBACKS = []
+    with pytest.raises(TokenInvalid):
+        session_id_of(token)
+
+
+def test_a_token_has_one_spelling() -> None:
+    token = session_token(uuid.uuid4())
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for letter in letters.replace(token[-1], ""):
+        with pytest.raises(TokenInvalid):
+            session_id_of(token[:-1] + letter)
