@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 ARGS ?=
 JOBS ?= auto
-# A test that fails is tried once more. One that passes only then is listed as RERUN: a defect of that test, to be mended.
+# A test that fails is tried once more. One that passes only then is listed as RERUN: a defect of that test, to be fixed.
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --reruns 1
 
 .PHONY: demo setup test test-sqlite test-postgresql lint format bench serve worker lock audit clean

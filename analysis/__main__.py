@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _report(options)
     except BadVotesError as error:
         _list_bad_rows(error.bad_rows, error.total)
-        remedy = "mend them, or drop and count them with --skip-bad-rows"
+        remedy = "fix them, or drop and count them with --skip-bad-rows"
         print(f"error: {error.total:,} bad row(s), nothing was computed; {remedy}", file=sys.stderr)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -108,7 +108,7 @@ def _pilot_components(options: argparse.Namespace):
     baseline = options.baseline or next((name for name in names if name != arm), None)
     if arm is None or baseline is None:
         raise ValueError(f"--pilot {options.pilot}: the votes compare no two arms")
-    return estimated_components(table.duel(arm, baseline))
+    return estimated_components(table.comparison(arm, baseline))
 
 
 def _power_text(plan: PowerPlan, simulated: SimulatedPower | None) -> str:

@@ -83,15 +83,15 @@ def _show(record: dict) -> dict:
 def _large() -> dict:
     """Seconds and peak memory of the whole process, simulation included."""
     table = simulate_votes(LARGE)
-    duel = table.duel("robust", "vanilla")
-    record = {"votes": len(duel)}
+    comparison = table.comparison("robust", "vanilla")
+    record = {"votes": len(comparison)}
     for method in (headline, rater_mean_t, product_bootstrap):
         start = time.perf_counter()
-        method(duel)
+        method(comparison)
         record[f"{method.__name__}_s"] = round(time.perf_counter() - start, 3)
     for name, run in (
         ("krippendorff_alpha", lambda: krippendorff_alpha(table)),
-        ("per_class", lambda: per_class(duel)),
+        ("per_class", lambda: per_class(comparison)),
         ("screen", lambda: screen(table)),
     ):
         start = time.perf_counter()

@@ -56,10 +56,12 @@ METHODS = {
     "headline": (headline, "ties_split"),
 }
 EXTRAS = {
-    "bootstrap": {"product_bootstrap": (lambda duel: product_bootstrap(duel, repetitions=500), "ties_split")},
+    "bootstrap": {
+        "product_bootstrap": (lambda comparison: product_bootstrap(comparison, repetitions=500), "ties_split")
+    },
     "models": {
-        "glmm": (lambda duel: glmm(duel).marginal_rate, "decisive"),
-        "glmm_normal_quantile": (lambda duel: _with_normal_quantile(glmm(duel).marginal_rate), "decisive"),
+        "glmm": (lambda comparison: glmm(comparison).marginal_rate, "decisive"),
+        "glmm_normal_quantile": (lambda comparison: _with_normal_quantile(glmm(comparison).marginal_rate), "decisive"),
         "lmm": (lmm, "ties_split"),
         "gee": (gee, "ties_split"),
     },
@@ -67,7 +69,7 @@ EXTRAS = {
 
 
 def _with_normal_quantile(rate: Estimate) -> Estimate:
-    """Return the same interval with the quantile that R's packages take, to show what the t quantile mends."""
+    """Return the same interval with the quantile that R's packages take, to show what the t quantile fixes."""
     if rate.ci95 is None:
         return rate
     half = stats.norm.ppf(0.975) * rate.se / (rate.estimate * (1 - rate.estimate))
@@ -129,9 +131,9 @@ def _covered(scenario: Scenario, seeds: np.ndarray, extras: tuple[str, ...]) -> 
     truth = marginal_rates(scenario)
     held, widths = np.zeros(len(methods)), np.zeros(len(methods))
     for seed in seeds:
-        duel = simulate_votes(replace(scenario, seed=int(seed))).duel("robust", "vanilla")
+        comparison = simulate_votes(replace(scenario, seed=int(seed))).comparison("robust", "vanilla")
         for place, (method, target) in enumerate(methods.values()):
-            interval = method(duel).ci95
+            interval = method(comparison).ci95
             if interval is not None:
                 held[place] += interval[0] <= getattr(truth, target) <= interval[1]
                 widths[place] += interval[1] - interval[0]

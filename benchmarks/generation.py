@@ -179,9 +179,15 @@ class Bench:
         )
         label = torch.arange(case.pairs) % 10
         return cls(
-            case, device, networks[0], dict(zip(SCALES, networks[1:], strict=True)), schedule,
-            x_T.to(device), noise.to(device), label.to(device),
-        )  # fmt: skip
+            case,
+            device,
+            networks[0],
+            dict(zip(SCALES, networks[1:], strict=True)),
+            schedule,
+            x_T.to(device),
+            noise.to(device),
+            label.to(device),
+        )
 
     def ours(self, compile_mode: str) -> Run:
         """Both arms in one trajectory, as ``generate_pairs`` runs them."""
@@ -243,9 +249,13 @@ class Bench:
             usual, gaussian_diffusion.th.randn_like = torch.randn_like, lambda x: next(draws)
             try:
                 return process.p_sample_loop(
-                    denoiser, self.x_T.shape, noise=self.x_T, cond_fn=condition, device=self.device,
+                    denoiser,
+                    self.x_T.shape,
+                    noise=self.x_T,
+                    cond_fn=condition,
+                    device=self.device,
                     model_kwargs={"y": self.label},
-                )  # fmt: skip
+                )
             finally:
                 gaussian_diffusion.th.randn_like = usual
 

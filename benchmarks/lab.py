@@ -301,19 +301,37 @@ class Lab:
         }
         python = sys.executable
         self.web = Process(
-            "web", [python, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "config.wsgi"], self,
+            "web",
+            [python, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "config.wsgi"],
+            self,
             lambda process: self.answers("/readyz"),
-        )  # fmt: skip
+        )
         self.workers = [
             Process(
                 f"worker{number}",
-                [python, "-m", "celery", "-A", "config", "worker", "--queues", "default,gpu", "--concurrency", "1",
-                 "--without-mingle", "--without-gossip", "--loglevel", "INFO", "--hostname", f"worker{number}@%h"],
+                [
+                    python,
+                    "-m",
+                    "celery",
+                    "-A",
+                    "config",
+                    "worker",
+                    "--queues",
+                    "default,gpu",
+                    "--concurrency",
+                    "1",
+                    "--without-mingle",
+                    "--without-gossip",
+                    "--loglevel",
+                    "INFO",
+                    "--hostname",
+                    f"worker{number}@%h",
+                ],
                 self,
                 lambda process: b" ready." in process.new_log(),
             )
             for number in range(workers)
-        ]  # fmt: skip
+        ]
         self.reaper = Process("reaper", [python, "manage.py", "reap_jobs", "--every", "1"], self, lambda process: True)
 
     @property

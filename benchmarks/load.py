@@ -263,9 +263,13 @@ def _copy_trials_and_votes(version, raters: list, trials: int) -> None:
         Trial, {"id": "gen_random_uuid()", "session_id": "s.id", "slot_id": "NULL", "repeat_of_id": "NULL"}
     )
     vote_names, vote_values = _columns(
-        Vote, {"id": f"nextval(pg_get_serial_sequence('{Vote._meta.db_table}', 'id'))", "trial_id": "n.id",
-               "submission_key": "gen_random_uuid()"},
-    )  # fmt: skip
+        Vote,
+        {
+            "id": f"nextval(pg_get_serial_sequence('{Vote._meta.db_table}', 'id'))",
+            "trial_id": "n.id",
+            "submission_key": "gen_random_uuid()",
+        },
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             f"WITH n AS (INSERT INTO {Trial._meta.db_table} ({trial_names}) SELECT {trial_values} "

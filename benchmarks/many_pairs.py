@@ -66,8 +66,12 @@ def _in_process(folder: Path, url: str, pairs: int, *, is_queued: bool) -> dict:
     command = [sys.executable, __file__, "--inside", str(folder / "data"), "--pairs", str(pairs)]
     done = subprocess.run(
         [*command, "--queue"] if is_queued else command,
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])

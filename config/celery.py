@@ -17,6 +17,6 @@ app.autodiscover_tasks(["jobs"])
 
 @heartbeat_sent.connect
 def _show_that_it_lives(**kwargs) -> None:
-    from jobs.heartbeat import alive_show
+    from jobs.heartbeat import heartbeat_touch
 
-    alive_show()
+    heartbeat_touch()

@@ -40,7 +40,7 @@ def verdict(dependencies: list[dict], accepted: dict[str, str]) -> tuple[int, li
             reason = next((accepted[name] for name in sorted(names) if name in accepted), None)
             status = status if reason else 1
             lines.append(
-                f"{package['name']} {package['version']}: {advisory['id']}, mended in {fixed}"
+                f"{package['name']} {package['version']}: {advisory['id']}, fixed in {fixed}"
                 + (f"; accepted: {reason}" if reason else "")
             )
         if "skip_reason" in package:

@@ -214,8 +214,11 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
         state = self._progress(run)
         return format_html(
             '<progress class="bp-progress" max="{}" value="{}"></progress> {} of {}',
-            state.total, state.done, state.done, state.total,
-        )  # fmt: skip
+            state.total,
+            state.done,
+            state.done,
+            state.total,
+        )
 
     @admin.display(description="shards")
     def shards_at_work(self, run: GenerationRun) -> str:
@@ -227,7 +230,7 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
     def shown_error(self, run: GenerationRun) -> SafeString | str:
         return error_shown(
             self._progress(run).error,
-            remedy="Mend what the message names, then try again: what is made stays, and only what is missing is made.",
+            remedy="Fix what the message names, then try again: what is made stays, and only what is missing is made.",
         )
 
     @admin.display(description="newest pairs")

@@ -38,7 +38,7 @@ class JobAdmin(WorkPage, admin.ModelAdmin):
 
     @admin.display(description="error")
     def shown_error(self, job: Job) -> SafeString | str:
-        return error_shown(job.error, remedy="Mend what the message names, then try again.")
+        return error_shown(job.error, remedy="Fix what the message names, then try again.")
 
     @admin.action(description="Cancel the selected jobs", permissions=["change"])
     def cancel(self, request, queryset) -> None:

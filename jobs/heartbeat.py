@@ -4,10 +4,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-__all__ = ["alive_show"]
+__all__ = ["heartbeat_touch"]
 
 
-def alive_show() -> None:
+def heartbeat_touch() -> None:
     """Touch ``BLINDPAIR_ALIVE_PATH``, where one is named; ``deploy/probe.py`` looks at its age."""
     if settings.ALIVE_PATH:
         Path(settings.ALIVE_PATH).touch()

@@ -23,7 +23,7 @@ class StudyNotEditable(SurveyError):
 
 
 class StudyNotReady(SurveyError):
-    """The study cannot be frozen yet. Mend the listed problems, then freeze again."""
+    """The study cannot be frozen yet. Fix the listed problems, then freeze again."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -95,7 +95,7 @@ class ConsentOutdated(SurveyError):
 
 
 class ImportRefused(SurveyError):
-    """The images cannot be imported as they are. Mend the listed files, or leave them out, and import again."""
+    """The images cannot be imported as they are. Fix the listed files, or leave them out, and import again."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems

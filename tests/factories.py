@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from PIL import Image
 
 from survey.models import RaterSession, Study, StudyVersion, Trial
-from survey.selectors.trial import AHEAD, trials_upcoming
+from survey.selectors.trial import AHEAD, next_trials
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 from survey.services.study.study import arm_add, study_create, study_transition
 from survey.services.study.version import version_freeze
@@ -26,7 +26,7 @@ from survey.services.visit.session import (
     session_start,
     session_take_tab,
 )
-from survey.services.visit.vote import Ballot, trials_issue, vote_create
+from survey.services.visit.vote import VoteSubmission, trials_issue, vote_create
 
 _numbers = itertools.count(1)
 
@@ -91,11 +91,11 @@ def make_visit(
     session_check_device(session_id=session.pk, device=device)
     session_begin(session_id=session.pk)
     session = session_take_tab(session_id=session.pk, tab="tab")
-    trials = list(trials_upcoming(session)[:AHEAD])
+    trials = list(next_trials(session)[:AHEAD])
     trials_issue(trials)
     while trials:
-        ballot = Ballot(
+        submission = VoteSubmission(
             trial_id=trials[0].pk, submission_key=uuid.uuid4(), choice=choose(trials[0]), response_ms=1200.0
         )
-        trials = vote_create(session_id=session.pk, tab="tab", ballot=ballot).upcoming
+        trials = vote_create(session_id=session.pk, tab="tab", submission=submission).next_trials
     return session_resume(session_id=session.pk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from survey.models import Rater, RaterSession, StudyVersion, Trial
-from survey.selectors.trial import trials_upcoming
+from survey.selectors.trial import next_trials
 from survey.services.visit.device import Device
 from survey.services.visit.session import (
     session_begin,
@@ -15,7 +15,7 @@ from survey.services.visit.session import (
     session_take_tab,
 )
 from survey.services.visit.trial import trial_fault
-from survey.services.visit.vote import Ballot, Outcome, trials_issue, vote_create
+from survey.services.visit.vote import Outcome, VoteSubmission, trials_issue, vote_create
 
 TAB = "tab"
 SCREEN = Device(width=1920, height=1080)
@@ -32,7 +32,7 @@ def begin(version: StudyVersion, *, rater: Rater | None = None, is_simulated: bo
 def active(version: StudyVersion, **fields) -> RaterSession:
     """Return a session with an open tab and its first trials issued."""
     session = session_take_tab(session_id=begin(version, **fields).pk, tab=TAB)
-    trials_issue(trials_upcoming(session))
+    trials_issue(next_trials(session))
     return session
 
 
@@ -43,13 +43,13 @@ def next_trial(session: RaterSession) -> Trial:
 def vote(session: RaterSession, choice: str = "left", **fields) -> Outcome:
     """Answer the session's next trial."""
     fields = {"trial_id": next_trial(session).pk, "submission_key": uuid.uuid4(), "response_ms": 900.0} | fields
-    return vote_create(session_id=session.pk, tab=TAB, ballot=Ballot(choice=choice, **fields))
+    return vote_create(session_id=session.pk, tab=TAB, submission=VoteSubmission(choice=choice, **fields))
 
 
 def fault(session: RaterSession, trial: Trial) -> RaterSession:
     """Report a trial whose image does not load; what comes next is issued, as the page's endpoint does."""
     session = trial_fault(session_id=session.pk, tab=TAB, trial_id=trial.pk, kind="image")
-    trials_issue(trials_upcoming(session))
+    trials_issue(next_trials(session))
     return session
 
 

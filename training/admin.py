@@ -137,7 +137,7 @@ class TrainingRunAdmin(WorkPage, admin.ModelAdmin):
     def shown_error(self, run: TrainingRun) -> SafeString | str:
         return error_shown(
             run.error or (run.job.error if run.job else ""),
-            remedy="Mend what the message names, then continue: training goes on from its last saved state.",
+            remedy="Fix what the message names, then continue: training goes on from its last saved state.",
         )
 
     @admin.display(description="checkpoints")

@@ -29,7 +29,7 @@ Fence = Callable[[], AbstractContextManager]
 
 
 class TrainingFailed(PermanentJobError):
-    """Training stopped for a reason that trying again does not mend; the message says what to change."""
+    """Training stopped for a reason that trying again does not fix; the message says what to change."""
 
 
 def chosen_device() -> str:

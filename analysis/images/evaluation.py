@@ -20,9 +20,17 @@ __all__ = ["METRIC_NAMES", "ArmFeatures", "EvaluationRules", "ReferenceFeatures"
 
 #: Every metric of an arm, in the order of the report.
 METRIC_NAMES = (
-    "fid", "sfid", "inception_score", "precision", "recall", "density", "coverage", "kid", "frechet_distance",
+    "fid",
+    "sfid",
+    "inception_score",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "kid",
+    "frechet_distance",
     "frechet_distance_extrapolated",
-)  # fmt: skip
+)
 
 #: The smallest of the sizes is a fifth of the images and needs a covariance.
 _FEWEST_TO_EXTRAPOLATE = 10

@@ -10,7 +10,7 @@ from scipy import sparse
 from analysis.inference.crossing import Crossing, crossing_of
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import LEVEL, clamped_p, few_units_warning, joined
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["percentile_estimate", "product_bootstrap", "resample_counts", "unit_bootstrap"]
 
@@ -36,7 +36,7 @@ def _blocks(repetitions: int, units: int) -> Iterator[int]:
         yield min(size, repetitions - start)
 
 
-def product_bootstrap(duel: Duel, *, seed: int = 0, repetitions: int = 2000) -> Estimate:
+def product_bootstrap(comparison: Comparison, *, seed: int = 0, repetitions: int = 2000) -> Estimate:
     """Return the rater-averaged preference rate with the percentile interval of the product (pigeonhole) bootstrap.
 
     Raters and pairs are drawn apart with replacement; a vote weighs the product of its rater's and its pair's counts.
@@ -44,7 +44,7 @@ def product_bootstrap(duel: Duel, *, seed: int = 0, repetitions: int = 2000) -> 
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
     seed : int
         The same seed gives the same interval, in any order of the votes.
     repetitions : int
@@ -60,16 +60,16 @@ def product_bootstrap(duel: Duel, *, seed: int = 0, repetitions: int = 2000) -> 
         f"rater-averaged preference rate, ties split, product bootstrap of raters and pairs "
         f"({repetitions} repetitions, seed {seed}, percentile interval)"
     )
-    crossing = crossing_of(duel)
-    if not len(duel):
+    crossing = crossing_of(comparison)
+    if not len(comparison):
         return refused(method, "no votes", **crossing.counts())
     load = np.bincount(crossing.rater, minlength=crossing.n_raters)
-    points = np.bincount(crossing.rater, weights=duel.score, minlength=crossing.n_raters)
+    points = np.bincount(crossing.rater, weights=comparison.score, minlength=crossing.n_raters)
     estimate = float((points / load).mean())
     if min(crossing.n_raters, crossing.n_pairs) < 2:
         reason = "no interval: resampling raters and pairs needs at least 2 of each"
         return Estimate(method=method, estimate=estimate, reason=reason, **crossing.counts())
-    replicates = _replicate_rates(duel, crossing, 1.0 / load, np.random.default_rng(seed), repetitions)
+    replicates = _replicate_rates(comparison, crossing, 1.0 / load, np.random.default_rng(seed), repetitions)
     return percentile_estimate(
         estimate,
         replicates,
@@ -81,10 +81,10 @@ def product_bootstrap(duel: Duel, *, seed: int = 0, repetitions: int = 2000) -> 
 
 
 def _replicate_rates(
-    duel: Duel, crossing: Crossing, weight: np.ndarray, rng: np.random.Generator, repetitions: int
+    comparison: Comparison, crossing: Crossing, weight: np.ndarray, rng: np.random.Generator, repetitions: int
 ) -> np.ndarray:
     """Bootstrap rates, NaN where the resample holds no vote. Votes and points (2 s) enter as exact integer tables."""
-    votes, points = _cell_tables(duel, crossing)
+    votes, points = _cell_tables(comparison, crossing)
     rates = []
     for size in _blocks(repetitions, crossing.n_raters + crossing.n_pairs):
         drawn_pairs = resample_counts(rng, crossing.n_pairs, size).astype(votes.dtype)
@@ -96,7 +96,7 @@ def _replicate_rates(
     return np.concatenate(rates)
 
 
-def _cell_tables(duel: Duel, crossing: Crossing) -> tuple:
+def _cell_tables(comparison: Comparison, crossing: Crossing) -> tuple:
     shape = (crossing.n_raters, crossing.n_pairs)
     largest = 64 * 2 * int(np.bincount(crossing.rater).max())
     kind = np.float32 if largest < _EXACT_IN_FLOAT32 else np.float64
@@ -104,12 +104,12 @@ def _cell_tables(duel: Duel, crossing: Crossing) -> tuple:
     if cells <= min(_DENSE_CELLS, _DENSE_CELLS_PER_VOTE * len(crossing)):
         key = crossing.rater * shape[1] + crossing.pair
         votes = np.bincount(key, minlength=cells).reshape(shape)
-        points = np.bincount(key, weights=2 * duel.score, minlength=cells).reshape(shape)
+        points = np.bincount(key, weights=2 * comparison.score, minlength=cells).reshape(shape)
         return votes.astype(kind), points.astype(kind)
     place = (crossing.rater, crossing.pair)
     ones = np.ones(len(crossing), dtype=kind)
     votes = sparse.coo_array((ones, place), shape=shape).tocsr()
-    points = sparse.coo_array(((2 * duel.score).astype(kind), place), shape=shape).tocsr()
+    points = sparse.coo_array(((2 * comparison.score).astype(kind), place), shape=shape).tocsr()
     return votes, points
 
 

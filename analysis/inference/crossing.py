@@ -8,7 +8,7 @@ from itertools import count
 
 import numpy as np
 
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = [
     "CrossedVariance",
@@ -114,10 +114,10 @@ class Crossing:
         return group_index(_packed(self.rater * self.n_pairs + self.pair))[0]
 
 
-def crossing_of(duel: Duel) -> Crossing:
-    """Return the crossing of a duel's raters and pairs."""
-    rater, raters = group_index(duel.rater)
-    pair, pairs = group_index(duel.pair)
+def crossing_of(comparison: Comparison) -> Crossing:
+    """Return the crossing of a comparison's raters and pairs."""
+    rater, raters = group_index(comparison.rater)
+    pair, pairs = group_index(comparison.pair)
     return Crossing(rater=rater, pair=pair, n_raters=len(raters), n_pairs=len(pairs))
 
 

@@ -276,7 +276,7 @@ def simulate_power(scenario: Scenario, *, repetitions: int = 200, significance: 
     seeds = np.random.SeedSequence(scenario.seed).generate_state(repetitions)
     rejected, held, widths = 0, 0, []
     for seed in seeds:
-        result = headline(simulate_votes(replace(scenario, seed=int(seed))).duel("robust", "vanilla"))
+        result = headline(simulate_votes(replace(scenario, seed=int(seed))).comparison("robust", "vanilla"))
         if result.ci95 is None:
             continue
         low, high = result.ci95

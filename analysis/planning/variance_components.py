@@ -10,7 +10,7 @@ from scipy import special
 from analysis.inference.crossing import crossing_of, sum_of_squares
 from analysis.planning.simulation import Scenario
 from analysis.preference.rate import headline
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["VarianceComponents", "estimated_components", "expected_components"]
 
@@ -63,12 +63,12 @@ def expected_components(
     return VarianceComponents(rate=rate, rater=rater, pair=pair, residual=total - rater - pair)
 
 
-def estimated_components(duel: Duel) -> VarianceComponents:
+def estimated_components(comparison: Comparison) -> VarianceComponents:
     """Return the components of the votes at hand (a pilot), by Henderson's first method; negative ones become 0.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
         At least two raters and two pairs, and more votes than raters + pairs - 1.
 
     Raises
@@ -80,8 +80,8 @@ def estimated_components(duel: Duel) -> VarianceComponents:
     ----------
     Henderson, Biometrics 9 (1953); Searle, Casella and McCulloch, Variance Components (1992), section 5.3.
     """
-    crossing = crossing_of(duel)
-    votes, raters, pairs = len(duel), crossing.n_raters, crossing.n_pairs
+    crossing = crossing_of(comparison)
+    votes, raters, pairs = len(comparison), crossing.n_raters, crossing.n_pairs
     if min(raters, pairs) < 2 or votes <= raters + pairs - 1:
         raise ValueError(
             f"{raters} raters x {pairs} pairs with {votes} votes do not separate the components; a pilot needs "
@@ -90,7 +90,7 @@ def estimated_components(duel: Duel) -> VarianceComponents:
     load, seen = np.bincount(crossing.rater), np.bincount(crossing.pair)
     cells = crossing.cells()
     in_cell = np.bincount(cells)[cells]
-    score = duel.score - duel.score.mean()
+    score = comparison.score - comparison.score.mean()
     squares = np.array(
         [
             sum_of_squares(score),
@@ -112,5 +112,5 @@ def estimated_components(duel: Duel) -> VarianceComponents:
         raise ValueError("the design confounds raters with pairs: no rater shares pairs with another in part")
     rater, pair, residual = np.maximum(np.linalg.solve(matrix, squares), 0.0)
     return VarianceComponents(
-        rate=headline(duel).estimate, rater=float(rater), pair=float(pair), residual=float(residual)
+        rate=headline(comparison).estimate, rater=float(rater), pair=float(pair), residual=float(residual)
     )

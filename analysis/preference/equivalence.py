@@ -9,7 +9,7 @@ from scipy import special, stats
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import clamped_p, on_logit_scale
 from analysis.preference.rate import headline
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["Equivalence", "equivalence_test", "tost"]
 
@@ -37,17 +37,17 @@ class Equivalence:
     is_equivalent: bool | None = None
 
 
-def tost(duel: Duel, *, margin: float | None = 0.05) -> Estimate:
+def tost(comparison: Comparison, *, margin: float | None = 0.05) -> Estimate:
     """Return the equivalence test of the headline as a result; see ``equivalence_test`` for its parts."""
-    return equivalence_test(duel, margin=margin).result
+    return equivalence_test(comparison, margin=margin).result
 
 
-def equivalence_test(duel: Duel, *, margin: float | None = 0.05) -> Equivalence:
+def equivalence_test(comparison: Comparison, *, margin: float | None = 0.05) -> Equivalence:
     """Test whether the headline rate lies within 1/2 +- margin.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
     margin : float in (0, 0.5)
         Largest difference from 1/2 that counts as none, fixed before the data. 0, None or another value is refused: a
         test that is not significant never shows that there is no difference.
@@ -60,7 +60,7 @@ def equivalence_test(duel: Duel, *, margin: float | None = 0.05) -> Equivalence:
     if margin is None or not 0.0 < margin < 0.5:
         reason = f"the margin is {margin}; an equivalence test needs one in (0, 0.5), fixed before the data are seen"
         return Equivalence(result=refused(method, reason), margin=None)
-    first = headline(duel)
+    first = headline(comparison)
     method = f"{method} against 0.5 +- {margin:g}"
     if first.ci95 is None:
         return Equivalence(result=replace(first, method=f"{method}; {first.method}"), margin=margin)

@@ -14,7 +14,7 @@ from analysis.inference.crossing import crossing_of, label_index
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import LEVEL, clamped_p, rate_interval
 from analysis.preference.rate import clopper_pearson, two_way_t
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["ClassResult", "PerClass", "adjusted_p_values", "partially_pooled", "per_class"]
 
@@ -72,17 +72,17 @@ class PerClass:
         return [entry.as_json() for entry in self.classes]
 
 
-def per_class(duel: Duel, *, adjust: Literal["bh", "holm"] = "bh") -> PerClass:
+def per_class(comparison: Comparison, *, adjust: Literal["bh", "holm"] = "bh") -> PerClass:
     """Return the preference rate of every class that was voted on.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
         With ``class_label`` among its extra columns.
     adjust : {"bh", "holm"}
         Benjamini and Hochberg's false discovery rate, or Holm's familywise error rate.
     """
-    labels, groups = _class_groups(duel)
+    labels, groups = _class_groups(comparison)
     counts = [count_votes(group) for group in groups]
     results = [_class_rate(group, count) for group, count in zip(groups, counts, strict=True)]
     in_family = np.array([count.decisive > 0 for count in counts], dtype=bool)
@@ -107,17 +107,17 @@ def per_class(duel: Duel, *, adjust: Literal["bh", "holm"] = "bh") -> PerClass:
         adjustment=adjust,
         mean=mean,
         sd=sd,
-        reason=_family_remark(duel, len(classes)),
+        reason=_family_remark(comparison, len(classes)),
     )
 
 
-def _class_groups(duel: Duel) -> tuple[np.ndarray, list[Duel]]:
+def _class_groups(comparison: Comparison) -> tuple[np.ndarray, list[Comparison]]:
     """The classes voted on and their votes; one stable sort, so linear in the votes up to it."""
-    if "class_label" not in duel.extra:
+    if "class_label" not in comparison.extra:
         return np.zeros(0, dtype=str), []
-    index, labels = label_index(duel.extra["class_label"])
+    index, labels = label_index(comparison.extra["class_label"])
     order = np.argsort(index, kind="stable")
-    bare = replace(duel, extra={})
+    bare = replace(comparison, extra={})
     groups = [bare.rows(rows) for rows in _slices(order, np.bincount(index, minlength=len(labels)))]
     # An empty label sorts first, and names no class.
     nameless = int(len(labels) > 0 and labels[0] == "")
@@ -131,7 +131,7 @@ def _slices(order: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
         stop += size
 
 
-def _class_rate(group: Duel, counts: Counts) -> Estimate:
+def _class_rate(group: Comparison, counts: Counts) -> Estimate:
     """The crossed interval where the class has raters and pairs enough; else the exact binomial, flagged."""
     crossing = crossing_of(group)
     flag = f"fewer than {_LEAST_RATERS} raters or {_LEAST_PAIRS} pairs in this class: votes treated as independent"
@@ -143,12 +143,12 @@ def _class_rate(group: Duel, counts: Counts) -> Estimate:
     return clopper_pearson(group).with_reason(flag)
 
 
-def _family_remark(duel: Duel, classes: int) -> str | None:
-    if "class_label" not in duel.extra:
+def _family_remark(comparison: Comparison, classes: int) -> str | None:
+    if "class_label" not in comparison.extra:
         return "the votes carry no class_label"
     if not classes:
-        return "no vote names its class" if len(duel) else "no votes"
-    nameless = int(np.count_nonzero(duel.extra["class_label"] == ""))
+        return "no vote names its class" if len(comparison) else "no votes"
+    nameless = int(np.count_nonzero(comparison.extra["class_label"] == ""))
     if nameless:
         return f"{nameless} votes name no class and are left out"
     if classes > MANY_CLASSES:

@@ -13,7 +13,7 @@ from analysis.inference.crossing import Crossing, crossed_variance, crossing_of,
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import clamped_p, few_units_warning, t_interval
 from analysis.preference.rate import exact_rate, left_weight, two_way_t, weighted_mean
-from analysis.votes.table import LEFT, RIGHT, TIE, Duel, VoteTable
+from analysis.votes.table import LEFT, RIGHT, TIE, Comparison, VoteTable
 
 __all__ = ["RaterLeftShare", "adjusted_rate", "left_rate", "position_effect", "rater_left_shares"]
 
@@ -34,12 +34,12 @@ def left_rate(table: VoteTable) -> Estimate:
     return exact_rate(sides.left, sides.right, method=method, sizes=crossing.counts())
 
 
-def adjusted_rate(duel: Duel) -> Estimate:
+def adjusted_rate(comparison: Comparison) -> Estimate:
     """Return the mean of the arm's rates by side shown, crossed interval: what stays without the position effect."""
-    return two_way_t(duel, adjusted=True)
+    return two_way_t(comparison, adjusted=True)
 
 
-def position_effect(duel: Duel) -> Estimate:
+def position_effect(comparison: Comparison) -> Estimate:
     """Return the rate with the arm on the left minus the rate with it on the right, rater-averaged, crossed t interval.
 
     Returns
@@ -50,13 +50,13 @@ def position_effect(duel: Duel) -> Estimate:
     method = (
         "rate with the arm on the left minus rate with it on the right, rater-averaged, ties split, two-way t interval"
     )
-    crossing = crossing_of(duel)
-    if not len(duel):
+    crossing = crossing_of(comparison)
+    if not len(comparison):
         return refused(method, "no votes", **crossing.counts())
     weights = rater_averaged_weights(crossing)
-    if not 0.0 < left_weight(duel, weights) < 1.0:
+    if not 0.0 < left_weight(comparison, weights) < 1.0:
         return refused(method, "not estimable: the arm was shown on one side only", **crossing.counts())
-    effect, influence = _side_difference(duel, weights)
+    effect, influence = _side_difference(comparison, weights)
     if min(crossing.n_raters, crossing.n_pairs) < 2:
         reason = "no interval: the crossed interval needs at least 2 raters and 2 pairs"
         return Estimate(method=method, estimate=effect, reason=reason, **crossing.counts())
@@ -70,14 +70,14 @@ def position_effect(duel: Duel) -> Estimate:
     )
 
 
-def _side_difference(duel: Duel, weights: np.ndarray) -> tuple[float, np.ndarray]:
-    left = duel.side > 0
-    effect, influence = 0.0, np.empty(len(duel))
+def _side_difference(comparison: Comparison, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    left = comparison.side > 0
+    effect, influence = 0.0, np.empty(len(comparison))
     for shown, sign in ((left, 1.0), (~left, -1.0)):
         share = weights[shown] / weights[shown].sum()
-        rate = weighted_mean(duel.score[shown], weights[shown])
+        rate = weighted_mean(comparison.score[shown], weights[shown])
         effect += sign * rate
-        influence[shown] = sign * share * (duel.score[shown] - rate)
+        influence[shown] = sign * share * (comparison.score[shown] - rate)
     return effect, influence
 
 

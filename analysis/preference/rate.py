@@ -13,7 +13,7 @@ from analysis.inference.counts import Counts, count_votes
 from analysis.inference.crossing import Crossing, crossed_variance, crossing_of, distinct, rater_averaged_weights
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import LEVEL, clamped_p, few_units_warning, joined, rate_interval
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = [
     "SIDE_TOLERANCE",
@@ -44,21 +44,23 @@ _INDEPENDENT = (
 )
 
 
-def vote_mean(duel: Duel) -> Estimate:
+def vote_mean(comparison: Comparison) -> Estimate:
     """Return the vote-weighted preference rate with ties split: the point estimate, without an interval."""
     method = "vote-weighted preference rate, ties split"
-    crossing = crossing_of(duel)
-    if not len(duel):
+    crossing = crossing_of(comparison)
+    if not len(comparison):
         return refused(method, "no votes", **crossing.counts())
-    return Estimate(method=method, estimate=float(duel.score.mean()), reason="point estimate only", **crossing.counts())
+    return Estimate(
+        method=method, estimate=float(comparison.score.mean()), reason="point estimate only", **crossing.counts()
+    )
 
 
-def two_way_t(duel: Duel, *, adjusted: bool = False) -> Estimate:
+def two_way_t(comparison: Comparison, *, adjusted: bool = False) -> Estimate:
     """Return the rater-averaged preference rate with the crossed two-way t interval.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
     adjusted : bool
         Take the mean of the rates by side shown (the intercept of the score on x = +-1/2) instead of the plain mean.
 
@@ -70,8 +72,8 @@ def two_way_t(duel: Duel, *, adjusted: bool = False) -> Estimate:
     Examples
     --------
     >>> from analysis.planning.simulation import Scenario, simulate_votes
-    >>> duel = simulate_votes(Scenario(raters=12, pairs=30, preference=0.7)).duel("robust", "vanilla")
-    >>> result = two_way_t(duel)
+    >>> comparison = simulate_votes(Scenario(raters=12, pairs=30, preference=0.7)).comparison("robust", "vanilla")
+    >>> result = two_way_t(comparison)
     >>> result.ci95[0] < result.estimate < result.ci95[1], result.df
     (True, 11.0)
 
@@ -80,17 +82,17 @@ def two_way_t(duel: Duel, *, adjusted: bool = False) -> Estimate:
     Cameron, Gelbach and Miller, JBES 29 (2011).
     """
     method = _ADJUSTED if adjusted else _TWO_WAY
-    crossing = crossing_of(duel)
-    if not len(duel):
+    crossing = crossing_of(comparison)
+    if not len(comparison):
         return refused(method, "no votes", **crossing.counts())
     weights = rater_averaged_weights(crossing)
-    if adjusted and not 0.0 < left_weight(duel, weights) < 1.0:
+    if adjusted and not 0.0 < left_weight(comparison, weights) < 1.0:
         return refused(
             method,
             "not estimable: the arm was shown on one side only, position and arm are confounded",
             **crossing.counts(),
         )
-    rate, influence = _intercept(duel, weights) if adjusted else _mean(duel, crossing, weights)
+    rate, influence = _intercept(comparison, weights) if adjusted else _mean(comparison, crossing, weights)
     lack = _too_few_units(crossing)
     if lack:
         return Estimate(method=method, estimate=rate, reason=lack, **crossing.counts())
@@ -112,21 +114,21 @@ def _too_few_units(crossing: Crossing) -> str | None:
     return f"no interval: only 1 {unit}, and the crossed interval needs at least 2 raters and 2 pairs"
 
 
-def _mean(duel: Duel, crossing: Crossing, weights: np.ndarray) -> tuple[float, np.ndarray]:
+def _mean(comparison: Comparison, crossing: Crossing, weights: np.ndarray) -> tuple[float, np.ndarray]:
     """Mean of the raters' rates and each vote's influence on it."""
-    rate = float(rater_rates(duel.score, crossing).mean())
-    return rate, weights * (duel.score - rate)
+    rate = float(rater_rates(comparison.score, crossing).mean())
+    return rate, weights * (comparison.score - rate)
 
 
-def _intercept(duel: Duel, weights: np.ndarray) -> tuple[float, np.ndarray]:
+def _intercept(comparison: Comparison, weights: np.ndarray) -> tuple[float, np.ndarray]:
     """Weighted least squares of s on (1, x): with x = +-1/2 the fit is the side means, the intercept their average."""
-    left = duel.side > 0
-    rate, influence = 0.0, np.empty(len(duel))
+    left = comparison.side > 0
+    rate, influence = 0.0, np.empty(len(comparison))
     for shown in (left, ~left):
         share = weights[shown] / weights[shown].sum()
-        side_rate = weighted_mean(duel.score[shown], weights[shown])
+        side_rate = weighted_mean(comparison.score[shown], weights[shown])
         rate += 0.5 * side_rate
-        influence[shown] = 0.5 * share * (duel.score[shown] - side_rate)
+        influence[shown] = 0.5 * share * (comparison.score[shown] - side_rate)
     return min(max(rate, 0.0), 1.0), influence
 
 
@@ -135,64 +137,64 @@ def weighted_mean(score: np.ndarray, weights: np.ndarray) -> float:
     return float(np.sum(weights * score) / np.sum(weights))
 
 
-def left_weight(duel: Duel, weights: np.ndarray) -> float:
+def left_weight(comparison: Comparison, weights: np.ndarray) -> float:
     """Return the share of the weight (summing to 1) with which the arm stood on the left."""
-    left = duel.side > 0
+    left = comparison.side > 0
     return 1.0 if left.all() else float(weights[left].sum())
 
 
-def headline(duel: Duel) -> Estimate:
+def headline(comparison: Comparison) -> Estimate:
     """Return the first line of a report: ``two_way_t``, position-adjusted when the sides shown are not balanced.
 
     Balanced means that the arm stood on the left for 1/2 +- ``SIDE_TOLERANCE`` of the rater-averaged weight. Where one
     side was never shown the adjusted rate is not estimable; the plain rate is returned, its reason says that it may be
     biased.
     """
-    if not len(duel):
-        return two_way_t(duel)
-    share = left_weight(duel, rater_averaged_weights(crossing_of(duel)))
+    if not len(comparison):
+        return two_way_t(comparison)
+    share = left_weight(comparison, rater_averaged_weights(crossing_of(comparison)))
     shown = f"the arm was on the left for {share:.1%} of the weight"
     if not 0.0 < share < 1.0:
         biased = f"{shown}, so no position adjustment is possible and the rate may carry position bias"
-        return two_way_t(duel).with_reason(biased)
+        return two_way_t(comparison).with_reason(biased)
     # The slack keeps the choice symmetric in the arms where rounding would put 0.51 and 0.49 on different sides of it.
     adjusted = abs(share - 0.5) > SIDE_TOLERANCE + 1e-9
-    result = two_way_t(duel, adjusted=adjusted)
+    result = two_way_t(comparison, adjusted=adjusted)
     choice = "adjusted because sides are not balanced" if adjusted else "not adjusted because sides are balanced"
     return replace(result, method=f"{result.method}; {choice}: {shown}")
 
 
-def rater_mean_t(duel: Duel) -> Estimate:
+def rater_mean_t(comparison: Comparison) -> Estimate:
     """Return the mean over raters of their own rates (ties split) with the t interval on R - 1 degrees of freedom.
 
     The statistic of Kawar, Ganz and Elad (TMLR 2023): raters are a sample, the pairs are these pairs.
     """
     method = "mean over raters of each rater's rate, ties split, one-sample t interval on R - 1 df; for these pairs"
-    return _rater_t(duel, method, None)
+    return _rater_t(comparison, method, None)
 
 
-def rater_mean_decisive_t(duel: Duel) -> Estimate:
+def rater_mean_decisive_t(comparison: Comparison) -> Estimate:
     """Return ``rater_mean_t`` over decisive votes; raters without one drop out and are counted in the reason."""
     method = (
         "mean over raters of each rater's wins / (wins + losses), one-sample t interval on R - 1 df; for these pairs"
     )
-    voters = crossing_of(duel).n_raters
-    decisive = decisive_votes(duel)
+    voters = crossing_of(comparison).n_raters
+    decisive = decisive_votes(comparison)
     dropped = voters - crossing_of(decisive).n_raters
     remark = f"{dropped} of {voters} raters without a decisive vote left out" if dropped else None
     return _rater_t(decisive, method, remark)
 
 
-def decisive_votes(duel: Duel) -> Duel:
+def decisive_votes(comparison: Comparison) -> Comparison:
     """Return the votes that are not ties."""
-    return duel.rows(duel.score != 0.5)
+    return comparison.rows(comparison.score != 0.5)
 
 
-def _rater_t(duel: Duel, method: str, remark: str | None) -> Estimate:
-    crossing = crossing_of(duel)
-    if not len(duel):
+def _rater_t(comparison: Comparison, method: str, remark: str | None) -> Estimate:
+    crossing = crossing_of(comparison)
+    if not len(comparison):
         return refused(method, joined("no votes to average", remark), **crossing.counts())
-    rates = rater_rates(duel.score, crossing)
+    rates = rater_rates(comparison.score, crossing)
     if crossing.n_raters < 2:
         reason = joined("no interval: only 1 rater, and the t interval needs at least 2", remark)
         return Estimate(method=method, estimate=float(rates[0]), reason=reason, **crossing.counts())
@@ -212,14 +214,14 @@ def rater_rates(score: np.ndarray, crossing: Crossing) -> np.ndarray:
     return np.bincount(crossing.rater, weights=score, minlength=crossing.n_raters) / load
 
 
-def wilson(duel: Duel) -> Estimate:
+def wilson(comparison: Comparison) -> Estimate:
     """Return wins / (wins + losses) with Wilson's score interval and the score test's p against 1/2.
 
     References
     ----------
     Wilson, JASA 22 (1927).
     """
-    counts, sizes = count_votes(duel), _decisive_sizes(duel)
+    counts, sizes = count_votes(comparison), _decisive_sizes(comparison)
     method = f"decisive rate, Wilson score interval, {_INDEPENDENT}"
     if not counts.decisive:
         return refused(method, "no decisive votes", **sizes)
@@ -233,23 +235,23 @@ def wilson(duel: Duel) -> Estimate:
     return Estimate(method=method, estimate=rate, ci95=(low, high), se=_binomial_se(counts), p_value=p_value, **sizes)
 
 
-def clopper_pearson(duel: Duel) -> Estimate:
+def clopper_pearson(comparison: Comparison) -> Estimate:
     """Return wins / (wins + losses) with the exact (Clopper-Pearson) interval and the exact binomial p.
 
     References
     ----------
     Clopper and Pearson, Biometrika 26 (1934).
     """
-    return _exact(duel, f"decisive rate, Clopper-Pearson interval, {_INDEPENDENT}")
+    return _exact(comparison, f"decisive rate, Clopper-Pearson interval, {_INDEPENDENT}")
 
 
-def binomial_exact(duel: Duel) -> Estimate:
+def binomial_exact(comparison: Comparison) -> Estimate:
     """Return the exact two-sided binomial test of the decisive votes against 1/2, with its Clopper-Pearson interval."""
-    return _exact(duel, f"exact two-sided binomial test against 1/2, {_INDEPENDENT}")
+    return _exact(comparison, f"exact two-sided binomial test against 1/2, {_INDEPENDENT}")
 
 
-def _exact(duel: Duel, method: str) -> Estimate:
-    counts, sizes = count_votes(duel), _decisive_sizes(duel)
+def _exact(comparison: Comparison, method: str) -> Estimate:
+    counts, sizes = count_votes(comparison), _decisive_sizes(comparison)
     if not counts.decisive:
         return refused(method, "no decisive votes", **sizes)
     return exact_rate(counts.wins, counts.losses, method=method, sizes=sizes)
@@ -282,7 +284,7 @@ def _binomial_se(counts: Counts) -> float | None:
     return math.sqrt(rate * (1 - rate) / counts.decisive) or None
 
 
-def _decisive_sizes(duel: Duel) -> dict[str, int]:
-    decisive = np.flatnonzero(duel.score != 0.5)
-    raters, pairs = distinct(duel.rater[decisive]), distinct(duel.pair[decisive])
+def _decisive_sizes(comparison: Comparison) -> dict[str, int]:
+    decisive = np.flatnonzero(comparison.score != 0.5)
+    raters, pairs = distinct(comparison.rater[decisive]), distinct(comparison.pair[decisive])
     return {"n_raters": raters, "n_pairs": pairs, "n_votes": len(decisive)}

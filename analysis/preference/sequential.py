@@ -12,7 +12,7 @@ from analysis.inference.crossing import Crossing, crossing_of
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import LEVEL, clamped_p, joined
 from analysis.preference.rate import decisive_votes, rater_rates
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = [
     "RunningSequence",
@@ -54,7 +54,7 @@ class RunningSequence:
         return len(self.raters)
 
 
-def confidence_sequence(duel: Duel, *, least_votes: int = 1) -> Estimate:
+def confidence_sequence(comparison: Comparison, *, least_votes: int = 1) -> Estimate:
     """Return the rater-averaged preference rate with an interval that is valid however often one looked.
 
     Each rater who finished gives one number in [0, 1], the mean score (ties split); the hedged betting sequence bounds
@@ -62,7 +62,7 @@ def confidence_sequence(duel: Duel, *, least_votes: int = 1) -> Estimate:
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
     least_votes : int
         Raters with fewer votes have not finished and are left out (and counted): while a study runs, set it to the
         planned number, because a mean that can still change is not a settled observation.
@@ -80,10 +80,10 @@ def confidence_sequence(duel: Duel, *, least_votes: int = 1) -> Estimate:
         "rater-averaged preference rate, ties split, hedged betting confidence sequence over rater means in order of "
         "completion (valid at every look; pairs fixed)"
     )
-    crossing = crossing_of(duel)
-    if not len(duel):
+    crossing = crossing_of(comparison)
+    if not len(comparison):
         return refused(method, "no votes", **crossing.counts())
-    finished = _finished(duel, least_votes)
+    finished = _finished(comparison, least_votes)
     left_out = crossing.n_raters - crossing_of(finished).n_raters
     remark = f"{left_out} raters with fewer than {least_votes} votes left out" if left_out else None
     crossing = crossing_of(finished)
@@ -101,30 +101,30 @@ def confidence_sequence(duel: Duel, *, least_votes: int = 1) -> Estimate:
     )
 
 
-def _finished(duel: Duel, least_votes: int) -> Duel:
+def _finished(comparison: Comparison, least_votes: int) -> Comparison:
     if least_votes <= 1:
-        return duel
-    load = np.bincount(duel.rater)
-    return duel.rows(load[duel.rater] >= least_votes)
+        return comparison
+    load = np.bincount(comparison.rater)
+    return comparison.rows(load[comparison.rater] >= least_votes)
 
 
-def running_sequence(duel: Duel, *, least_votes: int = 1) -> RunningSequence:
+def running_sequence(comparison: Comparison, *, least_votes: int = 1) -> RunningSequence:
     """Return the path of the confidence sequence, one point a rater, in the order of each rater's last vote.
 
     That order is ``submitted_at``'s where the votes carry it for every row, else the row order. ``least_votes`` is that
     of ``confidence_sequence``.
     """
-    duel = _finished(duel, least_votes)
-    crossing = crossing_of(duel)
-    means = rater_rates(duel.score, crossing)[_completion_order(duel, crossing)]
+    comparison = _finished(comparison, least_votes)
+    crossing = crossing_of(comparison)
+    means = rater_rates(comparison.score, crossing)[_completion_order(comparison, crossing)]
     return betting_sequence(means)
 
 
-def _completion_order(duel: Duel, crossing: Crossing) -> np.ndarray:
+def _completion_order(comparison: Comparison, crossing: Crossing) -> np.ndarray:
     """Raters by the time of their last vote; equal times (or none) fall back on the row."""
     last_row = np.zeros(crossing.n_raters, dtype=np.int64)
-    last_row[crossing.rater] = np.arange(len(duel))
-    times = duel.extra.get("submitted_at")
+    last_row[crossing.rater] = np.arange(len(comparison))
+    times = comparison.extra.get("submitted_at")
     if times is None or times.dtype.kind != "M" or np.isnat(times).any():
         return np.argsort(last_row, kind="stable")
     last_time = np.full(crossing.n_raters, np.iinfo(np.int64).min)
@@ -193,7 +193,7 @@ def _kept_interval(wealth: np.ndarray) -> tuple[float, float]:
     return float(_GRID[max(kept[0] - 1, 0)]), float(_GRID[min(kept[-1] + 1, len(_GRID) - 1)])
 
 
-def bernoulli_sequence(duel: Duel) -> Estimate:
+def bernoulli_sequence(comparison: Comparison) -> Estimate:
     """Return the beta-binomial mixture confidence sequence of the decisive rate, for one decisive vote a rater.
 
     Clustered votes are refused: in order of raters they are not independent, the Bernoulli form would be too narrow.
@@ -203,7 +203,7 @@ def bernoulli_sequence(duel: Duel) -> Estimate:
     Robbins, Annals of Mathematical Statistics 41 (1970); Howard et al., Annals of Statistics 49 (2021).
     """
     method = "decisive rate, beta-binomial mixture confidence sequence (uniform prior), votes independent"
-    decisive = decisive_votes(duel)
+    decisive = decisive_votes(comparison)
     crossing = crossing_of(decisive)
     if not len(decisive):
         return refused(method, "no decisive votes", **crossing.counts())

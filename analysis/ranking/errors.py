@@ -11,7 +11,7 @@ from scipy import stats
 from analysis.inference.crossing import Crossing
 from analysis.inference.intervals import clamped_p
 from analysis.ranking.paired_models import Design, Fit, PairedModel, fit_counts
-from analysis.ranking.win_matrix import OUTCOMES, Comparisons
+from analysis.ranking.win_matrix import OUTCOMES, WinMatrix
 
 __all__ = ["StrengthErrors", "bootstrap_errors", "strength_errors"]
 
@@ -101,7 +101,7 @@ class StrengthErrors:
         return statistic, clamped_p(stats.f.sf(statistic, freedom, self.df))
 
 
-def strength_errors(data: Comparisons, model: PairedModel, design: Design, fit: Fit) -> StrengthErrors:
+def strength_errors(data: WinMatrix, model: PairedModel, design: Design, fit: Fit) -> StrengthErrors:
     """Return the strengths of a fit with their model-based and clustered covariances."""
     crossing = data.crossing
     padded = np.hstack((design.strengths, np.zeros((len(data.arms), model.extra)))) * model.scale
@@ -122,7 +122,7 @@ def strength_errors(data: Comparisons, model: PairedModel, design: Design, fit: 
     )
 
 
-def _sandwiches(data: Comparisons, model: PairedModel, design: Design, fit: Fit):
+def _sandwiches(data: WinMatrix, model: PairedModel, design: Design, fit: Fit):
     """Bread (inverse expected information) around the clustered sums of scores, each with its G / (G - 1)."""
     crossing = data.crossing
     influence = model.scores(fit.parameters, design.rows).reshape(len(data.left) * OUTCOMES, -1) @ fit.covariance
@@ -135,7 +135,7 @@ def _sandwiches(data: Comparisons, model: PairedModel, design: Design, fit: Fit)
 
 
 def bootstrap_errors(
-    data: Comparisons, model: PairedModel, design: Design, fit: Fit, *, resamples: int, seed: int
+    data: WinMatrix, model: PairedModel, design: Design, fit: Fit, *, resamples: int, seed: int
 ) -> tuple[np.ndarray | None, str | None]:
     """Return the standard deviation of each strength over resamples of raters, and a remark on resamples without a fit.
 
@@ -163,7 +163,7 @@ def bootstrap_errors(
     return (kept @ design.strengths.T * model.scale).std(axis=0, ddof=1), remark
 
 
-def _refit(data: Comparisons, model: PairedModel, design: Design, fit: Fit, counts: np.ndarray) -> np.ndarray | None:
+def _refit(data: WinMatrix, model: PairedModel, design: Design, fit: Fit, counts: np.ndarray) -> np.ndarray | None:
     try:
         return fit_counts(model, design.rows, counts, fit.parameters).parameters[: design.rows.shape[1]]
     except ArithmeticError:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from scipy import special
 
-from analysis.ranking.win_matrix import Comparisons
+from analysis.ranking.win_matrix import WinMatrix
 from analysis.votes.table import TIE
 
 __all__ = ["BradleyTerry", "Davidson", "Design", "Fit", "PairedModel", "Thurstone", "design_of", "fit_counts"]
@@ -35,7 +35,7 @@ class Design:
     has_position: bool
 
 
-def design_of(data: Comparisons, groups: list[np.ndarray], *, position: bool = True) -> Design:
+def design_of(data: WinMatrix, groups: list[np.ndarray], *, position: bool = True) -> Design:
     """Return the design for the groups of arms to be fitted, with the advantage d of the left where identified."""
     blocks = [_zero_sum_basis(members, len(data.arms)) for members in groups]
     strengths = np.hstack(blocks) if blocks else np.zeros((len(data.arms), 0))

@@ -24,7 +24,7 @@ from analysis.ranking.paired_models import (
 )
 from analysis.ranking.quasi_variance import quasi_variances
 from analysis.ranking.results import ArmStrength, Contrast, Equality, Ranking
-from analysis.ranking.win_matrix import Comparisons, compare, components
+from analysis.ranking.win_matrix import WinMatrix, compare, components
 from analysis.votes.table import VoteTable
 
 __all__ = ["bradley_terry", "davidson", "thurstone_case_v"]
@@ -99,7 +99,7 @@ def davidson(table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0) -> 
     return _rank(data, Davidson(), _DAVIDSON, bootstrap=bootstrap, seed=seed)
 
 
-def _rank(data: Comparisons, model: PairedModel, method: str, *, bootstrap: int, seed: int) -> Ranking:
+def _rank(data: WinMatrix, model: PairedModel, method: str, *, bootstrap: int, seed: int) -> Ranking:
     has_ties = model.extra == 1
     if not len(data.crossing):
         return _refusal(data, method, "no votes" if has_ties else "no decisive votes", has_ties=has_ties)
@@ -141,7 +141,7 @@ def _rank(data: Comparisons, model: PairedModel, method: str, *, bootstrap: int,
     )
 
 
-def _choose_design(data: Comparisons, usable: list[np.ndarray], model: PairedModel) -> tuple[Design | None, str | None]:
+def _choose_design(data: WinMatrix, usable: list[np.ndarray], model: PairedModel) -> tuple[Design | None, str | None]:
     """Take the advantage of the left into the model where it has a finite estimate; refuse strengths that have none."""
     remark = "sides and arms are confounded: the advantage of the left is not estimable and left out"
     design = design_of(data, usable)
@@ -158,14 +158,12 @@ def _choose_design(data: Comparisons, usable: list[np.ndarray], model: PairedMod
     return design, remark
 
 
-def _is_separated(design: Design, data: Comparisons, model: PairedModel) -> bool:
+def _is_separated(design: Design, data: WinMatrix, model: PairedModel) -> bool:
     outcomes = 3 if model.extra else 2
     return has_recession_direction(model.predictors(design.rows)[:, :outcomes], data.counts[:, :outcomes])
 
 
-def _contrasts(
-    data: Comparisons, usable: list[np.ndarray], errors: StrengthErrors, method: str
-) -> tuple[Contrast, ...]:
+def _contrasts(data: WinMatrix, usable: list[np.ndarray], errors: StrengthErrors, method: str) -> tuple[Contrast, ...]:
     """All differences within groups, with p-values adjusted by Holm over the whole family."""
     found = []
     for members in usable:
@@ -179,7 +177,7 @@ def _contrasts(
     )
 
 
-def _difference(data: Comparisons, errors: StrengthErrors, one: int, other: int, method: str) -> Estimate:
+def _difference(data: WinMatrix, errors: StrengthErrors, one: int, other: int, method: str) -> Estimate:
     contrast = np.zeros(len(data.arms))
     contrast[one], contrast[other] = 1.0, -1.0
     words = f"difference of two strengths; {method}"
@@ -305,7 +303,7 @@ def _equality(data, model, design: Design, fit: Fit, errors: StrengthErrors, usa
     )
 
 
-def _refusal(data: Comparisons, method: str, reason: str, *, has_ties: bool, split=()) -> Ranking:
+def _refusal(data: WinMatrix, method: str, reason: str, *, has_ties: bool, split=()) -> Ranking:
     own = {int(arm): (number, why) for number, (members, why) in enumerate(split) for arm in members}
     arms = tuple(
         ArmStrength(arm=name, component=own.get(arm, (None,))[0], reason=own.get(arm, (None, None))[1] or reason)
@@ -331,5 +329,5 @@ def _rows(matrix: np.ndarray) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(value) for value in row) for row in matrix)
 
 
-def _names(data: Comparisons, members: np.ndarray) -> str:
+def _names(data: WinMatrix, members: np.ndarray) -> str:
     return ", ".join(data.arms[arm] for arm in members)

@@ -11,13 +11,13 @@ from scipy.sparse import csgraph, csr_array
 from analysis.inference.crossing import Crossing, group_index
 from analysis.votes.table import LEFT, RIGHT, TIE, VoteTable
 
-__all__ = ["Comparisons", "compare", "components"]
+__all__ = ["WinMatrix", "compare", "components"]
 
 OUTCOMES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparisons:
+class WinMatrix:
     """Votes counted by (arm on the left, arm on the right) and outcome; the votes themselves keep raters and pairs.
 
     Parameters
@@ -57,7 +57,7 @@ class Comparisons:
         np.add.at(matrix, (self.right, self.left), of_right.astype(np.int64))
         return matrix
 
-    def among(self, members: np.ndarray) -> Comparisons:
+    def among(self, members: np.ndarray) -> WinMatrix:
         """Return the votes between some of the arms; arms keep their numbers, raters and pairs are renumbered."""
         inside = np.isin(self.left, members) & np.isin(self.right, members)
         kept = inside[self.vote_cell]
@@ -79,7 +79,7 @@ class Comparisons:
         return csr_array((np.ones(len(column)), (cluster, column)), shape=(clusters, len(self.left) * OUTCOMES))
 
 
-def compare(table: VoteTable, *, ties: bool) -> Comparisons:
+def compare(table: VoteTable, *, ties: bool) -> WinMatrix:
     """Count the votes of a table by ordered pair of arms.
 
     Parameters
@@ -97,7 +97,7 @@ def compare(table: VoteTable, *, ties: bool) -> Comparisons:
     np.add.at(counts, (cell, kept.choice), 1.0)
     rater, raters = group_index(kept.rater)
     pair, pairs = group_index(kept.pair)
-    return Comparisons(
+    return WinMatrix(
         arms=arms,
         left=shown // max(len(arms), 1),
         right=shown % max(len(arms), 1),

@@ -17,7 +17,7 @@ from analysis.inference.bootstrap import percentile_estimate, unit_bootstrap
 from analysis.inference.crossing import Crossing, crossing_of, distinct, group_index
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import joined
-from analysis.votes.table import LEFT, TIE, Duel, VoteTable
+from analysis.votes.table import LEFT, TIE, Comparison, VoteTable
 
 __all__ = [
     "Agreement",
@@ -58,15 +58,15 @@ class Agreement:
         return {name: v.as_json() if isinstance(v, Estimate) else v for name, v in values.items()}
 
 
-def agreement(table: VoteTable, duel: Duel, *, seed: int = 0) -> Agreement:
-    """Return every measure; ``duel`` says which arms the split-half correlation of pair rates is about."""
+def agreement(table: VoteTable, comparison: Comparison, *, seed: int = 0) -> Agreement:
+    """Return every measure; ``comparison`` says which arms the split-half correlation of pair rates is about."""
     return Agreement(
         krippendorff_alpha=krippendorff_alpha(table, seed=seed),
         krippendorff_alpha_with_ties=krippendorff_alpha(table, ties=True, seed=seed),
         fleiss_kappa=fleiss_kappa(table, seed=seed),
         gwet_ac1=gwet_ac1(table, seed=seed),
         majority_share=majority_share(table, seed=seed),
-        split_half_correlation=split_half_correlation(duel, seed=seed),
+        split_half_correlation=split_half_correlation(comparison, seed=seed),
     )
 
 
@@ -274,11 +274,11 @@ class MajorityHistogram:
     expected: np.ndarray
 
 
-def majority_histogram(duel: Duel, *, bins: int = 11) -> MajorityHistogram:
+def majority_histogram(comparison: Comparison, *, bins: int = 11) -> MajorityHistogram:
     """Return the histogram of pair rates and its binomial expectation given each pair's number of decisive votes."""
-    pair, present = group_index(duel.pair)
-    wins = np.bincount(pair[duel.score == 1.0], minlength=len(present))
-    n = wins + np.bincount(pair[duel.score == 0.0], minlength=len(present))
+    pair, present = group_index(comparison.pair)
+    wins = np.bincount(pair[comparison.score == 1.0], minlength=len(present))
+    n = wins + np.bincount(pair[comparison.score == 0.0], minlength=len(present))
     wins, n = wins[n > 0], n[n > 0]
     edges = np.linspace(0.0, 1.0, bins + 1)
     observed = np.bincount(_bin_of(wins, n, bins), minlength=bins).astype(np.float64)
@@ -294,23 +294,23 @@ def _bin_of(wins: np.ndarray, n: np.ndarray | int, bins: int) -> np.ndarray:
     return np.minimum(wins * bins // n, bins - 1)
 
 
-def split_half_correlation(duel: Duel, *, splits: int = 20, seed: int = 0) -> Estimate:
+def split_half_correlation(comparison: Comparison, *, splits: int = 20, seed: int = 0) -> Estimate:
     """Return the correlation, over pairs, of the rates given by two random halves of the raters.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
     splits : int
         Random splits whose correlations are averaged (on Fisher's scale would change little at these values).
     seed : int
         Of the splits and of the bootstrap over pairs.
     """
     method = f"split-half correlation of pair rates, ties split, mean over {splits} random halves of the raters"
-    crossing = crossing_of(duel)
+    crossing = crossing_of(comparison)
     if crossing.n_raters < 4 or crossing.n_pairs < 3:
         return refused(method, "two halves of two raters and three pairs are the least it takes", **crossing.counts())
     rng = np.random.default_rng(seed)
-    per_pair = np.concatenate([_half_moments(duel, crossing, rng) for _ in range(splits)], axis=1)
+    per_pair = np.concatenate([_half_moments(comparison, crossing, rng) for _ in range(splits)], axis=1)
     point = _mean_correlation(per_pair.sum(axis=0, keepdims=True))[0]
     if not np.isfinite(point):
         return refused(method, "the pairs' rates do not vary within some half", **crossing.counts())
@@ -326,14 +326,14 @@ def split_half_correlation(duel: Duel, *, splits: int = 20, seed: int = 0) -> Es
     )
 
 
-def _half_moments(duel: Duel, crossing: Crossing, rng: np.random.Generator) -> np.ndarray:
+def _half_moments(comparison: Comparison, crossing: Crossing, rng: np.random.Generator) -> np.ndarray:
     """Per pair seen by both halves: 1, x, y, x^2, y^2, x y of the two half rates; zeros for the other pairs."""
     in_first = rng.permutation(crossing.n_raters) < crossing.n_raters // 2
     first = in_first[crossing.rater]
     rates, seen = [], np.ones(crossing.n_pairs, dtype=bool)
     for half in (first, ~first):
         load = np.bincount(crossing.pair[half], minlength=crossing.n_pairs)
-        points = np.bincount(crossing.pair[half], weights=duel.score[half], minlength=crossing.n_pairs)
+        points = np.bincount(crossing.pair[half], weights=comparison.score[half], minlength=crossing.n_pairs)
         seen &= load > 0
         rates.append(points / np.maximum(load, 1) - 0.5)
     x, y = rates

@@ -11,7 +11,7 @@ from scipy import special, stats
 from analysis.inference.crossing import crossing_of
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import clamped_p, few_units_warning, joined
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["GeeFit", "fit_gee", "gee"]
 
@@ -47,12 +47,12 @@ class GeeFit:
     scale: float
 
 
-def gee(duel: Duel) -> Estimate:
+def gee(comparison: Comparison) -> Estimate:
     """Return the preference rate by GEE with raters as clusters.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
         Ties count 1/2 under the binomial variance function. With both sides shown the rate is the mean over both.
 
     Returns
@@ -64,10 +64,10 @@ def gee(duel: Duel) -> Estimate:
     ----------
     Liang and Zeger, Biometrika 73 (1986).
     """
-    sums = _RaterSums(duel)
+    sums = _RaterSums(comparison)
     method = _METHOD.format(side="" if len(sums.design) == 1 else ", side shown as covariate")
-    crossing = crossing_of(duel)
-    lack = _lack(duel, sums)
+    crossing = crossing_of(comparison)
+    lack = _lack(comparison, sums)
     if lack:
         return refused(method, lack, **crossing.counts())
     try:
@@ -95,50 +95,50 @@ def gee(duel: Duel) -> Estimate:
     )
 
 
-def fit_gee(duel: Duel) -> GeeFit:
-    """Solve the estimating equations of a duel.
+def fit_gee(comparison: Comparison) -> GeeFit:
+    """Solve the estimating equations of a comparison.
 
     Raises
     ------
     ArithmeticError
         If the iteration does not converge or the working correlation is not a correlation matrix for some rater.
     """
-    return _solve(_RaterSums(duel))
+    return _solve(_RaterSums(comparison))
 
 
 class _RaterSums:
     """Votes and scores of each rater on each side shown: sufficient, so that every step costs O(raters)."""
 
-    def __init__(self, duel: Duel) -> None:
-        crossing = crossing_of(duel)
-        left = duel.side > 0
+    def __init__(self, comparison: Comparison) -> None:
+        crossing = crossing_of(comparison)
+        left = comparison.side > 0
         shown = [side for side in (left, ~left) if side.any()]
         self.raters = crossing.n_raters
         self.design = np.array([[1.0, 0.5], [1.0, -0.5]]) if len(shown) == 2 else np.ones((1, 1))
         sums = [
-            (np.bincount(crossing.rater[side], minlength=self.raters), self._scores(duel, crossing.rater, side))
+            (np.bincount(crossing.rater[side], minlength=self.raters), self._scores(comparison, crossing.rater, side))
             for side in shown
         ]
         self.votes = np.array([votes for votes, _ in sums], dtype=np.float64).reshape(len(shown), self.raters)
         self.scores = np.array([scores for _, scores in sums]).reshape(len(shown), self.raters)
-        self.squares = np.array([float(np.square(duel.score[side]).sum()) for side in shown])
+        self.squares = np.array([float(np.square(comparison.score[side]).sum()) for side in shown])
 
-    def _scores(self, duel: Duel, rater: np.ndarray, side: np.ndarray) -> np.ndarray:
-        return np.bincount(rater[side], weights=duel.score[side], minlength=self.raters)
+    def _scores(self, comparison: Comparison, rater: np.ndarray, side: np.ndarray) -> np.ndarray:
+        return np.bincount(rater[side], weights=comparison.score[side], minlength=self.raters)
 
     @property
     def load(self) -> np.ndarray:
         return self.votes.sum(axis=0)
 
 
-def _lack(duel: Duel, sums: _RaterSums) -> str | None:
-    if not len(duel):
+def _lack(comparison: Comparison, sums: _RaterSums) -> str | None:
+    if not len(comparison):
         return "no votes"
     if sums.raters < 2:
         return "only 1 rater; the sandwich needs at least 2"
     for scores, votes in zip(sums.scores.sum(axis=1), sums.votes.sum(axis=1), strict=True):
         if scores in (0.0, votes):
-            winner = duel.arm if scores else duel.baseline
+            winner = comparison.arm if scores else comparison.baseline
             return f"separation: all {int(votes)} votes with one side shown went to {winner}, no finite estimate exists"
     return None
 

@@ -21,7 +21,7 @@ from analysis.regression.logistic_rates import (
     rate_estimate,
     single_vote_factors,
 )
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["ONE_SIDE", "Glmm", "divergence", "fit_crossed", "glmm"]
 
@@ -51,7 +51,7 @@ _METHODS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Glmm:
-    """The crossed logistic mixed model of one duel.
+    """The crossed logistic mixed model of one comparison.
 
     Parameters
     ----------
@@ -110,12 +110,12 @@ class Glmm:
         }
 
 
-def glmm(duel: Duel) -> Glmm:
-    """Fit the crossed logistic mixed model to the decisive votes of a duel.
+def glmm(comparison: Comparison) -> Glmm:
+    """Fit the crossed logistic mixed model to the decisive votes of a comparison.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
         Ties are left out (``analysis.regression.ordinal`` models them).
 
     Returns
@@ -135,7 +135,7 @@ def glmm(duel: Duel) -> Glmm:
     Breslow and Clayton, JASA 88 (1993); Bates et al., J. Stat. Software 67 (2015); Zeger, Liang and Albert,
     Biometrics 44 (1988).
     """
-    decisive = decisive_votes(duel)
+    decisive = decisive_votes(comparison)
     crossing = crossing_of(decisive)
     separation = _separation(decisive)
     lack = crossing_lack(crossing, "decisive votes") or separation
@@ -151,7 +151,7 @@ def glmm(duel: Duel) -> Glmm:
     return _result(fit, crossing, has_sides=has_sides, left_out=left_out, remark=remark)
 
 
-def _one_way_classes(decisive: Duel) -> str | None:
+def _one_way_classes(decisive: Comparison) -> str | None:
     """Name the classes whose votes all go one way: they bias nothing here, but class effects would be infinite."""
     labels = decisive.extra.get("class_label")
     if labels is None:
@@ -168,7 +168,7 @@ def _one_way_classes(decisive: Duel) -> str | None:
     return f"{len(found)} {words} all decisive votes one way ({listed}): an effect of class would have no estimate"
 
 
-def _separation(decisive: Duel) -> str | None:
+def _separation(decisive: Comparison) -> str | None:
     """A side on which every decisive vote goes one way sends a or b to infinity."""
     for shown, name in ((decisive.side > 0, "left"), (decisive.side < 0, "right")):
         scores = decisive.score[shown]
@@ -179,7 +179,7 @@ def _separation(decisive: Duel) -> str | None:
     return None
 
 
-def _cells(decisive: Duel, crossing: Crossing, *, has_sides: bool) -> BinomialCells:
+def _cells(decisive: Comparison, crossing: Crossing, *, has_sides: bool) -> BinomialCells:
     key = (crossing.rater * crossing.n_pairs + crossing.pair) * 2 + (decisive.side > 0)
     distinct, cell = np.unique(key, return_inverse=True)
     pairs, side = distinct // 2, distinct % 2 - 0.5
@@ -222,11 +222,11 @@ def fit_crossed(
     return fit_laplace(cells, start, free=free, term=term)
 
 
-def divergence(fit: LaplaceFit, duel: Duel, crossing: Crossing) -> str:
+def divergence(fit: LaplaceFit, comparison: Comparison, crossing: Crossing) -> str:
     """Return in words why a fit has no maximum: levels that all answer one way, or votes that say too little."""
     for name, codes in (("rater", crossing.rater), ("pair", crossing.pair)):
-        mean = np.bincount(codes, weights=duel.score) / np.bincount(codes)
-        if np.all(duel.score == mean[codes]):
+        mean = np.bincount(codes, weights=comparison.score) / np.bincount(codes)
+        if np.all(comparison.score == mean[codes]):
             return f"separation: every {name}'s votes go one way, the SD of {name}s has no finite estimate"
     if fit.reason == "diverges":
         return "the SD of a random effect rises without end: the votes do not identify it"

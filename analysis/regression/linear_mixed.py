@@ -13,7 +13,7 @@ from analysis.inference.intervals import few_units_warning, joined, rate_interva
 from analysis.inference.threads import on_one_blas_thread
 from analysis.preference.rate import two_way_t
 from analysis.regression.crossed_effects import MOST_DENSE_LEVELS, CrossedFactor, CrossTable, cross_table
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["RemlFit", "fit_reml", "lmm"]
 
@@ -58,12 +58,12 @@ class RemlFit:
     log_likelihood: float
 
 
-def lmm(duel: Duel) -> Estimate:
+def lmm(comparison: Comparison) -> Estimate:
     """Return the preference rate by the crossed linear mixed model, REML and Satterthwaite degrees of freedom.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
         Ties count 1/2. The side shown is a fixed effect where both sides occur: the rate is the one at balanced sides.
 
     Returns
@@ -76,25 +76,25 @@ def lmm(duel: Duel) -> Estimate:
     ----------
     Bates et al., J. Stat. Software 67 (2015); Kuznetsova et al., J. Stat. Software 82 (2017).
     """
-    has_sides = _has_sides(duel)
+    has_sides = _has_sides(comparison)
     method = _MODEL.format(side=" and the side shown" if has_sides else "")
-    crossing = crossing_of(duel)
-    lack = _lack(duel, crossing)
+    crossing = crossing_of(comparison)
+    lack = _lack(comparison, crossing)
     if lack:
         return refused(method, lack, **crossing.counts())
-    if len(duel) <= max(crossing.n_raters, crossing.n_pairs):
+    if len(comparison) <= max(crossing.n_raters, crossing.n_pairs):
         unit = "rater" if crossing.n_raters >= crossing.n_pairs else "pair"
         cause = f"one vote per {unit}, whose variance cannot be told from the votes' own"
-        return _fallback(duel, cause, adjusted=has_sides)
+        return _fallback(comparison, cause, adjusted=has_sides)
     try:
-        fit = fit_reml(duel)
+        fit = fit_reml(comparison)
     except ArithmeticError as error:
-        return _fallback(duel, str(error), adjusted=has_sides)
+        return _fallback(comparison, str(error), adjusted=has_sides)
     zero = [name for name, sd in (("raters", fit.sd_rater), ("pairs", fit.sd_pair)) if sd == 0.0]
     if zero:
-        return _fallback(duel, f"the variance of {' and '.join(zero)} is estimated at 0", adjusted=has_sides)
+        return _fallback(comparison, f"the variance of {' and '.join(zero)} is estimated at 0", adjusted=has_sides)
     if fit.df is None:
-        return _fallback(duel, "the variances are not identified", adjusted=has_sides)
+        return _fallback(comparison, "the variances are not identified", adjusted=has_sides)
     return rate_interval(
         float(fit.beta[0]),
         math.sqrt(fit.covariance[0, 0]),
@@ -105,35 +105,35 @@ def lmm(duel: Duel) -> Estimate:
     )
 
 
-def _has_sides(duel: Duel) -> bool:
-    return bool((duel.side > 0).any() and (duel.side < 0).any())
+def _has_sides(comparison: Comparison) -> bool:
+    return bool((comparison.side > 0).any() and (comparison.side < 0).any())
 
 
-def _lack(duel: Duel, crossing: Crossing) -> str | None:
-    if not len(duel):
+def _lack(comparison: Comparison, crossing: Crossing) -> str | None:
+    if not len(comparison):
         return "no votes"
     if min(crossing.n_raters, crossing.n_pairs) < 2:
         unit = "rater" if crossing.n_raters < 2 else "pair"
         return f"only 1 {unit}; a crossed model needs at least 2 raters and 2 pairs"
-    if duel.score.min() == duel.score.max():
-        return f"constant score: every vote scores {duel.score[0]:g}, no variance to divide"
+    if comparison.score.min() == comparison.score.max():
+        return f"constant score: every vote scores {comparison.score[0]:g}, no variance to divide"
     if min(crossing.n_raters, crossing.n_pairs) > MOST_DENSE_LEVELS:
         return (
             f"both factors have more than {MOST_DENSE_LEVELS} levels, more than the dense elimination holds in memory"
         )
-    return _exact_fit(duel)
+    return _exact_fit(comparison)
 
 
-def _exact_fit(duel: Duel) -> str | None:
-    for shown in (duel.side > 0, duel.side < 0):
-        scores = duel.score[shown]
+def _exact_fit(comparison: Comparison) -> str | None:
+    for shown in (comparison.side > 0, comparison.side < 0):
+        scores = comparison.score[shown]
         if len(scores) and scores.min() != scores.max():
             return None
     return "the side shown decides every score, no variance to divide"
 
 
-def _fallback(duel: Duel, cause: str, *, adjusted: bool) -> Estimate:
-    result = two_way_t(duel, adjusted=adjusted)
+def _fallback(comparison: Comparison, cause: str, *, adjusted: bool) -> Estimate:
+    result = two_way_t(comparison, adjusted=adjusted)
     reason = f"linear mixed model singular ({cause}): the crossed two-way interval stands in its place"
     return replace(result, reason=joined(reason, result.reason))
 
@@ -141,21 +141,21 @@ def _fallback(duel: Duel, cause: str, *, adjusted: bool) -> Estimate:
 class _Criterion:
     """REML criterion in the scales (theta_rater, theta_pair) = SDs over the residual SD, from sufficient statistics."""
 
-    def __init__(self, duel: Duel) -> None:
-        crossing = crossing_of(duel)
+    def __init__(self, comparison: Comparison) -> None:
+        crossing = crossing_of(comparison)
         self.raters_are_rows = crossing.n_raters >= crossing.n_pairs
         codes = (crossing.rater, crossing.pair, crossing.n_raters, crossing.n_pairs)
         rows, columns, n_rows, n_columns = codes if self.raters_are_rows else (codes[1], codes[0], codes[3], codes[2])
         self.table: CrossTable = cross_table(rows, columns, n_rows, n_columns)
-        fixed = [np.ones(len(duel)), duel.side] if _has_sides(duel) else [np.ones(len(duel))]
+        fixed = [np.ones(len(comparison)), comparison.side] if _has_sides(comparison) else [np.ones(len(comparison))]
         # Centring the score keeps the residual sum of squares free of cancellation; mu is shifted back at the end.
-        self.centre = float(duel.score.mean())
-        columns_of = [*fixed, duel.score - self.centre]
-        self.width, self.votes = len(fixed), len(duel)
+        self.centre = float(comparison.score.mean())
+        columns_of = [*fixed, comparison.score - self.centre]
+        self.width, self.votes = len(fixed), len(comparison)
         self.products = np.array([[float(one @ other) for other in columns_of] for one in columns_of])
         self.row_sums = np.column_stack([self.table.row_sums(column) for column in columns_of])
         self.column_sums = np.column_stack([self.table.column_sums(column) for column in columns_of])
-        self.counts = np.ones(len(duel))
+        self.counts = np.ones(len(comparison))
 
     def by_factor(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return votes and summed centred scores of each level, raters before pairs."""
@@ -228,12 +228,12 @@ class _RemlPoint:
 
 
 @on_one_blas_thread
-def fit_reml(duel: Duel) -> RemlFit:
+def fit_reml(comparison: Comparison) -> RemlFit:
     """Fit the crossed linear mixed model by REML.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
         At least two raters and pairs, more votes than levels of either, scores not constant.
 
     Raises
@@ -241,7 +241,7 @@ def fit_reml(duel: Duel) -> RemlFit:
     ArithmeticError
         If the criterion has no minimum: raters, pairs and the side shown explain every score.
     """
-    criterion = _Criterion(duel)
+    criterion = _Criterion(comparison)
     theta, point = _minimise(criterion, _start(criterion), np.array([True, True]))
     for which in (0, 1):
         free = theta != 0.0

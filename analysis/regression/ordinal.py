@@ -22,7 +22,7 @@ from analysis.regression.logistic_rates import (
     rate_estimate,
     single_vote_factors,
 )
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["OrdinalMixed", "ordinal_mixed"]
 
@@ -46,7 +46,7 @@ _LOWER, _UPPER = -1.0, 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class OrdinalMixed:
-    """The crossed cumulative logit model of one duel.
+    """The crossed cumulative logit model of one comparison.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ class OrdinalMixed:
         return values
 
 
-def ordinal_mixed(duel: Duel) -> OrdinalMixed:
-    """Fit the crossed cumulative logit model to all votes of a duel, ties included.
+def ordinal_mixed(comparison: Comparison) -> OrdinalMixed:
+    """Fit the crossed cumulative logit model to all votes of a comparison, ties included.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
 
     Returns
     -------
@@ -114,26 +114,27 @@ def ordinal_mixed(duel: Duel) -> OrdinalMixed:
     ----------
     Rao and Kupper, JASA 62 (1967); McCullagh, JRSS B 42 (1980); the same likelihood as ``ordinal::clmm``.
     """
-    crossing = crossing_of(duel)
-    wins, losses = int(np.sum(duel.score == 1.0)), int(np.sum(duel.score == 0.0))
-    ties = len(duel) - wins - losses
+    crossing = crossing_of(comparison)
+    wins, losses = int(np.sum(comparison.score == 1.0)), int(np.sum(comparison.score == 0.0))
+    ties = len(comparison) - wins - losses
     lack = crossing_lack(crossing, "votes")
     if not lack and not ties:
-        return _collapsed(glmm(duel), crossing)
+        return _collapsed(glmm(comparison), crossing)
     if not lack and not (wins and losses):
-        lack = f"separation: {wins} votes for {duel.arm}, {losses} for {duel.baseline}; no finite thresholds exist"
+        counts = f"{wins} votes for {comparison.arm}, {losses} for {comparison.baseline}"
+        lack = f"separation: {counts}; no finite thresholds exist"
     if lack:
         return _refusal(lack, crossing)
-    cells = _cells(duel, crossing)
+    cells = _cells(comparison, crossing)
     if _is_separated(cells):
         return _refusal("separation: with one side shown the answers reach one end of the scale only", crossing)
     left_out = single_vote_factors(crossing)
     start = np.zeros(cells.design.shape[1])
-    lower, upper = special.logit(wins / len(duel)), special.logit(1.0 - losses / len(duel))
+    lower, upper = special.logit(wins / len(comparison)), special.logit(1.0 - losses / len(comparison))
     start[0], start[-1] = 0.5 * (lower + upper), 0.5 * (upper - lower)
     fit = fit_crossed(cells, left_out, beta=start, term=_TieTerm(ties))
     if fit.reason or fit.covariance is None:
-        return _refusal(divergence(fit, duel, crossing), crossing)
+        return _refusal(divergence(fit, comparison, crossing), crossing)
     return _result(fit, crossing, left_out)
 
 
@@ -151,13 +152,13 @@ class _TieTerm:
         return self.ties * math.log(-math.expm1(-2.0 * delta)), gradient
 
 
-def _cells(duel: Duel, crossing: Crossing) -> BinomialCells:
-    won, lost = duel.score == 1.0, duel.score == 0.0
+def _cells(comparison: Comparison, crossing: Crossing) -> BinomialCells:
+    won, lost = comparison.score == 1.0, comparison.score == 0.0
     lower, upper = np.flatnonzero(~lost), np.flatnonzero(~won)
     vote = np.concatenate((lower, upper))
     above = np.repeat([0, 1], [len(lower), len(upper)])
     success = np.concatenate((won[lower], ~lost[upper])).astype(np.float64)
-    key = ((crossing.rater * crossing.n_pairs + crossing.pair)[vote] * 2 + (duel.side[vote] > 0)) * 2 + above
+    key = ((crossing.rater * crossing.n_pairs + crossing.pair)[vote] * 2 + (comparison.side[vote] > 0)) * 2 + above
     distinct, cell = np.unique(key, return_inverse=True)
     pairs, side, threshold = distinct // 4, distinct // 2 % 2 - 0.5, np.where(distinct % 2, _UPPER, _LOWER)
     columns = [np.ones(len(distinct)), side, threshold]

@@ -22,7 +22,7 @@ _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "p
 
 
 class BadVotesError(ValueError):
-    """Rows that cannot be used. Mend the file, or drop and count them with ``skip_bad_rows`` (``--skip-bad-rows``).
+    """Rows that cannot be used. Fix the file, or drop and count them with ``skip_bad_rows`` (``--skip-bad-rows``).
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["LEFT", "RIGHT", "TIE", "Duel", "VoteTable"]
+__all__ = ["LEFT", "RIGHT", "TIE", "Comparison", "VoteTable"]
 
 LEFT, RIGHT, TIE = 0, 1, 2
 
@@ -55,7 +55,7 @@ class VoteTable:
             extra={name: column[keep] for name, column in self.extra.items()},
         )
 
-    def duel(self, arm: str, baseline: str) -> Duel:
+    def comparison(self, arm: str, baseline: str) -> Comparison:
         """Return the votes between two arms, scored for ``arm``.
 
         Raises
@@ -74,7 +74,7 @@ class VoteTable:
         side = np.where(on_left[keep], 0.5, -0.5)
         choice = self.choice[keep]
         score = np.where(choice == TIE, 0.5, ((choice == LEFT) == (side > 0)).astype(np.float64))
-        return Duel(
+        return Comparison(
             arm=arm,
             baseline=baseline,
             score=score,
@@ -86,7 +86,7 @@ class VoteTable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duel:
+class Comparison:
     """The votes between one arm and its baseline.
 
     Parameters
@@ -110,9 +110,9 @@ class Duel:
     def __len__(self) -> int:
         return len(self.score)
 
-    def rows(self, keep: np.ndarray) -> Duel:
+    def rows(self, keep: np.ndarray) -> Comparison:
         """Return the votes selected by a boolean mask or an index array."""
-        return Duel(
+        return Comparison(
             arm=self.arm,
             baseline=self.baseline,
             score=self.score[keep],

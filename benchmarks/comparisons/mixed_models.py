@@ -18,7 +18,7 @@ from analysis.regression.gee import fit_gee
 from analysis.regression.glmm import glmm
 from analysis.regression.linear_mixed import fit_reml, lmm
 from analysis.regression.ordinal import ordinal_mixed
-from analysis.votes.table import LEFT, TIE, Duel, VoteTable
+from analysis.votes.table import LEFT, TIE, Comparison, VoteTable
 from benchmarks.comparisons.timing import Row, r_answer
 
 __all__ = ["rows"]
@@ -46,60 +46,60 @@ _FORMULA = "score ~ x + (1 | rater) + (1 | pair)"
 
 def rows(table: VoteTable) -> list[Row]:
     """Return the rows for one vote table of two arms; rankings take their own table of four arms."""
-    duel = table.duel("robust", "vanilla")
-    return [*_crossed(duel), *_by_rater(duel), *_rankings(simulate_votes(SEVERAL_ARMS))]
+    comparison = table.comparison("robust", "vanilla")
+    return [*_crossed(comparison), *_by_rater(comparison), *_rankings(simulate_votes(SEVERAL_ARMS))]
 
 
-def _crossed(duel: Duel) -> list[Row]:
-    decisive = decisive_votes(duel)
+def _crossed(comparison: Comparison) -> list[Row]:
+    decisive = decisive_votes(comparison)
     logistic = f"{_FORMULA}, family = binomial, data = votes"
     numbers = "c(as.numeric(logLik(fit)), {})"
     tmb = _R.format(package="glmmTMB", call=f"glmmTMB({logistic})", answer=numbers.format("fixef(fit)$cond"))
     laplace = _R.format(package="lme4", call=f"glmer({logistic})", answer=numbers.format("fixef(fit)"))
     linear = _R.format(package="lme4", call=f"lmer({_FORMULA}, data = votes)", answer=numbers.format("fixef(fit)"))
     return [
-        _slow("glmm", lambda: _glmm_numbers(duel), tmb, decisive, "R glmmTMB", tolerance=1e-3),
-        _slow("glmm (lme4)", lambda: _glmm_numbers(duel), laplace, decisive, "R lme4 glmer", tolerance=1e-2),
-        _slow("lmm", lambda: _reml_numbers(duel), linear, duel, "R lme4 lmer", tolerance=1e-4),
-        Row(name="lmm with Satterthwaite df", ours=lambda: lmm(duel), repeats=1),
-        Row(name="ordinal_mixed", ours=lambda: ordinal_mixed(duel), repeats=1),
+        _slow("glmm", lambda: _glmm_numbers(comparison), tmb, decisive, "R glmmTMB", tolerance=1e-3),
+        _slow("glmm (lme4)", lambda: _glmm_numbers(comparison), laplace, decisive, "R lme4 glmer", tolerance=1e-2),
+        _slow("lmm", lambda: _reml_numbers(comparison), linear, comparison, "R lme4 lmer", tolerance=1e-4),
+        Row(name="lmm with Satterthwaite df", ours=lambda: lmm(comparison), repeats=1),
+        Row(name="ordinal_mixed", ours=lambda: ordinal_mixed(comparison), repeats=1),
     ]
 
 
-def _slow(name, ours, script: str, duel: Duel, reference_name: str, *, tolerance: float) -> Row:
+def _slow(name, ours, script: str, comparison: Comparison, reference_name: str, *, tolerance: float) -> Row:
     """A row whose reference runs in R and times itself; our time alone where R is not installed."""
     if shutil.which("Rscript") is None:
         return Row(name=name, ours=ours, repeats=1)
     return Row(
         name=name,
         ours=ours,
-        reference=partial(_in_r, script, duel),
+        reference=partial(_in_r, script, comparison),
         reference_name=reference_name,
         tolerance=tolerance,
         repeats=1,
     )
 
 
-def _in_r(script: str, duel: Duel):
-    order = np.argsort(duel.rater, kind="stable")
-    columns = np.column_stack((duel.rater, duel.pair, duel.side, duel.score))[order]
+def _in_r(script: str, comparison: Comparison):
+    order = np.argsort(comparison.rater, kind="stable")
+    columns = np.column_stack((comparison.rater, comparison.pair, comparison.side, comparison.score))[order]
     with tempfile.TemporaryDirectory() as folder:
         votes = Path(folder) / "votes.csv"
         np.savetxt(votes, columns, fmt="%g", delimiter=",", header="rater,pair,x,score", comments="")
         return r_answer(script, votes)
 
 
-def _glmm_numbers(duel: Duel) -> list[float]:
-    fit = glmm(duel)
+def _glmm_numbers(comparison: Comparison) -> list[float]:
+    fit = glmm(comparison)
     return [fit.log_likelihood, fit.intercept.estimate, fit.position.estimate]
 
 
-def _reml_numbers(duel: Duel) -> list[float]:
-    fit = fit_reml(duel)
+def _reml_numbers(comparison: Comparison) -> list[float]:
+    fit = fit_reml(comparison)
     return [fit.log_likelihood, *fit.beta]
 
 
-def _by_rater(duel: Duel) -> list[Row]:
+def _by_rater(comparison: Comparison) -> list[Row]:
     script = _R.format(
         package="geepack",
         call="geeglm(score ~ x, id = rater, data = votes, family = binomial, corstr = 'exchangeable')",
@@ -108,25 +108,25 @@ def _by_rater(duel: Duel) -> list[Row]:
     return [
         Row(
             name="gee (statsmodels)",
-            ours=lambda: _gee_numbers(duel),
-            reference=lambda: _statsmodels_gee(duel),
+            ours=lambda: _gee_numbers(comparison),
+            reference=lambda: _statsmodels_gee(comparison),
             reference_name="statsmodels GEE, exchangeable",
             tolerance=1e-3,
             repeats=2,
         ),
-        _slow("gee", lambda: _gee_numbers(duel), script, duel, "R geepack", tolerance=1e-4),
+        _slow("gee", lambda: _gee_numbers(comparison), script, comparison, "R geepack", tolerance=1e-4),
     ]
 
 
-def _gee_numbers(duel: Duel) -> list[float]:
-    fit = fit_gee(duel)
+def _gee_numbers(comparison: Comparison) -> list[float]:
+    fit = fit_gee(comparison)
     return [*fit.beta, *np.sqrt(np.diagonal(fit.covariance))]
 
 
-def _statsmodels_gee(duel: Duel) -> list[float]:
-    design = np.column_stack((np.ones(len(duel)), duel.side))
+def _statsmodels_gee(comparison: Comparison) -> list[float]:
+    design = np.column_stack((np.ones(len(comparison)), comparison.side))
     family, structure = sm.families.Binomial(), sm.cov_struct.Exchangeable()
-    fit = sm.GEE(duel.score, design, groups=duel.rater, family=family, cov_struct=structure).fit()
+    fit = sm.GEE(comparison.score, design, groups=comparison.rater, family=family, cov_struct=structure).fit()
     return [*fit.params, *fit.bse]
 
 

@@ -17,7 +17,7 @@ from django.db.backends.sqlite3 import base
 __all__ = ["DatabaseWrapper"]
 
 
-class _Turn:
+class _WriterLock:
     """The right to write to one database file, held by one thread of one process on this machine."""
 
     def __init__(self, path: str) -> None:
@@ -44,20 +44,20 @@ class _Turn:
         self._file = None
 
 
-_turns: dict[str, _Turn] = {}
+_writer_locks: dict[str, _WriterLock] = {}
 _making = threading.Lock()
 
 
-def _turn(path: str) -> _Turn:
+def _writer_lock(path: str) -> _WriterLock:
     with _making:
-        return _turns.get(path) or _turns.setdefault(path, _Turn(path))
+        return _writer_locks.get(path) or _writer_locks.setdefault(path, _WriterLock(path))
 
 
 def _forget_turns() -> None:
     global _making
-    for turn in _turns.values():
+    for turn in _writer_locks.values():
         turn.forget()
-    _turns.clear()
+    _writer_locks.clear()
     # Another of the parent's threads may have held it, and there is none here to give it back.
     _making = threading.Lock()
 
@@ -68,11 +68,11 @@ os.register_at_fork(after_in_child=_forget_turns)
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's connection to SQLite whose transactions take turns."""
 
-    _held: _Turn | None = None
+    _held: _WriterLock | None = None
 
     def _start_transaction_under_autocommit(self) -> None:
         if self._held is None and not self.is_in_memory_db():
-            turn = _turn(os.path.abspath(self.settings_dict["NAME"]))
+            turn = _writer_lock(os.path.abspath(self.settings_dict["NAME"]))
             if turn.take(self.settings_dict["OPTIONS"].get("timeout", 5.0)):
                 self._held = turn
         try:

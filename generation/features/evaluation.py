@@ -19,7 +19,7 @@ from analysis.images import (
     fit_gaussian,
     gaussian_from_moments,
 )
-from generation.features.image_sets import ImageSource, NpzSource, folder_source, npz_members
+from generation.features.image_sets import ImageSet, NpzSource, folder_source, npz_members
 from generation.features.inception import file_sha256
 from generation.features.networks import FeatureNetwork
 from generation.features.store import StoredFeatures, stored_features
@@ -34,7 +34,7 @@ class Reference:
     """The images, or published moments, that arms are measured against: at least one of ``source`` and ``moments``."""
 
     name: str
-    source: ImageSource | None = None
+    source: ImageSet | None = None
     moments: Path | None = None
 
 
@@ -112,7 +112,7 @@ def _published_moments(path: Path) -> ReferenceFeatures:
 
 
 def _stored(
-    source: ImageSource, network: FeatureNetwork, cache: Path, batch_size: int, progress: Progress | None
+    source: ImageSet, network: FeatureNetwork, cache: Path, batch_size: int, progress: Progress | None
 ) -> StoredFeatures:
     report = None if progress is None else (lambda done, total: progress(f"features of {source.name}", done, total))
     return stored_features(source, network, cache, batch_size=batch_size, progress=report)
@@ -128,7 +128,7 @@ class ImageEvaluation:
 
 
 def evaluate_images(
-    arms: Mapping[str, ImageSource],
+    arms: Mapping[str, ImageSet],
     reference: Reference,
     network: FeatureNetwork,
     cache: Path,
@@ -141,7 +141,7 @@ def evaluate_images(
 
     Parameters
     ----------
-    arms : mapping of str to ImageSource
+    arms : mapping of str to ImageSet
         Generated images by arm.
     reference : Reference
     network : FeatureNetwork

@@ -17,7 +17,7 @@ from generation.features.inception import file_sha256
 __all__ = [
     "ArraySource",
     "FileSource",
-    "ImageSource",
+    "ImageSet",
     "LabelledImages",
     "NpzSource",
     "folder_source",
@@ -35,7 +35,7 @@ class LabelledImages(NamedTuple):
     labels: np.ndarray
 
 
-class ImageSource(Protocol):
+class ImageSet(Protocol):
     """A finite set of images in a fixed order."""
 
     name: str

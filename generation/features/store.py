@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from diffusion.files import write_atomically
-from generation.features.image_sets import ImageSource
+from generation.features.image_sets import ImageSet
 from generation.features.networks import FeatureBatch, FeatureNetwork
 
 try:
@@ -45,7 +45,7 @@ class StoredFeatures:
 
 
 def stored_features(
-    source: ImageSource,
+    source: ImageSet,
     network: FeatureNetwork,
     cache: Path,
     *,
@@ -56,7 +56,7 @@ def stored_features(
 
     Parameters
     ----------
-    source : ImageSource
+    source : ImageSet
         At least one image.
     network : FeatureNetwork
     cache : Path
@@ -83,7 +83,7 @@ def stored_features(
 
 
 def _compute(
-    source: ImageSource, network: FeatureNetwork, folder: Path, images: str, batch_size: int, progress: Progress
+    source: ImageSet, network: FeatureNetwork, folder: Path, images: str, batch_size: int, progress: Progress
 ) -> None:
     """Compute what is missing in a folder aside, then put it in place: complete or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def _compute(
         try:
             _write(source, network, aside, images, batch_size, progress)
         except ValueError:
-            # A bad image: the set will have another digest once it is mended.
+            # A bad image: the set will have another digest once it is fixed.
             shutil.rmtree(aside, ignore_errors=True)
             raise
         os.replace(aside, folder)
@@ -111,7 +111,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _write(
-    source: ImageSource, network: FeatureNetwork, folder: Path, images: str, batch_size: int, progress: Progress
+    source: ImageSet, network: FeatureNetwork, folder: Path, images: str, batch_size: int, progress: Progress
 ) -> None:
     """Compute features from the first image that an earlier, interrupted call has not stored."""
     folder.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.report.content.external_figures import GivenFigure
+from analysis.report.content.external_figures import ExternalFigure
 from analysis.report.parts.figure import ARM, BASELINE, MUTED, WIDTH, FigureSpec, new_figure, plain, rendered
 from diffusion.files import write_atomically
 
@@ -234,7 +234,7 @@ def write_figures(specs: Sequence[FigureSpec], folder: Path, formats: Sequence[s
     return files
 
 
-def given_figure(spec: FigureSpec, formats: Sequence[str] = ()) -> GivenFigure:
+def given_figure(spec: FigureSpec, formats: Sequence[str] = ()) -> ExternalFigure:
     """Draw a figure in the formats and in PNG, as a report takes it."""
     files = rendered(spec, tuple(dict.fromkeys([*formats, "png"])))
-    return GivenFigure(name=spec.name, title=spec.title, description=spec.description, files=files)
+    return ExternalFigure(name=spec.name, title=spec.title, description=spec.description, files=files)

@@ -7,18 +7,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from generation.features.image_sets import ImageSource
+from generation.features.image_sets import ImageSet
 from generation.features.networks import to_rgb_bytes
 
 __all__ = ["fit_to_network", "pick_images"]
 
 
-def pick_images(source: ImageSource, *, per_class: int, side: int, channels: int) -> tuple[Tensor, Tensor]:
+def pick_images(source: ImageSet, *, per_class: int, side: int, channels: int) -> tuple[Tensor, Tensor]:
     """Return the first images of every class, brought to a network's size.
 
     Parameters
     ----------
-    source : ImageSource
+    source : ImageSet
         With class labels.
     per_class : int
     side, channels : int

@@ -77,8 +77,11 @@ def findings(experiment: Experiment, seeds: Sequence[Mapping[str, Any]]) -> list
     for low, high in dict.fromkeys(pairs):
         arms = arm_name("vanilla", low), arm_name("robust", high)
         for claim in _IMAGE_CLAIMS:
-            differences = [_metric(seed, arms[1], claim) - _metric(seed, arms[0], claim) for seed in seeds
-                           if None not in (_metric(seed, arms[0], claim), _metric(seed, arms[1], claim))]  # fmt: skip
+            differences = [
+                _metric(seed, arms[1], claim) - _metric(seed, arms[0], claim)
+                for seed in seeds
+                if None not in (_metric(seed, arms[0], claim), _metric(seed, arms[1], claim))
+            ]
             found.append(_judged(claim, f"{arms[1]} - {arms[0]}", differences))
     found += [_untested(text, reason) for text, reason in UNTESTED.items()]
     return found

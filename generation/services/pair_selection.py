@@ -14,7 +14,7 @@ from survey.models import ImagePair, Study
 from survey.services.records.audit import audit_record
 from survey.services.study.study import study_locked_draft
 
-__all__ = ["Selection", "SelectionRule", "pairs_select"]
+__all__ = ["PairSelection", "SelectionRule", "pairs_select"]
 
 _BATCH = 1000
 
@@ -55,7 +55,7 @@ class SelectionRule:
 
 
 @dataclass(frozen=True)
-class Selection:
+class PairSelection:
     """How many pairs take part, and how many each part of the rule left out, in the order it was applied."""
 
     selected: int
@@ -70,7 +70,7 @@ def _lot(seed: int, key: str) -> bytes:
 
 
 @transaction.atomic
-def pairs_select(*, study: Study, rule: SelectionRule, actor: Any = None) -> Selection:
+def pairs_select(*, study: Study, rule: SelectionRule, actor: Any = None) -> PairSelection:
     """Mark which main pairs of a draft take part, by the rule, and put rule and counts into the study's log.
 
     Raises
@@ -96,7 +96,7 @@ def pairs_select(*, study: Study, rule: SelectionRule, actor: Any = None) -> Sel
             f"{len(in_class) - len(different)} differ by less than {rule.minimum_distance}; loosen it"
         )
     _mark(locked, {pair[0] for pair in drawn}, [pair[0] for pair in pairs])
-    found = Selection(
+    found = PairSelection(
         selected=len(drawn),
         other_class=len(pairs) - len(in_class),
         too_alike=len(in_class) - len(different),

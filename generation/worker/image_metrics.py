@@ -18,7 +18,7 @@ from analysis.images import EvaluationRules, MetricResult, metrics_over_seeds
 from generation.features.evaluation import ImageEvaluation, Reference, evaluate_images, open_reference
 from generation.features.image_sets import (
     ArraySource,
-    ImageSource,
+    ImageSet,
     LabelledImages,
     NpzSource,
     folder_source,
@@ -93,7 +93,7 @@ def named_reference(reference: str) -> Reference:
     return Reference(name=found.name, source=ArraySource(found.name, pixels, found.labels))
 
 
-def _sample_source(path: str) -> ImageSource:
+def _sample_source(path: str) -> ImageSet:
     return NpzSource(Path(path)) if path.endswith(".npz") else folder_source(Path(path))
 
 
@@ -138,7 +138,7 @@ def study_evaluate(
     ValueError
         If an arm is unknown or has no images, or an image or the reference cannot be used.
     """
-    arms: dict[str, list[ImageSource]] = {arm: [source] for arm, source in arm_sources(study).items()}
+    arms: dict[str, list[ImageSet]] = {arm: [source] for arm, source in arm_sources(study).items()}
     known = set(study.arms.values_list("name", flat=True))
     if unknown := sorted(set(samples or {}) - known):
         raise ValueError(f"{study.slug} has no arm {', '.join(unknown)}; its arms are {', '.join(sorted(known))}")
@@ -179,7 +179,7 @@ def _over_seeds(found: ImageEvaluation, sets: Mapping[str, int]) -> ImageEvaluat
 
 
 def class_accuracy(
-    network: ClassifierFeatureNetwork, sources: Sequence[ImageSource], *, batch_size: int = 32
+    network: ClassifierFeatureNetwork, sources: Sequence[ImageSet], *, batch_size: int = 32
 ) -> MetricResult:
     """Return the share of images in which an independent classifier sees the class they were made for.
 

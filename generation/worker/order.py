@@ -156,7 +156,7 @@ def make_pairs(
     """
     specs = [run.spec_at(position) for position in positions]
     recipes = {name: ArmRecipe.from_json(name, recipe) for name, recipe in run.recipes.items()}
-    duels = [(one.name, other.name) for one, other in comparisons_of(run.study)]
+    comparisons = [(one.name, other.name) for one, other in comparisons_of(run.study)]
     new: list[NewPair] = []
     groups = _by_missing_arms(run, specs, list(recipes))
     shared = _Shared(sum(len(missing) for missing in groups.values()), progress)
@@ -170,7 +170,7 @@ def make_pairs(
             on_step=shared.step,
         )
         for pair in made:
-            new.append(_stored(run, pair, duels))
+            new.append(_stored(run, pair, comparisons))
             shared.pair()
     with fence():
         pairs_register(study=run.study, pairs=new)
@@ -218,7 +218,7 @@ class _Shared:
             self.progress(self.done, self.total, "")
 
 
-def _stored(run: GenerationRun, pair: GeneratedPair, duels: list[tuple[str, str]]) -> NewPair:
+def _stored(run: GenerationRun, pair: GeneratedPair, comparisons: list[tuple[str, str]]) -> NewPair:
     images = {}
     for name, image in pair.images.items():
         height, width = image.pixels.shape[:2]
@@ -237,17 +237,17 @@ def _stored(run: GenerationRun, pair: GeneratedPair, duels: list[tuple[str, str]
         seed=pair.spec.study_seed,
         index=pair.spec.index,
         noise_sha256=pair.noise_sha256,
-        distance=_distance(run, pair, duels),
+        distance=_distance(run, pair, comparisons),
     )
 
 
-def _distance(run: GenerationRun, pair: GeneratedPair, duels: list[tuple[str, str]]) -> float | None:
-    """The smallest difference among the arms that raters will compare: the pair is as good as its weakest duel."""
+def _distance(run: GenerationRun, pair: GeneratedPair, comparisons: list[tuple[str, str]]) -> float | None:
+    """The smallest difference among the arms that raters compare: a pair is as good as its weakest comparison."""
     pixels = {name: image.pixels for name, image in pair.images.items()}
     pixels |= {name: _stored_pixels(run, pair, name) for name in run.recipes if name not in pixels}
     distances = [
         structural_dissimilarity(pixels[one], pixels[other])
-        for one, other in duels
+        for one, other in comparisons
         if pixels.get(one) is not None and pixels.get(other) is not None
     ]
     return min(distances, default=None)

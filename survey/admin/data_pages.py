@@ -67,11 +67,20 @@ def exclusions(request: HttpRequest, study: Study) -> HttpResponse:
         .order_by("-pk")
     )
     return render(
-        request, study, "exclusions.html", tab="exclusions", proposals=proposals, rules_name=name, is_pilot=is_pilot,
-        screened=screened, **jobs_context(study, SCREENING),
-        captions=rule_captions(), plan=version.config["analysis"]["exclusion_rules"] if version else [],
-        version=version, page=Paginator(ledger, 50).get_page(request.GET.get("p")),
-    )  # fmt: skip
+        request,
+        study,
+        "exclusions.html",
+        tab="exclusions",
+        proposals=proposals,
+        rules_name=name,
+        is_pilot=is_pilot,
+        screened=screened,
+        **jobs_context(study, SCREENING),
+        captions=rule_captions(),
+        plan=version.config["analysis"]["exclusion_rules"] if version else [],
+        version=version,
+        page=Paginator(ledger, 50).get_page(request.GET.get("p")),
+    )
 
 
 def _screen(
@@ -144,10 +153,16 @@ def reports(request: HttpRequest, study: Study) -> HttpResponse:
         for build in study.reports.select_related("version", "made_by")[:10]
     ]
     return render(
-        request, study, "reports.html", tab="reports", builds=builds, is_visible=_may_report(study),
-        **jobs_context(study, "survey.report"), has_pilot=current_votes(study, is_pilot=True).exists(),
+        request,
+        study,
+        "reports.html",
+        tab="reports",
+        builds=builds,
+        is_visible=_may_report(study),
+        **jobs_context(study, "survey.report"),
+        has_pilot=current_votes(study, is_pilot=True).exists(),
         has_votes=current_votes(study).exists(),
-    )  # fmt: skip
+    )
 
 
 def _may_report(study: Study) -> bool:
@@ -214,7 +229,7 @@ def planning(request: HttpRequest, study: Study) -> HttpResponse:
         "preference": 0.6,
     }
     form = PlanningForm(request.GET if "raters" in request.GET else start)
-    context: dict[str, Any] = {"tab": "planning", "form": form, "duels": len(comparisons_of(study))}
+    context: dict[str, Any] = {"tab": "planning", "form": form, "comparisons": len(comparisons_of(study))}
     if form.is_valid():
         asked = form.cleaned_data
         plan = power_of(**asked)

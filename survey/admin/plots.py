@@ -37,11 +37,28 @@ def _frame(title: str, top: float, body: SafeString, first: str, last: str, capt
         '<text x="{left}" y="{label}" class="bp-tick">{first}</text>'
         '<text x="{right}" y="{label}" class="bp-tick bp-end">{last}</text>'
         '<text x="{centre}" y="{below}" class="bp-tick bp-mid">{caption}</text></svg>',
-        w=WIDTH, h=HEIGHT, title=title, left=LEFT, right=right, ceil=TOP, mid=(TOP + floor) / 2, floor=floor,
-        tick=LEFT - 5, ceil_text=TOP + 4, mid_text=(TOP + floor) / 2 + 4, floor_text=floor + 4,
-        top=f"{top:g}", half=f"{top / 2:g}", body=body, label=floor + 14, first=first, last=last,
-        centre=(LEFT + right) / 2, below=HEIGHT - 6, caption=caption,
-    )  # fmt: skip
+        w=WIDTH,
+        h=HEIGHT,
+        title=title,
+        left=LEFT,
+        right=right,
+        ceil=TOP,
+        mid=(TOP + floor) / 2,
+        floor=floor,
+        tick=LEFT - 5,
+        ceil_text=TOP + 4,
+        mid_text=(TOP + floor) / 2 + 4,
+        floor_text=floor + 4,
+        top=f"{top:g}",
+        half=f"{top / 2:g}",
+        body=body,
+        label=floor + 14,
+        first=first,
+        last=last,
+        centre=(LEFT + right) / 2,
+        below=HEIGHT - 6,
+        caption=caption,
+    )
 
 
 def bars(rows: Sequence[tuple[str, float]], *, title: str, caption: str) -> SafeString:
@@ -86,6 +103,10 @@ def line(rows: Sequence[tuple[str, float]], *, title: str, caption: str, goal: f
         y = f"{TOP + span * (1 - goal / top):.1f}"
         drawn += format_html(
             '<line x1="{}" y1="{}" x2="{}" y2="{}" class="bp-goal"><title>planned: {}</title></line>',
-            LEFT, y, WIDTH - RIGHT, y, f"{goal:g}",
-        )  # fmt: skip
+            LEFT,
+            y,
+            WIDTH - RIGHT,
+            y,
+            f"{goal:g}",
+        )
     return _frame(title, top, drawn, rows[0][0], rows[-1][0] if len(rows) > 1 else "", caption)

@@ -71,11 +71,16 @@ def recruitment(request: HttpRequest, study: Study) -> HttpResponse:
             return answer
         context |= answer
     return render(
-        request, study, "recruitment.html", **context, **link_to_give(study), batches=link_batches(study),
+        request,
+        study,
+        "recruitment.html",
+        **context,
+        **link_to_give(study),
+        batches=link_batches(study),
         may_manage=may_manage(request.user, study),
         erasures=study.erasures.select_related("erased_by").order_by("-erased_at")[:20],
         is_draft=study.state == Study.State.DRAFT,
-    )  # fmt: skip
+    )
 
 
 def link_to_give(study: Study) -> dict[str, Any]:

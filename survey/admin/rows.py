@@ -85,9 +85,16 @@ class VoteAdmin(IdSearchAdmin):
     search_help_text = "A trial's or a session's id, or its first eight letters or more"
     ordering = ["-pk"]
     fields = [
-        "trial", "session", "study", "shown_choice", "is_current", "response_ms", "exposure_ms", "presentation",
+        "trial",
+        "session",
+        "study",
+        "shown_choice",
+        "is_current",
+        "response_ms",
+        "exposure_ms",
+        "presentation",
         "submitted_at",
-    ]  # fmt: skip
+    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Vote]:
         visible = user_studies_with_visible_results(studies_visible_to(request.user))

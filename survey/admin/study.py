@@ -200,8 +200,11 @@ class StudyAdmin(StudyScopedAdmin):
             return "–"
         return format_html(
             '<progress class="bp-progress" max="{}" value="{}"></progress> {} of {}',
-            study.counts.wanted, study.counts.answered, study.counts.answered, study.counts.wanted,
-        )  # fmt: skip
+            study.counts.wanted,
+            study.counts.answered,
+            study.counts.answered,
+            study.counts.wanted,
+        )
 
     @admin.display(description="created", ordering="created_at")
     def created(self, study: Study) -> str:

@@ -95,13 +95,15 @@ def _progress_context(state: StudyProgress) -> dict[str, Any]:
         "plot_votes": plots.line(cumulative, title="Votes over time", caption=f"votes, by {state.time_unit}"),
         "plot_times": plots.bars(
             [(f"{seconds:g} s", count) for seconds, count in state.response_times],
-            title="Time per trial", caption="seconds from both images shown to the vote",
+            title="Time per trial",
+            caption="seconds from both images shown to the vote",
         ),
         "plot_pairs": plots.bars(
             [(str(votes), pairs) for votes, pairs in state.votes_per_pair],
-            title="Votes per pair", caption="votes a pair has",
+            title="Votes per pair",
+            caption="votes a pair has",
         ),
-    }  # fmt: skip
+    }
 
 
 @require_http_methods(["GET", "POST"])
@@ -149,9 +151,18 @@ def pairs(request: HttpRequest, study: Study) -> HttpResponse:
     query = request.GET.copy()
     query.pop("p", None)
     return render(
-        request, study, "pairs.html", tab="images", grid=grid, arms=arms, page=page, classes=list(classes),
-        chosen=chosen, search=search, query=query.urlencode(),
-    )  # fmt: skip
+        request,
+        study,
+        "pairs.html",
+        tab="images",
+        grid=grid,
+        arms=arms,
+        page=page,
+        classes=list(classes),
+        chosen=chosen,
+        search=search,
+        query=query.urlencode(),
+    )
 
 
 def _change_pairs(request: HttpRequest, study: Study) -> HttpResponse:
@@ -202,9 +213,14 @@ def people(request: HttpRequest, study: Study) -> HttpResponse:
         )
     members = study.members.select_related("user").order_by("role", "user__username")
     return render(
-        request, study, "people.html", tab="people", members=members, roles=StudyMember.Role.choices,
+        request,
+        study,
+        "people.html",
+        tab="people",
+        members=members,
+        roles=StudyMember.Role.choices,
         may_manage=may_manage(request.user, study),
-    )  # fmt: skip
+    )
 
 
 @require_GET

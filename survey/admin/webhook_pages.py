@@ -30,7 +30,7 @@ SHOWN = 30
 class WebhookForm(forms.Form):
     url = forms.URLField(
         max_length=500, assume_scheme="https", label="Address", widget=forms.URLInput(attrs={"size": 60})
-    )  # fmt: skip
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -43,9 +43,16 @@ def webhooks(request: HttpRequest, study: Study) -> HttpResponse:
         context = _add(request, study)
     deliveries = WebhookDelivery.objects.filter(webhook__study=study).select_related("webhook")
     return render(
-        request, study, "webhooks.html", tab="webhooks", webhooks=study.webhooks.order_by("pk"),
-        deliveries=deliveries[:SHOWN], header=SIGNATURE_HEADER, attempts=ATTEMPTS, **context,
-    )  # fmt: skip
+        request,
+        study,
+        "webhooks.html",
+        tab="webhooks",
+        webhooks=study.webhooks.order_by("pk"),
+        deliveries=deliveries[:SHOWN],
+        header=SIGNATURE_HEADER,
+        attempts=ATTEMPTS,
+        **context,
+    )
 
 
 def _add(request: HttpRequest, study: Study) -> dict[str, Any]:

@@ -49,9 +49,10 @@ class VersionList(APIView):
 
 class SessionList(APIView):
     @extend_schema(
-        operation_id="sessions_list", parameters=[shapes.SessionQuerySerializer],
+        operation_id="sessions_list",
+        parameters=[shapes.SessionQuerySerializer],
         responses=page_of(shapes.SessionSerializer),
-    )  # fmt: skip
+    )
     def get(self, request: Request, slug: str) -> Response:
         """List the visits of raters, newest first."""
         rows = RaterSession.objects.filter(version__study=study_of_call(request, slug))
@@ -61,9 +62,10 @@ class SessionList(APIView):
 
 class Votes(APIView):
     @extend_schema(
-        operation_id="votes_export", parameters=[shapes.VotesQuerySerializer],
+        operation_id="votes_export",
+        parameters=[shapes.VotesQuerySerializer],
         responses={(200, "text/csv"): OpenApiTypes.STR, (200, "application/jsonl"): OpenApiTypes.STR},
-    )  # fmt: skip
+    )
     def get(self, request: Request, slug: str) -> HttpResponseBase:
         """Stream the votes table; refused while the plan hides the results."""
         from analysis.votes.writing import csv_chunks, jsonl_chunks
@@ -79,9 +81,10 @@ class Votes(APIView):
 
 class ExclusionList(APIView):
     @extend_schema(
-        operation_id="exclusions_list", parameters=[shapes.QuerySerializer],
+        operation_id="exclusions_list",
+        parameters=[shapes.QuerySerializer],
         responses=page_of(shapes.ExclusionSerializer),
-    )  # fmt: skip
+    )
     def get(self, request: Request, slug: str) -> Response:
         """List the ledger of exclusions, those taken back included."""
         filtered(request, shapes.QuerySerializer)
@@ -89,17 +92,16 @@ class ExclusionList(APIView):
         return paged(self, rows, shapes.ExclusionSerializer, "-pk")
 
     @extend_schema(
-        operation_id="exclusions_apply", request=shapes.ExclusionInputSerializer,
+        operation_id="exclusions_apply",
+        request=shapes.ExclusionInputSerializer,
         responses={200: shapes.ProposalSerializer(many=True), 202: shapes.JobMadeSerializer},
-    )  # fmt: skip
+    )
     def post(self, request: Request, slug: str) -> Response:
         """Exclude one session by hand, or those that rules flag; a worker screens a study of many votes (202)."""
         study = study_of_call(request, slug, change=True)
         given = checked(shapes.ExclusionInputSerializer, request.data)
         if "session" in given:
-            exclusion_by_hand(
-                study=study, session_id=given["session"], reason=given["reason"], actor=request.user
-            )  # fmt: skip
+            exclusion_by_hand(study=study, session_id=given["session"], reason=given["reason"], actor=request.user)
             return Response([])
         asked = {"rules": given.get("rules"), "is_pilot": given["is_pilot"]}
         job = exclusions_begin(study=study, is_preview=given["is_preview"], actor=request.user, **asked)
@@ -114,7 +116,7 @@ class ExclusionList(APIView):
 class ExclusionRevoke(APIView):
     @extend_schema(
         operation_id="exclusion_revoke", request=shapes.ReasonSerializer, responses=shapes.ExclusionSerializer
-    )  # fmt: skip
+    )
     def post(self, request: Request, slug: str, exclusion: int) -> Response:
         """Take an exclusion back."""
         study = study_of_call(request, slug, change=True)
@@ -129,7 +131,7 @@ class ExclusionRevoke(APIView):
 class ReportList(APIView):
     @extend_schema(
         operation_id="reports_list", parameters=[shapes.QuerySerializer], responses=page_of(shapes.ReportSerializer)
-    )  # fmt: skip
+    )
     def get(self, request: Request, slug: str) -> Response:
         """List the reports that were built, newest first."""
         filtered(request, shapes.QuerySerializer)
@@ -137,7 +139,7 @@ class ReportList(APIView):
 
     @extend_schema(
         operation_id="reports_create", request=shapes.ReportInputSerializer, responses={202: shapes.ReportSerializer}
-    )  # fmt: skip
+    )
     def post(self, request: Request, slug: str) -> Response:
         """Build a report on a worker; refused while the plan hides the results."""
         study = study_of_call(request, slug, change=True)
@@ -165,7 +167,7 @@ class ReportFile(APIView):
 class JobList(APIView):
     @extend_schema(
         operation_id="jobs_list", parameters=[shapes.QuerySerializer], responses=page_of(shapes.JobSerializer)
-    )  # fmt: skip
+    )
     def get(self, request: Request, slug: str) -> Response:
         """List the jobs that work or worked on a study."""
         filtered(request, shapes.QuerySerializer)
@@ -185,7 +187,7 @@ class JobStep(APIView):
 class Log(APIView):
     @extend_schema(
         operation_id="log_list", parameters=[shapes.QuerySerializer], responses=page_of(shapes.AuditSerializer)
-    )  # fmt: skip
+    )
     def get(self, request: Request, slug: str) -> Response:
         """List the hash-chained log, newest first."""
         filtered(request, shapes.QuerySerializer)
@@ -234,9 +236,10 @@ class WebhookList(APIView):
         return Response(shapes.WebhookSerializer(study_of_call(request, slug).webhooks.all(), many=True).data)
 
     @extend_schema(
-        operation_id="webhooks_create", request=shapes.WebhookInputSerializer,
+        operation_id="webhooks_create",
+        request=shapes.WebhookInputSerializer,
         responses={201: shapes.WebhookMadeSerializer},
-    )  # fmt: skip
+    )
     def post(self, request: Request, slug: str) -> Response:
         """Add an address; the answer shows the secret that signs what is sent, this once."""
         study = study_of_call(request, slug, change=True)
@@ -255,7 +258,7 @@ def _webhook(request: Request, slug: str, pk: int, *, change: bool = True) -> We
 class WebhookDetail(APIView):
     @extend_schema(
         operation_id="webhook_switch", request=shapes.WebhookSwitchSerializer, responses=shapes.WebhookSerializer
-    )  # fmt: skip
+    )
     def patch(self, request: Request, slug: str, webhook: int) -> Response:
         """Turn an address off, or on again."""
         row = _webhook(request, slug, webhook)
@@ -271,9 +274,10 @@ class WebhookDetail(APIView):
 
 class WebhookDeliveries(APIView):
     @extend_schema(
-        operation_id="webhook_deliveries", parameters=[shapes.QuerySerializer],
+        operation_id="webhook_deliveries",
+        parameters=[shapes.QuerySerializer],
         responses=page_of(shapes.DeliverySerializer),
-    )  # fmt: skip
+    )
     def get(self, request: Request, slug: str, webhook: int) -> Response:
         """List what was sent to an address, newest first, with what it answered."""
         filtered(request, shapes.QuerySerializer)
@@ -297,7 +301,7 @@ class Links(APIView):
 
     @extend_schema(
         operation_id="links_create", request=shapes.LinksInputSerializer, responses={201: shapes.LinksSerializer}
-    )  # fmt: skip
+    )
     def post(self, request: Request, slug: str) -> Response:
         """Make a batch of personal links."""
         study = study_of_call(request, slug, change=True)
@@ -343,9 +347,10 @@ class ErasureList(APIView):
         return Response(shapes.ErasureSerializer(rows, many=True).data)
 
     @extend_schema(
-        operation_id="erasures_create", request=shapes.ErasureInputSerializer,
+        operation_id="erasures_create",
+        request=shapes.ErasureInputSerializer,
         responses={201: shapes.ErasureSerializer},
-    )  # fmt: skip
+    )
     def post(self, request: Request, slug: str) -> Response:
         """Erase who a person is; the anonymous votes stay. For owners."""
         study = study_of_call(request, slug, manage=True)
@@ -356,9 +361,10 @@ class ErasureList(APIView):
 
 class Reconcile(APIView):
     @extend_schema(
-        operation_id="submissions_reconcile", request=shapes.ReconcileInputSerializer,
+        operation_id="submissions_reconcile",
+        request=shapes.ReconcileInputSerializer,
         responses=shapes.ReconciliationSerializer,
-    )  # fmt: skip
+    )
     def post(self, request: Request, slug: str) -> Response:
         """Compare the panel's submissions with the sessions here, and list every difference."""
         study = study_of_call(request, slug, change=True)
@@ -372,9 +378,7 @@ class Reconcile(APIView):
 class Planning(APIView):
     scopes = {"POST": Scope.READ}
 
-    @extend_schema(
-        operation_id="planning", request=shapes.PlanningInputSerializer, responses=shapes.PlanningSerializer
-    )  # fmt: skip
+    @extend_schema(operation_id="planning", request=shapes.PlanningInputSerializer, responses=shapes.PlanningSerializer)
     def post(self, request: Request) -> Response:
         """Say what a design buys: interval, power, and the ceiling that pairs set."""
         return Response(

@@ -16,12 +16,12 @@ from django.views.decorators.http import require_POST
 from survey.api.errors import error_response
 from survey.exceptions import BadSubmission, SurveyError
 from survey.models import RaterSession
-from survey.selectors.trial import AHEAD, Upcoming, trial_facts, trials_upcoming
-from survey.services.blinding.timing import pause
+from survey.selectors.trial import AHEAD, NextTrial, next_trials, trial_facts
+from survey.services.blinding.timing import response_jitter
 from survey.services.visit.event import events_record
 from survey.services.visit.session import session_take_tab
 from survey.services.visit.trial import FAULT_KINDS, trial_fault
-from survey.services.visit.vote import Ballot, trials_issue, vote_create, vote_undo
+from survey.services.visit.vote import VoteSubmission, trials_issue, vote_create, vote_undo
 from survey.tokens import image_token, session_id_of
 
 __all__ = ["events", "fault", "undo", "vote", "window", "window_of"]
@@ -99,7 +99,7 @@ def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def window_of(session: RaterSession, trials: list[Upcoming]) -> dict[str, Any]:
+def window_of(session: RaterSession, trials: list[NextTrial]) -> dict[str, Any]:
     """Return what the page may know: the present trial, those to load ahead, and how far the visit is."""
     return {
         "trials": [_trial(trial, session) for trial in trials[:AHEAD]],
@@ -113,7 +113,7 @@ def _image_folder() -> str:
     return reverse("survey:image", args=["-"]).removesuffix("-.png")
 
 
-def _trial(trial: Upcoming, session: RaterSession) -> dict[str, Any]:
+def _trial(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
     facts = trial_facts(trial, session)
     for side in ("left", "right"):
         token = image_token(served=facts[side], trial_id=trial.pk, side=side)
@@ -125,7 +125,7 @@ def _trial(trial: Upcoming, session: RaterSession) -> dict[str, Any]:
 def window(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
     """Open the trials in a tab, which becomes the one that may vote."""
     session = session_take_tab(session_id=session_id, tab=_text(body, "tab", longest=40))
-    trials = trials_upcoming(session)
+    trials = next_trials(session)
     trials_issue(trials)
     return window_of(session, trials)
 
@@ -133,7 +133,7 @@ def window(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
 @_endpoint
 def vote(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
     """Store a vote; the answer holds what the page needs next."""
-    ballot = Ballot(
+    submission = VoteSubmission(
         trial_id=_key(body, "trial"),
         submission_key=_key(body, "key"),
         choice=_text(body, "choice", longest=5),
@@ -141,9 +141,9 @@ def vote(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
         exposure_ms=_number(body, "exposure_ms"),
         presentation=_object(body, "presentation"),
     )
-    outcome = vote_create(session_id=session_id, tab=_text(body, "tab", longest=40), ballot=ballot)
-    pause()
-    answer = window_of(outcome.session, outcome.upcoming)
+    outcome = vote_create(session_id=session_id, tab=_text(body, "tab", longest=40), submission=submission)
+    response_jitter()
+    answer = window_of(outcome.session, outcome.next_trials)
     answer["stored"] = {"trial": outcome.vote.trial_id, "choice": outcome.vote.choice, "replay": outcome.is_replay}
     if outcome.is_correct is not None:
         answer["correct"] = outcome.is_correct
@@ -154,7 +154,7 @@ def vote(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
 def undo(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
     """Take back the last vote."""
     outcome = vote_undo(session_id=session_id, tab=_text(body, "tab", longest=40), submission_key=_key(body, "key"))
-    return window_of(outcome.session, outcome.upcoming) | {"reopened": outcome.vote.trial_id}
+    return window_of(outcome.session, outcome.next_trials) | {"reopened": outcome.vote.trial_id}
 
 
 @_endpoint
@@ -170,7 +170,7 @@ def fault(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
         kind=kind,
         detail=str(body.get("detail", ""))[:300],
     )
-    trials = trials_upcoming(session)
+    trials = next_trials(session)
     trials_issue(trials)
     return window_of(session, trials)
 

@@ -128,12 +128,40 @@ class ArmRenameSerializer(StrictSerializer):
 
 
 _DRAFT = [
-    "title", "seed", "organisation", "contact", "summary", "payment", "minutes", "consent_text", "instructions",
-    "question", "debrief", "exit_questions", "are_ties_allowed", "minimum_exposure_ms", "pixel_multiple",
-    "narrow_screens", "is_zoom_allowed", "comparisons", "votes_per_pair", "trials_per_session", "practice_trials",
-    "repeat_trials", "identical_trials", "degraded_trials", "break_every", "lease_minutes", "stopping_rule",
-    "least_votes", "equivalence_margin", "class_adjustment", "target_raters", "exclusion_rules", "recruitment",
-]  # fmt: skip
+    "title",
+    "seed",
+    "organisation",
+    "contact",
+    "summary",
+    "payment",
+    "minutes",
+    "consent_text",
+    "instructions",
+    "question",
+    "debrief",
+    "exit_questions",
+    "are_ties_allowed",
+    "minimum_exposure_ms",
+    "pixel_multiple",
+    "narrow_screens",
+    "is_zoom_allowed",
+    "comparisons",
+    "votes_per_pair",
+    "trials_per_session",
+    "practice_trials",
+    "repeat_trials",
+    "identical_trials",
+    "degraded_trials",
+    "break_every",
+    "lease_minutes",
+    "stopping_rule",
+    "least_votes",
+    "equivalence_margin",
+    "class_adjustment",
+    "target_raters",
+    "exclusion_rules",
+    "recruitment",
+]
 
 
 class StudySerializer(serializers.ModelSerializer):
@@ -221,9 +249,19 @@ class SessionSerializer(serializers.ModelSerializer):
     class Meta:
         model = RaterSession
         fields = [
-            "id", "rater", "version", "state", "outcome", "is_pilot", "is_simulated", "is_entry_verified",
-            "trial_count", "answered_count", "started_at", "finished_at",
-        ]  # fmt: skip
+            "id",
+            "rater",
+            "version",
+            "state",
+            "outcome",
+            "is_pilot",
+            "is_simulated",
+            "is_entry_verified",
+            "trial_count",
+            "answered_count",
+            "started_at",
+            "finished_at",
+        ]
 
 
 class ExclusionSerializer(serializers.ModelSerializer):
@@ -350,9 +388,18 @@ class JobSerializer(serializers.ModelSerializer):
     class Meta:
         model = Job
         fields = [
-            "id", "kind", "state", "attempt", "progress_done", "progress_total", "progress_note", "result", "error",
-            "created_at", "finished_at",
-        ]  # fmt: skip
+            "id",
+            "kind",
+            "state",
+            "attempt",
+            "progress_done",
+            "progress_total",
+            "progress_note",
+            "result",
+            "error",
+            "created_at",
+            "finished_at",
+        ]
 
 
 class AuditSerializer(serializers.ModelSerializer):

@@ -106,9 +106,10 @@ def _with_baseline(study: Study | None, given: dict[str, Any]) -> dict[str, Any]
 
 class StudyList(APIView):
     @extend_schema(
-        operation_id="studies_list", parameters=[shapes.StudyQuerySerializer],
+        operation_id="studies_list",
+        parameters=[shapes.StudyQuerySerializer],
         responses=page_of(shapes.StudySerializer),
-    )  # fmt: skip
+    )
     def get(self, request: Request) -> Response:
         """List the studies in which the caller has a role, newest first."""
         rows = studies_visible_to(request.user).filter(**filtered(request, shapes.StudyQuerySerializer))
@@ -116,14 +117,17 @@ class StudyList(APIView):
         return paged(self, rows, shapes.StudySerializer, "-created_at", roles=_roles(request.user))
 
     @extend_schema(
-        operation_id="studies_create", request=shapes.StudyInputSerializer, responses={201: shapes.StudySerializer},
+        operation_id="studies_create",
+        request=shapes.StudyInputSerializer,
+        responses={201: shapes.StudySerializer},
         examples=[
             OpenApiExample(
-                "A draft", request_only=True,
+                "A draft",
+                request_only=True,
                 value={"slug": "digits-2027", "title": "Written digits", "consent_text": "I agree to take part."},
             )
         ],
-    )  # fmt: skip
+    )
     def post(self, request: Request) -> Response:
         """Create a draft that belongs to the caller."""
         given = _with_baseline(None, checked(shapes.StudyInputSerializer, request.data))
@@ -141,7 +145,7 @@ class StudyDetail(APIView):
 
     @extend_schema(
         operation_id="study_update", request=shapes.StudyPatchSerializer(partial=True), responses=shapes.StudySerializer
-    )  # fmt: skip
+    )
     def patch(self, request: Request, slug: str) -> Response:
         """Change a draft. A frozen study has to be revised first."""
         study = study_of_call(request, slug, change=True)
@@ -158,9 +162,10 @@ class StudyDetail(APIView):
 
 class DeletedStudyList(APIView):
     @extend_schema(
-        operation_id="deleted_studies_list", parameters=[shapes.QuerySerializer],
+        operation_id="deleted_studies_list",
+        parameters=[shapes.QuerySerializer],
         responses=page_of(shapes.DeletedStudySerializer),
-    )  # fmt: skip
+    )
     def get(self, request: Request) -> Response:
         """List the drafts that the caller deleted, each with its log, newest first."""
         filtered(request, shapes.QuerySerializer)
@@ -173,9 +178,7 @@ class ArmList(APIView):
         """List the arms."""
         return Response(shapes.ArmSerializer(study_of_call(request, slug).arms.all(), many=True).data)
 
-    @extend_schema(
-        operation_id="arms_create", request=shapes.ArmInputSerializer, responses={201: shapes.ArmSerializer}
-    )  # fmt: skip
+    @extend_schema(operation_id="arms_create", request=shapes.ArmInputSerializer, responses={201: shapes.ArmSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Add an arm to a draft, or change the recipe of the one of that name."""
         study = study_of_call(request, slug, change=True)
@@ -237,7 +240,7 @@ class Import(APIView):
 class Pairs(APIView):
     @extend_schema(
         operation_id="pairs_list", parameters=[shapes.PairQuerySerializer], responses=page_of(shapes.PairSerializer)
-    )  # fmt: skip
+    )
     def get(self, request: Request, slug: str) -> Response:
         """List the pairs with the digests of their images."""
         rows = study_of_call(request, slug).pairs.filter(**filtered(request, shapes.PairQuerySerializer))
@@ -245,7 +248,7 @@ class Pairs(APIView):
 
     @extend_schema(
         operation_id="pairs_select", request=shapes.PairsInputSerializer, responses=shapes.PairsChangedSerializer
-    )  # fmt: skip
+    )
     def patch(self, request: Request, slug: str) -> Response:
         """Leave pairs of a draft out when it is frozen, or take them in again."""
         study = study_of_call(request, slug, change=True)
@@ -256,7 +259,7 @@ class Pairs(APIView):
 class PairsRemove(APIView):
     @extend_schema(
         operation_id="pairs_remove", request=shapes.PairsRemoveSerializer, responses=shapes.PairsChangedSerializer
-    )  # fmt: skip
+    )
     def post(self, request: Request, slug: str) -> Response:
         """Remove pairs from a draft, unless a frozen version has them."""
         study = study_of_call(request, slug, change=True)
@@ -278,10 +281,11 @@ class Step(APIView):
     scopes = {"POST": Scope.RUN}
 
     @extend_schema(
-        operation_id="study_step", request=shapes.StepInputSerializer,
+        operation_id="study_step",
+        request=shapes.StepInputSerializer,
         responses={200: shapes.StateSerializer, 202: shapes.StateSerializer},
         examples=[OpenApiExample("Close", value={"reason": "all votes are in"}, request_only=True)],
-    )  # fmt: skip
+    )
     def post(self, request: Request, slug: str, name: str) -> Response:
         """Carry out a named step: freeze, revise, pilot, end_pilot, open, pause, resume, close or archive."""
         study = study_of_call(request, slug, change=True)

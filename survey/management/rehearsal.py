@@ -95,7 +95,7 @@ def _rate(logit: float) -> float:
 
 
 @dataclass
-class Mind:
+class RaterModel:
     """One rater's answers to trials."""
 
     behaviour: Behaviour
@@ -264,7 +264,7 @@ class SimulatedRater:
         """Answer every trial; return False when the rater drops out."""
         urls, tab = setup["urls"], str(uuid.uuid4())
         window = self._browser.post(urls["window"], {"tab": tab})
-        mind = Mind(self._behaviour, self._seed, self._number, setup["ties"])
+        model = RaterModel(self._behaviour, self._seed, self._number, setup["ties"])
         stay = (1 - self._behaviour.drop_out) ** (1 / max(1, window["total"]))
         truth: dict[str, dict[str, Any]] = {}
         seen: set[str] = set()
@@ -277,10 +277,10 @@ class SimulatedRater:
             trial = window["trials"][0]
             if trial["id"] not in truth:
                 truth = self._truth()
-            response_ms = mind.response_ms()
+            response_ms = model.response_ms()
             if self._speed:
                 time.sleep(response_ms / 1000 / self._speed)
-            if mind.rng.random() > stay:
+            if model.rng.random() > stay:
                 return False
             window = self._browser.post(
                 urls["vote"],
@@ -288,7 +288,7 @@ class SimulatedRater:
                     "tab": tab,
                     "trial": trial["id"],
                     "key": str(uuid.uuid4()),
-                    "choice": mind.choice(truth[trial["id"]]),
+                    "choice": model.choice(truth[trial["id"]]),
                     "response_ms": response_ms,
                     "exposure_ms": response_ms,
                     "presentation": {"layout": "row", "input": "key", "pixel_ratio": 1},

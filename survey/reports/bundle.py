@@ -30,8 +30,9 @@ def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int 
     report = report_write(study, out, is_pilot=is_pilot, seed=seed)
     from analysis.votes.columns import VOTE_COLUMNS
 
-    dictionary = [[c.name, c.kind, c.unit or "", " | ".join(filter(None, c.allowed)), c.description]
-                  for c in VOTE_COLUMNS]  # fmt: skip
+    dictionary = [
+        [c.name, c.kind, c.unit or "", " | ".join(filter(None, c.allowed)), c.description] for c in VOTE_COLUMNS
+    ]
     _write_csv(out / "data_dictionary.csv", ["name", "type", "unit", "allowed", "description"], dictionary)
     with (out / "showings.jsonl").open("wb") as file:
         file.writelines(canonical_json(line) + b"\n" for line in vote_showings(study, is_pilot=is_pilot))

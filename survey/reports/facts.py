@@ -13,7 +13,7 @@ from survey.selectors.version import version_current
 __all__ = ["analysis_plan", "image_metrics", "image_metrics_by_class", "pair_distances", "study_facts", "study_figures"]
 
 if TYPE_CHECKING:
-    from analysis.report.content.external_figures import GivenFigure
+    from analysis.report.content.external_figures import ExternalFigure
 
 
 def image_metrics(study: Study) -> dict[str, dict[str, Any]]:
@@ -39,7 +39,7 @@ def pair_distances(study: Study) -> dict[str, float]:
     return {str(pk): distance for pk, distance in rows.values_list("pk", "distance").iterator()}
 
 
-def study_figures(study: Study) -> list[GivenFigure]:
+def study_figures(study: Study) -> list[ExternalFigure]:
     """Return the figures of the study's networks as they were stored.
 
     Raises
@@ -47,10 +47,10 @@ def study_figures(study: Study) -> list[GivenFigure]:
     ValueError
         If a file is gone or has changed since it was stored.
     """
-    from analysis.report.content.external_figures import GivenFigure
+    from analysis.report.content.external_figures import ExternalFigure
 
     return [
-        GivenFigure(
+        ExternalFigure(
             name=figure.name,
             title=figure.title,
             description=figure.description,

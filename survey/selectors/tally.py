@@ -66,11 +66,16 @@ def _counted(votes: QuerySet[Vote], version: StudyVersion) -> Counts:
         )
         .order_by()
         .values_list(
-            "trial__session__is_pilot", "trial__session__is_simulated", "trial__check_kind", "hour", "bucket",
-            "is_fast", "is_failed",
+            "trial__session__is_pilot",
+            "trial__session__is_simulated",
+            "trial__check_kind",
+            "hour",
+            "bucket",
+            "is_fast",
+            "is_failed",
         )
         .annotate(n=Count("pk"))
-    )  # fmt: skip
+    )
     counts: Counts = Counter()
     for is_pilot, is_simulated, check, hour, bucket, is_fast, is_failed, n in rows:
         phase = phase_name(is_pilot, is_simulated)

@@ -14,7 +14,7 @@ from django.db.models import Q
 from survey.models import RaterSession, Trial
 from survey.selectors.version import frozen_config
 
-__all__ = ["AHEAD", "Upcoming", "trial_facts", "trials_upcoming", "upcoming_of", "upcoming_query"]
+__all__ = ["AHEAD", "NextTrial", "next_trials", "next_trials_of", "next_trials_query", "trial_facts"]
 
 # The one on screen and three to load ahead.
 AHEAD = 4
@@ -22,7 +22,7 @@ AHEAD = 4
 _ANY_SESSION, _ANY_TRIAL = uuid.UUID(int=1), uuid.UUID(int=2)
 
 
-class Upcoming(NamedTuple):
+class NextTrial(NamedTuple):
     """A trial with what a page needs of it; ``left`` and ``right`` are stored names of served copies."""
 
     pk: uuid.UUID
@@ -72,28 +72,28 @@ def _prepared(key: uuid.UUID) -> Any:
     return Trial._meta.pk.get_db_prep_value(key, connection)
 
 
-def upcoming_query(
+def next_trials_query(
     session_id: uuid.UUID, *, including: uuid.UUID = _ANY_TRIAL, limit: int = AHEAD
 ) -> tuple[str, list[Any]]:
-    """Return the query of ``trials_upcoming`` and its parameters, to be run along with others."""
+    """Return the query of ``next_trials`` and its parameters, to be run along with others."""
     sql, parameters = _compiled(connection.vendor, limit)
     values = {_prepared(_ANY_SESSION): _prepared(session_id), _prepared(_ANY_TRIAL): _prepared(including)}
     return sql, [values.get(value, value) for value in parameters]
 
 
-def upcoming_of(rows: Iterable[tuple[Any, ...]]) -> list[Upcoming]:
+def next_trials_of(rows: Iterable[tuple[Any, ...]]) -> list[NextTrial]:
     """Return the trials of that query's rows."""
-    return [Upcoming(key if isinstance(key, uuid.UUID) else uuid.UUID(key), *rest) for key, *rest in rows]
+    return [NextTrial(key if isinstance(key, uuid.UUID) else uuid.UUID(key), *rest) for key, *rest in rows]
 
 
-def trials_upcoming(session: RaterSession, *, including: uuid.UUID = _ANY_TRIAL, limit: int = AHEAD) -> list[Upcoming]:
+def next_trials(session: RaterSession, *, including: uuid.UUID = _ANY_TRIAL, limit: int = AHEAD) -> list[NextTrial]:
     """Return the first open trials in order, and one more by its key, in one query."""
     with connection.cursor() as cursor:
-        cursor.execute(*upcoming_query(session.pk, including=including, limit=limit))
-        return upcoming_of(cursor.fetchall())
+        cursor.execute(*next_trials_query(session.pk, including=including, limit=limit))
+        return next_trials_of(cursor.fetchall())
 
 
-def trial_facts(trial: Upcoming, session: RaterSession) -> dict[str, Any]:
+def trial_facts(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
     """Return what a page is told of a trial, its images' stored names still to be sealed. Of every kind the same."""
     practice = session.assignment.get("practice", 0)
     is_practice = trial.position <= practice

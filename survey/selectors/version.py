@@ -60,9 +60,9 @@ def version_current(study: Study) -> StudyVersion | None:
 
 
 def comparisons_of(study: Study) -> list[tuple[Arm, Arm]]:
-    """Return the duels of the trial plan, each as (arm_a, arm_b) in the order of names."""
+    """Return the comparisons of the trial plan, each as (arm_a, arm_b) in the order of names."""
     arms = list(study.arms.order_by("name"))
-    duels = itertools.combinations(arms, 2)
+    comparisons = itertools.combinations(arms, 2)
     if study.comparisons == Study.Comparisons.BASELINE:
-        return [duel for duel in duels if study.baseline in duel]
-    return list(duels)
+        return [comparison for comparison in comparisons if study.baseline in comparison]
+    return list(comparisons)

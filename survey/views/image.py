@@ -13,10 +13,10 @@ from django.views.decorators.http import require_GET
 
 from survey.api.errors import error_response
 from survey.exceptions import SurveyError
-from survey.services.blinding.timing import pause
+from survey.services.blinding.timing import response_jitter
 from survey.tokens import image_claim_of
 
-__all__ = ["ImageDoor", "image", "served_copy"]
+__all__ = ["ImageMiddleware", "image", "served_copy"]
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -28,7 +28,7 @@ def served_copy(token: str) -> tuple[dict[str, str], bytes]:
     that grants nothing, and FileNotFoundError.
     """
     claim = image_claim_of(token)
-    pause()
+    response_jitter()
     if settings.RATER_IMAGE_ACCEL:
         return {"X-Accel-Redirect": f"{settings.RATER_IMAGE_ACCEL.rstrip('/')}/{claim.name}"}, b""
     content = _content(claim.name)
@@ -64,7 +64,7 @@ def image(request: HttpRequest, token: str) -> HttpResponse:
 image.is_cookie_free = True
 
 
-class ImageDoor:
+class ImageMiddleware:
     """Hand out images before Django makes a request of them: two of three requests of a visit are for images.
 
     All other headers are those of Django's own answer to the first image, so that no rule stands here a second time;

@@ -24,9 +24,9 @@ def coverage(scenario, methods):
     truth = marginal_rates(scenario)
     held = np.zeros(len(methods))
     for seed in range(REPETITIONS):
-        duel = simulate_votes(replace(scenario, seed=seed)).duel("robust", "vanilla")
+        comparison = simulate_votes(replace(scenario, seed=seed)).comparison("robust", "vanilla")
         for row, (method, target) in enumerate(methods):
-            low, high = method(duel).ci95
+            low, high = method(comparison).ci95
             held[row] += low <= getattr(truth, target) <= high
     return held / REPETITIONS
 
@@ -50,7 +50,7 @@ def test_intervals_that_take_pairs_as_fixed_or_votes_as_independent_do_not_cover
 def results(scenario, method):
     """The method's result on each simulated study."""
     for seed in range(REPETITIONS):
-        yield method(simulate_votes(replace(scenario, seed=seed)).duel("robust", "vanilla"))
+        yield method(simulate_votes(replace(scenario, seed=seed)).comparison("robust", "vanilla"))
 
 
 def test_the_headline_covers_under_position_bias_and_unbalanced_sides():

@@ -16,7 +16,7 @@ from analysis.regression.glmm import glmm
 from analysis.regression.linear_mixed import lmm
 from analysis.regression.ordinal import ordinal_mixed
 from analysis.votes.table import VoteTable
-from tests.analysis.votes_factory import make_duel
+from tests.analysis.votes_factory import make_comparison
 
 RELAXED = settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RANKINGS = (bradley_terry, davidson, thurstone_case_v)
@@ -24,7 +24,7 @@ NAMES = tuple("abcde")
 
 
 @st.composite
-def duels(draw):
+def comparisons(draw):
     size = draw(st.integers(0, 40))
     raters, pairs = draw(st.integers(1, 6)), draw(st.integers(1, 6))
     scores = draw(st.sampled_from(([0.0, 1.0], [0.0, 0.5, 1.0], [0.0, 1.0, 1.0, 1.0, 1.0], [0.5, 0.5, 1.0])))
@@ -33,7 +33,7 @@ def duels(draw):
         return draw(st.lists(values, min_size=size, max_size=size))
 
     sides = st.sampled_from(draw(st.sampled_from(([0.5, -0.5], [0.5]))))
-    return make_duel(
+    return make_comparison(
         column(st.sampled_from(scores)),
         column(st.integers(0, raters - 1)),
         column(st.integers(0, pairs - 1)),
@@ -62,9 +62,9 @@ def tables(draw):
 
 @pytest.mark.parametrize("model", [glmm, lmm, gee, ordinal_mixed])
 @RELAXED
-@given(duel=duels())
-def test_every_number_of_a_model_is_finite_or_has_a_reason(model, duel):
-    values = model(duel).as_json()
+@given(comparison=comparisons())
+def test_every_number_of_a_model_is_finite_or_has_a_reason(model, comparison):
+    values = model(comparison).as_json()
     json.dumps(values, allow_nan=False)
     for part in [values, *values.values()]:
         if isinstance(part, dict) and "estimate" in part:
@@ -73,10 +73,13 @@ def test_every_number_of_a_model_is_finite_or_has_a_reason(model, duel):
 
 @pytest.mark.parametrize("model", [glmm, gee, ordinal_mixed, lmm])
 @RELAXED
-@given(duel=duels())
-def test_swapping_the_arms_flips_the_sign(model, duel):
+@given(comparison=comparisons())
+def test_swapping_the_arms_flips_the_sign(model, comparison):
     """Away from refusals: which of two equal maxima a flat likelihood takes is rounding."""
-    one, other = model(duel), model(make_duel(1.0 - duel.score, duel.rater, duel.pair, -duel.side))
+    one, other = (
+        model(comparison),
+        model(make_comparison(1.0 - comparison.score, comparison.rater, comparison.pair, -comparison.side)),
+    )
     if model in (lmm, gee):
         assert (other.estimate is None) == (one.estimate is None)
         if one.estimate is not None:

@@ -41,7 +41,7 @@ RATES = [
     tost,
     confidence_sequence,
     bernoulli_sequence,
-    lambda duel: product_bootstrap(duel, repetitions=100),
+    lambda comparison: product_bootstrap(comparison, repetitions=100),
 ]
 ARMS = ("robust", "vanilla")
 RELAXED = settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -79,14 +79,14 @@ def mirrored(table):
 
 
 def results_of(table):
-    duel = table.duel(*ARMS)
-    yield from (rate(duel) for rate in RATES)
-    yield from (left_rate(table), position_effect(duel))
-    yield from (variant.result for variant in sensitivity(duel))
-    section = agreement(table, duel)
+    comparison = table.comparison(*ARMS)
+    yield from (rate(comparison) for rate in RATES)
+    yield from (left_rate(table), position_effect(comparison))
+    yield from (variant.result for variant in sensitivity(comparison))
+    section = agreement(table, comparison)
     yield from (value for value in vars(section).values() if isinstance(value, Estimate))
     yield from vars(consistency(table)).values()
-    outcome = per_class(duel)
+    outcome = per_class(comparison)
     yield from (outcome.mean, outcome.sd)
     yield from (result for entry in outcome.classes for result in (entry.result, entry.pooled))
 
@@ -117,9 +117,9 @@ def test_every_quantity_is_a_finite_number_or_has_a_reason(table):
 @RELAXED
 @given(vote_tables())
 def test_rates_and_their_intervals_stay_between_zero_and_one(table):
-    duel = table.duel(*ARMS)
+    comparison = table.comparison(*ARMS)
     for rate in RATES:
-        result = rate(duel)
+        result = rate(comparison)
         assert result.estimate is None or 0.0 <= result.estimate <= 1.0
         assert result.ci95 is None or 0.0 <= result.ci95[0] < result.ci95[1] <= 1.0
 
@@ -128,7 +128,7 @@ def test_rates_and_their_intervals_stay_between_zero_and_one(table):
 @given(vote_tables())
 def test_swapping_the_arms_reflects_every_rate_at_one_half(table):
     for rate in RATES[:-1]:
-        same(rate(table.duel(*ARMS)), rate(table.duel(*ARMS[::-1])), mirror=True)
+        same(rate(table.comparison(*ARMS)), rate(table.comparison(*ARMS[::-1])), mirror=True)
 
 
 @RELAXED
@@ -136,9 +136,9 @@ def test_swapping_the_arms_reflects_every_rate_at_one_half(table):
 def test_swapping_the_sides_keeps_the_rates_and_reflects_the_left_share(table):
     other = mirrored(table)
     for rate in RATES:
-        same(rate(table.duel(*ARMS)), rate(other.duel(*ARMS)))
+        same(rate(table.comparison(*ARMS)), rate(other.comparison(*ARMS)))
     same(left_rate(table), left_rate(other), mirror=True)
-    one, two = position_effect(table.duel(*ARMS)), position_effect(other.duel(*ARMS))
+    one, two = position_effect(table.comparison(*ARMS)), position_effect(other.comparison(*ARMS))
     assert one.estimate is None or two.estimate == pytest.approx(-one.estimate, abs=1e-9)
 
 
@@ -151,7 +151,7 @@ def test_the_order_of_the_rows_changes_nothing(table, random):
     ordered_by_rows = {confidence_sequence}
     for rate in RATES:
         if rate not in ordered_by_rows:
-            same(rate(table.duel(*ARMS)), rate(shuffled.duel(*ARMS)))
+            same(rate(table.comparison(*ARMS)), rate(shuffled.comparison(*ARMS)))
     same(left_rate(table), left_rate(shuffled))
     for one, two in zip(vars(consistency(table)).values(), vars(consistency(shuffled)).values(), strict=True):
         same(one, two)
@@ -163,24 +163,24 @@ def test_the_names_of_raters_and_pairs_change_nothing(table, raters, pairs):
     renamed = VoteTable(**{**vars(table), "rater": np.array(raters)[table.rater], "pair": np.array(pairs)[table.pair]})
     for rate in RATES[:-1]:
         if rate is not confidence_sequence:
-            same(rate(table.duel(*ARMS)), rate(renamed.duel(*ARMS)))
+            same(rate(table.comparison(*ARMS)), rate(renamed.comparison(*ARMS)))
 
 
 @RELAXED
 @given(vote_tables(least=1, choices=(TIE,)))
 def test_all_ties_are_a_rate_of_one_half_without_an_interval(table):
-    duel = table.duel(*ARMS)
+    comparison = table.comparison(*ARMS)
     for rate in (headline, two_way_t, rater_mean_t):
-        assert rate(duel).estimate == 0.5
-        assert rate(duel).ci95 is None
+        assert rate(comparison).estimate == 0.5
+        assert rate(comparison).ci95 is None
     for rate in (wilson, clopper_pearson, binomial_exact):
-        assert rate(duel).estimate is None
+        assert rate(comparison).estimate is None
 
 
 @RELAXED
 @given(vote_tables())
 def test_counts_add_up(table):
-    counts, sides = count_votes(table.duel(*ARMS)), count_sides(table)
+    counts, sides = count_votes(table.comparison(*ARMS)), count_sides(table)
     assert counts.votes == len(table) == sides.decisive + sides.ties
     assert counts.ties == sides.ties
     assert sum(share.left for share in rater_left_shares(table)) == sides.left

@@ -23,34 +23,34 @@ def close(value):
     return pytest.approx(value, rel=1e-9, abs=1e-12)
 
 
-def duel_of(name):
-    return stored_table(name).duel("robust", "vanilla")
+def comparison_of(name):
+    return stored_table(name).comparison("robust", "vanilla")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mean_over_raters_is_scipys_t_test(name):
-    result, answer = rater_mean_t(duel_of(name)), STORED[name]["rater_mean"]
+    result, answer = rater_mean_t(comparison_of(name)), STORED[name]["rater_mean"]
     assert (result.estimate, *result.ci95) == close((answer["estimate"], answer["low"], answer["high"]))
     assert (result.p_value, result.df) == close((answer["p_value"], answer["df"]))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_independent_intervals_are_those_of_scipy_and_statsmodels(name):
-    duel, answer = duel_of(name), STORED[name]["decisive"]
-    assert clopper_pearson(duel).ci95 == close(tuple(answer["exact"]))
-    assert wilson(duel).ci95 == close(tuple(answer["wilson"]))
-    assert binomial_exact(duel).p_value == close(answer["p_value"])
+    comparison, answer = comparison_of(name), STORED[name]["decisive"]
+    assert clopper_pearson(comparison).ci95 == close(tuple(answer["exact"]))
+    assert wilson(comparison).ci95 == close(tuple(answer["wilson"]))
+    assert binomial_exact(comparison).p_value == close(answer["p_value"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_variance_of_the_headline_is_that_of_statsmodels_with_the_floor_on_top(name):
-    duel, answer = duel_of(name), STORED[name]["two_way"]
-    crossing = crossing_of(duel)
+    comparison, answer = comparison_of(name), STORED[name]["two_way"]
+    crossing = crossing_of(comparison)
     weights = rater_averaged_weights(crossing)
-    parts = crossed_variance(weights * (duel.score - weights @ duel.score), crossing)
+    parts = crossed_variance(weights * (comparison.score - weights @ comparison.score), crossing)
     assert (parts.rater, parts.pair) == close((answer["rater"], answer["pair"]))
     assert parts.rater + parts.pair - parts.cell == close(answer["both"])
-    result = two_way_t(duel)
+    result = two_way_t(comparison)
     assert result.estimate == close(answer["estimate"])
     assert result.se**2 == close(max(answer["both"], answer["rater"], answer["pair"]))
 

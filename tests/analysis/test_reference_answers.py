@@ -36,8 +36,8 @@ def table_of(name):
     return table.rows(np.isin(table.arm_left, kept) & np.isin(table.arm_right, kept))
 
 
-def duel_of(name):
-    return stored_table(name).duel("robust", "vanilla")
+def comparison_of(name):
+    return stored_table(name).comparison("robust", "vanilla")
 
 
 def agrees(result, answer):
@@ -55,26 +55,26 @@ def test_every_stored_table_has_answers():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_counts(name):
-    assert count_votes(duel_of(name)).as_json() == STORED["answers"][name]["counts"]
+    assert count_votes(comparison_of(name)).as_json() == STORED["answers"][name]["counts"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_two_way_interval_is_that_of_sandwich(name):
-    agrees(two_way_t(duel_of(name)), STORED["answers"][name]["two_way"])
-    assert two_way_t(duel_of(name)).se == close(STORED["answers"][name]["two_way"]["se"])
+    agrees(two_way_t(comparison_of(name)), STORED["answers"][name]["two_way"])
+    assert two_way_t(comparison_of(name)).se == close(STORED["answers"][name]["two_way"]["se"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_adjusted_interval_is_that_of_the_weighted_regression(name):
-    agrees(adjusted_rate(duel_of(name)), STORED["answers"][name]["two_way_adjusted"])
+    agrees(adjusted_rate(comparison_of(name)), STORED["answers"][name]["two_way_adjusted"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_three_variance_components(name):
-    duel = duel_of(name)
-    crossing = crossing_of(duel)
+    comparison = comparison_of(name)
+    crossing = crossing_of(comparison)
     weights = rater_averaged_weights(crossing)
-    parts = crossed_variance(weights * (duel.score - weights @ duel.score), crossing)
+    parts = crossed_variance(weights * (comparison.score - weights @ comparison.score), crossing)
     answer = STORED["answers"][name]["two_way"]
     assert (parts.rater, parts.pair, parts.cell) == close((answer["v_rater"], answer["v_pair"], answer["v_cell"]))
     assert parts.rater + parts.pair - parts.cell == close(answer["v_both"])
@@ -82,17 +82,17 @@ def test_the_three_variance_components(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_means_over_users(name):
-    agrees(rater_mean_t(duel_of(name)), STORED["answers"][name]["rater_mean"])
-    agrees(rater_mean_decisive_t(duel_of(name)), STORED["answers"][name]["rater_mean_decisive"])
+    agrees(rater_mean_t(comparison_of(name)), STORED["answers"][name]["rater_mean"])
+    agrees(rater_mean_decisive_t(comparison_of(name)), STORED["answers"][name]["rater_mean_decisive"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_independent_intervals(name):
-    duel, answer = duel_of(name), STORED["answers"][name]["decisive"]
-    assert clopper_pearson(duel).ci95 == close((answer["low"], answer["high"]))
-    assert binomial_exact(duel).p_value == close(answer["p_value"])
-    assert wilson(duel).ci95 == close((answer["wilson_low"], answer["wilson_high"]))
-    assert wilson(duel).p_value == close(answer["wilson_p"])
+    comparison, answer = comparison_of(name), STORED["answers"][name]["decisive"]
+    assert clopper_pearson(comparison).ci95 == close((answer["low"], answer["high"]))
+    assert binomial_exact(comparison).p_value == close(answer["p_value"])
+    assert wilson(comparison).ci95 == close((answer["wilson_low"], answer["wilson_high"]))
+    assert wilson(comparison).p_value == close(answer["wilson_p"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -111,7 +111,7 @@ def test_longest_runs(name):
 
 def test_classes_and_their_adjusted_p_values():
     answer = STORED["answers"]["repeats_and_classes"]["classes"]
-    outcome = per_class(duel_of("repeats_and_classes"))
+    outcome = per_class(comparison_of("repeats_and_classes"))
     assert [entry.class_label for entry in outcome.classes] == answer["labels"]
     assert [entry.result.p_value for entry in outcome.classes] == close(answer["p_value"])
     assert [entry.p_adjusted for entry in outcome.classes] == close(answer["bh"])

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.votes.table import Duel, VoteTable
+from analysis.votes.table import Comparison, VoteTable
 
 
-def make_duel(score, rater, pair, side=None, **extra) -> Duel:
-    """Return a duel from plain lists; the arm alternates sides unless they are given."""
+def make_comparison(score, rater, pair, side=None, **extra) -> Comparison:
+    """Return a comparison from plain lists; the arm alternates sides unless they are given."""
     score = np.asarray(score, dtype=np.float64)
     if side is None:
         side = np.where(np.arange(len(score)) % 2 == 0, 0.5, -0.5)
-    return Duel(
+    return Comparison(
         arm="robust",
         baseline="vanilla",
         score=score,
@@ -45,8 +45,10 @@ def make_table(rows, **extra) -> VoteTable:
     )
 
 
-def crossed_duel(seed=0, *, raters=20, pairs=30, sd_rater=0.5, sd_pair=0.8, keep=1.0, ties=0.15, position=0.3) -> Duel:
-    """Return a duel whose raters and pairs differ, each cell kept with probability ``keep``."""
+def crossed_comparison(
+    seed=0, *, raters=20, pairs=30, sd_rater=0.5, sd_pair=0.8, keep=1.0, ties=0.15, position=0.3
+) -> Comparison:
+    """Return a comparison whose raters and pairs differ, each cell kept with probability ``keep``."""
     rng = np.random.default_rng(seed)
     rater, pair = (axis.ravel() for axis in np.meshgrid(np.arange(raters), np.arange(pairs), indexing="ij"))
     kept = rng.random(len(rater)) < keep
@@ -55,7 +57,7 @@ def crossed_duel(seed=0, *, raters=20, pairs=30, sd_rater=0.5, sd_pair=0.8, keep
     logit = 0.4 + position * side + rng.normal(0, sd_rater, raters)[rater] + rng.normal(0, sd_pair, pairs)[pair]
     score = (rng.random(len(rater)) < 1 / (1 + np.exp(-logit))).astype(float)
     score[rng.random(len(rater)) < ties] = 0.5
-    return make_duel(score, rater, pair, side)
+    return make_comparison(score, rater, pair, side)
 
 
 TABLES = Path(__file__).parents[1] / "data" / "analysis" / "tables"

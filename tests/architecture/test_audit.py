@@ -18,7 +18,7 @@ FAULTY = {"name": "jinja2", "version": "2.4.1", "vulns": [ADVISORY]}
 def test_a_known_fault_fails_and_says_where_it_is_mended() -> None:
     status, lines = verdict([CLEAN, FAULTY], {})
     assert status == 1
-    assert lines[0] == "jinja2 2.4.1: CVE-2099-1, mended in 3.0"
+    assert lines[0] == "jinja2 2.4.1: CVE-2099-1, fixed in 3.0"
 
 
 def test_nothing_known_passes() -> None:
@@ -50,5 +50,6 @@ def test_a_service_out_of_reach_is_said_and_lets_pass() -> None:
         [sys.executable, "deploy/audit.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (
-        0, "the advisory database cannot be reached from here: nothing was audited\n",
-    )  # fmt: skip
+        0,
+        "the advisory database cannot be reached from here: nothing was audited\n",
+    )

@@ -35,7 +35,7 @@ from survey.services.visit.session import (
     session_take_tab,
 )
 from survey.tokens import session_token
-from survey.views.image import ImageDoor
+from survey.views.image import ImageMiddleware
 
 # Characters of a high-cardinality text whose codes become features, from its start and from its end.
 _CHARACTERS = 20
@@ -59,7 +59,7 @@ class Images:
 
     def __init__(self) -> None:
         self._client = Client()
-        self._door = ImageDoor(self._behind, observe_request)
+        self._door = ImageMiddleware(self._behind, observe_request)
 
     def _behind(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         response = self._client.get(environ["PATH_INFO"])

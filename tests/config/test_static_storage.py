@@ -24,8 +24,11 @@ def test_modules_import_each_other_by_hashed_names_that_exist(tmp_path: Path) ->
     }
     subprocess.run(
         [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"],
-        cwd=ROOT, env=environment, check=True, timeout=600,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        timeout=600,
+    )
     names = json.loads((tmp_path / "static/staticfiles.json").read_text())["paths"]
     ours = {name: target for name, target in names.items() if name.startswith("survey/js/")}
     assert len(ours) >= 10

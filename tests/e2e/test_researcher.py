@@ -121,9 +121,7 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
     study = Study.objects.get(slug="cats-and-dogs")
     version = study.versions.get()
     expect(page.get_by_text(version.config_sha256).first).to_be_visible()
-    call_command(
-        "simulate_raters", study=study.slug, raters=3, base_url=live_server.url, concurrency=2, verbosity=0
-    )  # fmt: skip
+    call_command("simulate_raters", study=study.slug, raters=3, base_url=live_server.url, concurrency=2, verbosity=0)
     step(page, "Open for a pilot")
     make_visit(version, prefer("robust"))
     assert RaterSession.objects.filter(is_pilot=True).count() == 1

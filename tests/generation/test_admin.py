@@ -90,7 +90,7 @@ def test_error_of_a_worker_is_shown_and_retried(draft, owner):
     page = client.get(reverse("admin:generation_generationrun_change", args=[run.pk])).content.decode()
     assert "bp-failed" in page
     assert "class 9 is out of range" in page
-    assert "Mend what the message names, then try again" in page
+    assert "Fix what the message names, then try again" in page
     client.post(LIST, {"action": "retry", "_selected_action": [str(run.pk)]})
     assert Job.objects.get().state == "queued"
 

@@ -33,9 +33,15 @@ def _own_cache(settings, tmp_path: Path) -> None:
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     config = ClassifierConfig(
-        image_size=16, model_channels=32, channel_mult=(1,), num_res_blocks=1, attention_resolutions=(), num_classes=3,
-        pool="adaptive", num_head_channels=32,
-    )  # fmt: skip
+        image_size=16,
+        model_channels=32,
+        channel_mult=(1,),
+        num_res_blocks=1,
+        attention_resolutions=(),
+        num_classes=3,
+        pool="adaptive",
+        num_head_channels=32,
+    )
     path = tmp_path_factory.mktemp("weights") / "judge.safetensors"
     save_network(path, config.build())
     return path
@@ -59,8 +65,20 @@ def _run(*arguments: str) -> str:
 def test_classifier_features_give_labelled_distances_and_no_fid(judge: Path, truth: Path, tmp_path: Path):
     study = make_study(pairs=9)
     out = tmp_path / "metrics.json"
-    shown = _run("--study", study.slug, "--reference", str(truth), "--features", "classifier", "--weights", str(judge),
-                 "--minimum", "6", "--out", str(out))  # fmt: skip
+    shown = _run(
+        "--study",
+        study.slug,
+        "--reference",
+        str(truth),
+        "--features",
+        "classifier",
+        "--weights",
+        str(judge),
+        "--minimum",
+        "6",
+        "--out",
+        str(out),
+    )
     metrics = image_metrics(study)
     assert set(metrics) == {"vanilla", "robust"}
     assert metrics["robust"]["frechet_distance"]["value"] > 0.0
@@ -96,8 +114,18 @@ def test_larger_sample_sets_take_the_place_of_the_studys_images(judge: Path, tru
     study = make_study(pairs=3)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
     np.savez(tmp_path / "robust.npz", pixels)
-    _run("--study", study.slug, "--reference", str(truth), "--features", "classifier", "--weights", str(judge),
-         "--samples", f"robust={tmp_path / 'robust.npz'}")  # fmt: skip
+    _run(
+        "--study",
+        study.slug,
+        "--reference",
+        str(truth),
+        "--features",
+        "classifier",
+        "--weights",
+        str(judge),
+        "--samples",
+        f"robust={tmp_path / 'robust.npz'}",
+    )
     metrics = image_metrics(study)
     assert (metrics["robust"]["kid"]["n"], metrics["vanilla"]["kid"]["n"]) == (20, 3)
 

@@ -63,9 +63,7 @@ def test_pairs_are_registered_with_files_recipes_and_manifest(draft):
     study = draft()
     assert "made 6 pairs" in generate(study)
     pairs = list(study.pairs.order_by("key").prefetch_related("images__arm"))
-    assert [pair.key for pair in pairs] == [
-        "0-000000", "0-000001", "1-000000", "1-000001", "2-000000", "3-000000"
-    ]  # fmt: skip
+    assert [pair.key for pair in pairs] == ["0-000000", "0-000001", "1-000000", "1-000001", "2-000000", "3-000000"]
     for pair in pairs:
         spec = PairSpec(77, int(pair.class_label), pair.index)
         assert (pair.seed, pair.class_name) == (77, f"digit {pair.class_label}")
@@ -192,7 +190,7 @@ def test_arm_added_later_gets_the_same_noise(draft, checkpoints):
     assert len(after) == 12
     for image in PairImage.objects.filter(arm__name="unguided").select_related("pair"):
         assert image.recipe["x_T_sha256"] == image.pair.noise_sha256
-        # The weakest duel counts: three arms cannot be further apart than two of them.
+        # The weakest comparison counts: three arms cannot be further apart than two of them.
         assert image.pair.distance <= distances[image.pair.key]
 
 

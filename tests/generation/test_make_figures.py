@@ -58,11 +58,28 @@ def _report(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_all_figures_of_a_study_are_written_with_their_numbers(study: Study, folder: Path, tmp_path: Path):
     report, metrics = _report(tmp_path)
-    shown = _run(study, folder, tmp_path / "out", "--unconditional", str(folder / "unconditional.safetensors"),
-                 "--report", str(report), "--metrics", str(metrics), "--formats", "svg,png")  # fmt: skip
+    shown = _run(
+        study,
+        folder,
+        tmp_path / "out",
+        "--unconditional",
+        str(folder / "unconditional.safetensors"),
+        "--report",
+        str(report),
+        "--metrics",
+        str(metrics),
+        "--formats",
+        "svg,png",
+    )
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    stems = {"matched_pairs", "class_gradients", "class_ascent", "intermediate_estimates", "gradient_alignment",
-             "metric_against_preference"}  # fmt: skip
+    stems = {
+        "matched_pairs",
+        "class_gradients",
+        "class_ascent",
+        "intermediate_estimates",
+        "gradient_alignment",
+        "metric_against_preference",
+    }
     assert names == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")} | {"figures.json"}
     assert "not drawn" not in shown
     numbers = json.loads((tmp_path / "out" / "figures.json").read_text())

@@ -137,7 +137,15 @@ def test_unknown_hosts_and_unnamed_scrapers_get_nothing(seen) -> None:
 def test_logs_hold_no_token_address_password_or_browser(seen) -> None:
     lines = [line for line in seen["log"].splitlines() if line.startswith("{")]
     assert any("/r/..." in line for line in lines), "a refused request must have been logged"
-    for secret in (seen["token"], seen["session"], KEY, "203.0.113.77", "Telltale", "hunter22", "correct horse",
-                   "metrics-token-of-the-tests"):  # fmt: skip
+    for secret in (
+        seen["token"],
+        seen["session"],
+        KEY,
+        "203.0.113.77",
+        "Telltale",
+        "hunter22",
+        "correct horse",
+        "metrics-token-of-the-tests",
+    ):
         assert secret not in seen["log"], secret
     assert all(json.loads(line)["message"] for line in lines)

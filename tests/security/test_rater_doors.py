@@ -32,7 +32,7 @@ def send(session: RaterSession, body: object, *, name: str = "vote", token: str 
     return Client(raise_request_exception=False).post(path, text, content_type="application/json")
 
 
-def ballot(shown: Trial, /, **changes) -> dict:
+def submission(shown: Trial, /, **changes) -> dict:
     return {"tab": TAB, "trial": str(shown.pk), "key": str(uuid.uuid4()), "choice": "left"} | changes
 
 
@@ -42,7 +42,7 @@ def session():
 
 
 def test_a_replayed_vote_is_answered_from_the_store_and_a_changed_one_refused(session) -> None:
-    body = ballot(next_trial(session))
+    body = submission(next_trial(session))
     first, again = send(session, body), send(session, body)
     assert (first.status_code, again.status_code) == (200, 200)
     assert (first.json()["stored"]["replay"], again.json()["stored"]["replay"]) == (False, True)
@@ -51,7 +51,7 @@ def test_a_replayed_vote_is_answered_from_the_store_and_a_changed_one_refused(se
 
 
 def test_a_replay_with_another_choice_does_not_change_the_vote(session) -> None:
-    body = ballot(next_trial(session))
+    body = submission(next_trial(session))
     send(session, body)
     send(session, body | {"choice": "right"})
     assert list(Vote.objects.values_list("choice", flat=True)) == ["left"]
@@ -59,7 +59,7 @@ def test_a_replay_with_another_choice_does_not_change_the_vote(session) -> None:
 
 def test_no_vote_for_another_raters_trial_even_with_a_session_of_ones_own(session) -> None:
     other = active(session.version)
-    answer = send(session, ballot(next_trial(other)))
+    answer = send(session, submission(next_trial(other)))
     assert answer.status_code == 404
     assert Vote.objects.count() == 0
 
@@ -67,16 +67,16 @@ def test_no_vote_for_another_raters_trial_even_with_a_session_of_ones_own(sessio
 def test_no_vote_for_a_trial_that_was_not_issued_or_does_not_exist(session) -> None:
     last = session.trials.order_by("-position").first()
     assert last.issued_at is None
-    assert send(session, ballot(last)).status_code == 404
-    assert send(session, ballot(last, trial=str(uuid.uuid4()))).status_code == 404
+    assert send(session, submission(last)).status_code == 404
+    assert send(session, submission(last, trial=str(uuid.uuid4()))).status_code == 404
     assert Vote.objects.count() == 0
 
 
 def test_a_submission_key_of_somebody_else_reveals_and_changes_nothing(session) -> None:
     other = active(session.version)
-    body = ballot(next_trial(other))
+    body = submission(next_trial(other))
     send(other, body)
-    answer = send(session, ballot(next_trial(session), key=body["key"]))
+    answer = send(session, submission(next_trial(session), key=body["key"]))
     assert answer.status_code == 409
     assert "stored" not in answer.json()
     assert Vote.objects.count() == 1
@@ -95,7 +95,7 @@ def forged_tokens(session: RaterSession) -> list[str]:
 
 
 def test_forged_session_tokens_open_nothing(session) -> None:
-    body = ballot(next_trial(session))
+    body = submission(next_trial(session))
     for token in forged_tokens(session):
         assert send(session, body, token=token).status_code == 404, token
         assert Client().get(reverse("survey:visit", args=[token])).status_code == 404, token
@@ -149,9 +149,14 @@ def test_a_made_up_rehearsal_ticket_is_refused() -> None:
 
 def test_many_sessions_cannot_give_more_votes_than_the_study_has_places() -> None:
     version = make_running(
-        pairs=4, votes_per_pair=2, trials_per_session=4,
-        practice_trials=0, repeat_trials=0, identical_trials=0, degraded_trials=0,
-    )  # fmt: skip
+        pairs=4,
+        votes_per_pair=2,
+        trials_per_session=4,
+        practice_trials=0,
+        repeat_trials=0,
+        identical_trials=0,
+        degraded_trials=0,
+    )
     for _ in range(5):
         session = begin(version)
         if session.step != "trials":
@@ -228,7 +233,7 @@ ODD_BODIES = ["", "[]", "null", "{", "[" * 30_000, '{"tab": NaN}', '{"tab": "\\u
 
 @pytest.mark.parametrize("name", ["window", "vote", "undo", "fault", "events"])
 def test_odd_bodies_are_refused_and_never_break_the_server(session, name: str) -> None:
-    good = ballot(next_trial(session), kind="image", response_ms=1.0, exposure_ms=1.0, events=[], presentation={})
+    good = submission(next_trial(session), kind="image", response_ms=1.0, exposure_ms=1.0, events=[], presentation={})
     for body in ODD_BODIES:
         assert 400 <= send(session, body, name=name).status_code < 500, body[:20]
     for field in good:
@@ -246,7 +251,7 @@ def test_odd_bodies_are_refused_and_never_break_the_server(session, name: str) -
     )
 )
 def test_any_presentation_is_stored_or_refused(session, presentation: dict) -> None:
-    body = ballot(next_trial(session), presentation=presentation, choice="neither")
+    body = submission(next_trial(session), presentation=presentation, choice="neither")
     assert send(session, body).status_code == 422
     event = {"tab": TAB, "events": [{"kind": "focus", "detail": presentation}]}
     assert send(session, event, name="events").status_code in {200, 422}

@@ -123,9 +123,20 @@ def test_lists_take_no_lookups_but_those_they_offer(table: str) -> None:
 
 
 ODD_QUERIES = [
-    "q=' OR 1=1 --", "q=%00", "of_study=' OR 1=1", "of_study=²", "of_study=" + "9" * 5000, "of_study=-1",
-    "o=99.-99", "o=%27", "p=-1", "p=x", "state__exact=%00", "all=", "q=" + "%22" * 300,
-]  # fmt: skip
+    "q=' OR 1=1 --",
+    "q=%00",
+    "of_study=' OR 1=1",
+    "of_study=²",
+    "of_study=" + "9" * 5000,
+    "of_study=-1",
+    "o=99.-99",
+    "o=%27",
+    "p=-1",
+    "p=x",
+    "state__exact=%00",
+    "all=",
+    "q=" + "%22" * 300,
+]
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -154,8 +165,16 @@ def study_addresses(study: Study) -> list[str]:
     urls = get_resolver("config.urls").namespace_dict["admin"][1].reverse_dict
     without_study = {"survey_study_changelist", "survey_study_add"}
     names = [name for name in urls if str(name).startswith("survey_study_") and name not in without_study]
-    values = {"pk": study.pk, "name": "freeze", "number": 1, "image": uuid.uuid4(), "batch": 1, "exclusion": 1,
-              "build": 1, "job": uuid.uuid4()}  # fmt: skip
+    values = {
+        "pk": study.pk,
+        "name": "freeze",
+        "number": 1,
+        "image": uuid.uuid4(),
+        "batch": 1,
+        "exclusion": 1,
+        "build": 1,
+        "job": uuid.uuid4(),
+    }
     found = []
     for name in names:
         route = urls.getlist(name)[0][0][0][1]

@@ -117,9 +117,22 @@ def test_texts_of_studies_raters_and_reasons_come_out_as_text_in_the_admin(study
     client = Client()
     client.force_login(study.members.get().user)
     base = f"/admin/survey/study/{study.pk}/"
-    below = ["", "pairs/", "people/", "log/", "recruitment/", "exclusions/", "exclusions/?preview=1&rules=all",
-             "reports/", "planning/", "import/", "jobs/", "progress/", "step/pause/",
-             "pairs/?q=%3Cscript%3Ealert(1)"]  # fmt: skip
+    below = [
+        "",
+        "pairs/",
+        "people/",
+        "log/",
+        "recruitment/",
+        "exclusions/",
+        "exclusions/?preview=1&rules=all",
+        "reports/",
+        "planning/",
+        "import/",
+        "jobs/",
+        "progress/",
+        "step/pause/",
+        "pairs/?q=%3Cscript%3Ealert(1)",
+    ]
     tables = ["study", "studyversion", "imagepair", "ratersession", "trial", "vote", "exclusion", "faultreport"]
     pair, session = ImagePair.objects.first(), RaterSession.objects.first()
     rows = [f"imagepair/{pair.pk}", f"ratersession/{session.pk}", f"study/{study.pk}"]

@@ -59,11 +59,20 @@ def world():
     personal_links_create(study=study, count=2, actor=owner)
     audit_record(study=study, actor=owner, action="note")
     facts = {
-        "pk": study.pk, "slug": study.slug, "number": version.number, "name": "pause", "build": build.pk,
-        "job": build.job, "exclusion": exclusion.pk, "batch": 1, "webhook": 1,
-        "image": study.pairs.first().images.first().pk, "user": "viewer", "session": session.pk,
+        "pk": study.pk,
+        "slug": study.slug,
+        "number": version.number,
+        "name": "pause",
+        "build": build.pk,
+        "job": build.job,
+        "exclusion": exclusion.pk,
+        "batch": 1,
+        "webhook": 1,
+        "image": study.pairs.first().images.first().pk,
+        "user": "viewer",
+        "session": session.pk,
         "order": session.pk,
-    }  # fmt: skip
+    }
     clients = {}
     for person, user in zip(PEOPLE, (owner, viewer, stranger, other, None), strict=True):
         clients[person] = Client()
@@ -73,17 +82,31 @@ def world():
 
 
 ADDRESSES = {
-    "survey_study_page": "", "survey_study_progress": "progress/", "survey_study_step": "step/{name}/",
-    "survey_study_pairs": "pairs/", "survey_study_image": "image/{image}/", "survey_study_people": "people/",
-    "survey_study_log": "log/", "survey_study_log_export": "log.jsonl",
-    "survey_study_version_json": "version/{number}.json", "survey_study_recruitment": "recruitment/",
-    "survey_study_links_csv": "links/{batch}.csv", "survey_study_links_print": "links/{batch}/",
-    "survey_study_exclusions": "exclusions/", "survey_study_exclusion_revoke": "exclusion/{exclusion}/revoke/",
-    "survey_study_reports": "reports/", "survey_study_report_file": "report/{build}/report.html",
-    "survey_study_planning": "planning/", "survey_study_import": "import/", "survey_study_jobs": "jobs/",
-    "survey_study_job_step": "job/{job}/cancel/", "survey_study_change": "change/", "survey_study_history": "history/",
-    "survey_study_delete": "delete/", "survey_study_webhooks": "webhooks/",
-}  # fmt: skip
+    "survey_study_page": "",
+    "survey_study_progress": "progress/",
+    "survey_study_step": "step/{name}/",
+    "survey_study_pairs": "pairs/",
+    "survey_study_image": "image/{image}/",
+    "survey_study_people": "people/",
+    "survey_study_log": "log/",
+    "survey_study_log_export": "log.jsonl",
+    "survey_study_version_json": "version/{number}.json",
+    "survey_study_recruitment": "recruitment/",
+    "survey_study_links_csv": "links/{batch}.csv",
+    "survey_study_links_print": "links/{batch}/",
+    "survey_study_exclusions": "exclusions/",
+    "survey_study_exclusion_revoke": "exclusion/{exclusion}/revoke/",
+    "survey_study_reports": "reports/",
+    "survey_study_report_file": "report/{build}/report.html",
+    "survey_study_planning": "planning/",
+    "survey_study_import": "import/",
+    "survey_study_jobs": "jobs/",
+    "survey_study_job_step": "job/{job}/cancel/",
+    "survey_study_change": "change/",
+    "survey_study_history": "history/",
+    "survey_study_delete": "delete/",
+    "survey_study_webhooks": "webhooks/",
+}
 POST_ONLY = {"survey_study_exclusion_revoke", "survey_study_job_step"}
 WITHOUT_STUDY = {"survey_study_add", "survey_study_changelist"}
 

@@ -19,7 +19,7 @@ from analysis.raters.consistency import consistency
 from analysis.raters.screening import screen
 from analysis.report.content.checklist import filled_checklist
 from analysis.report.content.comparison import compare_arms
-from analysis.report.content.external_figures import GivenFigure, given_facts
+from analysis.report.content.external_figures import ExternalFigure, given_facts
 from analysis.report.content.image_metrics import metric_correlations, preference_by_difference
 from analysis.report.content.screening import planned_rules, screening_section, sensitivity_section
 from analysis.report.parts.wording import finding, methods_paragraph, paper_sentence
@@ -43,7 +43,7 @@ def build_report(
     image_metrics: Mapping | None = None,
     image_metrics_by_class: Mapping | None = None,
     pair_distances: Mapping[str, float] | None = None,
-    figures: Sequence[GivenFigure] = (),
+    figures: Sequence[ExternalFigure] = (),
     data: Mapping | None = None,
     seed: int = 0,
 ) -> dict:
@@ -71,7 +71,7 @@ def build_report(
         The same by arm, then class label, then metric.
     pair_distances : mapping of str to float, or None
         How different the two images of a pair look, by pair. Used where the votes know two arms.
-    figures : sequence of GivenFigure
+    figures : sequence of ExternalFigure
         Figures made elsewhere; the report holds their captions and digests, ``write_report`` takes their files.
     data : mapping or None
         What reading knows of the file: see :func:`analysis.votes.reading.reading_facts`.
@@ -93,8 +93,8 @@ def build_report(
     table = _with_named_arms(table, arm, baseline)
     selection = select_votes(table)
     directions = _directions(selection.table, arm, baseline)
-    duels = [selection.table.duel(*names) for names in directions]
-    comparisons = [compare_arms(duel, plan=plan, seed=seed) for duel in duels]
+    comparisons = [selection.table.comparison(*names) for names in directions]
+    entries = [compare_arms(comparison, plan=plan, seed=seed) for comparison in comparisons]
     rules = planned_rules(plan)
     screened = screen(selection.of_origin(), rules)
     report = {
@@ -103,29 +103,31 @@ def build_report(
         "plan": plan,
         "provenance": _provenance(provenance, plan, seed),
         "data": _data(table, selection, data or {}),
-        "comparisons": comparisons,
-        "position_bias": _position_bias(selection, comparisons),
-        "agreement": agreement(selection.table, duels[0], seed=seed).as_json() if duels else None,
+        "comparisons": entries,
+        "position_bias": _position_bias(selection, entries),
+        "agreement": agreement(selection.table, comparisons[0], seed=seed).as_json() if comparisons else None,
         "consistency": consistency(selection.with_repeats(), seed=seed).as_json(),
-        "ranking": _ranking(selection.table, seed) if duels else None,
+        "ranking": _ranking(selection.table, seed) if comparisons else None,
         "screening": [asdict(row) for row in screened],
         "screening_summary": screening_section(screened, rules),
-        "sensitivity": sensitivity_section(selection, directions[0], screened) if duels else [],
+        "sensitivity": sensitivity_section(selection, directions[0], screened) if comparisons else [],
         "image_metrics": dict(image_metrics or {}),
         "image_metrics_by_class": dict(image_metrics_by_class or {}),
         "preference_by_difference": (
-            preference_by_difference(duels[0], selection.table.pairs, pair_distances or {}) if len(duels) == 1 else []
+            preference_by_difference(comparisons[0], selection.table.pairs, pair_distances or {})
+            if len(comparisons) == 1
+            else []
         ),
         "figures": given_facts(figures),
     }
     report["metric_correlations"] = [
         entry
-        for comparison in comparisons
-        for entry in metric_correlations(comparison, report["image_metrics_by_class"], seed=seed)
+        for reported in entries
+        for entry in metric_correlations(reported, report["image_metrics_by_class"], seed=seed)
     ]
     report["text"] = {
-        "findings": [finding(report, comparison) for comparison in comparisons],
-        "sentences": [paper_sentence(report, comparison) for comparison in comparisons],
+        "findings": [finding(report, reported) for reported in entries],
+        "sentences": [paper_sentence(report, reported) for reported in entries],
         "methods": methods_paragraph(report),
         "checklist": filled_checklist(report),
     }
@@ -242,9 +244,9 @@ def _day(moment: np.datetime64) -> str:
     return str(moment.astype("datetime64[D]"))
 
 
-def _position_bias(selection: Selection, comparisons: list[dict]) -> dict:
+def _position_bias(selection: Selection, entries: list[dict]) -> dict:
     sides = count_sides(selection.table)
-    adjusted = comparisons[0]["methods"]["two_way_t_adjusted"] if comparisons else None
+    adjusted = entries[0]["methods"]["two_way_t_adjusted"] if entries else None
     return {
         "left_rate": position.left_rate(selection.table).as_json(),
         "counts": {"left": sides.left, "right": sides.right, "ties": sides.ties},

@@ -18,19 +18,19 @@ from analysis.regression.gee import gee
 from analysis.regression.glmm import glmm
 from analysis.regression.linear_mixed import lmm
 from analysis.regression.ordinal import ordinal_mixed
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["compare_arms"]
 
 BOOTSTRAP_REPETITIONS = 2000
 
 
-def compare_arms(duel: Duel, *, plan: Mapping, seed: int) -> dict:
+def compare_arms(comparison: Comparison, *, plan: Mapping, seed: int) -> dict:
     """Return the entry of ``comparisons`` in the report.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
         The votes that count.
     plan : mapping
         ``margin`` is the equivalence margin; without it the equivalence test is refused. ``adjust`` names the
@@ -38,54 +38,56 @@ def compare_arms(duel: Duel, *, plan: Mapping, seed: int) -> dict:
     seed : int
         Seed of the bootstrap.
     """
-    equivalence = equivalence_test(duel, margin=plan.get("margin"))
+    equivalence = equivalence_test(comparison, margin=plan.get("margin"))
     methods = {
-        "vote_mean": preference.vote_mean(duel),
-        "two_way_t": preference.two_way_t(duel),
-        "two_way_t_adjusted": preference.two_way_t(duel, adjusted=True),
-        "rater_mean_t": preference.rater_mean_t(duel),
-        "rater_mean_decisive_t": preference.rater_mean_decisive_t(duel),
-        "wilson": preference.wilson(duel),
-        "clopper_pearson": preference.clopper_pearson(duel),
-        "binomial_exact": preference.binomial_exact(duel),
-        "product_bootstrap": product_bootstrap(duel, seed=seed, repetitions=BOOTSTRAP_REPETITIONS),
-        "lmm": lmm(duel),
-        "glmm": glmm(duel),
-        "ordinal": ordinal_mixed(duel),
-        "gee": gee(duel),
+        "vote_mean": preference.vote_mean(comparison),
+        "two_way_t": preference.two_way_t(comparison),
+        "two_way_t_adjusted": preference.two_way_t(comparison, adjusted=True),
+        "rater_mean_t": preference.rater_mean_t(comparison),
+        "rater_mean_decisive_t": preference.rater_mean_decisive_t(comparison),
+        "wilson": preference.wilson(comparison),
+        "clopper_pearson": preference.clopper_pearson(comparison),
+        "binomial_exact": preference.binomial_exact(comparison),
+        "product_bootstrap": product_bootstrap(comparison, seed=seed, repetitions=BOOTSTRAP_REPETITIONS),
+        "lmm": lmm(comparison),
+        "glmm": glmm(comparison),
+        "ordinal": ordinal_mixed(comparison),
+        "gee": gee(comparison),
         "tost": equivalence.result,
-        "confidence_sequence": confidence_sequence(duel, least_votes=plan.get("least_votes") or 1),
+        "confidence_sequence": confidence_sequence(comparison, least_votes=plan.get("least_votes") or 1),
     }
     return {
-        "arm": duel.arm,
-        "baseline": duel.baseline,
-        "counts": count_votes(duel).as_json(),
-        "headline": preference.headline(duel).as_json(),
+        "arm": comparison.arm,
+        "baseline": comparison.baseline,
+        "counts": count_votes(comparison).as_json(),
+        "headline": preference.headline(comparison).as_json(),
         "methods": {name: result.as_json() for name, result in methods.items()},
         "equivalence": {
             "margin": equivalence.margin,
             "interval90": None if equivalence.interval90 is None else list(equivalence.interval90),
             "is_equivalent": equivalence.is_equivalent,
         },
-        "position_effect": position.position_effect(duel).as_json(),
+        "position_effect": position.position_effect(comparison).as_json(),
         "by_side": {
-            "arm_left": _side(duel.rows(duel.side > 0)),
-            "arm_right": _side(duel.rows(duel.side < 0)),
+            "arm_left": _side(comparison.rows(comparison.side > 0)),
+            "arm_right": _side(comparison.rows(comparison.side < 0)),
         },
-        **_classes(duel, plan.get("adjust") or "bh"),
+        **_classes(comparison, plan.get("adjust") or "bh"),
     }
 
 
-def _side(duel: Duel) -> dict:
-    return {"counts": count_votes(duel).as_json(), "result": preference.two_way_t(duel).as_json()}
+def _side(comparison: Comparison) -> dict:
+    return {"counts": count_votes(comparison).as_json(), "result": preference.two_way_t(comparison).as_json()}
 
 
-def _classes(duel: Duel, adjust: str) -> dict:
-    labels = duel.extra.get("class_label")
+def _classes(comparison: Comparison, adjust: str) -> dict:
+    labels = comparison.extra.get("class_label")
     if labels is not None and not np.any(labels != ""):
         # A column that names no class is no column: its one nameless class would repeat the headline.
-        duel = replace(duel, extra={name: values for name, values in duel.extra.items() if name != "class_label"})
-    found = per_class(duel, adjust=adjust)
+        comparison = replace(
+            comparison, extra={name: values for name, values in comparison.extra.items() if name != "class_label"}
+        )
+    found = per_class(comparison, adjust=adjust)
     return {
         "per_class": found.as_json(),
         "class_family": {

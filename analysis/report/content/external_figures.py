@@ -12,7 +12,7 @@ from pathlib import Path
 
 from analysis.report.parts.figure import FigureSpec
 
-__all__ = ["GIVEN_KINDS", "MANIFEST", "GivenFigure", "ReadyFigures", "given_facts", "read_figures"]
+__all__ = ["GIVEN_KINDS", "MANIFEST", "ExternalFigure", "ReadyFigures", "given_facts", "read_figures"]
 
 #: Formats kept of a figure; the pages show the PNG, because pixels cannot carry a script.
 GIVEN_KINDS = ("svg", "png", "pdf")
@@ -23,7 +23,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GivenFigure:
+class ExternalFigure:
     """One figure as files.
 
     Parameters
@@ -66,10 +66,10 @@ class GivenFigure:
 
 
 #: What the pages show: the figures by name, each with its SVG (drawn here) or PNG (given, and any in the PDF).
-ReadyFigures = Mapping[str, tuple[FigureSpec | GivenFigure, bytes]]
+ReadyFigures = Mapping[str, tuple[FigureSpec | ExternalFigure, bytes]]
 
 
-def given_facts(figures: Sequence[GivenFigure]) -> list[dict]:
+def given_facts(figures: Sequence[ExternalFigure]) -> list[dict]:
     """Return what the report says of figures: name, title, description and the SHA-256 of every file."""
     if len({figure.name for figure in figures}) < len(figures):
         raise ValueError(f"two figures have one name: {', '.join(figure.name for figure in figures)}")
@@ -84,7 +84,7 @@ def given_facts(figures: Sequence[GivenFigure]) -> list[dict]:
     ]
 
 
-def read_figures(folder: str | Path) -> list[GivenFigure]:
+def read_figures(folder: str | Path) -> list[ExternalFigure]:
     """Return the figures of a folder that ``manage.py make_figures`` wrote, PNG among the formats.
 
     Raises
@@ -102,10 +102,10 @@ def read_figures(folder: str | Path) -> list[GivenFigure]:
         raise ValueError(f"{folder / MANIFEST} lists no figures with name, title and description") from None
 
 
-def _read(folder: Path, entry: Mapping[str, str]) -> GivenFigure:
+def _read(folder: Path, entry: Mapping[str, str]) -> ExternalFigure:
     name = entry["name"]
     if not _NAME.fullmatch(name):  # before it becomes a path
         raise ValueError(f"{folder / MANIFEST}: figure name {name!r}: use small letters, digits and underscores")
     paths = {kind: folder / f"{name}.{kind}" for kind in GIVEN_KINDS}
     files = {kind: path.read_bytes() for kind, path in paths.items() if path.is_file()}
-    return GivenFigure(name=name, title=entry["title"], description=entry["description"], files=files)
+    return ExternalFigure(name=name, title=entry["title"], description=entry["description"], files=files)

@@ -9,21 +9,23 @@ from scipy import stats
 
 from analysis.inference.crossing import group_index
 from analysis.preference.image_metrics import preference_against_metric
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["metric_correlations", "preference_by_difference"]
 
 _MOST_GROUPS, _FEWEST_PAIRS = 10, 10
 
 
-def preference_by_difference(duel: Duel, pairs: Sequence[str], distances: Mapping[str, float]) -> list[dict]:
+def preference_by_difference(
+    comparison: Comparison, pairs: Sequence[str], distances: Mapping[str, float]
+) -> list[dict]:
     """Return the preference rate of groups of pairs, from pairs that look most alike to pairs that differ most.
 
     Parameters
     ----------
-    duel : Duel
+    comparison : Comparison
     pairs : sequence of str
-        Labels of the duel's pair codes.
+        Labels of the comparison's pair codes.
     distances : mapping of str to float
         How different the two images of a pair look, by pair label; pairs without a distance are left out.
 
@@ -34,9 +36,9 @@ def preference_by_difference(duel: Duel, pairs: Sequence[str], distances: Mappin
         ``rate`` is the mean over pairs of their mean score, ``ci95`` its t-interval over pairs (raters taken as given;
         None where all pairs have one rate), ``distance`` the mean of the group's.
     """
-    index, present = group_index(duel.pair)
+    index, present = group_index(comparison.pair)
     votes = np.bincount(index, minlength=len(present))
-    rates = np.bincount(index, weights=duel.score, minlength=len(present)) / votes
+    rates = np.bincount(index, weights=comparison.score, minlength=len(present)) / votes
     values = np.array([distances.get(pairs[code], np.nan) for code in present], dtype=np.float64)
     known = np.flatnonzero(np.isfinite(values))
     groups = min(_MOST_GROUPS, len(known) // _FEWEST_PAIRS)
@@ -58,12 +60,12 @@ def _group(distances: np.ndarray, rates: np.ndarray, votes: np.ndarray) -> dict:
     }
 
 
-def metric_correlations(comparison: Mapping, by_class: Mapping, *, seed: int) -> list[dict]:
+def metric_correlations(reported: Mapping, by_class: Mapping, *, seed: int) -> list[dict]:
     """Return, for every metric that classes of both arms have, its correlation with the preference rate.
 
     Parameters
     ----------
-    comparison : mapping
+    reported : mapping
         An entry of ``comparisons`` in the report.
     by_class : mapping
         Image metrics by arm, then class label, then metric.
@@ -76,10 +78,10 @@ def metric_correlations(comparison: Mapping, by_class: Mapping, *, seed: int) ->
         ``name``, ``metric``, ``arm``, ``baseline``, ``description`` and a result: Spearman's correlation, over classes,
         of the preference rate with the arm's metric less the baseline's. Below ten classes it is refused.
     """
-    arm, baseline = comparison["arm"], comparison["baseline"]
+    arm, baseline = reported["arm"], reported["baseline"]
     rates = {
         entry["class_label"]: entry["result"]["estimate"]
-        for entry in comparison["per_class"]
+        for entry in reported["per_class"]
         if entry["result"]["estimate"] is not None
     }
     ours, theirs = (_by_metric(by_class.get(name, {})) for name in (arm, baseline))
@@ -89,8 +91,8 @@ def metric_correlations(comparison: Mapping, by_class: Mapping, *, seed: int) ->
         differences = {label: ours[metric][label] - theirs[metric][label] for label in shared}
         if differences:
             result = preference_against_metric(rates, differences, seed=seed)
-            duel = f"{arm} vs {baseline}"
-            names = {"name": f"{metric}: {duel}", "metric": metric, "arm": arm, "baseline": baseline}
+            comparison = f"{arm} vs {baseline}"
+            names = {"name": f"{metric}: {comparison}", "metric": metric, "arm": arm, "baseline": baseline}
             words = f"preference rate of each class against its {metric}, {arm} less {baseline}"
             found.append({**names, "description": words, **result.as_json()})
     return found

@@ -11,7 +11,7 @@ from analysis.preference.sensitivity import sensitivity
 from analysis.raters.screening import Screened, flagged_raters
 from analysis.raters.screening_rules import RULES
 from analysis.votes.selection import Selection
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["planned_rules", "screening_section", "sensitivity_section"]
 
@@ -60,12 +60,12 @@ def screening_section(screened: list[Screened], rules: list[dict] | None) -> dic
 
 def sensitivity_section(selection: Selection, names: tuple[str, str], screened: list[Screened]) -> list[dict]:
     """Return the headline under every variant; raters flagged by the screening rules are left out in one of them."""
-    duel = selection.with_excluded().duel(*names)
+    comparison = selection.with_excluded().comparison(*names)
     variants = [
         {"name": variant.name, "description": variant.description, **variant.result.as_json()}
-        for variant in sensitivity(duel)
+        for variant in sensitivity(comparison)
     ]
-    kept = selection.table.duel(*names)
+    kept = selection.table.comparison(*names)
     left_out = flagged_raters(screened)
     result = headline(_without(kept, selection.table.raters, left_out))
     remark = f"{len(left_out)} flagged raters left out" if left_out else "no rater is flagged: the same as the headline"
@@ -76,6 +76,6 @@ def sensitivity_section(selection: Selection, names: tuple[str, str], screened: 
     return variants
 
 
-def _without(duel: Duel, labels: tuple[str, ...], left_out: Mapping[str, object]) -> Duel:
+def _without(comparison: Comparison, labels: tuple[str, ...], left_out: Mapping[str, object]) -> Comparison:
     codes = np.array([code for code, label in enumerate(labels) if label in left_out], dtype=np.int64)
-    return duel.rows(~np.isin(duel.rater, codes))
+    return comparison.rows(~np.isin(comparison.rater, codes))

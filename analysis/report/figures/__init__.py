@@ -20,8 +20,8 @@ def figure_specs(report: Mapping, selection: Selection) -> list[FigureSpec]:
     specs = [*votes_figures(report), *forest_figures(report)]
     if report["comparisons"]:
         first = report["comparisons"][0]
-        duel = selection.table.duel(first["arm"], first["baseline"])
-        specs += [*rater_figures(first, duel), *pair_figures(first, duel), *class_figures(first)]
-        specs += running_figures(first, duel, least_votes=report["plan"].get("least_votes") or 1)
+        comparison = selection.table.comparison(first["arm"], first["baseline"])
+        specs += [*rater_figures(first, comparison), *pair_figures(first, comparison), *class_figures(first)]
+        specs += running_figures(first, comparison, least_votes=report["plan"].get("least_votes") or 1)
     specs += [*sides_figures(report), *time_figures(report, selection.table)]
     return [*specs, *ranking_figures(report), *metric_figures(report)]

@@ -12,7 +12,7 @@ from analysis.report.content.screening import planned_rules
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, BASELINE, INK, FigureSpec, new_figure
 from analysis.report.parts.table import versus
-from analysis.votes.table import Duel, VoteTable
+from analysis.votes.table import Comparison, VoteTable
 
 __all__ = ["running_figures", "time_figures"]
 
@@ -24,13 +24,13 @@ _NEAR = {
 }
 
 
-def running_figures(comparison: Mapping, duel: Duel, *, least_votes: int) -> list[FigureSpec]:
+def running_figures(reported: Mapping, comparison: Comparison, *, least_votes: int) -> list[FigureSpec]:
     """Return the estimate and its confidence sequence after each rater who finished."""
-    path = running_sequence(duel, least_votes=least_votes)
+    path = running_sequence(comparison, least_votes=least_votes)
     if len(path.raters) < 2:
         return []
-    result = comparison["methods"]["confidence_sequence"]
-    subject = f"Preference rate for {versus(comparison)} as raters finished, with its 95 % confidence sequence"
+    result = reported["methods"]["confidence_sequence"]
+    subject = f"Preference rate for {versus(reported)} as raters finished, with its 95 % confidence sequence"
     n = f"{wording.count(len(path.raters), 'rater')}, {wording.count(result['n_votes'], 'vote')}"
     described = (
         f"After {wording.count(len(path.raters), 'rater')} the rate is {wording.percent(result['estimate'])}, the "

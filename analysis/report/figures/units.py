@@ -12,7 +12,7 @@ from analysis.raters.agreement import majority_histogram
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, BASELINE, INK, MUTED, FigureSpec, new_figure, plain
 from analysis.report.parts.table import versus
-from analysis.votes.table import Duel
+from analysis.votes.table import Comparison
 
 __all__ = ["class_figures", "pair_figures", "rater_figures"]
 
@@ -20,15 +20,15 @@ SIGNIFICANCE_LEVEL = 0.05
 _MOST_NAMED_CLASSES = 40
 
 
-def rater_figures(comparison: Mapping, duel: Duel) -> list[FigureSpec]:
+def rater_figures(reported: Mapping, comparison: Comparison) -> list[FigureSpec]:
     """Return the raters' own rates in order, with their mean: who disagrees, and how widely raters spread."""
-    if not len(duel):
+    if not len(comparison):
         return []
-    crossing = crossing_of(duel)
-    rates = np.sort(rater_rates(duel.score, crossing))
+    crossing = crossing_of(comparison)
+    rates = np.sort(rater_rates(comparison.score, crossing))
     low, middle, high = np.quantile(rates, (0.1, 0.5, 0.9))
-    subject = f"Each rater's preference rate for {versus(comparison)}, in order"
-    n = f"{wording.count(crossing.n_raters, 'rater')}, {wording.count(len(duel), 'vote')}"
+    subject = f"Each rater's preference rate for {versus(reported)}, in order"
+    n = f"{wording.count(crossing.n_raters, 'rater')}, {wording.count(len(comparison), 'vote')}"
     above, below = int((rates > 0.5).sum()), int((rates < 0.5).sum())
     described = (
         f"Mean {wording.percent(float(rates.mean()))}, median {wording.percent(float(middle))}; one rater in ten is "
@@ -60,13 +60,13 @@ def _draw_raters(rates: np.ndarray):
     return figure
 
 
-def pair_figures(comparison: Mapping, duel: Duel) -> list[FigureSpec]:
+def pair_figures(reported: Mapping, comparison: Comparison) -> list[FigureSpec]:
     """Return the histogram of the pairs' rates beside what fair coins would give."""
-    histogram = majority_histogram(duel)
+    histogram = majority_histogram(comparison)
     pairs = int(histogram.observed.sum())
     if not pairs:
         return []
-    subject = f"Share of decisive votes for {comparison['arm']} on each pair, and what fair coins would give"
+    subject = f"Share of decisive votes for {reported['arm']} on each pair, and what fair coins would give"
     n = wording.count(pairs, "pair")
     edges = 100 * histogram.edges
     described = "; ".join(
@@ -94,16 +94,16 @@ def _draw_pairs(histogram):
     return figure
 
 
-def class_figures(comparison: Mapping) -> list[FigureSpec]:
+def class_figures(reported: Mapping) -> list[FigureSpec]:
     """Return the forest of the classes; with many classes their rates in order, without names."""
-    classes = [entry for entry in comparison["per_class"] if entry["result"]["ci95"] is not None]
+    classes = [entry for entry in reported["per_class"] if entry["result"]["ci95"] is not None]
     if len(classes) < 2:
         return []
     classes.sort(key=lambda entry: (-entry["result"]["estimate"], entry["class_label"]))
     found = sum(_is_significant(entry) for entry in classes)
-    adjustment = {"bh": "false discovery rate 5 %", "holm": "Holm, 5 %"}[comparison["class_family"]["adjustment"]]
+    adjustment = {"bh": "false discovery rate 5 %", "holm": "Holm, 5 %"}[reported["class_family"]["adjustment"]]
     subject = (
-        f"Preference rate for {versus(comparison)} by class, 95 % intervals; filled: apart from 50 % at {adjustment}"
+        f"Preference rate for {versus(reported)} by class, 95 % intervals; filled: apart from 50 % at {adjustment}"
     )
     votes = wording.count(sum(sum(entry["counts"].values()) for entry in classes), "vote")
     n = f"{wording.count(len(classes), 'class', 'classes')}, {votes}"

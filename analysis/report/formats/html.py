@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from html import escape
 
-from analysis.report.content.external_figures import GivenFigure, ReadyFigures
+from analysis.report.content.external_figures import ExternalFigure, ReadyFigures
 from analysis.report.figures.svg import inline_svg
 from analysis.report.formats.document import FigureBlock, Heading, Paragraph, TableBlock
 from analysis.report.parts.figure import FigureSpec
@@ -73,7 +73,7 @@ def render_html(blocks: Sequence[object], figures: ReadyFigures) -> str:
     blocks : sequence of blocks
         The first is the heading of level 1, which also names the page; for the report, what
         :func:`~analysis.report.formats.document.document` returned.
-    figures : mapping of str to (FigureSpec, bytes) or (GivenFigure, bytes)
+    figures : mapping of str to (FigureSpec, bytes) or (ExternalFigure, bytes)
         The drawn figures and their SVG, the given ones and their PNG, by name.
     """
     first, *others = blocks
@@ -135,13 +135,13 @@ def _cells(cells: Sequence[str], kinds: Sequence[str]) -> str:
     return f'<th scope="row">{escape(first)}</th>{others}'
 
 
-def _figure(spec: FigureSpec | GivenFigure, content: bytes) -> str:
+def _figure(spec: FigureSpec | ExternalFigure, content: bytes) -> str:
     name = escape(spec.name)
-    picture = _picture(spec, content) if isinstance(spec, GivenFigure) else inline_svg(content, spec)
+    picture = _picture(spec, content) if isinstance(spec, ExternalFigure) else inline_svg(content, spec)
     return f'<figure id="figure-{name}">{picture}<figcaption>{escape(spec.title)}.</figcaption></figure>'
 
 
-def _picture(figure: GivenFigure, png: bytes) -> str:
+def _picture(figure: ExternalFigure, png: bytes) -> str:
     width, height = figure.size_px
     data = base64.b64encode(png).decode()
     alt = escape(figure.description)

@@ -111,8 +111,10 @@ def render_latex_text(text: Mapping) -> str:
 def _layout(view: View) -> str:
     """Return the columns: numbers to the right, short texts on one line, long ones as paragraphs."""
     longest = [max(map(len, column)) for column in zip(*view.rows, strict=True)] or [0] * len(view.headers)
-    kinds = ["r" if not is_text else "l" if size <= _SHORT_TEXT else "p"
-             for (_, is_text), size in zip(view.headers, longest, strict=True)]  # fmt: skip
+    kinds = [
+        "r" if not is_text else "l" if size <= _SHORT_TEXT else "p"
+        for (_, is_text), size in zip(view.headers, longest, strict=True)
+    ]
     width = {1: 0.42, 2: 0.3, 3: 0.26}.get(kinds.count("p"), 0.18)
     paragraph = f">{{\\raggedright\\arraybackslash}}p{{{width}\\linewidth}}"
     return "".join(paragraph if kind == "p" else kind for kind in kinds)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from analysis.inference.threads import on_one_blas_thread
-from analysis.report.content.external_figures import MANIFEST, GivenFigure, given_facts
+from analysis.report.content.external_figures import MANIFEST, ExternalFigure, given_facts
 from analysis.report.figures import figure_specs
 from analysis.report.formats.document import document
 from analysis.report.formats.html import render_html
@@ -36,7 +36,7 @@ def write_report(
     out_dir: str | Path,
     formats: Iterable[str] = FORMATS,
     *,
-    figures: Sequence[GivenFigure] = (),
+    figures: Sequence[ExternalFigure] = (),
 ) -> list[Path]:
     """Write the files of a report into a folder.
 
@@ -54,7 +54,7 @@ def write_report(
     formats : iterable of str
         ``json`` (report.json), ``html`` (report.html), ``pdf`` (report.pdf), ``tables`` (tables/*.csv, *.tex and
         text.tex), ``figures`` (figures/*.svg, *.pdf, *.png).
-    figures : sequence of GivenFigure
+    figures : sequence of ExternalFigure
         The figures that ``report`` was built with.
 
     Returns
@@ -98,7 +98,7 @@ def _move(scratch: Path, out_dir: Path, names: Iterable[str]) -> None:
 
 
 def _contents(
-    report: Mapping, table: VoteTable, formats: frozenset[str], figures: Sequence[GivenFigure]
+    report: Mapping, table: VoteTable, formats: frozenset[str], figures: Sequence[ExternalFigure]
 ) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     if "json" in formats:
@@ -123,7 +123,7 @@ def _drawn(
     tables: Sequence[Table],
     formats: frozenset[str],
     *,
-    given: Mapping[str, GivenFigure],
+    given: Mapping[str, ExternalFigure],
 ) -> dict[str, bytes]:
     """Return the files that need figures; each figure is drawn once, in the formats that are asked for."""
     kinds = tuple(dict.fromkeys(kind for name in _DRAWN if name in formats for kind in _DRAWN[name]))
@@ -146,7 +146,7 @@ def _drawn(
     return files
 
 
-def _given_files(report: Mapping, given: Mapping[str, GivenFigure]) -> dict[str, bytes]:
+def _given_files(report: Mapping, given: Mapping[str, ExternalFigure]) -> dict[str, bytes]:
     """Return the files of given figures and the list that lets ``python -m analysis --figures`` read them again."""
     if not given:
         return {}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 
-from analysis.report.content.external_figures import GivenFigure, ReadyFigures
+from analysis.report.content.external_figures import ExternalFigure, ReadyFigures
 from analysis.report.formats.document import FigureBlock, Heading, Paragraph, TableBlock, title
 from analysis.report.parts.figure import FigureSpec, drawable
 from analysis.report.parts.table import Table
@@ -33,7 +33,7 @@ def render_pdf(report: Mapping, blocks: Sequence[object], figures: ReadyFigures)
         What ``build_report`` returned.
     blocks : sequence of blocks
         What :func:`~analysis.report.formats.document.document` returned.
-    figures : mapping of str to (FigureSpec, bytes) or (GivenFigure, bytes)
+    figures : mapping of str to (FigureSpec, bytes) or (ExternalFigure, bytes)
         The figures and their PNG, by name.
     """
     from reportlab.lib.pagesizes import A4
@@ -160,7 +160,7 @@ def _paragraph(block: Paragraph, width: float) -> list:
     return [box, Spacer(1, 5)]
 
 
-def _figure(spec: FigureSpec | GivenFigure, png: bytes, width: float) -> list:
+def _figure(spec: FigureSpec | ExternalFigure, png: bytes, width: float) -> list:
     from reportlab.platypus import Image, KeepTogether
     from reportlab.platypus import Paragraph as Text
 

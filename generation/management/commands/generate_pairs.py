@@ -39,7 +39,7 @@ class Command(BaseCommand):
             "--minimum-distance", type=float, metavar="D", help="keep pairs out of the study whose images differ less"
         )
         parser.add_argument(
-            "--check-files", action="store_true", help="compare stored files with their digests and mend them"
+            "--check-files", action="store_true", help="compare stored files with their digests and fix them"
         )
         parser.add_argument("--queue", action="store_true", help="cut the work into shards for the GPU workers")
 

@@ -7,7 +7,7 @@ import time
 from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, connection
 
-from jobs.heartbeat import alive_show
+from jobs.heartbeat import heartbeat_touch
 from jobs.services import jobs_reap
 
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         while True:
             try:
                 count = jobs_reap()
-                alive_show()
+                heartbeat_touch()
             except (InterfaceError, OperationalError) as error:
                 # The reaper is what repairs after an outage: it must outlive one.
                 if every is None:

@@ -22,9 +22,7 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def token_create(
-    *, user: Any, name: str, scopes: Iterable[str], days: int | None = None
-) -> tuple[str, ApiToken]:  # fmt: skip
+def token_create(*, user: Any, name: str, scopes: Iterable[str], days: int | None = None) -> tuple[str, ApiToken]:
     """Return a new token, to be shown once, and its row."""
     scopes = sorted(set(scopes))
     if unknown := sorted(set(scopes) - set(ApiToken.Scope.values)):

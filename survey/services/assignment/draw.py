@@ -10,7 +10,18 @@ from dataclasses import dataclass, replace
 from itertools import groupby, product
 from typing import NamedTuple
 
-__all__ = ["ALGORITHM", "Candidate", "Draft", "Picture", "Place", "arranged", "chosen", "drawn", "places", "replaced"]
+__all__ = [
+    "ALGORITHM",
+    "Candidate",
+    "CheckImage",
+    "Draft",
+    "PlannedSlot",
+    "arranged",
+    "chosen",
+    "drawn",
+    "planned_slots",
+    "replaced",
+]
 
 # Raise the number with every change that gives another assignment for the same record.
 ALGORITHM = "blindpair.assignment/2"
@@ -18,7 +29,7 @@ ALGORITHM = "blindpair.assignment/2"
 REPEAT_DISTANCE = 8
 
 
-class Place(NamedTuple):
+class PlannedSlot(NamedTuple):
     """A slot before it has a row."""
 
     pair_id: uuid.UUID
@@ -43,7 +54,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class CheckImage:
     """An image that a check or a practice trial shows on both sides."""
 
     image_id: uuid.UUID
@@ -54,7 +65,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A trial before it has a row. A check of one picture has the same arm on both sides."""
+    """A trial before it has a row. A check of one image has the same arm on both sides."""
 
     pair_id: uuid.UUID
     class_label: str
@@ -71,11 +82,11 @@ class Draft:
         return cls(slot.pair_id, slot.class_label, left, right, slot_id=slot.slot_id)
 
     @classmethod
-    def check(cls, picture: Picture, kind: str, rng: random.Random) -> Draft:
-        """Return the check of one picture: against itself, or against its spoilt copy on either side."""
+    def check(cls, image: CheckImage, kind: str, rng: random.Random) -> Draft:
+        """Return the check of one image: against itself, or against its spoilt copy on either side."""
         side = "" if kind == "identical" else rng.choice(("left", "right"))
-        arm = picture.arm_id
-        return cls(picture.pair_id, picture.class_label, arm, arm, check_kind=kind, degraded_side=side)
+        arm = image.arm_id
+        return cls(image.pair_id, image.class_label, arm, arm, check_kind=kind, degraded_side=side)
 
     def swapped(self, index: int) -> Draft:
         """Return the repeat of this trial: the same images with sides changed."""
@@ -89,27 +100,29 @@ class Draft:
         )
 
 
-def places(
-    pairs: Iterable[uuid.UUID], duels: Sequence[tuple[int, int]], *, wanted: int, seed: int, version: int
-) -> Iterator[Place]:
-    """Yield the wanted votes of every duel of every pair, sides balanced over each pair.
+def planned_slots(
+    pairs: Iterable[uuid.UUID], comparisons: Sequence[tuple[int, int]], *, wanted: int, seed: int, version: int
+) -> Iterator[PlannedSlot]:
+    """Yield the wanted votes of every comparison of every pair, sides balanced over each pair.
 
     ``draw`` orders the slots of one index in rounds: a pair has one slot in each, so that the first free slots are
-    of many pairs, however many duels there are.
+    of many pairs, however many comparisons there are.
     """
     rng = random.Random(f"{seed}/{version}/slots")
     next_left: dict[tuple[int, int], bool] = {}
     for pair in pairs:
-        rounds = rng.sample(range(len(duels)), len(duels))
-        for duel, place in zip(duels, rounds, strict=True):
-            # Drawn for every second pair and turned round for the next: each index of a duel is balanced over pairs,
+        rounds = rng.sample(range(len(comparisons)), len(comparisons))
+        for comparison, place in zip(comparisons, rounds, strict=True):
+            # Drawn for every second pair and turned for the next: each index of a comparison is balanced over pairs,
             # so that sessions with balanced sides leave balanced sides to the sessions after them.
-            first_left = next_left.pop(duel, None)
+            first_left = next_left.pop(comparison, None)
             if first_left is None:
                 first_left = rng.random() < 0.5
-                next_left[duel] = not first_left
+                next_left[comparison] = not first_left
             for index in range(wanted):
-                yield Place(pair, *duel, index, first_left == (index % 2 == 0), (place + rng.random()) / len(duels))
+                yield PlannedSlot(
+                    pair, *comparison, index, first_left == (index % 2 == 0), (place + rng.random()) / len(comparisons)
+                )
 
 
 def chosen(
@@ -121,8 +134,8 @@ def chosen(
     seen less has more slots left: pairs are taken in that order, and as the candidates were drawn where they have
     equally many. Otherwise a study's last slots would pile up on few pairs, and no visit may show a pair twice.
 
-    Of a pair's slots the first is taken that keeps its duel's sides, within the session, within one of balance. The
-    first round also keeps the classes in proportion to their sizes; the second gives up the classes, the third the
+    Of a pair's slots the first is taken that keeps its comparison's sides, within the session, within one of balance.
+    The first round also keeps the classes in proportion to their sizes; the second gives up the classes, the third the
     balance, so that a nearly full study still fills a session. Near its end a study goes through the rounds with the
     least seen pairs first, so that as many whole visits as can be come out of what is left.
     """
@@ -138,7 +151,7 @@ def chosen(
     classes: Counter[str] = Counter()
 
     def excess(slot: Candidate) -> int:
-        """Return by how much the slot would put its duel's sides out of balance."""
+        """Return by how much the slot would put its comparison's sides out of balance."""
         return max(0, abs(lead[slot.arm_a_id, slot.arm_b_id] + (1 if slot.is_a_left else -1)) - 1)
 
     taken: dict[uuid.UUID, Candidate] = {}
@@ -162,7 +175,7 @@ def chosen(
 
 
 def drawn(
-    slots: Sequence[Candidate], pictures: Mapping[str, Sequence[Picture]], *, repeats: int, seed: int
+    slots: Sequence[Candidate], pictures: Mapping[str, Sequence[CheckImage]], *, repeats: int, seed: int
 ) -> list[Draft]:
     """Return a visit's trials in order: practice, then main trials, checks and repeats mixed.
 
@@ -172,7 +185,7 @@ def drawn(
     rng = random.Random(f"{seed}/order")
 
     def checks(*kinds: str) -> list[Draft]:
-        return [Draft.check(picture, kind, rng) for kind in kinds for picture in pictures.get(kind, ())]
+        return [Draft.check(image, kind, rng) for kind in kinds for image in pictures.get(kind, ())]
 
     practice = checks("practice")
     mixed = arranged(map(Draft.of, slots), checks("identical", "degraded"), repeats=repeats, rng=rng)
@@ -181,9 +194,9 @@ def drawn(
     return [*practice, *behind]
 
 
-def replaced(picture: Picture, kind: str, *, seed: int, position: int) -> Draft:
+def replaced(image: CheckImage, kind: str, *, seed: int, position: int) -> Draft:
     """Return the check that takes the place of a faulty one, at the end of the visit."""
-    return Draft.check(picture, kind, random.Random(f"{seed}/{position}"))
+    return Draft.check(image, kind, random.Random(f"{seed}/{position}"))
 
 
 def arranged(main: Iterable[Draft], checks: Iterable[Draft], *, repeats: int, rng: random.Random) -> list[Draft]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from survey.models import RaterSession, Slot, Study, StudyVersion, Trial
-from survey.services.assignment.draw import ALGORITHM, Draft, Picture, Place, drawn, places, replaced
+from survey.services.assignment.draw import ALGORITHM, CheckImage, Draft, PlannedSlot, drawn, planned_slots, replaced
 from survey.services.assignment.slots import candidate_of
 
 __all__ = ["Redrawn", "version_problem", "visits_redrawn"]
@@ -34,15 +34,15 @@ def version_problem(version: StudyVersion) -> str:
     if problem := _algorithm_problem(version.config["plan"].get("assignment")):
         return problem
     rows = Slot.objects.filter(version=version, pool=Slot.Pool.MAIN).order_by("pk")
-    duels = rows.filter(pair=rows.values("pair")[:1], index=0).values_list("arm_a_id", "arm_b_id")
-    again = places(
+    comparisons = rows.filter(pair=rows.values("pair")[:1], index=0).values_list("arm_a_id", "arm_b_id")
+    again = planned_slots(
         (pair for pair, _ in itertools.groupby(rows.values_list("pair_id", flat=True).iterator())),
-        list(duels),
+        list(comparisons),
         wanted=version.config["plan"]["votes_per_pair"],
         seed=version.config["study"]["seed"],
         version=version.number,
     )
-    stored = itertools.starmap(Place, rows.values_list(*Place._fields).iterator())
+    stored = itertools.starmap(PlannedSlot, rows.values_list(*PlannedSlot._fields).iterator())
     for kept, due in itertools.zip_longest(stored, again):
         if kept != due:
             place = kept or due
@@ -79,7 +79,7 @@ def _problems(session: RaterSession, trials: list[Trial]) -> list[str]:
     if record["seed"] != session.seed:
         return ["the seed of the record is not the session's"]
     slots = {trial.slot_id: candidate_of(trial.slot) for trial in trials if trial.slot}
-    pictures = {str(trial.image_left_id): _picture(trial) for trial in trials}
+    pictures = {str(trial.image_left_id): _check_image(trial) for trial in trials}
     try:
         order = drawn(
             [slots[key] for key in record["slots"]],
@@ -88,7 +88,7 @@ def _problems(session: RaterSession, trials: list[Trial]) -> list[str]:
             seed=record["seed"],
         )
     except KeyError as missing:
-        return [f"place or picture {missing} is in the record, but no trial shows it"]
+        return [f"place or image {missing} is in the record, but no trial shows it"]
     position_of = {trial.pk: trial.position for trial in trials}
     problems = []
     if [trial.position for trial in trials] != list(range(1, max(len(order), len(trials)) + 1)):
@@ -112,16 +112,16 @@ def _problems(session: RaterSession, trials: list[Trial]) -> list[str]:
     return problems
 
 
-def _picture(trial: Trial) -> Picture:
+def _check_image(trial: Trial) -> CheckImage:
     image = trial.image_left
-    return Picture(image.pk, image.pair_id, image.pair.class_label, image.arm_id)
+    return CheckImage(image.pk, image.pair_id, image.pair.class_label, image.arm_id)
 
 
 def _later(session: RaterSession, trial: Trial) -> Draft:
-    """Return the trial that came in the place of a faulty one as its place, its picture or its first showing has it."""
+    """Return the trial that came in the place of a faulty one as its place, its image or its first showing has it."""
     if trial.slot:
         return Draft.of(candidate_of(trial.slot))
     if first := trial.repeat_of:
         shown = Draft(first.pair_id, "", first.arm_left_id, first.arm_right_id)
         return shown.swapped(first.position - 1)
-    return replaced(_picture(trial), trial.check_kind, seed=session.seed, position=trial.position)
+    return replaced(_check_image(trial), trial.check_kind, seed=session.seed, position=trial.position)

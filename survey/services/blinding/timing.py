@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 
-__all__ = ["pause"]
+__all__ = ["response_jitter"]
 
 # Trials of every kind cost the same statements and the same rows, but a file that was read a moment ago, as the second
 # image of an identical pair was, is still nearer to the processor: some hundredths of a millisecond.
 _MOST_MICROSECONDS = 1000
 
 
-def pause() -> None:
+def response_jitter() -> None:
     """Wait for a random moment. Each trial is shown and answered once, so nobody can average it away."""
     time.sleep(secrets.randbelow(_MOST_MICROSECONDS) / 1e6)

@@ -12,7 +12,7 @@ from typing import IO, Protocol
 
 from survey.exceptions import BadArchive
 
-__all__ = ["FolderSource", "ImageSource", "Limits", "ZipSource", "zip_sources"]
+__all__ = ["FolderSource", "ImportSource", "Limits", "ZipSource", "zip_sources"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
@@ -28,7 +28,7 @@ class Limits:
     side_px: int = 8192
 
 
-class ImageSource(Protocol):
+class ImportSource(Protocol):
     """One arm's images."""
 
     label: str

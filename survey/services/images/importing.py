@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from survey.canonical import canonical_json
 from survey.exceptions import ImportRefused, PairConflict
 from survey.models import Study
-from survey.services.images.import_sources import ImageSource, Limits
+from survey.services.images.import_sources import ImportSource, Limits
 from survey.services.images.pairs import NewImage, NewPair, image_name, image_store, pairs_register
 from survey.services.records.audit import audit_record
 from survey.services.study.study import arm_add, study_locked_draft
@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFacts:
     """What one file is, without its pixels."""
 
     path: str
@@ -72,7 +72,7 @@ def _profile(picture: Image.Image) -> str:
         return "unreadable profile"
 
 
-def inspect(path: str, content: bytes, limits: Limits) -> Picture:
+def inspect(path: str, content: bytes, limits: Limits) -> ImageFacts:
     """Read a file to its last pixel and say what it is.
 
     Raises
@@ -96,7 +96,7 @@ def inspect(path: str, content: bytes, limits: Limits) -> Picture:
                 lowest, _ = picture.convert("RGBA").getchannel("A").getextrema()
                 if lowest < 255:
                     raise ValueError("has transparent parts; lay it over a background first")
-            return Picture(
+            return ImageFacts(
                 path=path,
                 sha256=hashlib.sha256(content).hexdigest(),
                 width=picture.width,
@@ -111,7 +111,7 @@ def inspect(path: str, content: bytes, limits: Limits) -> Picture:
         raise ValueError(f"cannot be read as PNG, JPEG or WebP ({error})") from None
 
 
-def _keys(source: ImageSource, report: ImportReport, arm: str) -> dict[str, str]:
+def _keys(source: ImportSource, report: ImportReport, arm: str) -> dict[str, str]:
     """Return {path without suffix: path}; the same picture may be a PNG in one arm and a JPEG in another."""
     keys: dict[str, str] = {}
     for name in source.names():
@@ -127,12 +127,12 @@ def _keys(source: ImageSource, report: ImportReport, arm: str) -> dict[str, str]
 
 
 def images_check(
-    sources: Mapping[str, ImageSource],
+    sources: Mapping[str, ImportSource],
     *,
     leave_out_unmatched: bool = False,
     limits: Limits | None = None,
     on_progress: Progress = lambda done, total: None,
-) -> tuple[ImportReport, dict[str, dict[str, Picture]]]:
+) -> tuple[ImportReport, dict[str, dict[str, ImageFacts]]]:
     """Look at every image of every arm; return the report and {key: {arm: picture}} of the pairs that all arms have."""
     limits = limits or Limits()
     report = ImportReport(arms=sorted(sources))
@@ -148,7 +148,7 @@ def images_check(
             (report.notes if leave_out_unmatched else report.problems).append(text)
     if not shared:
         report.problems.append("no relative path is in every arm; name the files of a pair alike")
-    pairs: dict[str, dict[str, Picture]] = {}
+    pairs: dict[str, dict[str, ImageFacts]] = {}
     total, done = len(shared) * len(paths), 0
     for key in shared:
         row = {}
@@ -170,7 +170,7 @@ def images_check(
     return report, pairs
 
 
-def _compare(key: str, row: Mapping[str, Picture], report: ImportReport) -> None:
+def _compare(key: str, row: Mapping[str, ImageFacts], report: ImportReport) -> None:
     sizes = {f"{one.width}x{one.height}" for one in row.values()}
     if len(sizes) > 1:
         shown = ", ".join(f"{arm} {one.width}x{one.height}" for arm, one in row.items())
@@ -179,7 +179,7 @@ def _compare(key: str, row: Mapping[str, Picture], report: ImportReport) -> None
         report.notes.append(f"pair {key}: identical bytes in all arms")
 
 
-def _colours(pairs: Mapping[str, Mapping[str, Picture]], report: ImportReport) -> None:
+def _colours(pairs: Mapping[str, Mapping[str, ImageFacts]], report: ImportReport) -> None:
     """Say where colour could tell the arms apart: raters get plain pixels, profiles are not carried along."""
     by_arm: dict[str, Counter[tuple[str, str]]] = {}
     for row in pairs.values():
@@ -199,7 +199,7 @@ def _colours(pairs: Mapping[str, Mapping[str, Picture]], report: ImportReport) -
 def images_import(
     *,
     study: Study,
-    sources: Mapping[str, ImageSource],
+    sources: Mapping[str, ImportSource],
     actor: Any = None,
     class_names: Mapping[str, str] | None = None,
     leave_out_unmatched: bool = False,
@@ -231,7 +231,7 @@ def images_import(
     names = class_names or {}
     new: list[NewPair] = []
     total, done = len(pairs) * len(sources), 0
-    reused: list[tuple[ImageSource, Picture, str]] = []
+    reused: list[tuple[ImportSource, ImageFacts, str]] = []
     for key, row in pairs.items():
         images = {}
         for arm, one in row.items():
@@ -260,18 +260,18 @@ def images_import(
     return report
 
 
-def _content(source: ImageSource, picture: Picture) -> bytes:
+def _content(source: ImportSource, picture: ImageFacts) -> bytes:
     content = source.read(picture.path)
     if hashlib.sha256(content).hexdigest() != picture.sha256:
         raise ImportRefused([f"{picture.path} changed while it was imported; import again"])
     return content
 
 
-def _suffix(picture: Picture) -> str:
+def _suffix(picture: ImageFacts) -> str:
     return PurePosixPath(picture.path).suffix.lower()
 
 
-def _stored(source: ImageSource, picture: Picture) -> tuple[NewImage, bool]:
+def _stored(source: ImportSource, picture: ImageFacts) -> tuple[NewImage, bool]:
     """Return the stored image, and whether its file is new."""
     name, is_new = image_name(picture.sha256, _suffix(picture)), False
     if not default_storage.exists(name):
@@ -285,7 +285,5 @@ def _stored(source: ImageSource, picture: Picture) -> tuple[NewImage, bool]:
         "mode": picture.mode,
         "colour_profile": picture.profile,
     }
-    image = NewImage(
-        file=name, sha256=picture.sha256, width=picture.width, height=picture.height, recipe=recipe
-    )  # fmt: skip
+    image = NewImage(file=name, sha256=picture.sha256, width=picture.width, height=picture.height, recipe=recipe)
     return image, is_new

@@ -171,7 +171,5 @@ def pairs_remove(*, study: Study, keys: Collection[str], actor: Any) -> int:
     count = len(set(keys))
     files_forget_later(image_files(PairImage.objects.filter(pair__in=rows)))
     rows.delete()
-    audit_record(
-        study=locked, actor=actor, action="remove pairs", detail={"pairs": count, "keys": sorted(keys)[:100]}
-    )  # fmt: skip
+    audit_record(study=locked, actor=actor, action="remove pairs", detail={"pairs": count, "keys": sorted(keys)[:100]})
     return count

@@ -36,9 +36,7 @@ def exclusions_apply(*, study: Study, proposals: Iterable[Proposal], actor: Any)
     Study.objects.select_for_update().get(pk=study.pk)
     proposals = list(proposals)
     wanted = {proposal.session_id for proposal in proposals}
-    own = set(
-        RaterSession.objects.filter(version__study=study, pk__in=wanted).values_list("pk", flat=True)
-    )  # fmt: skip
+    own = set(RaterSession.objects.filter(version__study=study, pk__in=wanted).values_list("pk", flat=True))
     if strange := wanted - own:
         raise ExclusionRefused(f"{len(strange)} session(s) are of another study")
     live = set(

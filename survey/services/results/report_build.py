@@ -40,9 +40,7 @@ def report_request(*, study: Study, actor: Any, is_pilot: bool = False) -> Repor
     locked = Study.objects.select_for_update().get(pk=study.pk)
     results_require_visible(locked, is_pilot=is_pilot)
     user = actor if getattr(actor, "pk", None) else None
-    build = ReportBuild.objects.create(
-        study=locked, version=version_current(locked), is_pilot=is_pilot, made_by=user
-    )  # fmt: skip
+    build = ReportBuild.objects.create(study=locked, version=version_current(locked), is_pilot=is_pilot, made_by=user)
     parameters = {"study": locked.slug, "build": build.pk}
     job = job_enqueue(kind="survey.report", parameters=parameters, subject=study_subject(locked), created_by=user)
     build.job = job.pk

@@ -67,4 +67,4 @@ def power_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float
 
     return plan_power(
         raters=raters, pairs=pairs, votes_per_rater=min(votes_per_rater, pairs), preference=preference
-    ).as_json()  # fmt: skip
+    ).as_json()

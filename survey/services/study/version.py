@@ -17,7 +17,7 @@ from survey.models import ImagePair, PairImage, Slot, Study, StudyVersion
 from survey.recruitment import recruitment_frozen, recruitment_problems
 from survey.selectors.pair import arm_recipe, arm_recipes, selection_steps
 from survey.selectors.version import comparisons_of
-from survey.services.assignment.draw import ALGORITHM, places
+from survey.services.assignment.draw import ALGORITHM, planned_slots
 from survey.services.blinding.served_copies import served_images_build
 from survey.services.study.plan import question_problems, rule_problems
 from survey.services.study.study import study_locked_draft, study_mark_frozen
@@ -225,7 +225,7 @@ def version_freeze(
 def _slot_batches(version: StudyVersion, size: int = 1000) -> Iterator[list[Slot]]:
     """Yield the places of every comparison of every main pair; they keep this order by their keys."""
     pairs = _selected(version.study).filter(kind=ImagePair.Kind.MAIN).order_by("key").values_list("pk", flat=True)
-    drawn = places(
+    drawn = planned_slots(
         pairs.iterator(chunk_size=1000),
         [(arm_a.pk, arm_b.pk) for arm_a, arm_b in comparisons_of(version.study)],
         wanted=version.config["plan"]["votes_per_pair"],

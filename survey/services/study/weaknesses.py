@@ -36,8 +36,11 @@ def _texts(study: Study) -> list[str]:
     found = []
     for arm in study.arms.all():
         word = re.compile(rf"(?<![a-z0-9]){re.escape(arm.name.lower())}(?![a-z0-9])")
-        found += [f"the {where} names the arm {arm.name!r}; raters read it" for where, text in shown.items()
-                  if word.search(text.lower())]  # fmt: skip
+        found += [
+            f"the {where} names the arm {arm.name!r}; raters read it"
+            for where, text in shown.items()
+            if word.search(text.lower())
+        ]
     if not study.contact:
         found.append("no contact is given; raters cannot ask or withdraw by mail")
     if not study.instructions.strip():
@@ -102,8 +105,8 @@ def _plan(study: Study) -> list[str]:
 
 def _power(study: Study, pairs: int) -> list[str]:
     """Compare the power of one comparison with the usual target, at a preference rate worth finding."""
-    duels = max(1, len(comparisons_of(study)))
-    load = max(1, min(pairs, study.trials_per_session // duels))
+    comparisons = max(1, len(comparisons_of(study)))
+    load = max(1, min(pairs, study.trials_per_session // comparisons))
     plan = power_of(raters=study.target_raters, pairs=pairs, votes_per_rater=load, preference=TARGET_RATE)
     if plan["power"] >= TARGET_POWER:
         return []

@@ -11,7 +11,7 @@ from django.utils import timezone
 from survey.exceptions import OtherTab, SessionNotActive, TrialUnknown
 from survey.models import FaultReport, ImagePair, PairImage, RaterSession, Slot, Trial
 from survey.selectors.version import frozen_plan
-from survey.services.assignment.draw import ALGORITHM, REPEAT_DISTANCE, Draft, Picture, drawn, replaced
+from survey.services.assignment.draw import ALGORITHM, REPEAT_DISTANCE, CheckImage, Draft, drawn, replaced
 from survey.services.assignment.slots import lease_end, slots_claim
 
 __all__ = ["FAULT_KINDS", "trial_fault", "trials_draw"]
@@ -30,10 +30,9 @@ def trials_draw(*, session: RaterSession) -> int:
     slots = slots_claim(session=session, wanted=plan["trials_per_session"])
     if not slots:
         return 0
-    album = _Album(session, random.Random(f"{session.seed}/pictures"), {slot.pair_id for slot in slots})
+    pool = CheckImagePool(session, random.Random(f"{session.seed}/pictures"), {slot.pair_id for slot in slots})
     pictures = {
-        str(kind): album.take(plan[f"{kind}_trials"], kind)
-        for kind in (Check.IDENTICAL, Check.DEGRADED, Check.PRACTICE)
+        str(kind): pool.take(plan[f"{kind}_trials"], kind) for kind in (Check.IDENTICAL, Check.DEGRADED, Check.PRACTICE)
     }
     order = drawn(slots, pictures, repeats=plan["repeat_trials"], seed=session.seed)
     _create(session, order)
@@ -45,7 +44,7 @@ def trials_draw(*, session: RaterSession) -> int:
         "seed": session.seed,
         "wanted": plan["trials_per_session"],
         "slots": [slot.slot_id for slot in slots],
-        "pictures": {kind: [str(picture.image_id) for picture in taken] for kind, taken in pictures.items()},
+        "pictures": {kind: [str(image.image_id) for image in taken] for kind, taken in pictures.items()},
         "repeats": plan["repeat_trials"],
         "practice": practice,
         "repeat_distance": REPEAT_DISTANCE,
@@ -53,7 +52,7 @@ def trials_draw(*, session: RaterSession) -> int:
     return len(order)
 
 
-class _Album:
+class CheckImagePool:
     """The pictures for checks: those with a spoilt copy, of pairs that the session does not otherwise see."""
 
     def __init__(self, session: RaterSession, rng: random.Random, used: set[uuid.UUID]) -> None:
@@ -64,21 +63,21 @@ class _Album:
             .values_list("pk", "pair_id", "pair__class_label", "arm_id", "pair__kind")
             .order_by("pk")
         )
-        self._pictures = [(Picture(*row), kind == ImagePair.Kind.PRACTICE) for *row, kind in rows]
+        self._pictures = [(CheckImage(*row), kind == ImagePair.Kind.PRACTICE) for *row, kind in rows]
         rng.shuffle(self._pictures)
 
-    def take(self, count: int, kind: str) -> list[Picture]:
+    def take(self, count: int, kind: str) -> list[CheckImage]:
         """Return ``count`` pictures; pairs are seen twice only when there are not enough."""
         # Pairs that were made for practice come first there, and nowhere else.
-        pictures = [picture for picture, is_for_practice in self._pictures if not is_for_practice]
+        pictures = [image for image, is_for_practice in self._pictures if not is_for_practice]
         if kind == Check.PRACTICE:
-            pictures = [picture for picture, is_for_practice in self._pictures if is_for_practice] + pictures
-        fresh = [picture for picture in pictures if picture.pair_id not in self._used]
-        taken: dict[uuid.UUID, Picture] = {}
-        for picture in [*fresh, *pictures]:
+            pictures = [image for image, is_for_practice in self._pictures if is_for_practice] + pictures
+        fresh = [image for image in pictures if image.pair_id not in self._used]
+        taken: dict[uuid.UUID, CheckImage] = {}
+        for image in [*fresh, *pictures]:
             if len(taken) == count:
                 break
-            taken.setdefault(picture.pair_id, picture)
+            taken.setdefault(image.pair_id, image)
         self._used |= taken.keys()
         return list(taken.values())
 
@@ -158,10 +157,10 @@ def _replace(session: RaterSession, trial: Trial) -> bool:
     if trial.slot_id is not None:
         drafts = [Draft.of(slot) for slot in slots_claim(session=session, wanted=1, without_pairs=seen)]
     elif trial.check_kind in {Check.IDENTICAL, Check.DEGRADED}:
-        album = _Album(session, random.Random(f"{session.seed}/pictures/{last + 1}"), seen)
+        pool = CheckImagePool(session, random.Random(f"{session.seed}/pictures/{last + 1}"), seen)
         drafts = [
-            replaced(picture, trial.check_kind, seed=session.seed, position=last + 1)
-            for picture in album.take(1, trial.check_kind)
+            replaced(image, trial.check_kind, seed=session.seed, position=last + 1)
+            for image in pool.take(1, trial.check_kind)
         ]
     return bool(drafts and _create(session, drafts, first_position=last + 1))
 

@@ -12,13 +12,13 @@ from django.utils import timezone
 
 from survey.exceptions import BadSubmission, NothingToUndo, OtherTab, SessionNotActive, TrialUnknown, VoteConflict
 from survey.models import RaterSession, Slot, Trial, Vote
-from survey.selectors.trial import Upcoming, trials_upcoming
+from survey.selectors.trial import NextTrial, next_trials
 from survey.selectors.version import frozen_config
 from survey.services.assignment.slots import lease_end, slots_renew
 from survey.services.visit.session import session_locked
 from survey.services.visit.vote_rows import session_and_trials, vote_store
 
-__all__ = ["Ballot", "Outcome", "trials_issue", "vote_create", "vote_undo"]
+__all__ = ["Outcome", "VoteSubmission", "trials_issue", "vote_create", "vote_undo"]
 
 State = Trial.State
 Choice = Vote.Choice
@@ -27,7 +27,7 @@ _PRESENTATION_KEYS = {"width_px", "height_px", "pixel_ratio", "layout", "input",
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ballot:
+class VoteSubmission:
     """What a browser submits. Times in milliseconds of its own clock, from the moment both images were painted."""
 
     trial_id: uuid.UUID
@@ -55,11 +55,11 @@ class Outcome:
     vote: Vote
     is_replay: bool
     session: RaterSession
-    upcoming: list[Upcoming]
+    next_trials: list[NextTrial]
     is_correct: bool | None = None
 
 
-def vote_create(*, session_id: uuid.UUID, tab: str, ballot: Ballot) -> Outcome:
+def vote_create(*, session_id: uuid.UUID, tab: str, submission: VoteSubmission) -> Outcome:
     """Store the answer to an issued trial and issue what comes next.
 
     A replay of the submission key returns the vote that it stored the first time.
@@ -75,10 +75,10 @@ def vote_create(*, session_id: uuid.UUID, tab: str, ballot: Ballot) -> Outcome:
     """
     try:
         with transaction.atomic():
-            return _vote(session_id, tab, ballot)
+            return _vote(session_id, tab, submission)
     except IntegrityError:
         # The key was used before: for an answer that was taken back since, or by somebody else.
-        return _replayed(session_id, ballot)
+        return _replayed(session_id, submission)
 
 
 def _voting(session_id: uuid.UUID, tab: str) -> RaterSession:
@@ -94,46 +94,46 @@ def _check_voting(session: RaterSession, tab: str) -> None:
         raise OtherTab
 
 
-def _vote(session_id: uuid.UUID, tab: str, ballot: Ballot) -> Outcome:
-    session, rows = session_and_trials(session_id, ballot.trial_id)
+def _vote(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -> Outcome:
+    session, rows = session_and_trials(session_id, submission.trial_id)
     _check_voting(session, tab)
-    if ballot.choice == Choice.TIE and not frozen_config(session.version_id)["trial"]["are_ties_allowed"]:
+    if submission.choice == Choice.TIE and not frozen_config(session.version_id)["trial"]["are_ties_allowed"]:
         raise BadSubmission("this study has no ties; choose left or right")
-    trial = next((row for row in rows if row.pk == ballot.trial_id), None)
+    trial = next((row for row in rows if row.pk == submission.trial_id), None)
     if trial is None:
         # Behind more open trials than a browser is given: either not its own, or not issued.
         raise TrialUnknown
     if trial.state != State.OPEN or trial.issued_at is None:
-        return _answered_before(session, trial, ballot)
+        return _answered_before(session, trial, submission)
     vote = Vote(
         trial_id=trial.pk,
-        submission_key=ballot.submission_key,
-        choice=ballot.choice,
-        response_ms=ballot.response_ms,
-        exposure_ms=ballot.exposure_ms,
-        presentation=ballot.presentation,
+        submission_key=submission.submission_key,
+        choice=submission.choice,
+        response_ms=submission.response_ms,
+        exposure_ms=submission.exposure_ms,
+        presentation=submission.presentation,
     )
-    upcoming = [row for row in rows if row.pk != trial.pk]
+    next_trials = [row for row in rows if row.pk != trial.pk]
     is_counted = trial.check_kind != Trial.CheckKind.PRACTICE
-    vote_store(vote, session=session, trial=trial, upcoming=upcoming, is_counted=is_counted)
+    vote_store(vote, session=session, trial=trial, next_trials=next_trials, is_counted=is_counted)
     _extend_lease(session)
     return Outcome(
         vote=vote,
         is_replay=False,
         session=session,
-        upcoming=upcoming,
-        is_correct=_is_correct(trial, ballot.choice),
+        next_trials=next_trials,
+        is_correct=_is_correct(trial, submission.choice),
     )
 
 
-def _is_correct(trial: Trial | Upcoming, choice: str) -> bool | None:
+def _is_correct(trial: Trial | NextTrial, choice: str) -> bool | None:
     """Return how practice went; None for any other trial, so that no check gives itself away."""
     if trial.check_kind != Trial.CheckKind.PRACTICE or not trial.degraded_side:
         return None
     return choice == (Choice.RIGHT if trial.degraded_side == "left" else Choice.LEFT)
 
 
-def trials_issue(trials: list[Upcoming]) -> None:
+def trials_issue(trials: list[NextTrial]) -> None:
     """Record that trials go to the browser."""
     if keys := [trial.pk for trial in trials if trial.issued_at is None]:
         Trial.objects.filter(pk__in=keys, issued_at__isnull=True).update(issued_at=timezone.now())
@@ -147,29 +147,29 @@ def _extend_lease(session: RaterSession) -> None:
         slots_renew(session=session, now=now)
 
 
-def _answered_before(session: RaterSession, trial: Upcoming, ballot: Ballot) -> Outcome:
+def _answered_before(session: RaterSession, trial: NextTrial, submission: VoteSubmission) -> Outcome:
     vote = Vote.objects.filter(trial_id=trial.pk, is_current=True).first()
     if vote is None:
         raise TrialUnknown if trial.state == State.OPEN else VoteConflict
-    if vote.submission_key != ballot.submission_key:
+    if vote.submission_key != submission.submission_key:
         raise VoteConflict
     return _replay(session, trial, vote)
 
 
-def _replay(session: RaterSession, trial: Trial | Upcoming, vote: Vote) -> Outcome:
-    upcoming = trials_upcoming(session)
-    trials_issue(upcoming)
+def _replay(session: RaterSession, trial: Trial | NextTrial, vote: Vote) -> Outcome:
+    ahead = next_trials(session)
+    trials_issue(ahead)
     return Outcome(
-        vote=vote, is_replay=True, session=session, upcoming=upcoming, is_correct=_is_correct(trial, vote.choice)
+        vote=vote, is_replay=True, session=session, next_trials=ahead, is_correct=_is_correct(trial, vote.choice)
     )
 
 
-def _replayed(session_id: uuid.UUID, ballot: Ballot) -> Outcome:
+def _replayed(session_id: uuid.UUID, submission: VoteSubmission) -> Outcome:
     with transaction.atomic():
         session = session_locked(session_id)
         vote = (
             Vote.objects.select_related("trial")
-            .filter(submission_key=ballot.submission_key, trial__session=session, trial_id=ballot.trial_id)
+            .filter(submission_key=submission.submission_key, trial__session=session, trial_id=submission.trial_id)
             .first()
         )
         if vote is None:
@@ -209,6 +209,6 @@ def vote_undo(*, session_id: uuid.UUID, tab: str, submission_key: uuid.UUID) -> 
         session.last_seen_at, session.state = timezone.now(), RaterSession.State.ACTIVE
         session.save(update_fields=["answered_count", "last_seen_at", "state"])
         _extend_lease(session)
-        upcoming = trials_upcoming(session)
-        trials_issue(upcoming)
-        return Outcome(vote=undo, is_replay=False, session=session, upcoming=upcoming)
+        ahead = next_trials(session)
+        trials_issue(ahead)
+        return Outcome(vote=undo, is_replay=False, session=session, next_trials=ahead)

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from survey.exceptions import SessionUnknown
 from survey.models import RaterSession, Slot, Trial, Vote
-from survey.selectors.trial import AHEAD, Upcoming, upcoming_of, upcoming_query
+from survey.selectors.trial import AHEAD, NextTrial, next_trials_of, next_trials_query
 
 __all__ = ["session_and_trials", "vote_store"]
 
@@ -74,7 +74,7 @@ def _session_query(vendor: str) -> str:
     return f"SELECT {columns} FROM {RaterSession._meta.db_table} WHERE id = %s{lock}"
 
 
-def session_and_trials(session_id: uuid.UUID, trial_id: uuid.UUID) -> tuple[RaterSession, list[Upcoming]]:
+def session_and_trials(session_id: uuid.UUID, trial_id: uuid.UUID) -> tuple[RaterSession, list[NextTrial]]:
     """Return a visit under lock, then its first open trials and the one named. Call inside a transaction.
 
     The trials are read after the lock is taken: on PostgreSQL each statement sees what was committed before it.
@@ -82,17 +82,17 @@ def session_and_trials(session_id: uuid.UUID, trial_id: uuid.UUID) -> tuple[Rate
     rows = _rows(_session_query(connection.vendor), [_prepared("id", session_id)])
     if not rows:
         raise SessionUnknown
-    trials = _rows(*upcoming_query(session_id, including=trial_id, limit=AHEAD + 1))
+    trials = _rows(*next_trials_query(session_id, including=trial_id, limit=AHEAD + 1))
     values = dict(zip(_VISIT_FIELDS, rows[0], strict=True))
     values["id"], values["version_id"] = session_id, uuid.UUID(str(values["version_id"]))
     values["assignment"] = json.loads(values["assignment"])
     for name in ("lease_expires_at", "last_seen_at"):
         values[name] = _time(values[name])
-    return RaterSession.from_db(connection.alias, list(values), list(values.values())), upcoming_of(trials)
+    return RaterSession.from_db(connection.alias, list(values), list(values.values())), next_trials_of(trials)
 
 
 def vote_store(
-    vote: Vote, *, session: RaterSession, trial: Upcoming, upcoming: list[Upcoming], is_counted: bool
+    vote: Vote, *, session: RaterSession, trial: NextTrial, next_trials: list[NextTrial], is_counted: bool
 ) -> None:
     """Write a vote, its place, the trials that go out with the answer, and the visit's sign of life.
 
@@ -110,7 +110,7 @@ def vote_store(
     session_key, trial_key = _prepared("id", session.pk), _prepared("id", trial.pk)
     places = session.assignment.get("slots") or [0]
     place = trial.slot_id or places[trial.position % len(places)]
-    issued = [_prepared("id", row.pk) for row in upcoming if row.issued_at is None]
+    issued = [_prepared("id", row.pk) for row in next_trials if row.issued_at is None]
     count = session.answered_count + int(is_counted)
     active = RaterSession.State.ACTIVE
     stored = _rows_of_last(

@@ -127,8 +127,11 @@ def test_progress_names_the_metrics_in_turn():
     seen = []
     evaluate_arm(ArmFeatures(pool=_rows(60, 2)), _reference(), JUDGE, _FAST, progress=seen.append)
     assert seen == [
-        "frechet_distance", "precision, recall, density, coverage", "kid", "frechet_distance_extrapolated",
-    ]  # fmt: skip
+        "frechet_distance",
+        "precision, recall, density, coverage",
+        "kid",
+        "frechet_distance_extrapolated",
+    ]
 
 
 def test_extrapolation_lists_its_sizes_and_lies_below_the_biased_value():

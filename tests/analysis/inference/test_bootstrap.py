@@ -11,12 +11,14 @@ from analysis.inference.bootstrap import (
     unit_bootstrap,
 )
 from analysis.preference.rate import two_way_t
-from tests.analysis.votes_factory import crossed_duel, make_duel
+from tests.analysis.votes_factory import crossed_comparison, make_comparison
 
 
-def exact_bootstrap_se(duel):
+def exact_bootstrap_se(comparison):
     """Closed form on a fully crossed table: the multinomial counts of raters and pairs are independent."""
-    table = duel.score[np.lexsort((duel.pair, duel.rater))].reshape(duel.rater.max() + 1, duel.pair.max() + 1)
+    table = comparison.score[np.lexsort((comparison.pair, comparison.rater))].reshape(
+        comparison.rater.max() + 1, comparison.pair.max() + 1
+    )
     centred = table - table.mean()
     rater, pair = centred.mean(axis=1), centred.mean(axis=0)
     rest = centred - rater[:, None] - pair
@@ -25,52 +27,56 @@ def exact_bootstrap_se(duel):
 
 
 def test_product_bootstrap_has_the_exact_standard_error_of_a_crossed_table():
-    duel = crossed_duel(1, raters=15, pairs=25)
-    result = product_bootstrap(duel, repetitions=8000)
-    assert result.se == pytest.approx(exact_bootstrap_se(duel), rel=0.03)
-    assert result.estimate == pytest.approx(two_way_t(duel).estimate, abs=1e-12)
+    comparison = crossed_comparison(1, raters=15, pairs=25)
+    result = product_bootstrap(comparison, repetitions=8000)
+    assert result.se == pytest.approx(exact_bootstrap_se(comparison), rel=0.03)
+    assert result.estimate == pytest.approx(two_way_t(comparison).estimate, abs=1e-12)
 
 
 @pytest.mark.parametrize("keep", [1.0, 0.02])
 def test_dense_and_sparse_paths_depend_on_the_seed_alone_and_not_on_the_order(keep):
-    duel = crossed_duel(2, raters=60, pairs=50, keep=keep)
-    shuffled = duel.rows(np.random.default_rng(0).permutation(len(duel)))
-    assert product_bootstrap(duel, repetitions=200) == product_bootstrap(shuffled, repetitions=200)
-    assert product_bootstrap(duel, repetitions=200) != product_bootstrap(duel, repetitions=200, seed=1)
+    comparison = crossed_comparison(2, raters=60, pairs=50, keep=keep)
+    shuffled = comparison.rows(np.random.default_rng(0).permutation(len(comparison)))
+    assert product_bootstrap(comparison, repetitions=200) == product_bootstrap(shuffled, repetitions=200)
+    assert product_bootstrap(comparison, repetitions=200) != product_bootstrap(comparison, repetitions=200, seed=1)
 
 
 def test_a_replicate_is_the_mean_over_the_resampled_votes():
-    duel = crossed_duel(5, raters=6, pairs=7, keep=0.6)
+    comparison = crossed_comparison(5, raters=6, pairs=7, keep=0.6)
     rng = np.random.default_rng(3)
     pairs = resample_counts(rng, 7, 100)
     raters = resample_counts(rng, 6, 100)
-    load = np.bincount(duel.rater)
-    weight = raters[duel.rater] * pairs[duel.pair] / load[duel.rater][:, None]
-    expected = (weight * duel.score[:, None]).sum(axis=0) / weight.sum(axis=0)
-    result = product_bootstrap(duel, seed=3, repetitions=100)
+    load = np.bincount(comparison.rater)
+    weight = raters[comparison.rater] * pairs[comparison.pair] / load[comparison.rater][:, None]
+    expected = (weight * comparison.score[:, None]).sum(axis=0) / weight.sum(axis=0)
+    result = product_bootstrap(comparison, seed=3, repetitions=100)
     assert result.se == pytest.approx(expected.std(ddof=1), rel=1e-12)
     assert result.ci95 == pytest.approx(tuple(np.quantile(expected, [0.025, 0.975])), abs=1e-12)
 
 
 def test_empty_resamples_are_counted_and_reported():
-    duel = make_duel([1, 0, 1], [0, 1, 2], [0, 1, 2])
-    assert "resamples left the quantity undefined" in product_bootstrap(duel, repetitions=500).reason
+    comparison = make_comparison([1, 0, 1], [0, 1, 2], [0, 1, 2])
+    assert "resamples left the quantity undefined" in product_bootstrap(comparison, repetitions=500).reason
 
 
 @pytest.mark.parametrize(
-    "duel",
-    [make_duel([], [], []), make_duel([1], [0], [0]), make_duel([0.5] * 4, [0, 0, 1, 1], [0, 1, 0, 1])],
+    "comparison",
+    [
+        make_comparison([], [], []),
+        make_comparison([1], [0], [0]),
+        make_comparison([0.5] * 4, [0, 0, 1, 1], [0, 1, 0, 1]),
+    ],
     ids=["empty", "one row", "all ties"],
 )
-def test_degenerate_tables_have_no_interval_but_a_reason(duel):
-    result = product_bootstrap(duel, repetitions=100)
+def test_degenerate_tables_have_no_interval_but_a_reason(comparison):
+    result = product_bootstrap(comparison, repetitions=100)
     assert result.ci95 is None
     assert result.reason
 
 
 def test_too_few_repetitions_are_refused():
     with pytest.raises(ValueError, match="repetitions is 10"):
-        product_bootstrap(crossed_duel(), repetitions=10)
+        product_bootstrap(crossed_comparison(), repetitions=10)
 
 
 def test_resample_counts_draw_as_many_units_as_there_are():

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from analysis.inference.counts import Counts, count_sides, count_votes, counts_by, load_summary
-from tests.analysis.votes_factory import make_duel, make_table
+from tests.analysis.votes_factory import make_comparison, make_table
 
 
 def test_wins_losses_and_ties_are_counted_by_hand():
-    counts = count_votes(make_duel([1, 1, 0, 0.5, 1], [0, 0, 1, 1, 2], [0, 1, 0, 1, 0]))
+    counts = count_votes(make_comparison([1, 1, 0, 0.5, 1], [0, 0, 1, 1, 2], [0, 1, 0, 1, 0]))
     assert counts == Counts(wins=3, losses=1, ties=1)
     assert (counts.votes, counts.decisive) == (5, 4)
     assert counts.rate == pytest.approx(0.7)
@@ -14,16 +14,16 @@ def test_wins_losses_and_ties_are_counted_by_hand():
     assert counts.as_json() == {"wins": 3, "losses": 1, "ties": 1}
 
 
-def test_an_empty_duel_counts_zero_and_has_no_rate():
-    counts = count_votes(make_duel([], [], []))
+def test_an_empty_comparison_counts_zero_and_has_no_rate():
+    counts = count_votes(make_comparison([], [], []))
     assert counts == Counts(wins=0, losses=0, ties=0)
     assert counts.rate is counts.decisive_rate is None
-    assert counts_by(make_duel([], [], []), np.zeros(0, dtype=np.int64)) == {}
+    assert counts_by(make_comparison([], [], []), np.zeros(0, dtype=np.int64)) == {}
 
 
 def test_counts_by_rater_keep_the_codes_and_leave_out_the_absent():
-    duel = make_duel([1, 0, 0.5, 1], [7, 7, 2, 7], [0, 1, 0, 0])
-    assert counts_by(duel, duel.rater) == {2: Counts(0, 0, 1), 7: Counts(2, 1, 0)}
+    comparison = make_comparison([1, 0, 0.5, 1], [7, 7, 2, 7], [0, 1, 0, 0])
+    assert counts_by(comparison, comparison.rater) == {2: Counts(0, 0, 1), 7: Counts(2, 1, 0)}
 
 
 def test_sides_chosen():

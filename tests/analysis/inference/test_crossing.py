@@ -10,7 +10,7 @@ from analysis.inference.crossing import (
     label_index,
     rater_averaged_weights,
 )
-from tests.analysis.votes_factory import crossed_duel, make_duel
+from tests.analysis.votes_factory import crossed_comparison, make_comparison
 
 
 def test_group_index_closes_gaps_in_the_order_of_the_codes():
@@ -34,16 +34,16 @@ def test_distinct_counts_codes():
 
 
 def test_weights_average_over_raters():
-    duel = crossed_duel(1, keep=0.4)
-    weights = rater_averaged_weights(crossing_of(duel))
+    comparison = crossed_comparison(1, keep=0.4)
+    weights = rater_averaged_weights(crossing_of(comparison))
     assert weights.sum() == pytest.approx(1.0)
-    rates = [duel.score[duel.rater == r].mean() for r in np.unique(duel.rater)]
-    assert weights @ duel.score == pytest.approx(np.mean(rates))
+    rates = [comparison.score[comparison.rater == r].mean() for r in np.unique(comparison.rater)]
+    assert weights @ comparison.score == pytest.approx(np.mean(rates))
 
 
-def looped(influence, duel):
+def looped(influence, comparison):
     cells = {}
-    for value, cell in zip(influence, zip(duel.rater, duel.pair, strict=True), strict=True):
+    for value, cell in zip(influence, zip(comparison.rater, comparison.pair, strict=True), strict=True):
         cells[cell] = cells.get(cell, 0.0) + value
     return sum(value**2 for value in cells.values()) * len(cells) / (len(cells) - 1)
 
@@ -53,18 +53,20 @@ def looped(influence, duel):
 def test_every_way_to_sum_cells_gives_the_same_variance(monkeypatch, limits, repeats):
     monkeypatch.setattr(crossing, "_CELLS_PER_VOTE", limits[0])
     monkeypatch.setattr(crossing, "_FLAGGED_CELLS", limits[1])
-    duel = crossed_duel(5, keep=0.5)
+    comparison = crossed_comparison(5, keep=0.5)
     if repeats:
-        duel = duel.rows(np.concatenate([np.arange(len(duel)), np.arange(0, len(duel), 3)]))
-    influence = np.random.default_rng(0).normal(size=len(duel))
-    variance = crossed_variance(influence, crossing_of(duel))
-    assert variance.cell == pytest.approx(looped(influence, duel), rel=1e-12)
-    assert len(np.unique(crossing_of(duel).cells())) == len(set(zip(duel.rater, duel.pair, strict=True)))
+        comparison = comparison.rows(np.concatenate([np.arange(len(comparison)), np.arange(0, len(comparison), 3)]))
+    influence = np.random.default_rng(0).normal(size=len(comparison))
+    variance = crossed_variance(influence, crossing_of(comparison))
+    assert variance.cell == pytest.approx(looped(influence, comparison), rel=1e-12)
+    assert len(np.unique(crossing_of(comparison).cells())) == len(
+        set(zip(comparison.rater, comparison.pair, strict=True))
+    )
 
 
 def test_the_floor_keeps_the_larger_one_way_component():
     # Raters differ, every pair has one vote of each: subtracting the cells would go below the raters' component.
-    duel = make_duel([1, 1, 0, 0, 1, 0], [0, 0, 1, 1, 2, 2], [0, 1, 0, 1, 0, 1])
-    part = crossed_variance((duel.score - 0.5) / 6, crossing_of(duel))
+    comparison = make_comparison([1, 1, 0, 0, 1, 0], [0, 0, 1, 1, 2, 2], [0, 1, 0, 1, 0, 1])
+    part = crossed_variance((comparison.score - 0.5) / 6, crossing_of(comparison))
     assert part.rater + part.pair - part.cell < part.rater
     assert part.total == part.rater

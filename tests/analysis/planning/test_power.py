@@ -11,14 +11,14 @@ from analysis.planning.power import (
     simulate_power,
 )
 from analysis.planning.simulation import Scenario, marginal_rates, simulate_votes
-from tests.analysis.votes_factory import crossed_duel, make_duel
+from tests.analysis.votes_factory import crossed_comparison, make_comparison
 
 
 def test_expected_components_are_those_of_simulated_votes():
     shape = {"preference": 0.65, "sd_rater": 0.6, "sd_pair": 0.9, "tie_rate": 0.2, "lapse_rate": 0.05}
     scenario = Scenario(raters=1200, pairs=1200, votes_per_rater=120, seed=4, **shape)
     expected = expected_components(**shape)
-    found = estimated_components(simulate_votes(scenario).duel("robust", "vanilla"))
+    found = estimated_components(simulate_votes(scenario).comparison("robust", "vanilla"))
     assert expected.rate == pytest.approx(marginal_rates(scenario).ties_split, abs=1e-9)
     assert found.rate == pytest.approx(expected.rate, abs=0.01)
     assert found.rater == pytest.approx(expected.rater, rel=0.15)
@@ -34,23 +34,25 @@ def test_without_heterogeneity_only_the_binomial_variance_is_left():
 
 
 def test_estimated_components_of_a_full_table_are_the_anova_ones():
-    duel = crossed_duel(7, raters=12, pairs=18, sd_rater=1.0)
-    table = duel.score.reshape(12, 18)
+    comparison = crossed_comparison(7, raters=12, pairs=18, sd_rater=1.0)
+    table = comparison.score.reshape(12, 18)
     rater, pair, grand = table.mean(axis=1), table.mean(axis=0), table.mean()
     rest = table - rater[:, None] - pair + grand
     residual = (rest**2).sum() / (11 * 17)
     between_raters = 18 * ((rater - grand) ** 2).sum() / 11
     between_pairs = 12 * ((pair - grand) ** 2).sum() / 17
-    found = estimated_components(duel)
+    found = estimated_components(comparison)
     assert found.residual == pytest.approx(residual)
     assert found.rater == pytest.approx((between_raters - residual) / 18)
     assert found.pair == pytest.approx((between_pairs - residual) / 12)
 
 
-@pytest.mark.parametrize("duel", [make_duel([1, 0], [0, 0], [0, 1]), make_duel([1, 0, 1], [0, 1, 1], [0, 0, 1])])
-def test_a_pilot_too_small_is_refused(duel):
+@pytest.mark.parametrize(
+    "comparison", [make_comparison([1, 0], [0, 0], [0, 1]), make_comparison([1, 0, 1], [0, 1, 1], [0, 0, 1])]
+)
+def test_a_pilot_too_small_is_refused(comparison):
     with pytest.raises(ValueError, match="do not separate"):
-        estimated_components(duel)
+        estimated_components(comparison)
 
 
 @pytest.mark.parametrize("design", [(20, 100, None), (200, 200, 20), (8, 200, None)])

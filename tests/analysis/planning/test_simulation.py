@@ -25,10 +25,10 @@ def test_the_same_scenario_gives_the_same_table_and_another_seed_another():
     ids=["heterogeneous", "ties and lapses", "position and careless raters"],
 )
 def test_simulated_votes_tend_to_the_stated_marginal_rate(scenario):
-    duel = simulate_votes(scenario).duel("robust", "vanilla")
-    result, truth = two_way_t(duel), marginal_rates(scenario)
+    comparison = simulate_votes(scenario).comparison("robust", "vanilla")
+    result, truth = two_way_t(comparison), marginal_rates(scenario)
     assert abs(result.estimate - truth.ties_split) < 4 * result.se
-    assert abs(count_votes(duel).decisive_rate - truth.decisive) < 5 * result.se
+    assert abs(count_votes(comparison).decisive_rate - truth.decisive) < 5 * result.se
 
 
 def test_without_heterogeneity_the_marginal_rate_is_the_preference_itself():
@@ -38,10 +38,10 @@ def test_without_heterogeneity_the_marginal_rate_is_the_preference_itself():
 
 
 def test_sides_are_balanced_within_each_rater_unless_a_share_is_asked_for():
-    duel = simulate_votes(Scenario(raters=9, pairs=31)).duel("robust", "vanilla")
-    assert np.abs(np.bincount(duel.rater, weights=duel.side)).max() == 0.5
-    duel = simulate_votes(Scenario(raters=50, pairs=100, left_share=0.8)).duel("robust", "vanilla")
-    assert (duel.side > 0).mean() == pytest.approx(0.8, abs=0.03)
+    comparison = simulate_votes(Scenario(raters=9, pairs=31)).comparison("robust", "vanilla")
+    assert np.abs(np.bincount(comparison.rater, weights=comparison.side)).max() == 0.5
+    comparison = simulate_votes(Scenario(raters=50, pairs=100, left_share=0.8)).comparison("robust", "vanilla")
+    assert (comparison.side > 0).mean() == pytest.approx(0.8, abs=0.03)
 
 
 def test_position_bias_favours_the_left():
@@ -89,4 +89,4 @@ def test_values_out_of_range_are_refused_by_name(wrong):
 
 def test_at_least_ten_tables_are_stored():
     assert len(stored_names()) >= 10
-    assert count_votes(stored_table("full_20x30").duel("robust", "vanilla")).votes == 600
+    assert count_votes(stored_table("full_20x30").comparison("robust", "vanilla")).votes == 600

@@ -6,35 +6,37 @@ from statsmodels.stats.multitest import multipletests
 from analysis.planning.simulation import Scenario, simulate_votes
 from analysis.preference.per_class import adjusted_p_values, partially_pooled, per_class
 from analysis.preference.rate import clopper_pearson, two_way_t
-from tests.analysis.votes_factory import make_duel, stored_table
+from tests.analysis.votes_factory import make_comparison, stored_table
 
 
-def classed_duel():
-    return stored_table("repeats_and_classes").duel("robust", "vanilla")
+def classed_comparison():
+    return stored_table("repeats_and_classes").comparison("robust", "vanilla")
 
 
 def test_a_class_with_raters_and_pairs_enough_has_the_crossed_interval():
-    duel = classed_duel()
-    outcome = per_class(duel)
+    comparison = classed_comparison()
+    outcome = per_class(comparison)
     assert [entry.class_label for entry in outcome.classes] == [f"class{n}" for n in range(4)]
     for entry in outcome.classes:
-        own = duel.rows(duel.extra["class_label"] == entry.class_label)
+        own = comparison.rows(comparison.extra["class_label"] == entry.class_label)
         assert entry.result == two_way_t(own)
         assert entry.counts.votes == len(own)
     assert outcome.family_size == 4
 
 
 def test_a_small_class_is_exact_and_flagged():
-    duel = make_duel([1, 1, 0, 1], [0, 1, 2, 3], [0, 1, 0, 1], class_label=["cat"] * 4)
-    entry = per_class(duel).classes[0]
-    assert entry.result.ci95 == clopper_pearson(duel).ci95
+    comparison = make_comparison([1, 1, 0, 1], [0, 1, 2, 3], [0, 1, 0, 1], class_label=["cat"] * 4)
+    entry = per_class(comparison).classes[0]
+    assert entry.result.ci95 == clopper_pearson(comparison).ci95
     assert "votes treated as independent" in entry.result.reason
     assert entry.p_adjusted == pytest.approx(entry.result.p_value)
 
 
 def test_classes_without_decisive_votes_are_not_in_the_family():
     labels = ["cat"] * 4 + ["dog"] * 2
-    outcome = per_class(make_duel([1, 1, 0, 1, 0.5, 0.5], [0, 1, 2, 3, 0, 1], [0, 1, 0, 1, 2, 3], class_label=labels))
+    outcome = per_class(
+        make_comparison([1, 1, 0, 1, 0.5, 0.5], [0, 1, 2, 3, 0, 1], [0, 1, 0, 1, 2, 3], class_label=labels)
+    )
     assert outcome.family_size == 1
     assert outcome.classes[1].p_adjusted is None
     assert outcome.classes[1].result.reason
@@ -42,7 +44,7 @@ def test_classes_without_decisive_votes_are_not_in_the_family():
 
 def test_unanimous_class_with_many_raters_falls_back_to_the_exact_interval():
     rater, pair = np.divmod(np.arange(72), 6)
-    entry = per_class(make_duel([1] * 72, rater, pair, class_label=["cat"] * 72)).classes[0]
+    entry = per_class(make_comparison([1] * 72, rater, pair, class_label=["cat"] * 72)).classes[0]
     assert entry.result.ci95[1] == 1.0
     assert "no variation" in entry.result.reason
 
@@ -87,18 +89,18 @@ def test_equal_classes_pool_completely():
 
 def test_very_many_classes_ask_for_the_pooled_distribution():
     scenario = Scenario(raters=30, pairs=300, classes=300, votes_per_rater=100, seed=1)
-    outcome = per_class(simulate_votes(scenario).duel("robust", "vanilla"))
+    outcome = per_class(simulate_votes(scenario).comparison("robust", "vanilla"))
     assert "pooled distribution" in outcome.reason
     assert outcome.mean.estimate == pytest.approx(0.59, abs=0.06)
 
 
 def test_votes_without_classes_or_without_votes_say_so():
-    assert "no class_label" in per_class(make_duel([1], [0], [0])).reason
-    assert per_class(make_duel([], [], [], class_label=np.zeros(0, dtype=str))).reason == "no votes"
+    assert "no class_label" in per_class(make_comparison([1], [0], [0])).reason
+    assert per_class(make_comparison([], [], [], class_label=np.zeros(0, dtype=str))).reason == "no votes"
 
 
 def test_votes_with_an_empty_label_belong_to_no_class():
-    outcome = per_class(make_duel([1, 0, 1], [0, 1, 0], [0, 0, 1], class_label=["", "cat", ""]))
+    outcome = per_class(make_comparison([1, 0, 1], [0, 1, 0], [0, 0, 1], class_label=["", "cat", ""]))
     assert [entry.class_label for entry in outcome.classes] == ["cat"]
     assert "2 votes name no class" in outcome.reason
-    assert "no vote names" in per_class(make_duel([1], [0], [0], class_label=[""])).reason
+    assert "no vote names" in per_class(make_comparison([1], [0], [0], class_label=[""])).reason

@@ -10,7 +10,7 @@ from analysis.preference.sequential import (
     confidence_sequence,
     running_sequence,
 )
-from tests.analysis.votes_factory import crossed_duel, make_duel
+from tests.analysis.votes_factory import crossed_comparison, make_comparison
 
 
 def null_rater_means(rng, raters=80):
@@ -59,28 +59,30 @@ def test_a_preference_is_found():
     assert (np.diff(path.high) <= 0).all()
 
 
-def test_the_sequence_of_a_duel_ends_in_its_estimate():
-    duel = crossed_duel(1, raters=60)
-    result, path = confidence_sequence(duel), running_sequence(duel)
+def test_the_sequence_of_a_comparison_ends_in_its_estimate():
+    comparison = crossed_comparison(1, raters=60)
+    result, path = confidence_sequence(comparison), running_sequence(comparison)
     assert len(path) == 60
-    assert result.estimate == pytest.approx(rater_mean_t(duel).estimate)
+    assert result.estimate == pytest.approx(rater_mean_t(comparison).estimate)
     assert result.ci95[0] < result.estimate < result.ci95[1]
     wide = result.ci95[1] - result.ci95[0]
-    fixed = rater_mean_t(duel).ci95
+    fixed = rater_mean_t(comparison).ci95
     assert wide > fixed[1] - fixed[0]
 
 
 def test_raters_enter_in_the_order_in_which_they_finish():
     score, rater, pair = [1, 0, 1, 0, 0], [0, 1, 0, 1, 2], [0, 0, 1, 1, 0]
-    assert running_sequence(make_duel(score, rater, pair)).estimate == pytest.approx([1, 0.5, 1 / 3])
+    assert running_sequence(make_comparison(score, rater, pair)).estimate == pytest.approx([1, 0.5, 1 / 3])
     times = np.array(["2026-01-01", "2026-01-01", "2026-01-05", "2026-01-03", "2026-01-02"], dtype="datetime64[ms]")
-    assert running_sequence(make_duel(score, rater, pair, submitted_at=times)).estimate == pytest.approx([0, 0, 1 / 3])
+    assert running_sequence(make_comparison(score, rater, pair, submitted_at=times)).estimate == pytest.approx(
+        [0, 0, 1 / 3]
+    )
 
 
 def test_swapping_the_arms_mirrors_the_sequence():
-    duel = crossed_duel(2, raters=40)
-    mirrored = make_duel(1 - duel.score, duel.rater, duel.pair, -duel.side)
-    one, other = confidence_sequence(duel), confidence_sequence(mirrored)
+    comparison = crossed_comparison(2, raters=40)
+    mirrored = make_comparison(1 - comparison.score, comparison.rater, comparison.pair, -comparison.side)
+    one, other = confidence_sequence(comparison), confidence_sequence(mirrored)
     assert one.ci95 == pytest.approx((1 - other.ci95[1], 1 - other.ci95[0]), abs=1e-12)
     assert one.p_value == pytest.approx(other.p_value)
 
@@ -115,18 +117,18 @@ def test_beta_binomial_sequence_keeps_its_level_under_constant_peeking():
 
 
 def test_clustered_votes_never_enter_the_bernoulli_form():
-    assert "several votes" in bernoulli_sequence(crossed_duel()).reason
-    single = bernoulli_sequence(make_duel([1, 1, 0, 1, 0.5], [0, 1, 2, 3, 3], [0, 1, 0, 1, 1]))
+    assert "several votes" in bernoulli_sequence(crossed_comparison()).reason
+    single = bernoulli_sequence(make_comparison([1, 1, 0, 1, 0.5], [0, 1, 2, 3, 3], [0, 1, 0, 1, 1]))
     assert single.estimate == 0.75
     assert single.n_votes == 4
 
 
 @pytest.mark.parametrize("sequence", [confidence_sequence, bernoulli_sequence])
 def test_degenerate_tables(sequence):
-    assert sequence(make_duel([], [], [])).reason
-    one = sequence(make_duel([1], [0], [0]))
+    assert sequence(make_comparison([], [], [])).reason
+    one = sequence(make_comparison([1], [0], [0]))
     assert one.ci95 is None or one.ci95[0] < one.ci95[1]
-    ties = sequence(make_duel([0.5] * 3, [0, 1, 2], [0, 0, 0]))
+    ties = sequence(make_comparison([0.5] * 3, [0, 1, 2], [0, 0, 0]))
     assert ties.ci95 is not None or ties.reason
 
 
@@ -166,10 +168,10 @@ def test_the_intervals_are_what_the_written_out_capital_process_keeps():
 
 
 def test_raters_who_have_not_finished_are_left_out_and_counted():
-    duel = make_duel([1, 0, 1, 1, 0, 1], [0, 0, 1, 1, 2, 3], [0, 1, 0, 1, 0, 1])
-    result = confidence_sequence(duel, least_votes=2)
+    comparison = make_comparison([1, 0, 1, 1, 0, 1], [0, 0, 1, 1, 2, 3], [0, 1, 0, 1, 0, 1])
+    result = confidence_sequence(comparison, least_votes=2)
     assert result.estimate == pytest.approx(0.75)
     assert result.n_raters == 2
     assert "2 raters with fewer than 2 votes" in result.reason
-    assert len(running_sequence(duel, least_votes=2)) == 2
-    assert "no rater has finished" in confidence_sequence(duel, least_votes=3).reason
+    assert len(running_sequence(comparison, least_votes=2)) == 2
+    assert "no rater has finished" in confidence_sequence(comparison, least_votes=3).reason

@@ -13,7 +13,7 @@ from tests.analysis.votes_factory import make_table, stored_table
 MODELS = (bradley_terry, davidson, thurstone_case_v)
 
 
-def duel_table(wins, losses, ties):
+def comparison_table(wins, losses, ties):
     """Two arms, sides balanced within each outcome when the numbers are even."""
     rows = []
     for number, (choice, count) in enumerate((("a", wins), ("b", losses), ("tie", ties))):
@@ -25,7 +25,7 @@ def duel_table(wins, losses, ties):
 
 
 def test_two_arms_have_the_closed_forms():
-    table = duel_table(24, 12, 10)
+    table = comparison_table(24, 12, 10)
     assert bradley_terry(table).contrasts[0].difference.estimate == pytest.approx(np.log(2.0), abs=1e-9)
     ranking = davidson(table)
     assert ranking.contrasts[0].difference.estimate == pytest.approx(np.log(2.0), abs=1e-9)
@@ -33,7 +33,9 @@ def test_two_arms_have_the_closed_forms():
 
 
 def test_one_jod_is_a_preference_of_three_quarters():
-    assert thurstone_case_v(duel_table(36, 12, 0)).contrasts[0].difference.estimate == pytest.approx(1.0, abs=1e-9)
+    assert thurstone_case_v(comparison_table(36, 12, 0)).contrasts[0].difference.estimate == pytest.approx(
+        1.0, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -80,7 +82,7 @@ def test_unconnected_arms_are_ranked_inside_their_group_only(model):
 
 
 def test_quasi_errors_need_three_arms():
-    ranking = bradley_terry(duel_table(24, 12, 0), bootstrap=0)
+    ranking = bradley_terry(comparison_table(24, 12, 0), bootstrap=0)
     assert all(arm.quasi_se is None and "three arms" in arm.reason for arm in ranking.arms)
 
 
@@ -93,10 +95,10 @@ def test_no_votes_and_one_rater_give_reasons(model):
 
 
 def test_only_ties_leave_strengths_undefined_and_no_tie_sets_nu_to_zero():
-    only = davidson(duel_table(0, 0, 20))
+    only = davidson(comparison_table(0, 0, 20))
     assert "all votes are ties" in only.reason
     assert only.nu.estimate is None
-    none = davidson(duel_table(24, 12, 0), bootstrap=0)
+    none = davidson(comparison_table(24, 12, 0), bootstrap=0)
     assert none.nu.estimate == 0.0
     assert "no ties" in none.nu.reason
     assert none.arms[0].strength == pytest.approx(0.5 * np.log(2.0), abs=1e-9)

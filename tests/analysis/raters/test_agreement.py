@@ -85,8 +85,8 @@ def test_fair_coins_over_four_arms_do_not_seem_to_agree(coefficient):
 
 @pytest.mark.parametrize("coefficient", COEFFICIENTS)
 def test_one_value_in_every_comparison_is_null_and_not_one(coefficient):
-    duels = [("robust", "vanilla"), ("robust", "clean"), ("vanilla", "clean")]
-    table = make_table([(r, p, *duel, "left") for r in "abc" for p in "xy" for duel in duels])
+    comparisons = [("robust", "vanilla"), ("robust", "clean"), ("vanilla", "clean")]
+    table = make_table([(r, p, *comparison, "left") for r in "abc" for p in "xy" for comparison in comparisons])
     assert "only one value" in coefficient(table).reason
 
 
@@ -148,47 +148,47 @@ def test_majority_share_is_counted_over_pairs():
 
 
 def test_majority_histogram_expects_the_binomial_and_keeps_the_number_of_pairs():
-    duel = stored_table("sparse_60x50").duel("robust", "vanilla")
-    histogram = majority_histogram(duel, bins=7)
+    comparison = stored_table("sparse_60x50").comparison("robust", "vanilla")
+    histogram = majority_histogram(comparison, bins=7)
     assert histogram.observed.sum() == 50
     assert histogram.expected.sum() == pytest.approx(50)
     assert histogram.expected == pytest.approx(histogram.expected[::-1], rel=0.6)
 
 
 def test_strong_pairs_spread_wider_than_the_binomial():
-    histogram = majority_histogram(stored_table("strong_pairs").duel("robust", "vanilla"), bins=5)
+    histogram = majority_histogram(stored_table("strong_pairs").comparison("robust", "vanilla"), bins=5)
     assert histogram.observed[[0, -1]].sum() > 3 * histogram.expected[[0, -1]].sum()
 
 
 def test_split_half_correlation_recovers_the_pairs_share_of_variance():
     scenario = Scenario(raters=400, pairs=150, votes_per_rater=60, sd_rater=0, sd_pair=1.0, preference=0.5, seed=2)
     table = simulate_votes(scenario)
-    duel = table.duel("robust", "vanilla")
-    rates = np.array([duel.score[duel.pair == p].mean() for p in range(150)])
+    comparison = table.comparison("robust", "vanilla")
+    rates = np.array([comparison.score[comparison.pair == p].mean() for p in range(150)])
     noise = 0.25 / 80
     expected = (rates.var() - noise / 2 * 0.8) / (rates.var() + noise / 2)
-    result = split_half_correlation(duel)
+    result = split_half_correlation(comparison)
     assert result.estimate == pytest.approx(expected, abs=0.05)
     assert result.ci95[0] < result.estimate < result.ci95[1]
 
 
 def test_split_half_correlation_of_one_split_is_pearsons():
-    duel = stored_table("full_20x30").duel("robust", "vanilla")
-    first = (np.random.default_rng(4).permutation(20) < 10)[duel.rater]
-    halves = [[duel.score[half & (duel.pair == p)].mean() for p in range(30)] for half in (first, ~first)]
+    comparison = stored_table("full_20x30").comparison("robust", "vanilla")
+    first = (np.random.default_rng(4).permutation(20) < 10)[comparison.rater]
+    halves = [[comparison.score[half & (comparison.pair == p)].mean() for p in range(30)] for half in (first, ~first)]
     expected = stats.pearsonr(*halves).statistic
-    assert split_half_correlation(duel, splits=1, seed=4).estimate == pytest.approx(expected, abs=1e-12)
+    assert split_half_correlation(comparison, splits=1, seed=4).estimate == pytest.approx(expected, abs=1e-12)
 
 
 def test_split_half_needs_raters_pairs_and_variation():
-    full = stored_table("full_20x30").duel("robust", "vanilla")
+    full = stored_table("full_20x30").comparison("robust", "vanilla")
     assert split_half_correlation(full.rows(full.rater < 3)).estimate is None
     assert split_half_correlation(full.rows(full.score == 0.5)).estimate is None
 
 
 def test_the_section_has_a_number_or_a_reason_everywhere():
     table = stored_table("repeats_and_classes")
-    section = agreement(table, table.duel("robust", "vanilla")).as_json()
+    section = agreement(table, table.comparison("robust", "vanilla")).as_json()
     results = [value for value in section.values() if isinstance(value, dict)]
     assert len(results) == 6
     assert all(result["estimate"] is not None or result["reason"] for result in results)

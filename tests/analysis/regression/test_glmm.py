@@ -11,17 +11,17 @@ from scipy import special
 
 from analysis.planning.simulation import Scenario, marginal_rates, simulate_votes
 from analysis.regression.glmm import glmm
-from tests.analysis.votes_factory import crossed_duel, make_duel
+from tests.analysis.votes_factory import crossed_comparison, make_comparison
 
 CONTRACT = {"intercept", "position", "sd_rater", "sd_pair", "log_likelihood", "marginal_rate"}
 
 
-def swapped_arms(duel):
-    return make_duel(1.0 - duel.score, duel.rater, duel.pair, -duel.side)
+def swapped_arms(comparison):
+    return make_comparison(1.0 - comparison.score, comparison.rater, comparison.pair, -comparison.side)
 
 
 def test_swapping_the_arms_flips_the_preference_and_keeps_the_fit():
-    one, other = glmm(crossed_duel(3)), glmm(swapped_arms(crossed_duel(3)))
+    one, other = glmm(crossed_comparison(3)), glmm(swapped_arms(crossed_comparison(3)))
     assert other.log_likelihood == pytest.approx(one.log_likelihood, abs=1e-8)
     assert other.intercept.estimate == pytest.approx(-one.intercept.estimate, abs=1e-5)
     assert other.marginal_rate.estimate == pytest.approx(1.0 - one.marginal_rate.estimate, abs=1e-6)
@@ -30,31 +30,33 @@ def test_swapping_the_arms_flips_the_preference_and_keeps_the_fit():
 
 
 def test_mirroring_the_screen_flips_the_position_effect_only():
-    duel = crossed_duel(4)
-    one, other = glmm(duel), glmm(replace(duel, side=-duel.side))
+    comparison = crossed_comparison(4)
+    one, other = glmm(comparison), glmm(replace(comparison, side=-comparison.side))
     assert other.position.estimate == pytest.approx(-one.position.estimate, abs=1e-5)
     assert other.intercept.estimate == pytest.approx(one.intercept.estimate, abs=1e-5)
     assert other.marginal_rate.estimate == pytest.approx(one.marginal_rate.estimate, abs=1e-6)
 
 
 def test_exchanging_raters_and_pairs_exchanges_their_sds():
-    duel = crossed_duel(5, raters=15, pairs=25)
-    one, other = glmm(duel), glmm(replace(duel, rater=duel.pair, pair=duel.rater))
+    comparison = crossed_comparison(5, raters=15, pairs=25)
+    one, other = glmm(comparison), glmm(replace(comparison, rater=comparison.pair, pair=comparison.rater))
     assert other.log_likelihood == pytest.approx(one.log_likelihood, abs=1e-7)
     assert (other.sd_rater, other.sd_pair) == pytest.approx((one.sd_pair, one.sd_rater), abs=1e-5)
 
 
 def test_row_order_and_codes_change_no_bit():
-    duel = crossed_duel(6, keep=0.6)
-    order = np.random.default_rng(1).permutation(len(duel))
-    shuffled = make_duel(duel.score[order], 7 * duel.rater[order] + 2, 3 * duel.pair[order], duel.side[order])
-    assert glmm(shuffled) == glmm(duel)
+    comparison = crossed_comparison(6, keep=0.6)
+    order = np.random.default_rng(1).permutation(len(comparison))
+    shuffled = make_comparison(
+        comparison.score[order], 7 * comparison.rater[order] + 2, 3 * comparison.pair[order], comparison.side[order]
+    )
+    assert glmm(shuffled) == glmm(comparison)
 
 
 def test_truth_is_recovered_within_its_errors():
     scenario = Scenario(raters=150, pairs=120, votes_per_rater=60, preference=0.65, position_bias=0.5, seed=11)
-    duel = simulate_votes(scenario).duel("robust", "vanilla")
-    fit = glmm(duel)
+    comparison = simulate_votes(scenario).comparison("robust", "vanilla")
+    fit = glmm(comparison)
     truth = ((fit.intercept, special.logit(0.65)), (fit.position, 0.5))
     assert all(abs(found.estimate - wanted) < 3.5 * found.se for found, wanted in truth)
     assert fit.sd_rater_ci95[0] < 0.5 < fit.sd_rater_ci95[1]
@@ -64,13 +66,13 @@ def test_truth_is_recovered_within_its_errors():
 
 
 def test_the_marginal_rate_lies_between_one_half_and_the_conditional():
-    fit = glmm(crossed_duel(7, sd_rater=1.0, sd_pair=1.0))
+    fit = glmm(crossed_comparison(7, sd_rater=1.0, sd_pair=1.0))
     assert 0.5 < fit.marginal_rate.estimate < fit.conditional_rate.estimate
     assert fit.share_rater + fit.share_pair < 1.0
 
 
 def test_json_has_the_keys_of_the_report_and_no_nan():
-    values = json.loads(json.dumps(glmm(crossed_duel(8)).as_json(), allow_nan=False))
+    values = json.loads(json.dumps(glmm(crossed_comparison(8)).as_json(), allow_nan=False))
     assert set(values) >= CONTRACT
 
 
@@ -87,7 +89,7 @@ def test_json_has_the_keys_of_the_report_and_no_nan():
     ],
 )
 def test_refusals_name_their_reason(score, rater, pair, side, words):
-    fit = glmm(make_duel(score, rater, pair, side))
+    fit = glmm(make_comparison(score, rater, pair, side))
     assert words in fit.reason
     for part in (fit.intercept, fit.position, fit.marginal_rate, fit.conditional_rate):
         assert part.estimate is None
@@ -96,8 +98,8 @@ def test_refusals_name_their_reason(score, rater, pair, side, words):
 
 
 def test_one_side_only_refuses_the_position_effect_alone():
-    duel = crossed_duel(9)
-    fit = glmm(replace(duel, side=np.full(len(duel), 0.5)))
+    comparison = crossed_comparison(9)
+    fit = glmm(replace(comparison, side=np.full(len(comparison), 0.5)))
     assert fit.position.estimate is None
     assert "one side only" in fit.position.reason
     assert fit.marginal_rate.ci95 is not None
@@ -105,8 +107,8 @@ def test_one_side_only_refuses_the_position_effect_alone():
 
 def test_an_sd_without_information_is_left_out_and_named():
     rng = np.random.default_rng(0)
-    duel = make_duel(rng.integers(0, 2, 120), np.arange(120) % 12, np.arange(120))
-    fit = glmm(duel)
+    comparison = make_comparison(rng.integers(0, 2, 120), np.arange(120) % 12, np.arange(120))
+    fit = glmm(comparison)
     assert fit.sd_pair is None
     assert "every pair has one vote" in fit.reason
     assert fit.marginal_rate.estimate is not None
@@ -115,7 +117,7 @@ def test_an_sd_without_information_is_left_out_and_named():
 def test_a_singular_fit_names_the_factor_at_zero():
     rng = np.random.default_rng(12)
     rater, pair = np.repeat(np.arange(20), 20), np.tile(np.arange(20), 20)
-    found = [glmm(make_duel(rng.integers(0, 2, 400), rater, pair)) for _ in range(6)]
+    found = [glmm(make_comparison(rng.integers(0, 2, 400), rater, pair)) for _ in range(6)]
     singular = [fit for fit in found if fit.singular]
     assert singular
     for fit in singular:
@@ -128,7 +130,7 @@ def test_a_singular_fit_names_the_factor_at_zero():
 def test_an_sd_below_its_standard_error_has_no_interval_and_says_so():
     # Two opposite rater tendencies so weak that the SD is barely above 0.
     for seed in range(40):
-        fit = glmm(crossed_duel(seed, raters=12, pairs=14, sd_rater=0.1, sd_pair=0.8))
+        fit = glmm(crossed_comparison(seed, raters=12, pairs=14, sd_rater=0.1, sd_pair=0.8))
         if fit.sd_rater and fit.sd_rater_ci95 is None:
             break
     assert fit.sd_rater > 0.0
@@ -138,11 +140,11 @@ def test_an_sd_below_its_standard_error_has_no_interval_and_says_so():
 
 
 def test_a_class_whose_votes_all_go_one_way_is_named_and_changes_no_number():
-    duel = crossed_duel(3)
-    label = np.where(duel.pair == 0, "seven", np.where(duel.pair == 1, "", "other"))
-    score = np.where(duel.pair <= 1, 1.0, duel.score)
-    plain = glmm(replace(duel, score=score))
-    named = glmm(replace(duel, score=score, extra={"class_label": label}))
+    comparison = crossed_comparison(3)
+    label = np.where(comparison.pair == 0, "seven", np.where(comparison.pair == 1, "", "other"))
+    score = np.where(comparison.pair <= 1, 1.0, comparison.score)
+    plain = glmm(replace(comparison, score=score))
+    named = glmm(replace(comparison, score=score, extra={"class_label": label}))
     assert "1 class has all decisive votes one way (seven)" in named.reason
     assert named.log_likelihood == plain.log_likelihood
     assert plain.reason is None

@@ -10,7 +10,7 @@ from scipy import special
 
 from analysis.regression.glmm import glmm
 from analysis.regression.ordinal import ordinal_mixed
-from tests.analysis.votes_factory import crossed_duel, make_duel
+from tests.analysis.votes_factory import crossed_comparison, make_comparison
 
 RATES = ("win_rate", "tie_rate", "loss_rate")
 
@@ -20,8 +20,8 @@ def test_without_heterogeneity_the_rates_are_the_observed_ones():
     score = [1.0] * 30 + [0.5] * 12 + [0.0] * 18
     for seed in range(20):
         order = np.random.default_rng(seed).permutation(60)
-        duel = make_duel(np.array(score)[order], np.arange(60) % 6, np.arange(60) // 6, np.full(60, 0.5))
-        fit = ordinal_mixed(duel)
+        comparison = make_comparison(np.array(score)[order], np.arange(60) % 6, np.arange(60) // 6, np.full(60, 0.5))
+        fit = ordinal_mixed(comparison)
         if fit.singular == ("raters", "pairs"):
             break
     assert [getattr(fit, name).estimate for name in RATES] == pytest.approx([0.5, 0.2, 0.3], abs=1e-5)
@@ -31,8 +31,11 @@ def test_without_heterogeneity_the_rates_are_the_observed_ones():
 
 
 def test_swapping_the_arms_exchanges_wins_and_losses():
-    duel = crossed_duel(3)
-    one, other = ordinal_mixed(duel), ordinal_mixed(make_duel(1.0 - duel.score, duel.rater, duel.pair, -duel.side))
+    comparison = crossed_comparison(3)
+    one, other = (
+        ordinal_mixed(comparison),
+        ordinal_mixed(make_comparison(1.0 - comparison.score, comparison.rater, comparison.pair, -comparison.side)),
+    )
     assert other.log_likelihood == pytest.approx(one.log_likelihood, abs=1e-8)
     assert other.win_rate.estimate == pytest.approx(one.loss_rate.estimate, abs=1e-6)
     assert other.tie_rate.estimate == pytest.approx(one.tie_rate.estimate, abs=1e-6)
@@ -40,7 +43,7 @@ def test_swapping_the_arms_exchanges_wins_and_losses():
 
 
 def test_the_three_rates_sum_to_one_and_stay_in_their_intervals():
-    fit = ordinal_mixed(crossed_duel(5))
+    fit = ordinal_mixed(crossed_comparison(5))
     assert sum(getattr(fit, name).estimate for name in RATES) == pytest.approx(1.0, abs=1e-12)
     for name in RATES:
         rate = getattr(fit, name)
@@ -49,8 +52,8 @@ def test_the_three_rates_sum_to_one_and_stay_in_their_intervals():
 
 
 def test_without_ties_it_is_the_logistic_model():
-    duel = crossed_duel(6, ties=0.0)
-    fit, logistic = ordinal_mixed(duel), glmm(duel)
+    comparison = crossed_comparison(6, ties=0.0)
+    fit, logistic = ordinal_mixed(comparison), glmm(comparison)
     assert fit.log_likelihood == logistic.log_likelihood
     assert fit.marginal_score.estimate == logistic.marginal_rate.estimate
     assert fit.tie_rate.estimate == 0.0
@@ -68,6 +71,6 @@ def test_without_ties_it_is_the_logistic_model():
     ],
 )
 def test_refusals_name_their_reason(score, words):
-    fit = ordinal_mixed(make_duel(score, np.arange(len(score)) % 3, np.arange(len(score)) // 3))
+    fit = ordinal_mixed(make_comparison(score, np.arange(len(score)) % 3, np.arange(len(score)) // 3))
     assert words in fit.reason
     assert fit.marginal_score.estimate is None

@@ -13,13 +13,13 @@ from tests.analysis.reference import answered, answers
 from tests.analysis.votes_factory import stored_table
 
 
-def stored_duel(name):
-    return stored_table(name).duel("robust", "vanilla")
+def stored_comparison(name):
+    return stored_table(name).comparison("robust", "vanilla")
 
 
 @pytest.mark.parametrize("name", answered("mixed_models", "glmm"))
 def test_glmm_reaches_the_optimum_of_glmmtmb_and_its_errors(name):
-    fit, reference = glmm(stored_duel(name)), answers("mixed_models")[name]["glmm"]
+    fit, reference = glmm(stored_comparison(name)), answers("mixed_models")[name]["glmm"]
     assert fit.log_likelihood == pytest.approx(reference["log_likelihood"], abs=1e-4)
     assert fit.log_likelihood > max(reference["log_likelihood"], reference["log_likelihood_glmer"]) - 1e-6
     assert [fit.intercept.estimate, fit.position.estimate] == pytest.approx(reference["beta"], abs=2e-4)
@@ -29,7 +29,7 @@ def test_glmm_reaches_the_optimum_of_glmmtmb_and_its_errors(name):
 
 
 def test_singular_fits_are_among_the_tables_and_named():
-    singular = {name for name in answered("mixed_models", "glmm") if glmm(stored_duel(name)).singular}
+    singular = {name for name in answered("mixed_models", "glmm") if glmm(stored_comparison(name)).singular}
     assert singular == {name for name in answered("mixed_models", "glmm") if _smallest_sd(name) < 1e-3}
     assert singular
 
@@ -40,8 +40,8 @@ def _smallest_sd(name):
 
 @pytest.mark.parametrize("name", answered("mixed_models", "lmm"))
 def test_reml_agrees_with_lmertest(name):
-    duel, reference = stored_duel(name), answers("mixed_models")[name]["lmm"]
-    fit = fit_reml(duel)
+    comparison, reference = stored_comparison(name), answers("mixed_models")[name]["lmm"]
+    fit = fit_reml(comparison)
     assert fit.log_likelihood == pytest.approx(reference["log_likelihood"], abs=1e-6)
     assert fit.beta == pytest.approx(reference["beta"], abs=1e-6)
     assert np.sqrt(np.diagonal(fit.covariance)) == pytest.approx(reference["se"], rel=1e-4)
@@ -49,21 +49,21 @@ def test_reml_agrees_with_lmertest(name):
     assert fit.sd_residual == pytest.approx(reference["sd_residual"], abs=1e-6)
     if fit.df is None:
         assert min(reference["sd"].values()) == pytest.approx(0.0, abs=1e-4)
-        assert "singular" in lmm(duel).reason
+        assert "singular" in lmm(comparison).reason
     else:
         assert fit.df == pytest.approx(reference["df"], rel=1e-3)
-        assert lmm(duel).estimate == fit.beta[0]
+        assert lmm(comparison).estimate == fit.beta[0]
 
 
 @pytest.mark.parametrize("name", answered("mixed_models", "gee"))
 def test_gee_agrees_with_geepack(name):
-    duel, reference = stored_duel(name), answers("mixed_models")[name]["gee"]
-    fit = fit_gee(duel)
+    comparison, reference = stored_comparison(name), answers("mixed_models")[name]["gee"]
+    fit = fit_gee(comparison)
     assert fit.beta == pytest.approx(reference["beta"], abs=1e-8)
     assert np.sqrt(np.diagonal(fit.covariance)) == pytest.approx(reference["se"], rel=1e-7)
     assert fit.correlation == pytest.approx(reference["correlation"], abs=1e-8)
     assert fit.scale == pytest.approx(reference["scale"], abs=1e-8)
-    assert gee(duel).estimate == pytest.approx(_mean_of_sides(fit.beta), abs=1e-12)
+    assert gee(comparison).estimate == pytest.approx(_mean_of_sides(fit.beta), abs=1e-12)
 
 
 def _mean_of_sides(beta):
@@ -72,7 +72,7 @@ def _mean_of_sides(beta):
 
 @pytest.mark.parametrize("name", answered("mixed_models", "ordinal"))
 def test_ordinal_model_agrees_with_clmm(name):
-    fit, reference = ordinal_mixed(stored_duel(name)), answers("mixed_models")[name]["ordinal"]
+    fit, reference = ordinal_mixed(stored_comparison(name)), answers("mixed_models")[name]["ordinal"]
     assert fit.log_likelihood == pytest.approx(reference["log_likelihood"], abs=1e-4)
     assert fit.log_likelihood > reference["log_likelihood"] - 1e-6
     centre, half = fit.intercept.estimate, fit.half_width.estimate

@@ -38,7 +38,7 @@ def test_the_five_required_columns_suffice(tmp_path):
     assert table.pair.tolist() == [0, 1, 0]
     assert table.choice.tolist() == [LEFT, RIGHT, TIE]
     assert table.arm_left.tolist() == [0, 1, 0]
-    assert table.duel("a", "b").score.tolist() == [1.0, 1.0, 0.5]
+    assert table.comparison("a", "b").score.tolist() == [1.0, 1.0, 0.5]
     assert not table.extra
     assert read.rows == 3
 

@@ -28,21 +28,21 @@ def votes_of(path: Path) -> pd.DataFrame:
     return votes
 
 
-def duel_of(votes: pd.DataFrame) -> pd.DataFrame:
-    duel = votes[votes["arm_left"].isin(ARMS) & votes["arm_right"].isin(ARMS)].copy()
-    duel["score"] = duel["chosen"].map({"robust": 1.0, "tie": 0.5, "vanilla": 0.0})
-    return duel
+def comparison_of(votes: pd.DataFrame) -> pd.DataFrame:
+    comparison = votes[votes["arm_left"].isin(ARMS) & votes["arm_right"].isin(ARMS)].copy()
+    comparison["score"] = comparison["chosen"].map({"robust": 1.0, "tie": 0.5, "vanilla": 0.0})
+    return comparison
 
 
-def rater_mean(duel: pd.DataFrame) -> dict:
-    rates = duel.groupby("rater")["score"].mean()
+def rater_mean(comparison: pd.DataFrame) -> dict:
+    rates = comparison.groupby("rater")["score"].mean()
     answer = stats.ttest_1samp(rates, 0.5)
     low, high = answer.confidence_interval()
     return {"estimate": rates.mean(), "low": low, "high": high, "p_value": answer.pvalue, "df": int(answer.df)}
 
 
-def decisive(duel: pd.DataFrame) -> dict:
-    wins, losses = int((duel["score"] == 1.0).sum()), int((duel["score"] == 0.0).sum())
+def decisive(comparison: pd.DataFrame) -> dict:
+    wins, losses = int((comparison["score"] == 1.0).sum()), int((comparison["score"] == 0.0).sum())
     answer = stats.binomtest(wins, wins + losses)
     exact = answer.proportion_ci(method="exact")
     return {
@@ -52,11 +52,11 @@ def decisive(duel: pd.DataFrame) -> dict:
     }
 
 
-def two_way(duel: pd.DataFrame) -> dict:
+def two_way(comparison: pd.DataFrame) -> dict:
     """Variances before the floor: statsmodels' factor (N - 1) / (N - 1) is 1 for a mean."""
-    weights = 1.0 / duel.groupby("rater")["score"].transform("size")
-    raters, pairs = (pd.factorize(duel[unit])[0] for unit in ("rater", "pair"))
-    model = sm.WLS(duel["score"].to_numpy(), np.ones(len(duel)), weights=weights.to_numpy())
+    weights = 1.0 / comparison.groupby("rater")["score"].transform("size")
+    raters, pairs = (pd.factorize(comparison[unit])[0] for unit in ("rater", "pair"))
+    model = sm.WLS(comparison["score"].to_numpy(), np.ones(len(comparison)), weights=weights.to_numpy())
 
     def variance(groups: np.ndarray) -> float:
         return float(model.fit(cov_type="cluster", cov_kwds={"groups": groups}).cov_params()[0, 0])
@@ -69,9 +69,9 @@ def two_way(duel: pd.DataFrame) -> dict:
     }
 
 
-def agreement(duel: pd.DataFrame) -> dict:
+def agreement(comparison: pd.DataFrame) -> dict:
     """Units are pairs, second looks left out; Fleiss' kappa where every pair has equally many votes."""
-    first = duel[duel["is_repeat"] != "true"]
+    first = comparison[comparison["is_repeat"] != "true"]
     counts = pd.crosstab(first["pair"], first["chosen"])
     taken = counts.drop(columns="tie", errors="ignore")
     taken = taken[taken.sum(axis=1) > 0]
@@ -97,12 +97,12 @@ def main() -> None:
     answers = {}
     for path in sorted((HERE / "tables").glob("*.csv")):
         votes = votes_of(path)
-        duel = duel_of(votes)
+        comparison = comparison_of(votes)
         answers[path.stem] = {
-            "rater_mean": rater_mean(duel),
-            "decisive": decisive(duel),
-            "two_way": two_way(duel),
-            "agreement": agreement(duel),
+            "rater_mean": rater_mean(comparison),
+            "decisive": decisive(comparison),
+            "two_way": two_way(comparison),
+            "agreement": agreement(comparison),
             "strengths": strengths(votes),
         }
     packages = ("numpy", "scipy", "pandas", "statsmodels", "krippendorff", "choix")

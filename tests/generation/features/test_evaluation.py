@@ -63,9 +63,12 @@ def test_classes_are_measured_one_by_one_where_both_sides_have_them(tmp_path: Pa
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(folder / f"{i}.png")
     found = evaluate_images(
-        {"mine": folder_source(tmp_path / "mine")}, open_reference(tmp_path / "truth"), RandomConvFeatures(),
-        tmp_path / "cache", rules=_FAST,
-    )  # fmt: skip
+        {"mine": folder_source(tmp_path / "mine")},
+        open_reference(tmp_path / "truth"),
+        RandomConvFeatures(),
+        tmp_path / "cache",
+        rules=_FAST,
+    )
     assert set(found.per_class["mine"]) == {0, 1}
     assert found.per_class["mine"][0]["kid"].value is not None
 
@@ -116,8 +119,12 @@ def test_what_is_no_reference_is_refused(tmp_path: Path):
 def test_progress_tells_what_is_done(tmp_path: Path):
     seen = []
     evaluate_images(
-        {"mine": ArraySource("mine", _images(40, 1))}, Reference(name="t", source=ArraySource("t", _images(40, 2))),
-        RandomConvFeatures(), tmp_path, rules=_FAST, progress=lambda *told: seen.append(told),
-    )  # fmt: skip
+        {"mine": ArraySource("mine", _images(40, 1))},
+        Reference(name="t", source=ArraySource("t", _images(40, 2))),
+        RandomConvFeatures(),
+        tmp_path,
+        rules=_FAST,
+        progress=lambda *told: seen.append(told),
+    )
     assert ("features of t", 40, 40) in seen
     assert ("kid of mine", 0, 1) in seen

@@ -33,8 +33,11 @@ def test_see_through_deep_truncated_and_foreign_files_are_refused_by_name(tmp_pa
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:1500])
     (tmp_path / "text.png").write_text("no image")
     for name, message in (
-        ("clear", "see-through"), ("deep", "8 bits"), ("cut", "cut short"), ("text", "not a readable image"),
-    ):  # fmt: skip
+        ("clear", "see-through"),
+        ("deep", "8 bits"),
+        ("cut", "cut short"),
+        ("text", "not a readable image"),
+    ):
         with pytest.raises(ValueError, match=rf"{name}\.png.*{message}"):
             read_image(tmp_path / f"{name}.png")
 

@@ -68,9 +68,14 @@ def test_missing_inception_weights_say_what_is_missing_and_offer_the_classifier(
 
 
 @pytest.mark.parametrize(
-    "bad", [np.zeros((2, 8, 8, 3)), np.zeros((2, 8, 8, 4), np.uint8), np.zeros((8, 8, 3), np.uint8),
-            np.zeros((2, 0, 8, 3), np.uint8)],
-)  # fmt: skip
+    "bad",
+    [
+        np.zeros((2, 8, 8, 3)),
+        np.zeros((2, 8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3), np.uint8),
+        np.zeros((2, 0, 8, 3), np.uint8),
+    ],
+)
 def test_other_arrays_than_images_are_refused(bad: np.ndarray):
     with pytest.raises(ValueError, match="expected uint8"):
         to_rgb_bytes(bad)
@@ -86,8 +91,13 @@ def test_features_do_not_depend_on_the_batch_size(tmp_path: Path):
 def test_features_are_computed_once_per_images_and_weights(tmp_path: Path):
     network, seen = RandomConvFeatures(), []
     labels = np.arange(10)
-    first = stored_features(ArraySource("a", _pixels(), labels), network, tmp_path, batch_size=4,
-                            progress=lambda done, total: seen.append((done, total)))  # fmt: skip
+    first = stored_features(
+        ArraySource("a", _pixels(), labels),
+        network,
+        tmp_path,
+        batch_size=4,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     again = stored_features(ArraySource("renamed", _pixels(), labels), network, tmp_path, batch_size=4)
     assert seen == [(4, 10), (8, 10), (10, 10)]
     assert network.calls == 3

@@ -16,10 +16,17 @@ def _row(n: int = 3, side: int = 4, channels: int = 3, value: int = 7) -> np.nda
 
 def _bands(cosine: float) -> list[dict]:
     return [
-        {"first_timestep": 10 * b, "last_timestep": 10 * b + 9, "n": 5, "cosine": cosine - 0.1 * b,
-         "ci95": [cosine - 0.2, cosine + 0.2] if b else None, "relative_error": 0.9, "scale": 1.0}
+        {
+            "first_timestep": 10 * b,
+            "last_timestep": 10 * b + 9,
+            "n": 5,
+            "cosine": cosine - 0.1 * b,
+            "ci95": [cosine - 0.2, cosine + 0.2] if b else None,
+            "relative_error": 0.9,
+            "scale": 1.0,
+        }
         for b in range(3)
-    ]  # fmt: skip
+    ]
 
 
 def test_montage_puts_every_image_in_its_place():

@@ -156,9 +156,15 @@ def test_intermediate_estimates_are_evenly_spaced_and_end_with_the_image():
     noise = figure_noise(4, (10, 3, 1, 2, 2))
     arms = [GuidedArm(name="plain"), GuidedArm(name="guided", classifier=_logits, classifier_scale=1.0)]
     t, found = intermediate_estimates(
-        lambda x, t, y: _conditional(x, t, y.repeat(len(x) // len(y))), schedule, arms, noise[0], y,
-        noise.__getitem__, columns=4, variance="fixed_small",
-    )  # fmt: skip
+        lambda x, t, y: _conditional(x, t, y.repeat(len(x) // len(y))),
+        schedule,
+        arms,
+        noise[0],
+        y,
+        noise.__getitem__,
+        columns=4,
+        variance="fixed_small",
+    )
     assert t == sorted(t, reverse=True)
     assert (t[0], t[-1]) == (99, 0)
     assert found["plain"].shape == found["guided"].shape == (4, 3, 1, 2, 2)

@@ -12,8 +12,15 @@ from generation.reproduction.page import reproduction_page
 def _metrics(frechet: float | None, precision: float) -> dict:
     features = {"name": "classifier:last", "sha256": "ab" * 32}
     common = {"ci95": None, "n": 800, "n_reference": 1797, "features": features, "reason": None}
-    values = {"frechet_distance": frechet, "kid": 0.1, "precision": precision, "recall": 0.5, "density": 1.0,
-              "coverage": 0.5, "frechet_distance_extrapolated": frechet}  # fmt: skip
+    values = {
+        "frechet_distance": frechet,
+        "kid": 0.1,
+        "precision": precision,
+        "recall": 0.5,
+        "density": 1.0,
+        "coverage": 0.5,
+        "frechet_distance_extrapolated": frechet,
+    }
     return {name: common | {"value": value} for name, value in values.items()} | {"judge_accuracy": 0.9}
 
 
@@ -52,8 +59,13 @@ def test_differences_that_scatter_about_zero_are_undecided():
     gains = (2.0, -2.5, 1.8)
     found = _verdicts([_seed(i, frechet_gain=gain) for i, gain in enumerate(gains)])
     assert found[_FRECHET] == "undecided"
-    assert found["Gradients of the robust classifier agree better with the denoisers' class score",
-                 "robust - vanilla, mean over bands"] == "undecided"  # fmt: skip
+    assert (
+        found[
+            "Gradients of the robust classifier agree better with the denoisers' class score",
+            "robust - vanilla, mean over bands",
+        ]
+        == "undecided"
+    )
 
 
 def test_equal_scales_are_compared_as_well():
@@ -116,9 +128,13 @@ def test_page_says_which_measures_were_refused():
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"seeds": ()}, "seeds"), ({"seeds": (1, 1)}, "each once"), ({"published_scales": (0.5, 3.0)}, "not among"),
-     ({"images_per_class": 0}, "at least 1")],
-)  # fmt: skip
+    [
+        ({"seeds": ()}, "seeds"),
+        ({"seeds": (1, 1)}, "each once"),
+        ({"published_scales": (0.5, 3.0)}, "not among"),
+        ({"images_per_class": 0}, "at least 1"),
+    ],
+)
 def test_impossible_experiments_are_refused(settings: dict, message: str):
     with pytest.raises(ValueError, match=message):
         Experiment(**settings)

@@ -14,9 +14,16 @@ from generation.reproduction.run import ablate, reproduce
 from training.learning.config import read_config
 
 _TINY = Experiment(
-    seeds=(0,), images_per_class=2, spacing="2", attack_steps=1, evaluation_steps=1, alignment_per_class=1,
-    iterations=1, validation_images=10, micro_batch=20,
-)  # fmt: skip
+    seeds=(0,),
+    images_per_class=2,
+    spacing="2",
+    attack_steps=1,
+    evaluation_steps=1,
+    alignment_per_class=1,
+    iterations=1,
+    validation_images=10,
+    micro_batch=20,
+)
 
 
 @pytest.fixture(scope="module")

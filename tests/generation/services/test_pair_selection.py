@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from generation.services.pair_selection import Selection, SelectionRule, pairs_select
+from generation.services.pair_selection import PairSelection, SelectionRule, pairs_select
 from survey.models import AuditEntry, ImagePair, Study
 from survey.services.study.study import study_create
 from survey.services.study.version import version_freeze
@@ -33,14 +33,14 @@ def chosen(study: Study) -> set[str]:
 
 def test_pairs_that_differ_too_little_are_left_out(study):
     found = pairs_select(study=study, rule=SelectionRule(minimum_distance=0.05))
-    assert found == Selection(selected=7, other_class=0, too_alike=5, not_drawn=0)
+    assert found == PairSelection(selected=7, other_class=0, too_alike=5, not_drawn=0)
     assert chosen(study) == {f"{n % 3}-{n:06d}" for n in range(5, 12)}
 
 
 def test_rules_combine_and_a_later_rule_replaces_an_earlier_one(study):
     rule = SelectionRule(classes=[1, "2"], minimum_distance=0.04, per_class=2)
     found = pairs_select(study=study, rule=rule)
-    assert found == Selection(selected=4, other_class=4, too_alike=2, not_drawn=2)
+    assert found == PairSelection(selected=4, other_class=4, too_alike=2, not_drawn=2)
     assert {key[0] for key in chosen(study)} == {"1", "2"}
     pairs_select(study=study, rule=SelectionRule())
     assert len(chosen(study)) == 12

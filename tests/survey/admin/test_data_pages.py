@@ -111,8 +111,12 @@ def test_exclusions_page_previews_applies_and_takes_back(version, owner) -> None
     session = RaterSession.objects.first()
     client.post(address, {"do": "hand", "session": str(session.pk)[:8], "reason": "asked to"})
     assert Exclusion.objects.filter(rule="hand", session=session, made_by=owner).exists()
-    assert "no one session" in client.post(address, {"do": "hand", "session": "zzzzzzzz", "reason": "x", "stay": "1"},
-                                           follow=True).content.decode()  # fmt: skip
+    assert (
+        "no one session"
+        in client.post(
+            address, {"do": "hand", "session": "zzzzzzzz", "reason": "x", "stay": "1"}, follow=True
+        ).content.decode()
+    )
 
 
 def test_a_report_is_hidden_while_running_and_built_by_a_worker_afterwards(version, owner) -> None:
@@ -129,9 +133,20 @@ def test_a_report_is_hidden_while_running_and_built_by_a_worker_afterwards(versi
     assert "waits for a worker" in client.get(address).content.decode()
     assert job_run(job.pk).state == "succeeded", Job.objects.get().error
     build = ReportBuild.objects.get()
-    for name in ("report.html", "report.json", "votes.csv", "datapackage.json", "data_dictionary.csv", "version-1.json",
-                 "showings.jsonl", "manifest.jsonl", "recipes.jsonl", "exclusions.csv", "log.jsonl",
-                 "bundle.zip"):  # fmt: skip
+    for name in (
+        "report.html",
+        "report.json",
+        "votes.csv",
+        "datapackage.json",
+        "data_dictionary.csv",
+        "version-1.json",
+        "showings.jsonl",
+        "manifest.jsonl",
+        "recipes.jsonl",
+        "exclusions.csv",
+        "log.jsonl",
+        "bundle.zip",
+    ):
         assert name in build.files, name
     assert any(name.endswith(".tex") for name in build.files)
     assert any(name.endswith(".svg") for name in build.files)

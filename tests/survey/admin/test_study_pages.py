@@ -42,7 +42,7 @@ def vote_on(version, *, raters: int = 2, trials: int = 3, choice: str = "left", 
         )
         free = Slot.objects.filter(version=version, pool=pool, is_answered=False).exclude(
             pair__trials__session=session
-        )[:trials]  # fmt: skip
+        )[:trials]
         for position, slot in enumerate(free, start=1):
             images = {image.arm_id: image for image in slot.pair.images.all()}
             trial = Trial.objects.create(
@@ -58,9 +58,11 @@ def vote_on(version, *, raters: int = 2, trials: int = 3, choice: str = "left", 
                 issued_at=timezone.now(),
             )
             Vote.objects.create(
-                trial=trial, submission_key=f"{number:08d}-0000-4000-8000-{trial.pk.int % 10**12:012d}", choice=choice,
+                trial=trial,
+                submission_key=f"{number:08d}-0000-4000-8000-{trial.pk.int % 10**12:012d}",
+                choice=choice,
                 response_ms=900 + 400 * position,
-            )  # fmt: skip
+            )
             Slot.objects.filter(pk=slot.pk).update(is_answered=True, session=session)
             session.answered_count += 1
         session.save()
@@ -171,9 +173,15 @@ def form_of(client: Client, address: str) -> dict[str, str]:
 def test_a_study_is_created_and_edited_with_its_arms_through_the_form(owner) -> None:
     client = client_of(owner)
     data = form_of(client, "/admin/survey/study/add/") | {
-        "title": "Digits", "slug": "digits", "consent_text": "I agree.", "arms-TOTAL_FORMS": "2",
-        "arms-0-name": "a1", "arms-0-recipe": "{}", "arms-1-name": "a2", "arms-1-recipe": '{"classifier_scale": 1}',
-    }  # fmt: skip
+        "title": "Digits",
+        "slug": "digits",
+        "consent_text": "I agree.",
+        "arms-TOTAL_FORMS": "2",
+        "arms-0-name": "a1",
+        "arms-0-recipe": "{}",
+        "arms-1-name": "a2",
+        "arms-1-recipe": '{"classifier_scale": 1}',
+    }
     answer = client.post("/admin/survey/study/add/", data)
     study = Study.objects.get(slug="digits")
     assert answer["Location"] == f"/admin/survey/study/{study.pk}/"
@@ -314,7 +322,7 @@ def test_version_download_has_the_printed_digest(owner) -> None:
 def test_weaknesses_name_what_a_reviewer_would_ask() -> None:
     study = make_study(
         summary="Is robust better?", votes_per_pair=3, degraded_trials=0, identical_trials=0, target_raters=2
-    )  # fmt: skip
+    )
     text = "\n".join(version_weaknesses(study))
     for part in (
         "'robust'",
@@ -327,9 +335,15 @@ def test_weaknesses_name_what_a_reviewer_would_ask() -> None:
     ):
         assert part in text, part
     sound = make_study(
-        pairs=80, target_raters=120, instructions="Look.", contact="lab@example.org", votes_per_pair=4,
-        pixel_multiple=8, exclusion_rules=[{"rule": "too_fast"}], trials_per_session=40,
-    )  # fmt: skip
+        pairs=80,
+        target_raters=120,
+        instructions="Look.",
+        contact="lab@example.org",
+        votes_per_pair=4,
+        pixel_multiple=8,
+        exclusion_rules=[{"rule": "too_fast"}],
+        trials_per_session=40,
+    )
     assert [w for w in version_weaknesses(sound) if "Study" not in w] == []
 
 

@@ -86,8 +86,10 @@ def test_what_is_off_is_told_nothing_not_even_what_was_on_its_way(owner, receive
     assert len(got) == 1
     actions = list(study.audit_entries.values_list("action", flat=True))
     assert [action for action in actions if "webhook" in action] == [
-        "add webhook", "turn webhook off", "turn webhook on",
-    ]  # fmt: skip
+        "add webhook",
+        "turn webhook off",
+        "turn webhook on",
+    ]
 
 
 def test_viewers_look_and_another_studys_webhook_is_out_of_reach(owner) -> None:

@@ -23,7 +23,7 @@ def send(session, name: str, body: dict | str, token: str = ""):
     return Client().post(address, body, content_type="application/json")
 
 
-def ballot(session, **changes) -> dict:
+def submission(session, **changes) -> dict:
     body = {"tab": TAB, "trial": str(next_trial(session).pk), "key": str(uuid.uuid4()), "choice": "left"}
     return {name: value for name, value in (body | changes).items() if value is not None}
 
@@ -34,7 +34,7 @@ def code(response) -> tuple[int, str]:
 
 def test_one_post_stores_a_vote_and_returns_what_comes_next() -> None:
     session = active(make_running(practice_trials=0))
-    body = ballot(session, response_ms=812.5, presentation={"layout": "row", "pixel_ratio": 2})
+    body = submission(session, response_ms=812.5, presentation={"layout": "row", "pixel_ratio": 2})
     answer = send(session, "vote", body).json()
     assert answer["stored"] == {"trial": body["trial"], "choice": "left", "replay": False}
     assert (answer["done"], len(answer["trials"])) == (1, 4)
@@ -64,7 +64,7 @@ def test_one_post_stores_a_vote_and_returns_what_comes_next() -> None:
 )
 def test_malformed_votes_are_refused_and_leave_nothing(changes) -> None:
     session = active(make_running(practice_trials=0))
-    response = send(session, "vote", ballot(session, **changes))
+    response = send(session, "vote", submission(session, **changes))
     assert code(response) == (422, "bad_submission")
     assert not Vote.objects.exists()
 
@@ -78,12 +78,15 @@ def test_bodies_that_are_no_objects_are_refused(body) -> None:
 
 def test_errors_carry_their_status_and_code() -> None:
     session = active(make_running(practice_trials=0))
-    assert code(send(session, "vote", ballot(session), token="forged")) == (404, "token_invalid")
-    assert code(send(session, "vote", ballot(session), token=session_token(uuid.uuid4()))) == (404, "session_unknown")
-    assert code(send(session, "vote", ballot(session, trial=str(uuid.uuid4())))) == (404, "trial_unknown")
-    assert code(send(session, "vote", ballot(session, tab="older"))) == (409, "other_tab")
+    assert code(send(session, "vote", submission(session), token="forged")) == (404, "token_invalid")
+    assert code(send(session, "vote", submission(session), token=session_token(uuid.uuid4()))) == (
+        404,
+        "session_unknown",
+    )
+    assert code(send(session, "vote", submission(session, trial=str(uuid.uuid4())))) == (404, "trial_unknown")
+    assert code(send(session, "vote", submission(session, tab="older"))) == (409, "other_tab")
     assert code(send(session, "undo", {"tab": TAB, "key": str(uuid.uuid4())})) == (409, "nothing_to_undo")
-    body = ballot(session)
+    body = submission(session)
     send(session, "vote", body)
     again = body | {"key": str(uuid.uuid4()), "choice": "right"}
     assert code(send(session, "vote", again)) == (409, "vote_conflict")

@@ -124,8 +124,22 @@ def test_roles_hold_for_the_api_too(owner) -> None:
     member_set(study=study, user=viewer, role="viewer", actor=owner)
     stranger = Caller(other)
     assert stranger("get", "studies/").json()["results"] == []
-    for path in ("", "arms/", "pairs/", "dry-run/", "progress/", "versions/", "sessions/", "votes/", "exclusions/",
-                 "reports/", "jobs/", "log/", "members/", "webhooks/"):  # fmt: skip
+    for path in (
+        "",
+        "arms/",
+        "pairs/",
+        "dry-run/",
+        "progress/",
+        "versions/",
+        "sessions/",
+        "votes/",
+        "exclusions/",
+        "reports/",
+        "jobs/",
+        "log/",
+        "members/",
+        "webhooks/",
+    ):
         problem(stranger("get", f"studies/{study.slug}/{path}"), 404, "not_found")
     look = Caller(viewer)
     assert look("get", f"studies/{study.slug}/").json()["role"] == "viewer"

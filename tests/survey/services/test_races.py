@@ -18,7 +18,7 @@ from survey.services.assignment import slots as slot
 from survey.services.assignment.draw import Candidate
 from survey.services.assignment.slots import slots_claim
 from survey.services.visit.session import session_locked, session_start, session_take_tab, session_withdraw
-from survey.services.visit.vote import Ballot, vote_create
+from survey.services.visit.vote import VoteSubmission, vote_create
 from tests.factories import make_running
 from tests.visits import TAB, active, begin, next_trial
 
@@ -47,13 +47,15 @@ def waits(future: Future, seconds: float = 0.4) -> bool:
 def test_a_vote_that_waited_for_another_is_refused_as_a_conflict() -> None:
     session = active(make_running(practice_trials=0))
     trial = next_trial(session)
-    ballots = [Ballot(trial_id=trial.pk, submission_key=uuid.uuid4(), choice=choice) for choice in ("left", "right")]
+    submissions = [
+        VoteSubmission(trial_id=trial.pk, submission_key=uuid.uuid4(), choice=choice) for choice in ("left", "right")
+    ]
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             session_locked(session.pk)
-            late = in_thread(pool, lambda: vote_create(session_id=session.pk, tab=TAB, ballot=ballots[1]))
+            late = in_thread(pool, lambda: vote_create(session_id=session.pk, tab=TAB, submission=submissions[1]))
             assert waits(late)
-            vote_create(session_id=session.pk, tab=TAB, ballot=ballots[0])
+            vote_create(session_id=session.pk, tab=TAB, submission=submissions[0])
         with pytest.raises(VoteConflict):
             late.result(timeout=10)
     assert Vote.objects.get().choice == "left"
@@ -61,11 +63,11 @@ def test_a_vote_that_waited_for_another_is_refused_as_a_conflict() -> None:
 
 def test_a_vote_that_waited_for_a_withdrawal_is_refused() -> None:
     session = active(make_running(practice_trials=0))
-    ballot = Ballot(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             session_locked(session.pk)
-            late = in_thread(pool, lambda: vote_create(session_id=session.pk, tab=TAB, ballot=ballot))
+            late = in_thread(pool, lambda: vote_create(session_id=session.pk, tab=TAB, submission=submission))
             assert waits(late)
             session_withdraw(session_id=session.pk)
         with pytest.raises(SessionNotActive):
@@ -75,11 +77,11 @@ def test_a_vote_that_waited_for_a_withdrawal_is_refused() -> None:
 
 def test_a_vote_that_waited_for_a_newer_tab_is_refused() -> None:
     session = active(make_running(practice_trials=0))
-    ballot = Ballot(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             session_locked(session.pk)
-            late = in_thread(pool, lambda: vote_create(session_id=session.pk, tab=TAB, ballot=ballot))
+            late = in_thread(pool, lambda: vote_create(session_id=session.pk, tab=TAB, submission=submission))
             assert waits(late)
             session_take_tab(session_id=session.pk, tab="newer")
         with pytest.raises(OtherTab):
@@ -88,12 +90,12 @@ def test_a_vote_that_waited_for_a_newer_tab_is_refused() -> None:
 
 def test_one_submission_sent_many_times_at_once_is_stored_once() -> None:
     session = active(make_running(practice_trials=0))
-    ballot = Ballot(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
     barrier = threading.Barrier(8)
 
     def submit():
         barrier.wait()
-        return vote_create(session_id=session.pk, tab=TAB, ballot=ballot)
+        return vote_create(session_id=session.pk, tab=TAB, submission=submission)
 
     with ThreadPoolExecutor(8) as pool:
         outcomes = [future.result(timeout=20) for future in [in_thread(pool, submit) for _ in range(8)]]

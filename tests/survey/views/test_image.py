@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import resolve
 
 from survey.tokens import image_token
-from survey.views.image import ImageDoor
+from survey.views.image import ImageMiddleware
 from tests.factories import make_version
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +25,7 @@ class Door:
     def __init__(self) -> None:
         self.passed_on: list[str] = []
         self.observed: list[tuple[str, str, int]] = []
-        self._door = ImageDoor(self._django, lambda *seen: self.observed.append(seen[:3]))
+        self._door = ImageMiddleware(self._django, lambda *seen: self.observed.append(seen[:3]))
 
     def _django(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         self.passed_on.append(environ["PATH_INFO"])

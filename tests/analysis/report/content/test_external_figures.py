@@ -9,7 +9,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.report import build_report, write_report
-from analysis.report.content.external_figures import GivenFigure, read_figures
+from analysis.report.content.external_figures import ExternalFigure, read_figures
 from analysis.report.figures import figure_specs
 from analysis.report.tables import all_tables
 from analysis.votes.reading import votes_from_rows
@@ -20,9 +20,9 @@ from tests.factories import make_png
 PNG = make_png(1)
 
 
-def _figure(name: str = "matched_pairs", **changes) -> GivenFigure:
+def _figure(name: str = "matched_pairs", **changes) -> ExternalFigure:
     texts = {"title": "Pairs <same> noise (n = 8 classes)", "description": 'Rows: vanilla, "robust".'}
-    return GivenFigure(**{"name": name, **texts, "files": {"png": PNG, "svg": b"<svg/>"}, **changes})
+    return ExternalFigure(**{"name": name, **texts, "files": {"png": PNG, "svg": b"<svg/>"}, **changes})
 
 
 @pytest.fixture(scope="module")

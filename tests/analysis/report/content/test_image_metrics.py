@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analysis.report.content.image_metrics import metric_correlations, preference_by_difference
-from tests.analysis.votes_factory import make_duel
+from tests.analysis.votes_factory import make_comparison
 
 CLASSES = [f"class {number:02}" for number in range(12)]
 
@@ -55,7 +55,7 @@ def votes_on_pairs(order: list[int]):
     """Two votes a pair: both for the baseline on the first twelve pairs, split on six, both for the arm on six."""
     scores = {pair: [0.0, 0.0] if pair < 12 else [0.0, 1.0] if pair < 18 else [1.0, 1.0] for pair in range(24)}
     rows = [(score, rater, pair) for pair in order for rater, score in enumerate(scores[pair])]
-    return make_duel(*map(list, zip(*rows, strict=True)))
+    return make_comparison(*map(list, zip(*rows, strict=True)))
 
 
 def test_preference_is_shown_for_groups_of_pairs_from_alike_to_different() -> None:
@@ -70,8 +70,8 @@ def test_preference_is_shown_for_groups_of_pairs_from_alike_to_different() -> No
 
 
 def test_pairs_without_a_distance_are_left_out_and_few_pairs_make_no_groups() -> None:
-    duel = votes_on_pairs(list(range(24)))
+    comparison = votes_on_pairs(list(range(24)))
     some = {pair: 0.01 * place for place, pair in enumerate(PAIRS) if place >= 4}
-    assert [group["n_pairs"] for group in preference_by_difference(duel, PAIRS, some)] == [10, 10]
-    assert preference_by_difference(duel, PAIRS, dict(list(some.items())[1:])) == []
-    assert preference_by_difference(duel, PAIRS, {}) == []
+    assert [group["n_pairs"] for group in preference_by_difference(comparison, PAIRS, some)] == [10, 10]
+    assert preference_by_difference(comparison, PAIRS, dict(list(some.items())[1:])) == []
+    assert preference_by_difference(comparison, PAIRS, {}) == []

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from survey.services.assignment.draw import REPEAT_DISTANCE, Candidate, Draft, arranged, chosen, places
+from survey.services.assignment.draw import REPEAT_DISTANCE, Candidate, Draft, arranged, chosen, planned_slots
 
 SIZES = {str(label): 1 for label in range(10)}
 
@@ -18,8 +18,8 @@ SIZES = {str(label): 1 for label in range(10)}
 def candidates(pairs: int, *, classes: int = 4, votes: int = 3, arms: int = 2, seed: int = 0) -> list[Candidate]:
     """Return all the places of a study in the order of a claim."""
     keys = [uuid.UUID(int=number) for number in range(pairs)]
-    duels = list(itertools.combinations(range(arms), 2))
-    drawn = places(keys, duels, wanted=votes, seed=seed, version=1)
+    comparisons = list(itertools.combinations(range(arms), 2))
+    drawn = planned_slots(keys, comparisons, wanted=votes, seed=seed, version=1)
     ordered = sorted(drawn, key=lambda place: (place.index, place.draw))
     return [
         Candidate(number, index, pair, str(pair.int % classes), arm_a, arm_b, is_a_left)
@@ -66,9 +66,15 @@ def test_chosen_never_takes_more_than_there_is(pairs: int, wanted: int, seed: in
 
 @pytest.mark.parametrize(
     ("pairs", "votes", "classes", "arms", "wanted"),
-    [(60, 3, 4, 2, 20), (30, 10, 10, 2, 25), (43, 20, 7, 2, 40), (300, 5, 10, 2, 40), (40, 1, 10, 5, 20),
-     (12, 1, 3, 10, 12)],
-)  # fmt: skip
+    [
+        (60, 3, 4, 2, 20),
+        (30, 10, 10, 2, 25),
+        (43, 20, 7, 2, 40),
+        (300, 5, 10, 2, 40),
+        (40, 1, 10, 5, 20),
+        (12, 1, 3, 10, 12),
+    ],
+)
 @pytest.mark.parametrize("drop_out", [0.0, 0.3])
 def test_a_study_fills_up_evenly_in_as_few_visits_as_can_be(
     pairs: int, votes: int, classes: int, arms: int, wanted: int, drop_out: float
@@ -98,15 +104,15 @@ def test_a_study_fills_up_evenly_in_as_few_visits_as_can_be(
 
 @pytest.mark.parametrize("arms", [2, 3, 5])
 def test_places_balance_sides_over_each_pair_and_show_all_pairs_in_each_round(arms: int) -> None:
-    duels = list(itertools.combinations(range(arms), 2))
-    drawn = list(places(range(20), duels, wanted=4, seed=3, version=1))
-    assert len(drawn) == 20 * len(duels) * 4
+    comparisons = list(itertools.combinations(range(arms), 2))
+    drawn = list(planned_slots(range(20), comparisons, wanted=4, seed=3, version=1))
+    assert len(drawn) == 20 * len(comparisons) * 4
     lead = Counter()
     for place in drawn:
         lead[place.pair_id, place.arm_a_id, place.arm_b_id] += 1 if place.is_a_left else -1
         lead[place.arm_a_id, place.arm_b_id, "index", place.index] += 1 if place.is_a_left else -1
     assert set(lead.values()) == {0}
-    rounds = Counter((place.index, int(place.draw * len(duels)), place.pair_id) for place in drawn)
+    rounds = Counter((place.index, int(place.draw * len(comparisons)), place.pair_id) for place in drawn)
     assert len(rounds) == len(drawn)
 
 

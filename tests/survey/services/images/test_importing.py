@@ -50,9 +50,7 @@ def empty_draft(**fields):
 
 
 def matched(arms: tuple[str, ...] = ("a", "b"), pairs: int = 3) -> dict[str, dict[str, bytes]]:
-    return {
-        arm: {f"cat/{n}.png": make_png(10 * place + n) for n in range(pairs)} for place, arm in enumerate(arms)
-    }  # fmt: skip
+    return {arm: {f"cat/{n}.png": make_png(10 * place + n) for n in range(pairs)} for place, arm in enumerate(arms)}
 
 
 def test_import_of_three_arms_matches_by_path_and_keeps_where_they_came_from(tmp_path: Path) -> None:

@@ -53,9 +53,13 @@ def test_reconciliation_names_every_kind_of_difference() -> None:
     found = submissions_reconcile(study=version.study, provider="prolific", rows=rows, actor=None)
     assert found.matched == 2
     assert sorted(row["kind"] for row in found.differences) == [
-        "another code", "complete here, not there", "complete there, not here", "listed twice", "never came",
+        "another code",
+        "complete here, not there",
+        "complete there, not here",
+        "listed twice",
+        "never came",
         "unknown to the panel",
-    ]  # fmt: skip
+    ]
     assert PanelSubmission.objects.count() == 7
     assert not PanelSubmission.objects.filter(submission_key__contains="s-").exists()
     submissions_reconcile(study=version.study, provider="prolific", rows=rows, actor=None)
@@ -111,8 +115,10 @@ def test_erasing_a_person_keeps_the_votes_and_a_proof() -> None:
 def test_a_person_is_erased_by_the_number_of_a_link_also_once_the_study_recruits_elsewhere() -> None:
     version = make_running(recruitment={"provider": "personal"})
     link, other = personal_links_create(study=version.study, count=2, actor=None)
-    raters = {one: rater_of(study=version.study, entry=Entry(provider="personal", person=str(one.pk), submission="s"))
-              for one in (link, other)}  # fmt: skip
+    raters = {
+        one: rater_of(study=version.study, entry=Entry(provider="personal", person=str(one.pk), submission="s"))
+        for one in (link, other)
+    }
     Study.objects.filter(pk=version.study_id).update(recruitment=PROLIFIC)
     study = Study.objects.get(pk=version.study_id)
     for unknown in ("1-3", "1-", "2", str(link.pk)):

@@ -12,10 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from survey.models import FaultReport, RaterSession, SessionEvent, StudyVersion, Trial, Vote, VoteTally
-from survey.selectors.trial import AHEAD, trials_upcoming
+from survey.selectors.trial import AHEAD, next_trials
 from survey.services.results import progress
 from survey.services.results.progress import progress_of, version_tally
-from survey.services.visit.vote import Ballot, trials_issue, vote_create, vote_undo
+from survey.services.visit.vote import VoteSubmission, trials_issue, vote_create, vote_undo
 from tests.factories import make_running, make_user, make_visit
 from tests.survey.admin.test_study_pages import vote_on
 
@@ -66,11 +66,11 @@ def voting(version, **start) -> RaterSession:
     return RaterSession.objects.get(pk=session.pk)
 
 
-def ballot(session: RaterSession, choice: str, response_ms: float) -> None:
-    trials = list(trials_upcoming(session)[:AHEAD])
+def submission(session: RaterSession, choice: str, response_ms: float) -> None:
+    trials = list(next_trials(session)[:AHEAD])
     trials_issue(trials)
-    given = Ballot(trial_id=trials[0].pk, submission_key=uuid.uuid4(), choice=choice, response_ms=response_ms)
-    vote_create(session_id=session.pk, tab="tab", ballot=given)
+    given = VoteSubmission(trial_id=trials[0].pk, submission_key=uuid.uuid4(), choice=choice, response_ms=response_ms)
+    vote_create(session_id=session.pk, tab="tab", submission=given)
 
 
 def test_kept_counts_carried_on_equal_a_recount_also_after_an_undo(eager) -> None:
@@ -79,16 +79,16 @@ def test_kept_counts_carried_on_equal_a_recount_also_after_an_undo(eager) -> Non
     make_visit(version, is_simulated=True)
     assert counted(version) == +recount(version)
     session = voting(version)
-    ballot(session, "left", 150.0)
+    submission(session, "left", 150.0)
     assert counted(version) == +recount(version)
     kept = VoteTally.objects.get(version=version)
     assert kept.last_vote == Vote.objects.order_by("-pk").first().pk
     # What was counted already is undone, given anew, undone and given again before the next look.
     vote_undo(session_id=session.pk, tab="tab", submission_key=uuid.uuid4())
     assert counted(version) == +recount(version)
-    ballot(session, "right", 2600.0)
+    submission(session, "right", 2600.0)
     vote_undo(session_id=session.pk, tab="tab", submission_key=uuid.uuid4())
-    ballot(session, "tie", 30_000.0)
+    submission(session, "tie", 30_000.0)
     assert counted(version) == +recount(version)
     VoteTally.objects.all().delete()
     assert counted(version) == +recount(version)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from survey.exceptions import BadSubmission, NothingToUndo, OtherTab, SessionNotActive, TrialUnknown, VoteConflict
 from survey.models import RaterSession, Slot, Trial, Vote
 from survey.services.visit.session import session_take_tab, session_withdraw
-from survey.services.visit.vote import Ballot, vote_create, vote_undo
+from survey.services.visit.vote import VoteSubmission, vote_create, vote_undo
 from tests.factories import make_running
 from tests.visits import TAB, active, next_trial, vote, vote_all
 
@@ -25,7 +25,7 @@ def test_a_vote_is_stored_counted_and_answers_its_place() -> None:
     stored = Vote.objects.get()
     assert (stored.trial_id, stored.choice, stored.is_current, stored.exposure_ms) == (trial.pk, "right", True, 850.0)
     assert not outcome.is_replay
-    assert [row.position for row in outcome.upcoming] == [2, 3, 4, 5]
+    assert [row.position for row in outcome.next_trials] == [2, 3, 4, 5]
     session.refresh_from_db()
     trial.refresh_from_db()
     assert (session.answered_count, trial.state) == (1, Trial.State.ANSWERED)
@@ -34,10 +34,10 @@ def test_a_vote_is_stored_counted_and_answers_its_place() -> None:
 
 def test_a_replay_returns_the_stored_vote() -> None:
     session = active(make_running(practice_trials=0))
-    ballot = Ballot(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
-    first = vote_create(session_id=session.pk, tab=TAB, ballot=ballot)
+    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    first = vote_create(session_id=session.pk, tab=TAB, submission=submission)
     vote(session)
-    again = vote_create(session_id=session.pk, tab=TAB, ballot=ballot)
+    again = vote_create(session_id=session.pk, tab=TAB, submission=submission)
     assert again.is_replay
     assert again.vote.pk == first.vote.pk
     assert Vote.objects.count() == 2
@@ -104,7 +104,7 @@ def test_ties_are_refused_where_the_study_has_none() -> None:
 )
 def test_wrong_values_are_refused(wrong) -> None:
     with pytest.raises(BadSubmission):
-        Ballot(**({"trial_id": uuid.uuid4(), "submission_key": uuid.uuid4(), "choice": "left"} | wrong))
+        VoteSubmission(**({"trial_id": uuid.uuid4(), "submission_key": uuid.uuid4(), "choice": "left"} | wrong))
 
 
 def test_undo_adds_a_row_and_opens_the_trial_again() -> None:
@@ -113,7 +113,7 @@ def test_undo_adds_a_row_and_opens_the_trial_again() -> None:
     vote(session)
     key = uuid.uuid4()
     outcome = vote_undo(session_id=session.pk, tab=TAB, submission_key=key)
-    assert outcome.upcoming[0].pk == trial.pk
+    assert outcome.next_trials[0].pk == trial.pk
     again = vote_undo(session_id=session.pk, tab=TAB, submission_key=key)
     assert again.is_replay
     slot = Slot.objects.get(pk=trial.slot_id)
@@ -131,10 +131,10 @@ def test_undo_adds_a_row_and_opens_the_trial_again() -> None:
 
 def test_a_replay_of_a_vote_that_was_taken_back_finds_it() -> None:
     session = active(make_running(practice_trials=0))
-    ballot = Ballot(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
-    vote_create(session_id=session.pk, tab=TAB, ballot=ballot)
+    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    vote_create(session_id=session.pk, tab=TAB, submission=submission)
     vote_undo(session_id=session.pk, tab=TAB, submission_key=uuid.uuid4())
-    assert vote_create(session_id=session.pk, tab=TAB, ballot=ballot).is_replay
+    assert vote_create(session_id=session.pk, tab=TAB, submission=submission).is_replay
     assert not Vote.objects.filter(is_current=True).exists()
 
 
@@ -172,11 +172,11 @@ def test_the_number_of_queries_of_a_vote_does_not_grow(trials) -> None:
         vote_all(active(version))
     session = active(version)
     vote(session)
-    ballot = Ballot(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        vote_create(session_id=session.pk, tab=TAB, ballot=ballot)
+        vote_create(session_id=session.pk, tab=TAB, submission=submission)
     # savepoint, session, trials, then place, trials, session and vote (in one round trip on PostgreSQL), release;
     # the first and the last are the test's own
     assert len(queries) == (5 if connection.vendor == "postgresql" else 8), [query["sql"][:90] for query in queries]
