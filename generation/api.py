@@ -19,9 +19,9 @@ from generation.recipes.recipe import GUIDANCE_FACTORS, recipe_fields
 from generation.selectors import run_progress
 from generation.services.order import MAXIMUM_PAIRS, run_cancel, run_create, run_enqueue_plan, run_retry
 from survey.api.auth import study_of_call
-from survey.api.serializers import StrictSerializer
+from survey.api.calls import checked
+from survey.api.serializers.base import StrictSerializer
 from survey.api.urls import STUDY
-from survey.api.views import checked
 from survey.models import Study
 
 __all__ = ["OrderDetail", "OrderList", "OrderStep", "urlpatterns"]

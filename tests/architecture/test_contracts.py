@@ -47,6 +47,8 @@ WEB_FOLDERS = [
     "generation/services",
     "survey/admin",
     "survey/api",
+    "survey/api/serializers",
+    "survey/api/views",
     "survey/models",
     "survey/recruitment",
     "survey/reports",

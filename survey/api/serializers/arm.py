@@ -1,0 +1,34 @@
+"""The shapes of arms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from survey.api.serializers.base import CheckedJSON, StrictSerializer, example
+from survey.models import (
+    Arm,
+)
+
+
+def _object_problems(value: Any) -> list[str]:
+    return [] if isinstance(value, dict) else ["This is no JSON object."]
+
+
+class ArmSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Arm
+        fields = ["name", "description", "recipe"]
+
+
+@example({"name": "robust", "description": "guided by the robust classifier"})
+class ArmInputSerializer(StrictSerializer):
+    name = serializers.SlugField(max_length=60)
+    description = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
+    recipe = CheckedJSON(_object_problems, required=False, default=dict)
+
+
+@example({"name": "robust_l2"})
+class ArmRenameSerializer(StrictSerializer):
+    name = serializers.SlugField(max_length=60)

@@ -1,0 +1,28 @@
+"""The shapes of reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from survey.api.serializers.base import StrictSerializer, example
+from survey.models import (
+    ReportBuild,
+)
+
+
+@example({"is_pilot": False})
+class ReportInputSerializer(StrictSerializer):
+    is_pilot = serializers.BooleanField(required=False, default=False)
+
+
+class ReportSerializer(serializers.ModelSerializer):
+    files = serializers.SerializerMethodField(help_text="name: {sha256, bytes}")
+
+    class Meta:
+        model = ReportBuild
+        fields = ["id", "is_pilot", "job", "data_sha256", "ledger_revision", "files", "created_at", "finished_at"]
+
+    def get_files(self, build: ReportBuild) -> dict[str, Any]:
+        return {name: {key: file[key] for key in ("sha256", "bytes")} for name, file in build.files.items()}

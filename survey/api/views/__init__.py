@@ -1,0 +1,1 @@
+"""One view an operation: find the study, check the shape, call the service, show the outcome."""

@@ -1,0 +1,50 @@
+"""Rater sessions and their votes."""
+
+from __future__ import annotations
+
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from survey.api.auth import study_of_call
+from survey.api.calls import checked, filtered, page_of, paged
+from survey.api.serializers.session import SessionQuerySerializer, SessionSerializer, VotesQuerySerializer
+from survey.models import RaterSession
+from survey.selectors.vote import vote_rows
+from survey.services.results.report_build import results_require_visible
+
+
+class SessionList(APIView):
+    @extend_schema(
+        operation_id="sessions_list",
+        parameters=[SessionQuerySerializer],
+        responses=page_of(SessionSerializer),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """List the visits of raters, newest first."""
+        rows = RaterSession.objects.filter(version__study=study_of_call(request, slug))
+        rows = rows.filter(**filtered(request, SessionQuerySerializer)).select_related("version")
+        return paged(self, rows, SessionSerializer, "-started_at")
+
+
+class Votes(APIView):
+    @extend_schema(
+        operation_id="votes_export",
+        parameters=[VotesQuerySerializer],
+        responses={(200, "text/csv"): OpenApiTypes.STR, (200, "application/jsonl"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request, slug: str) -> HttpResponseBase:
+        """Stream the votes table; refused while the plan hides the results."""
+        from analysis.votes.writing import csv_chunks, jsonl_chunks
+
+        study = study_of_call(request, slug)
+        given = checked(VotesQuerySerializer, request.query_params)
+        results_require_visible(study, is_pilot=given["is_pilot"])
+        is_csv = given["as_format"] == "csv"
+        chunks = (csv_chunks if is_csv else jsonl_chunks)(vote_rows(study, is_pilot=given["is_pilot"]))
+        kind = "text/csv; charset=utf-8" if is_csv else "application/jsonl"
+        return StreamingHttpResponse(chunks, content_type=kind)
