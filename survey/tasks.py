@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.files.storage import default_storage
 
-from jobs.exceptions import JobCancelled, PermanentJobError
+from jobs.exceptions import PermanentJobError
 from jobs.lease import Lease
 from jobs.registry import handles
 from survey.exceptions import SurveyError
@@ -17,6 +16,7 @@ from survey.models import ReportBuild, WebhookDelivery
 from survey.selectors.jobs import study_of_job
 from survey.services.images.import_sources import zip_sources
 from survey.services.images.importing import images_import
+from survey.services.images.uploads import upload_opened
 from survey.services.records.stored_files import FORGET, files_forget
 from survey.services.records.webhook import webhook_deliver
 from survey.services.results.exclusion import exclusions_apply
@@ -51,11 +51,9 @@ def freeze(lease: Lease, *, study: str, actor: str, reason: str = "") -> dict[st
 def import_zip(
     lease: Lease, *, study: str, actor: str, file: str, leave_out_unmatched: bool, class_names: dict[str, str]
 ) -> dict[str, Any]:
-    """Import an uploaded zip and drop it from the storage afterwards."""
-    if not default_storage.exists(file):
-        raise PermanentJobError("The uploaded zip went when its import failed or was cancelled. Upload it again.")
+    """Import an uploaded zip."""
     try:
-        with default_storage.open(file) as stored, zip_sources(stored) as sources:
+        with upload_opened(file) as stored, zip_sources(stored) as sources:
             report = images_import(
                 study=study_of_job(lease.job),
                 sources=sources,
@@ -64,13 +62,8 @@ def import_zip(
                 leave_out_unmatched=leave_out_unmatched,
                 on_progress=lambda done, total: lease.progress(done, total, "images read"),
             )
-    except JobCancelled:
-        default_storage.delete(file)
-        raise
     except SurveyError as error:
-        default_storage.delete(file)
         raise PermanentJobError("\n".join(getattr(error, "problems", [str(error)]))) from error
-    default_storage.delete(file)
     return report.as_dict()
 
 

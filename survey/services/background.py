@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import IO, Any
-
-from django.core.files.base import File
-from django.core.files.storage import default_storage
-from django.utils import timezone
 
 from jobs.models import Job
 from jobs.services import job_cancel, job_enqueue
@@ -19,6 +13,7 @@ from survey.selectors.jobs import study_subject
 from survey.selectors.vote import current_votes
 from survey.services.images.import_sources import zip_sources
 from survey.services.images.importing import ImportReport, images_import
+from survey.services.images.uploads import upload_discard, upload_keep, uploads_sweep
 from survey.services.study.study import study_transition
 from survey.services.study.version import version_freeze, version_problems
 
@@ -40,7 +35,6 @@ INLINE_FILES = 1_000
 INLINE_VOTES = 20_000
 IMPORT = "survey.import_zip"
 SCREENING = "survey.exclusions"
-FOLDER = "imports"
 
 
 def import_begin(
@@ -56,34 +50,21 @@ def import_begin(
     with zip_sources(file) as sources:
         if sum(len(source.names()) for source in sources.values()) <= INLINE_FILES:
             return images_import(study=study, sources=sources, actor=actor, **rules), None
-    _drop_forgotten_zips()
-    file.seek(0)
-    name = default_storage.save(f"{FOLDER}/{uuid.uuid4()}.zip", File(file))
-    parameters = {"study": study.slug, "actor": str(actor), "file": name, **rules}
+    uploads_sweep(wanted=_waiting_uploads())
+    parameters = {"study": study.slug, "actor": str(actor), "file": upload_keep(file), **rules}
     return None, job_enqueue(kind=IMPORT, parameters=parameters, subject=study_subject(study), created_by=actor)
 
 
-def _drop_forgotten_zips() -> None:
-    """Delete uploads of which nothing came: their job is over or gone, and they are a week old."""
-    if not default_storage.exists(FOLDER):
-        return
-    wanted = set(
-        Job.objects.filter(kind=IMPORT, state__in=[Job.State.QUEUED, Job.State.RUNNING]).values_list(
-            "parameters__file", flat=True
-        )
-    )
-    old = timezone.now() - timedelta(days=7)
-    for name in default_storage.listdir(FOLDER)[1]:
-        path = f"{FOLDER}/{name}"
-        if path not in wanted and default_storage.get_modified_time(path) < old:
-            default_storage.delete(path)
+def _waiting_uploads() -> set[str]:
+    jobs = Job.objects.filter(kind=IMPORT, state__in=[Job.State.QUEUED, Job.State.RUNNING])
+    return set(jobs.values_list("parameters__file", flat=True))
 
 
 def work_cancel(job: Job) -> Job:
     """Cancel a job; an upload that waited for it goes with it. A running import drops its own when it stops."""
     job = job_cancel(job)
     if job.kind == IMPORT and job.state == Job.State.CANCELLED:
-        default_storage.delete(job.parameters["file"])
+        upload_discard(job.parameters["file"])
     return job
 
 

@@ -19,7 +19,8 @@ from benchmarks.lab import running_lab, wait_until
 
 with running_lab(broker=sys.argv[1]) as lab:
     from jobs.models import Job
-    from survey.management.rehearsal import Behaviour, SimulatedRater
+    from survey.management.rehearsal.behaviour import Behaviour
+    from survey.management.rehearsal.rater import SimulatedRater
     from survey.models import ReportBuild, Vote
     from survey.services.results.report_build import report_request
     from survey.services.study.study import study_transition

@@ -49,7 +49,7 @@ def source_texts() -> set[str]:
         texts |= set(re.findall(r'_\("([^"]+)"\)', source))
         for block in re.findall(r"{% blocktrans[^%]*%}(.*?){% (?:plural|endblocktrans) %}", source, re.S):
             texts.add(re.sub(r"{{ (\w+) }}", r"%(\1)s", block))
-    for path in (ROOT / "views" / "texts.py", ROOT / "views" / "rater.py", Path(throttle.__file__)):
+    for path in [*(ROOT / "views").glob("*.py"), Path(throttle.__file__)]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"_", "gettext_noop"}:
                 texts |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}

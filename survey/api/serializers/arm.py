@@ -7,9 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from survey.api.serializers.base import CheckedJSON, StrictSerializer, example
-from survey.models import (
-    Arm,
-)
+from survey.models import Arm
 
 
 def _object_problems(value: Any) -> list[str]:

@@ -7,9 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from survey.api.serializers.base import CheckedJSON, StrictSerializer, example
-from survey.models import (
-    Exclusion,
-)
+from survey.models import Exclusion
 from survey.services.study.plan import rule_problems
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from survey.models import (
-    AuditEntry,
-)
+from survey.models import AuditEntry
 
 
 class AuditSerializer(serializers.ModelSerializer):

@@ -5,9 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from survey.api.serializers.base import example
-from survey.models import (
-    StudyMember,
-)
+from survey.models import StudyMember
 
 
 @example({"user": "berta", "role": "viewer"})

@@ -5,9 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from survey.api.serializers.base import QuerySerializer, StrictSerializer, example
-from survey.models import (
-    ImagePair,
-)
+from survey.models import ImagePair
 
 
 class PairQuerySerializer(QuerySerializer):

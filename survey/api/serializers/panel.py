@@ -5,9 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from survey.api.serializers.base import StrictSerializer, example
-from survey.models import (
-    Erasure,
-)
+from survey.models import Erasure
 
 
 @example({"panel_id": "5f2c0a9be1d34b0012ab34cd"})

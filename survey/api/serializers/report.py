@@ -7,9 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from survey.api.serializers.base import StrictSerializer, example
-from survey.models import (
-    ReportBuild,
-)
+from survey.models import ReportBuild
 
 
 @example({"is_pilot": False})

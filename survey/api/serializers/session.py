@@ -5,9 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from survey.api.serializers.base import QuerySerializer
-from survey.models import (
-    RaterSession,
-)
+from survey.models import RaterSession
 
 
 class SessionQuerySerializer(QuerySerializer):

@@ -5,10 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from survey.api.serializers.base import StrictSerializer, example
-from survey.models import (
-    Webhook,
-    WebhookDelivery,
-)
+from survey.models import Webhook, WebhookDelivery
 
 
 class WebhookSerializer(serializers.ModelSerializer):

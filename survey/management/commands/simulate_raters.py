@@ -15,7 +15,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from survey.exceptions import StudyUnknown
-from survey.management.rehearsal import Behaviour, OwnServer, RehearsalFailed, SimulatedRater
+from survey.management.rehearsal.behaviour import Behaviour
+from survey.management.rehearsal.browser import RehearsalFailed
+from survey.management.rehearsal.rater import SimulatedRater
+from survey.management.rehearsal.server import OwnServer
 from survey.models import Slot
 from survey.selectors.version import frozen_config, version_current
 from survey.services.assignment.slots import slots_ensure, slots_reset

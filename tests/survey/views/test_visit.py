@@ -92,7 +92,7 @@ def test_a_wrong_address_and_a_fault_of_ours_say_what_to_do(monkeypatch) -> None
     wrong = Client(headers={"accept-language": "de"}).get("/nothing/at/all")
     assert wrong.status_code == 404
     assert "Unter dieser Adresse gibt es nichts" in wrong.content.decode()
-    monkeypatch.setattr("survey.views.rater.study_get", None)
+    monkeypatch.setattr("survey.views.landing.study_get", None)
     broken = Client(raise_request_exception=False).get("/s/any/")
     assert broken.status_code == 500
     assert "Reload the page" in broken.content.decode()
