@@ -264,7 +264,7 @@ class _Evaluation:
         remarks = [biased] if fewest < self.rules.comparable else []
         remarks += [remark] if remark else []
         # The distance of two distributions has no negative values for an interval to hold.
-        return self.result(value, error, remarks, fit.n, lowest=0.0)
+        return self.result(value, error, remarks, fit.n, lowest=0.0, no_interval=remark)
 
     def _frechet_floor(self, dimension: int) -> int:
         if self.features.is_published_inception:
@@ -286,6 +286,7 @@ class _Evaluation:
         n_reference: int | None,
         *,
         lowest: float = -math.inf,
+        no_interval: str | None = None,
     ) -> MetricResult:
         half = None if error is None else float(stats.norm.ppf(0.975)) * error
         return MetricResult(
@@ -294,7 +295,8 @@ class _Evaluation:
             n=self.n,
             n_reference=n_reference,
             features=self.features,
-            reason="; ".join(remarks) or None,
+            remarks=tuple(remarks),
+            no_interval=no_interval,
         )
 
     def inception_results(self) -> dict[str, MetricResult]:
@@ -305,11 +307,17 @@ class _Evaluation:
         self.progress("inception_score")
         order = np.random.default_rng(self.rules.seed).permutation(self.n)
         value, interval = inception_score(self.arm.logits, split_size=self.rules.split_size, order=order)
-        remarks = [] if interval else ["no interval: fewer than two splits"]
+        no_interval = None if interval else "no interval: fewer than two splits"
+        remarks = [no_interval] if no_interval else []
         if self.n < self.rules.comparable:
             remarks.append(f"biased at {self.n} images")
         score = MetricResult(
-            value=value, ci95=interval, n=self.n, features=self.features, reason="; ".join(remarks) or None
+            value=value,
+            ci95=interval,
+            n=self.n,
+            features=self.features,
+            remarks=tuple(remarks),
+            no_interval=no_interval,
         )
         return {"inception_score": score}
 
@@ -342,7 +350,7 @@ class _Evaluation:
             n=found.n,
             n_reference=found.n_reference,
             features=self.features,
-            reason=remark if few else None,
+            remarks=(remark,) if few else (),
         )
 
     def kid(self) -> MetricResult:
@@ -359,10 +367,12 @@ class _Evaluation:
             subset_size=self.rules.kid_subset_size,
             seed=self.rules.seed,
         )
-        remarks = [] if found.standard_error is not None else ["no interval: a subset is over half of the images"]
+        is_spread_known = found.standard_error is not None
+        no_interval = None if is_spread_known else "no interval: a subset is over half of the images"
+        remarks = [no_interval] if no_interval else []
         if not self.features.is_published_inception:
             remarks.append(f"kernel distance in {self.features.name!r} features, not comparable with published KID")
-        return self.result(found.value, found.standard_error, remarks, rows.shape[0])
+        return self.result(found.value, found.standard_error, remarks, rows.shape[0], no_interval=no_interval)
 
 
 def _wilson(share: float, n: int) -> tuple[float, float]:

@@ -62,13 +62,16 @@ class MetricResult:
         Generated and reference images behind the value.
     features : FeatureIdentity or None
         The feature network.
-    reason : str or None
-        Why a null is null, or the warning that belongs beside the number.
+    remarks : tuple of str
+        Why a null is null, or the warnings that belong beside the number.
+    no_interval : str or None
+        The one of the remarks that says why there is no interval.
 
     Raises
     ------
     ValueError
-        If a number is not finite, the interval is reversed, or a missing value has no reason.
+        If a number is not finite, the interval is reversed, a missing value has no remark, or ``no_interval`` is none
+        of the remarks.
     """
 
     value: float | None = None
@@ -76,10 +79,13 @@ class MetricResult:
     n: int | None = None
     n_reference: int | None = None
     features: FeatureIdentity | None = None
-    reason: str | None = None
+    remarks: tuple[str, ...] = ()
+    no_interval: str | None = None
 
     def __post_init__(self) -> None:
-        if self.value is None and not self.reason:
+        if self.no_interval is not None and self.no_interval not in self.remarks:
+            raise ValueError(f"no_interval is {self.no_interval!r}, which is none of the remarks {self.remarks!r}")
+        if self.value is None and not self.remarks:
             raise ValueError("a metric without a value needs a reason")
         if self.value is not None:
             if not math.isfinite(self.value):
@@ -91,9 +97,14 @@ class MetricResult:
                 raise ValueError(f"interval [{low}, {high}] is reversed or unbounded; leave it out with a reason")
             object.__setattr__(self, "ci95", (low, high))
 
+    @property
+    def reason(self) -> str | None:
+        """The remarks in one line, or None."""
+        return "; ".join(self.remarks) or None
+
     def with_reason(self, reason: str) -> MetricResult:
         """Return the same result carrying one more remark."""
-        return replace(self, reason=f"{self.reason}; {reason}" if self.reason else reason)
+        return replace(self, remarks=(*self.remarks, reason))
 
     def as_json(self) -> dict:
         """Return the mapping written to ``report.json``.
@@ -119,4 +130,4 @@ def refused_metric(
     reason: str, *, n: int | None = None, n_reference: int | None = None, features: FeatureIdentity | None = None
 ) -> MetricResult:
     """Return the refusal of a metric: null, the reason, and the counts that led to it."""
-    return MetricResult(reason=reason, n=n, n_reference=n_reference, features=features)
+    return MetricResult(remarks=(reason,), n=n, n_reference=n_reference, features=features)

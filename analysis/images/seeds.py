@@ -53,7 +53,7 @@ def _combined(name: str, metrics: Sequence[MetricResult]) -> MetricResult:
         )
     mean, deviation, interval = interval_over_seeds([metric.value for metric in metrics])
     # An interval over seeds needs none of the first seed's own.
-    remarks = [part for part in (first.reason or "").split("; ") if part and not part.startswith("no interval")]
+    remarks = (remark for remark in first.remarks if remark != first.no_interval)
     spread = f"mean of {len(metrics)} seeds, standard deviation from seed to seed {deviation:.4g}"
     return MetricResult(
         value=mean,
@@ -61,5 +61,5 @@ def _combined(name: str, metrics: Sequence[MetricResult]) -> MetricResult:
         n=first.n,
         n_reference=first.n_reference,
         features=first.features,
-        reason="; ".join([spread, *remarks]),
+        remarks=(spread, *remarks),
     )

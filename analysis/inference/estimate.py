@@ -26,6 +26,9 @@ class Estimate:
         The method in words, complete enough for a methods section.
     reason : str or None
         Why a null is null, or the warning that belongs beside the number.
+    is_position_adjusted : bool
+        Whether the estimator takes the side shown out of the rate. For our own decisions, as ``method`` says it to
+        readers; not written to ``report.json``.
 
     Raises
     ------
@@ -44,6 +47,7 @@ class Estimate:
     n_pairs: int | None = None
     n_votes: int | None = None
     reason: str | None = None
+    is_position_adjusted: bool = False
 
     def __post_init__(self) -> None:
         for name in ("estimate", "se", "df", "p_value"):

@@ -81,6 +81,11 @@ def two_way_t(comparison: Comparison, *, adjusted: bool = False) -> Estimate:
     ----------
     Cameron, Gelbach and Miller, JBES 29 (2011).
     """
+    result = _two_way(comparison, adjusted=adjusted)
+    return replace(result, is_position_adjusted=adjusted)
+
+
+def _two_way(comparison: Comparison, *, adjusted: bool) -> Estimate:
     method = _ADJUSTED if adjusted else _TWO_WAY
     crossing = crossing_of(comparison)
     if not len(comparison):

@@ -12,8 +12,9 @@ from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import joined
 from analysis.inference.threads import on_one_blas_thread
 from analysis.preference.rate import decisive_votes
-from analysis.regression.laplace import BinomialCells, LaplaceFit, Term, fit_laplace, moment_sds
+from analysis.regression.laplace import BinomialCells, Failure, LaplaceFit, Term, fit_laplace, moment_sds
 from analysis.regression.logistic_rates import (
+    Lack,
     between_df,
     coefficient,
     crossing_lack,
@@ -140,12 +141,13 @@ def glmm(comparison: Comparison) -> Glmm:
     separation = _separation(decisive)
     lack = crossing_lack(crossing, "decisive votes") or separation
     if lack:
+        # Votes too few for a model may be separated as well: that is said beside the first reason.
         return _refusal(lack, crossing, separation=separation)
     has_sides = bool((decisive.side > 0).any() and (decisive.side < 0).any())
     cells = _cells(decisive, crossing, has_sides=has_sides)
     left_out = single_vote_factors(crossing)
     fit = fit_crossed(cells, left_out)
-    if fit.reason or fit.covariance is None:
+    if fit.failure or fit.covariance is None:
         return _refusal(divergence(fit, decisive, crossing), crossing)
     remark = _one_way_classes(decisive)
     return _result(fit, crossing, has_sides=has_sides, left_out=left_out, remark=remark)
@@ -168,14 +170,14 @@ def _one_way_classes(decisive: Comparison) -> str | None:
     return f"{len(found)} {words} all decisive votes one way ({listed}): an effect of class would have no estimate"
 
 
-def _separation(decisive: Comparison) -> str | None:
+def _separation(decisive: Comparison) -> Lack | None:
     """A side on which every decisive vote goes one way sends a or b to infinity."""
     for shown, name in ((decisive.side > 0, "left"), (decisive.side < 0, "right")):
         scores = decisive.score[shown]
         if len(scores) and scores.min() == scores.max():
             winner = decisive.arm if scores[0] == 1.0 else decisive.baseline
             shown_so = f"with {decisive.arm} on the {name} all {len(scores)} decisive votes went to {winner}"
-            return f"separation: {shown_so}, no finite estimate exists"
+            return Lack(f"separation: {shown_so}, no finite estimate exists", is_separation=True)
     return None
 
 
@@ -222,21 +224,21 @@ def fit_crossed(
     return fit_laplace(cells, start, free=free, term=term)
 
 
-def divergence(fit: LaplaceFit, comparison: Comparison, crossing: Crossing) -> str:
-    """Return in words why a fit has no maximum: levels that all answer one way, or votes that say too little."""
+def divergence(fit: LaplaceFit, comparison: Comparison, crossing: Crossing) -> Lack:
+    """Return why a fit has no maximum: levels that all answer one way, or votes that say too little."""
     for name, codes in (("rater", crossing.rater), ("pair", crossing.pair)):
         mean = np.bincount(codes, weights=comparison.score) / np.bincount(codes)
         if np.all(comparison.score == mean[codes]):
-            return f"separation: every {name}'s votes go one way, the SD of {name}s has no finite estimate"
-    if fit.reason == "diverges":
-        return "the SD of a random effect rises without end: the votes do not identify it"
-    return "the likelihood has no well-defined maximum on these votes (flat or indefinite Hessian)"
+            one_way = f"separation: every {name}'s votes go one way, the SD of {name}s has no finite estimate"
+            return Lack(one_way, is_separation=True)
+    if fit.failure is Failure.DIVERGES:
+        return Lack("the SD of a random effect rises without end: the votes do not identify it")
+    return Lack("the likelihood has no well-defined maximum on these votes (flat or indefinite Hessian)")
 
 
-def _refusal(reason: str, crossing: Crossing, *, separation: str | None = None) -> Glmm:
-    parts = {name: refused(method, reason, **crossing.counts()) for name, method in _METHODS.items()}
-    separated = separation or (reason if reason.startswith("separation") else None)
-    return Glmm(**parts, separation=separated, reason=reason)
+def _refusal(lack: Lack, crossing: Crossing, *, separation: Lack | None = None) -> Glmm:
+    parts = {name: refused(method, lack.reason, **crossing.counts()) for name, method in _METHODS.items()}
+    return Glmm(**parts, separation=(separation or lack).separation, reason=lack.reason)
 
 
 def _result(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 
@@ -59,6 +60,13 @@ class BinomialCells:
     trials: np.ndarray
 
 
+class Failure(Enum):
+    """How a climb ends elsewhere than at a maximum."""
+
+    DIVERGES = auto()
+    NO_CONVERGENCE = auto()
+
+
 @dataclass(frozen=True, kw_only=True)
 class LaplaceFit:
     """The maximum of the Laplace likelihood.
@@ -73,8 +81,8 @@ class LaplaceFit:
         positive definite.
     log_likelihood : float
         With the binomial coefficients of single votes, that is without any.
-    reason : str or None
-        Why the fit is no maximum (divergence), else None.
+    failure : Failure or None
+        Why the fit is no maximum, else None.
     """
 
     beta: np.ndarray
@@ -82,7 +90,7 @@ class LaplaceFit:
     sd_pair: float
     covariance: np.ndarray | None
     log_likelihood: float
-    reason: str | None = None
+    failure: Failure | None = None
 
 
 Term = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -224,24 +232,24 @@ def fit_laplace(cells: BinomialCells, start: np.ndarray, *, free: np.ndarray, te
         As in :class:`LaplaceLikelihood`.
     """
     likelihood = LaplaceLikelihood(cells, term)
-    best, value, hessian, reason = _climb(likelihood, start, free)
+    best, value, hessian, failure = _climb(likelihood, start, free)
     for which in (-1, -2):
-        if reason is None and free[which] and abs(best[which]) < _SMALL_SD:
+        if failure is None and free[which] and abs(best[which]) < _SMALL_SD:
             reduced = free.copy()
             reduced[which] = False
             at_zero = best.copy()
             at_zero[which] = 0.0
             other = _climb(likelihood, at_zero, reduced)
             if other[1] >= value - _SINGULAR_GAP:
-                (best, value, hessian, reason), free = other, reduced
+                (best, value, hessian, failure), free = other, reduced
     best[-2:] = np.abs(best[-2:])
     return LaplaceFit(
         beta=best[:-2],
         sd_rater=float(best[-2]),
         sd_pair=float(best[-1]),
-        covariance=None if reason else _covariance(hessian, free),
+        covariance=None if failure else _covariance(hessian, free),
         log_likelihood=value,
-        reason=reason,
+        failure=failure,
     )
 
 
@@ -264,10 +272,10 @@ def moment_sds(cells: BinomialCells, beta: np.ndarray) -> np.ndarray:
 
 def _climb(likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray):
     """BFGS to the neighbourhood of the maximum, then Newton on the differenced gradient; returns the Hessian there."""
-    point, (value, gradient), reason = _bfgs(likelihood, start, free)
+    point, (value, gradient), failure = _bfgs(likelihood, start, free)
     hessian = None
     for _ in range(_NEWTON_ITERATIONS):
-        if reason:
+        if failure:
             break
         if hessian is None:
             hessian = _hessian(likelihood, point, gradient, free)
@@ -283,7 +291,7 @@ def _climb(likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray):
             break
         point, value, gradient = point + step, higher, slope
         hessian = hessian if np.abs(step).max() <= _SHORT_STEP else None
-    return point, value, hessian, reason
+    return point, value, hessian, failure
 
 
 def _bfgs(likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray):
@@ -308,8 +316,8 @@ def _bfgs(likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray):
         inverse = _bfgs_update(inverse, moved, bent)
         point, value, gradient = point + moved, higher, slope
         if np.abs(point[-2:]).max() > LARGEST_SD:
-            return point, (value, gradient), "diverges"
-    return point, (value, gradient), "no convergence"
+            return point, (value, gradient), Failure.DIVERGES
+    return point, (value, gradient), Failure.NO_CONVERGENCE
 
 
 def _bfgs_update(inverse: np.ndarray, moved: np.ndarray, bent: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import special, stats
@@ -16,6 +17,7 @@ from analysis.regression.laplace import LaplaceFit
 
 __all__ = [
     "LATENT_VARIANCE",
+    "Lack",
     "average_over_normal",
     "between_df",
     "coefficient",
@@ -32,15 +34,28 @@ _TAIL = 0.975
 LATENT_VARIANCE = math.pi**2 / 3
 
 
-def crossing_lack(crossing: Crossing, votes: str) -> str | None:
+@dataclass(frozen=True)
+class Lack:
+    """Why votes carry no crossed model; ``is_separation`` where they drive an effect to infinity."""
+
+    reason: str
+    is_separation: bool = False
+
+    @property
+    def separation(self) -> str | None:
+        """What separates the votes, where that is the reason."""
+        return self.reason if self.is_separation else None
+
+
+def crossing_lack(crossing: Crossing, votes: str) -> Lack | None:
     """Return why votes of this kind carry no crossed model at all, or None."""
     if not len(crossing):
-        return f"no {votes}"
+        return Lack(f"no {votes}")
     if min(crossing.n_raters, crossing.n_pairs) < 2:
         unit = "rater" if crossing.n_raters < 2 else "pair"
-        return f"only 1 {unit} with {votes}; a crossed model needs at least 2 raters and 2 pairs"
+        return Lack(f"only 1 {unit} with {votes}; a crossed model needs at least 2 raters and 2 pairs")
     if min(crossing.n_raters, crossing.n_pairs) > MOST_DENSE_LEVELS:
-        return f"both factors have more than {MOST_DENSE_LEVELS} levels, too many for the dense elimination"
+        return Lack(f"both factors have more than {MOST_DENSE_LEVELS} levels, too many for the dense elimination")
     return None
 
 

@@ -14,6 +14,7 @@ from analysis.inference.separation import has_recession_direction
 from analysis.regression.glmm import ONE_SIDE, Glmm, divergence, fit_crossed, glmm
 from analysis.regression.laplace import BinomialCells, LaplaceFit
 from analysis.regression.logistic_rates import (
+    Lack,
     between_df,
     coefficient,
     crossing_lack,
@@ -122,18 +123,19 @@ def ordinal_mixed(comparison: Comparison) -> OrdinalMixed:
         return _collapsed(glmm(comparison), crossing)
     if not lack and not (wins and losses):
         counts = f"{wins} votes for {comparison.arm}, {losses} for {comparison.baseline}"
-        lack = f"separation: {counts}; no finite thresholds exist"
+        lack = Lack(f"separation: {counts}; no finite thresholds exist", is_separation=True)
     if lack:
         return _refusal(lack, crossing)
     cells = _cells(comparison, crossing)
     if _is_separated(cells):
-        return _refusal("separation: with one side shown the answers reach one end of the scale only", crossing)
+        one_end = "separation: with one side shown the answers reach one end of the scale only"
+        return _refusal(Lack(one_end, is_separation=True), crossing)
     left_out = single_vote_factors(crossing)
     start = np.zeros(cells.design.shape[1])
     lower, upper = special.logit(wins / len(comparison)), special.logit(1.0 - losses / len(comparison))
     start[0], start[-1] = 0.5 * (lower + upper), 0.5 * (upper - lower)
     fit = fit_crossed(cells, left_out, beta=start, term=_TieTerm(ties))
-    if fit.reason or fit.covariance is None:
+    if fit.failure or fit.covariance is None:
         return _refusal(divergence(fit, comparison, crossing), crossing)
     return _result(fit, crossing, left_out)
 
@@ -185,9 +187,9 @@ def _is_separated(cells: BinomialCells) -> bool:
     return has_recession_direction(np.stack((rows, np.zeros_like(rows)), axis=1), np.column_stack((wins, losses)))
 
 
-def _refusal(reason: str, crossing: Crossing) -> OrdinalMixed:
-    parts = {name: refused(method, reason, **crossing.counts()) for name, method in _METHODS.items()}
-    return OrdinalMixed(**parts, separation=reason if reason.startswith("separation") else None, reason=reason)
+def _refusal(lack: Lack, crossing: Crossing) -> OrdinalMixed:
+    parts = {name: refused(method, lack.reason, **crossing.counts()) for name, method in _METHODS.items()}
+    return OrdinalMixed(**parts, separation=lack.separation, reason=lack.reason)
 
 
 def _collapsed(fit: Glmm, crossing: Crossing) -> OrdinalMixed:

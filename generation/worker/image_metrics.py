@@ -191,7 +191,7 @@ def class_accuracy(
         right += int((network.predict(batch.images)[is_labelled] == batch.labels[is_labelled]).sum())
         total += int(is_labelled.sum())
     if not total:
-        return MetricResult(reason="no image has a class number", features=network.identity)
+        return MetricResult(remarks=("no image has a class number",), features=network.identity)
     low, high = binomtest(right, total).proportion_ci(method="wilson")
     return MetricResult(value=right / total, ci95=(low, high), n=total, features=network.identity)
 

@@ -94,7 +94,8 @@ def build_report(
     selection = select_votes(table)
     directions = _directions(selection.table, arm, baseline)
     comparisons = [selection.table.comparison(*names) for names in directions]
-    entries = [compare_arms(comparison, plan=plan, seed=seed) for comparison in comparisons]
+    compared = [compare_arms(comparison, plan=plan, seed=seed) for comparison in comparisons]
+    entries = [results.as_json() for results in compared]
     rules = planned_rules(plan)
     screened = screen(selection.of_origin(), rules)
     report = {
@@ -127,7 +128,10 @@ def build_report(
     ]
     report["text"] = {
         "findings": [finding(report, reported) for reported in entries],
-        "sentences": [paper_sentence(report, reported) for reported in entries],
+        "sentences": [
+            paper_sentence(report, reported, is_position_adjusted=results.headline.is_position_adjusted)
+            for reported, results in zip(entries, compared, strict=True)
+        ],
         "methods": methods_paragraph(report),
         "checklist": filled_checklist(report),
     }

@@ -3,30 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analysis.inference.bootstrap import product_bootstrap
 from analysis.inference.counts import count_votes
+from analysis.inference.estimate import Estimate
 from analysis.preference import position
 from analysis.preference import rate as preference
-from analysis.preference.equivalence import equivalence_test
-from analysis.preference.per_class import per_class
+from analysis.preference.equivalence import Equivalence, equivalence_test
+from analysis.preference.per_class import PerClass, per_class
 from analysis.preference.sequential import confidence_sequence
 from analysis.regression.gee import gee
-from analysis.regression.glmm import glmm
+from analysis.regression.glmm import Glmm, glmm
 from analysis.regression.linear_mixed import lmm
-from analysis.regression.ordinal import ordinal_mixed
+from analysis.regression.ordinal import OrdinalMixed, ordinal_mixed
 from analysis.votes.table import Comparison
 
-__all__ = ["compare_arms"]
+__all__ = ["ArmResults", "compare_arms"]
 
 BOOTSTRAP_REPETITIONS = 2000
 
 
-def compare_arms(comparison: Comparison, *, plan: Mapping, seed: int) -> dict:
-    """Return the entry of ``comparisons`` in the report.
+@dataclass(frozen=True, kw_only=True)
+class ArmResults:
+    """Every result on one arm's preference over its baseline, before it is written as JSON.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The votes that count.
+    headline : Estimate
+    methods : mapping of str to result
+        By name of the estimator; each has ``as_json``.
+    equivalence : Equivalence
+    position_effect : Estimate
+    by_class : PerClass
+    """
+
+    comparison: Comparison
+    headline: Estimate
+    methods: Mapping[str, Estimate | Glmm | OrdinalMixed]
+    equivalence: Equivalence
+    position_effect: Estimate
+    by_class: PerClass
+
+    def as_json(self) -> dict:
+        """Return the entry of ``comparisons`` in ``report.json``."""
+        comparison, equivalence, by_class = self.comparison, self.equivalence, self.by_class
+        return {
+            "arm": comparison.arm,
+            "baseline": comparison.baseline,
+            "counts": count_votes(comparison).as_json(),
+            "headline": self.headline.as_json(),
+            "methods": {name: result.as_json() for name, result in self.methods.items()},
+            "equivalence": {
+                "margin": equivalence.margin,
+                "interval90": None if equivalence.interval90 is None else list(equivalence.interval90),
+                "is_equivalent": equivalence.is_equivalent,
+            },
+            "position_effect": self.position_effect.as_json(),
+            "by_side": {
+                "arm_left": _side(comparison.rows(comparison.side > 0)),
+                "arm_right": _side(comparison.rows(comparison.side < 0)),
+            },
+            "per_class": by_class.as_json(),
+            "class_family": {
+                "size": by_class.family_size,
+                "adjustment": by_class.adjustment,
+                "mean": by_class.mean.as_json(),
+                "sd": by_class.sd.as_json(),
+                "reason": by_class.reason,
+            },
+        }
+
+
+def compare_arms(comparison: Comparison, *, plan: Mapping, seed: int) -> ArmResults:
+    """Return every result on one comparison.
 
     Parameters
     ----------
@@ -39,62 +93,41 @@ def compare_arms(comparison: Comparison, *, plan: Mapping, seed: int) -> dict:
         Seed of the bootstrap.
     """
     equivalence = equivalence_test(comparison, margin=plan.get("margin"))
-    methods = {
-        "vote_mean": preference.vote_mean(comparison),
-        "two_way_t": preference.two_way_t(comparison),
-        "two_way_t_adjusted": preference.two_way_t(comparison, adjusted=True),
-        "rater_mean_t": preference.rater_mean_t(comparison),
-        "rater_mean_decisive_t": preference.rater_mean_decisive_t(comparison),
-        "wilson": preference.wilson(comparison),
-        "clopper_pearson": preference.clopper_pearson(comparison),
-        "binomial_exact": preference.binomial_exact(comparison),
-        "product_bootstrap": product_bootstrap(comparison, seed=seed, repetitions=BOOTSTRAP_REPETITIONS),
-        "lmm": lmm(comparison),
-        "glmm": glmm(comparison),
-        "ordinal": ordinal_mixed(comparison),
-        "gee": gee(comparison),
-        "tost": equivalence.result,
-        "confidence_sequence": confidence_sequence(comparison, least_votes=plan.get("least_votes") or 1),
-    }
-    return {
-        "arm": comparison.arm,
-        "baseline": comparison.baseline,
-        "counts": count_votes(comparison).as_json(),
-        "headline": preference.headline(comparison).as_json(),
-        "methods": {name: result.as_json() for name, result in methods.items()},
-        "equivalence": {
-            "margin": equivalence.margin,
-            "interval90": None if equivalence.interval90 is None else list(equivalence.interval90),
-            "is_equivalent": equivalence.is_equivalent,
+    return ArmResults(
+        comparison=comparison,
+        headline=preference.headline(comparison),
+        methods={
+            "vote_mean": preference.vote_mean(comparison),
+            "two_way_t": preference.two_way_t(comparison),
+            "two_way_t_adjusted": preference.two_way_t(comparison, adjusted=True),
+            "rater_mean_t": preference.rater_mean_t(comparison),
+            "rater_mean_decisive_t": preference.rater_mean_decisive_t(comparison),
+            "wilson": preference.wilson(comparison),
+            "clopper_pearson": preference.clopper_pearson(comparison),
+            "binomial_exact": preference.binomial_exact(comparison),
+            "product_bootstrap": product_bootstrap(comparison, seed=seed, repetitions=BOOTSTRAP_REPETITIONS),
+            "lmm": lmm(comparison),
+            "glmm": glmm(comparison),
+            "ordinal": ordinal_mixed(comparison),
+            "gee": gee(comparison),
+            "tost": equivalence.result,
+            "confidence_sequence": confidence_sequence(comparison, least_votes=plan.get("least_votes") or 1),
         },
-        "position_effect": position.position_effect(comparison).as_json(),
-        "by_side": {
-            "arm_left": _side(comparison.rows(comparison.side > 0)),
-            "arm_right": _side(comparison.rows(comparison.side < 0)),
-        },
-        **_classes(comparison, plan.get("adjust") or "bh"),
-    }
+        equivalence=equivalence,
+        position_effect=position.position_effect(comparison),
+        by_class=_classes(comparison, plan.get("adjust") or "bh"),
+    )
 
 
 def _side(comparison: Comparison) -> dict:
     return {"counts": count_votes(comparison).as_json(), "result": preference.two_way_t(comparison).as_json()}
 
 
-def _classes(comparison: Comparison, adjust: str) -> dict:
+def _classes(comparison: Comparison, adjust: str) -> PerClass:
     labels = comparison.extra.get("class_label")
     if labels is not None and not np.any(labels != ""):
         # A column that names no class is no column: its one nameless class would repeat the headline.
         comparison = replace(
             comparison, extra={name: values for name, values in comparison.extra.items() if name != "class_label"}
         )
-    found = per_class(comparison, adjust=adjust)
-    return {
-        "per_class": found.as_json(),
-        "class_family": {
-            "size": found.family_size,
-            "adjustment": found.adjustment,
-            "mean": found.mean.as_json(),
-            "sd": found.sd.as_json(),
-            "reason": found.reason,
-        },
-    }
+    return per_class(comparison, adjust=adjust)

@@ -51,8 +51,10 @@ _MADE_ELSEWHERE = (
 _GIVEN: tuple[str, ...] = ("given figures",)  # Stands for the names of the figures made elsewhere, in their order.
 
 # Section: title, what to read it for, names of its tables, names of its figures. A trailing * takes the numbered ones.
+# The answer: the texts for the paper follow it.
+_PREFERENCE = ("Preference", "", ("headline*", "counts"), ("votes", "forest*"))
 _SECTIONS = (
-    ("Preference", "", ("headline*", "counts"), ("votes", "forest*")),
+    _PREFERENCE,
     ("Design", "", ("design", "kept_out"), ()),
     (
         "Position bias",
@@ -124,14 +126,15 @@ def document(report: Mapping, tables: Sequence[Table], figure_names: Sequence[st
     blocks += [Paragraph(text) for text in report["text"]["findings"][1:]]
     if not report["comparisons"]:
         blocks.append(Paragraph("No comparison: the votes name fewer than two arms.", "lead"))
-    for heading, opening, table_names, drawn in _SECTIONS:
+    for section in _SECTIONS:
+        heading, opening, table_names, drawn = section
         content: list[Block] = [TableBlock(by_name[name]) for name in _matching(table_names, by_name)]
         content += [FigureBlock(name) for name in (given if drawn is _GIVEN else _matching(drawn, figure_names))]
         if content:
             blocks.append(Heading(heading, anchor=_anchor(heading)))
             blocks += [Paragraph(opening)] if opening else []
             blocks += content
-        if heading == "Preference":
+        if section is _PREFERENCE:
             if len(report["comparisons"]) > 1:
                 blocks.append(Paragraph(_MANY_COMPARISONS, "note"))
             blocks += _for_the_paper(report)

@@ -189,8 +189,8 @@ def _finding(comparison: Mapping) -> str:
     return f"Raters preferred {preferred} to {other}: the preference rate for {arm} is {numbers}."
 
 
-def paper_sentence(report: Mapping, comparison: Mapping) -> str:
-    """Return the sentence for a paper's results section."""
+def paper_sentence(report: Mapping, comparison: Mapping, *, is_position_adjusted: bool) -> str:
+    """Return the sentence for a paper's results section; the flag is the headline's."""
     arm, baseline, result = comparison["arm"], comparison["baseline"], comparison["headline"]
     counts = comparison["counts"]
     votes = sum(counts.values())
@@ -206,7 +206,7 @@ def paper_sentence(report: Mapping, comparison: Mapping) -> str:
         f"{prefix}In a blind two-alternative comparison ({basis}), the preference rate for {arm} over {baseline} was "
         f"{percent(result['estimate'])}, averaged over raters"
     )
-    if "position-adjusted" in result["method"]:
+    if is_position_adjusted:
         opening += " and adjusted for the side shown"
     if result["ci95"] is None:
         return f"{opening}; no interval is reported because {result['reason']}."

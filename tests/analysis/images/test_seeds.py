@@ -12,7 +12,9 @@ _JUDGE = FeatureIdentity(name="judge", sha256="ab" * 32)
 def _m(value: float | None, n: int = 100) -> MetricResult:
     if value is None:
         return refused_metric("too few", n=n, features=_JUDGE)
-    return MetricResult(value=value, ci95=(value - 1, value + 1), n=n, n_reference=50, features=_JUDGE, reason="biased")
+    return MetricResult(
+        value=value, ci95=(value - 1, value + 1), n=n, n_reference=50, features=_JUDGE, remarks=("biased",)
+    )
 
 
 def test_mean_and_interval_are_those_of_the_seeds():
@@ -24,7 +26,8 @@ def test_mean_and_interval_are_those_of_the_seeds():
 
 
 def test_seeds_with_an_interval_do_not_say_that_one_alone_had_none():
-    alone = [replace(_m(value), ci95=None, reason="no interval: too few; biased") for value in (1.0, 2.0)]
+    lack = "too few; in fact one"
+    alone = [replace(_m(value), ci95=None, remarks=(lack, "biased"), no_interval=lack) for value in (1.0, 2.0)]
     kid = metrics_over_seeds([{"kid": metric} for metric in alone])["kid"]
     assert kid.ci95 is not None
     assert kid.reason.endswith("seed to seed 0.7071; biased")
