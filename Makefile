@@ -8,7 +8,7 @@ JOBS ?= auto
 # A test that fails is tried once more. One that passes only then is listed as RERUN: a defect of that test, to be fixed.
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --reruns 1
 
-.PHONY: demo setup test test-sqlite test-postgresql lint format bench serve worker lock audit clean
+.PHONY: demo setup test test-sqlite test-postgresql lint lint-scripts format bench serve worker lock audit clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python manage.py demo $(ARGS)
@@ -22,13 +22,21 @@ test: lint
 	@echo "== whole suite on PostgreSQL"
 	@$(PYTEST) --db postgresql
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test lint-scripts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@PYTHONPATH=. $(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/hadolint deploy/*.Dockerfile
 	@BLINDPAIR_DATA_DIR=$(VENV)/lint $(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
+
+# ESLint over the scripts of the pages, which need no build; a machine without npm goes on without it, CI does not.
+lint-scripts:
+	@if command -v npm >/dev/null; then $(MAKE) --silent node_modules/.package-lock.json && npm run --silent lint; \
+	else echo "no npm found: scripts of the pages not checked; install it with apt-get install npm"; test -z "$$BLINDPAIR_REQUIRE_PROGRAMS"; fi
+
+node_modules/.package-lock.json: package.json package-lock.json
+	@npm ci --silent --ignore-scripts
 
 format: $(VENV)/.test
 	@$(BIN)/ruff check --fix .

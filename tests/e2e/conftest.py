@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from survey.models import StudyVersion
 from tests.browser import ARGUMENTS, REMEDY, chromium_path
 from tests.e2e.rater import Rater, plain_study
+from tests.programs import missing
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,9 +69,7 @@ def browser() -> Iterator[Browser]:
     """A headless Chromium. Where none is found the tests are skipped, except in CI, where that is a failure."""
     path = chromium_path()
     if path is None:
-        if os.environ.get("BLINDPAIR_REQUIRE_BROWSER"):
-            pytest.fail(f"no Chromium found; {REMEDY}")
-        pytest.skip(f"no Chromium found; {REMEDY}")
+        missing("Chromium", remedy=REMEDY)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
         yield browser

@@ -60,23 +60,7 @@ export class Outbox {
     this.sending = true;
     clearTimeout(this.timer);
     try {
-      while (this.items.length) {
-        const [entry] = this.items;
-        this.on.state(this.wait > 1000 ? "offline" : "saving");
-        let answer;
-        try {
-          answer = await this.send(entry);
-        } catch (error) {
-          if (!(error instanceof Refused)) throw error;
-          if (error.code === "other_tab") return this.on.refused(entry, error);
-          await this.remove(entry);
-          this.on.refused(entry, error);
-          continue;
-        }
-        this.wait = 1000;
-        await this.remove(entry);
-        this.on.sent(entry, answer);
-      }
+      while (this.items.length) if (!(await this.deliver(this.items[0]))) return;
       this.on.state("saved");
     } catch (error) {
       if (!(error instanceof Offline)) throw error;
@@ -86,5 +70,24 @@ export class Outbox {
     } finally {
       this.sending = false;
     }
+  }
+
+  // False when another tab has taken over: its answers go first, ours wait.
+  async deliver(entry) {
+    this.on.state(this.wait > 1000 ? "offline" : "saving");
+    let answer;
+    try {
+      answer = await this.send(entry);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      const isOurs = error.code !== "other_tab";
+      if (isOurs) await this.remove(entry);
+      this.on.refused(entry, error);
+      return isOurs;
+    }
+    this.wait = 1000;
+    await this.remove(entry);
+    this.on.sent(entry, answer);
+    return true;
   }
 }

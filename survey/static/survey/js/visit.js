@@ -1,0 +1,248 @@
+// The course of the trials: what the rater, the server, the network and the window do to a visit, in which order.
+import { Showing, verdict } from "./answers.js";
+import { loadPair } from "./images.js";
+import { newKey, Offline, pause, post, Refused } from "./net.js";
+import { Outbox } from "./outbox.js";
+
+const SLOW_MS = 300; // before the page says that it is loading
+const FAULT_RETRY_MS = 3000;
+const UNDOABLE = new Set(["shown", "loading", "waiting", "break"]);
+
+export class Visit {
+  constructor(setup, { session, presenter, watch, tab }) {
+    Object.assign(this, { setup, session, presenter, watch, tab });
+    this.phase = "loading";
+    this.showing = null;
+    this.run = 0; // which presentation is the present one: what an earlier one waited for comes to nothing
+    this.stale = 0; // how often fresh addresses were asked for the present pair
+    this.startedAt = performance.now();
+    this.outbox = new Outbox(setup.urls.vote, (item) => this.deliver(item), {
+      state: (name) => this.savingIs(name),
+      sent: (item, answer) => this.sent(item, answer),
+      refused: (item, error) => this.refused(item, error),
+    });
+    this.channel = this.openChannel();
+  }
+
+  async start() {
+    await this.outbox.open();
+    this.session.resume(this.outbox.items);
+    await this.refresh();
+    this.outbox.flush();
+  }
+
+  // --- saving
+
+  deliver({ kind, body }) {
+    return post(kind === "undo" ? this.setup.urls.undo : this.setup.urls.vote, { ...body, tab: this.tab });
+  }
+
+  savingIs(name) {
+    if (this.presenter.savingState === name) return;
+    this.presenter.saving(name);
+    if (this.phase === "feedback") this.presenter.note(name === "offline" ? this.setup.texts.waiting : "");
+  }
+
+  sent({ kind, body }, answer) {
+    this.take(answer);
+    const isShown = kind === "vote" && body.trial === this.showing?.trial.id;
+    if (this.phase === "feedback" && isShown) this.presenter.feedback(verdict(answer, body.choice));
+    if (this.phase === "waiting") this.next();
+    this.watch.send();
+  }
+
+  refused({ kind, body }, error) {
+    if (error.code === "other_tab") return this.elsewhere();
+    if (error.code === "session_not_active") return location.reload();
+    if (kind === "undo") this.presenter.say(this.setup.texts.nothingToUndo);
+    this.session.answered.delete(body.trial);
+    this.refresh();
+  }
+
+  take(answer) {
+    for (const trial of this.session.take(answer)) trial.pair = loadPair(trial);
+    this.presenter.progress(this.progress(), this.showing?.trial);
+  }
+
+  progress() {
+    const unsent = this.outbox.items;
+    const minutes = this.session.minutesLeft(performance.now() - this.startedAt, unsent);
+    return { done: this.session.done(unsent), total: this.session.server.total, minutes };
+  }
+
+  // Become the tab that votes, and learn afresh what is to be shown.
+  async refresh() {
+    for (let wait = 1000; ; wait = Math.min(2 * wait, 15000)) {
+      try {
+        const answer = await post(this.setup.urls.window, { tab: this.tab });
+        this.session.forgetIssued();
+        this.take(answer);
+        this.channel?.postMessage(this.tab);
+        return this.next();
+      } catch (error) {
+        if (error instanceof Refused) return location.reload();
+        if (!(error instanceof Offline)) throw error;
+        this.savingIs("offline");
+        await pause(wait);
+      }
+    }
+  }
+
+  openChannel() {
+    try {
+      const channel = new BroadcastChannel(this.setup.urls.window);
+      channel.onmessage = ({ data }) => data !== this.tab && this.elsewhere();
+      return channel;
+    } catch {
+      return null; // without it, the older tab learns of the newer with its next answer
+    }
+  }
+
+  elsewhere() {
+    this.phase = "elsewhere";
+    this.presenter.card("elsewhere");
+  }
+
+  takeOver() {
+    this.phase = "loading";
+    this.refresh().then(() => this.outbox.flush());
+  }
+
+  // --- showing
+
+  next() {
+    if (this.phase === "elsewhere") return;
+    const step = this.session.step(this.outbox.items);
+    if (step.do === "present") return this.present(step.trial);
+    if (step.do === "rest") {
+      this.phase = "break";
+      return this.presenter.rest(step.card);
+    }
+    this.phase = "waiting";
+    this.showing = null;
+    if (step.do === "finish") return this.finish();
+    if (step.do === "refresh") return this.refresh();
+    return this.presenter.card(step.isLast ? "sending" : "waiting");
+  }
+
+  endRest() {
+    this.phase = "loading";
+    this.next();
+  }
+
+  async present(trial) {
+    const mine = (this.run += 1);
+    this.phase = "loading";
+    this.presenter.enable(false);
+    const slow = setTimeout(() => this.presenter.slow(), SLOW_MS);
+    let images;
+    try {
+      images = await trial.pair;
+    } catch {
+      return mine === this.run && this.broken(trial);
+    } finally {
+      clearTimeout(slow);
+    }
+    if (mine !== this.run) return;
+    this.stale = 0;
+    const isUp = this.presenter.pair(trial, images, { mayUndo: Boolean(this.session.last), progress: this.progress() });
+    if (!isUp) return this.tooSmall();
+    // The second frame comes after the first was painted: from there on the pair is seen.
+    requestAnimationFrame(() => requestAnimationFrame(() => mine === this.run && this.painted(trial)));
+  }
+
+  painted(trial) {
+    const now = performance.now();
+    this.showing = new Showing(trial, now, this.watch.hiddenBy(now));
+    this.phase = "shown";
+    this.ripen(this.run);
+  }
+
+  exposure(now = performance.now()) {
+    return this.showing.exposure(now, this.watch.hiddenBy(now));
+  }
+
+  ripen(mine) {
+    if (mine !== this.run || this.phase !== "shown") return;
+    const left = this.setup.minimumExposureMs - this.exposure();
+    if (left > 0) setTimeout(() => this.ripen(mine), left);
+    else this.presenter.enable(true);
+  }
+
+  tooSmall() {
+    this.phase = "narrow";
+    this.presenter.card("narrow");
+  }
+
+  resized() {
+    const isUp = ["shown", "loading"].includes(this.phase) && this.showing && this.presenter.isPairUp;
+    if (isUp && this.presenter.isStale) this.present(this.showing.trial);
+    else if (this.phase === "narrow" && this.presenter.layout) this.next();
+  }
+
+  // A pair that does not load: ask for fresh addresses once, then set it aside for another. Never an answer.
+  async broken(trial) {
+    this.stale += 1;
+    if (this.stale === 1) return this.refresh();
+    this.stale = 0;
+    await this.report(trial, "image", "load");
+  }
+
+  async report(trial, kind, detail) {
+    this.run += 1;
+    this.phase = "loading";
+    this.presenter.enable(false);
+    try {
+      const answer = await post(this.setup.urls.fault, { tab: this.tab, trial: trial.id, kind, detail });
+      this.session.answered.add(trial.id);
+      this.take(answer);
+      this.session.keepOnly(answer.trials);
+      this.presenter.notice = this.setup.texts.replaced;
+      this.next();
+    } catch (error) {
+      if (error instanceof Refused) return error.code === "other_tab" ? this.elsewhere() : location.reload();
+      this.savingIs("offline");
+      await pause(FAULT_RETRY_MS);
+      this.refresh();
+    }
+  }
+
+  reportDisplay() {
+    if (this.phase === "shown") this.report(this.showing.trial, "display", "reported by the rater");
+  }
+
+  // --- answering
+
+  answer(choice, input) {
+    if (this.phase !== "shown" || (choice === "tie" && !this.setup.ties)) return;
+    const now = performance.now();
+    if (this.exposure(now) < this.setup.minimumExposureMs) return void (this.showing.hurried += 1);
+    const { trial } = this.showing;
+    const presentation = this.presenter.presentation(input);
+    const body = this.showing.vote({ key: newKey(), choice, now, hiddenMs: this.watch.hiddenBy(now), presentation });
+    this.phase = trial.practice ? "feedback" : "answered";
+    this.presenter.chosen(choice);
+    this.session.answer(trial);
+    this.outbox.add({ kind: "vote", practice: trial.practice, body });
+    if (!trial.practice) this.next();
+  }
+
+  undo() {
+    if (!UNDOABLE.has(this.phase)) return;
+    const trial = this.session.takeBack();
+    if (!trial) return;
+    this.outbox.add({ kind: "undo", body: { key: newKey() } });
+    this.presenter.notice = this.setup.texts.undone;
+    this.present(trial);
+  }
+
+  finish() {
+    this.phase = "done";
+    this.presenter.card("sending");
+    const form = document.createElement("form");
+    form.method = "post";
+    form.action = this.setup.urls.finish;
+    document.body.append(form);
+    form.submit();
+  }
+}

@@ -1,0 +1,38 @@
+// Times and facts that an answer carries.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+
+import { Showing, verdict } from "../../survey/static/survey/js/answers.js";
+
+const TRIAL = { id: "t1", practice: false };
+
+describe("a showing", () => {
+  it("counts no time on a hidden page as exposure", () => {
+    const showing = new Showing(TRIAL, 1000, 200);
+    assert.equal(showing.exposure(1500, 200), 500);
+    assert.equal(showing.exposure(2500, 1200), 500);
+  });
+
+  it("becomes an answer with its times in tenths of a millisecond", () => {
+    const showing = new Showing(TRIAL, 1000.04, 0);
+    showing.hurried = 2;
+    const vote = showing.vote({ key: "k", choice: "tie", now: 2000.1, hiddenMs: 300.01, presentation: { input: "key" } });
+    assert.deepEqual(vote, {
+      trial: "t1",
+      key: "k",
+      choice: "tie",
+      response_ms: 1000.1,
+      exposure_ms: 700.1,
+      presentation: { input: "key", hurried: 2 },
+    });
+  });
+});
+
+describe("practice", () => {
+  it("says how it went, and nothing where nothing is right or wrong", () => {
+    assert.equal(verdict({ correct: true }, "left"), "correct");
+    assert.equal(verdict({ correct: false }, "left"), "wrong");
+    assert.equal(verdict({ correct: false }, "tie"), "wrongTie");
+    assert.equal(verdict({}, "left"), null);
+  });
+});
