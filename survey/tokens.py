@@ -1,13 +1,14 @@
 """Sealed tokens for addresses: unreadable, unforgeable, short, and understood without a query.
 
-The construction is a synthetic-IV cipher from HMAC-SHA-256: the tag authenticates the payload and is the nonce of the
-key stream that hides it. Equal payloads give equal tokens, and no two payloads share a key stream.
+They are sealed by AES-SIV (RFC 5297), which needs no nonce: equal payloads give equal tokens, so an address that is
+written again is the same, and the synthetic IV authenticates the payload.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import struct
@@ -16,6 +17,8 @@ import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from django.conf import settings
 
 from survey.exceptions import TokenExpired, TokenInvalid
@@ -31,30 +34,24 @@ __all__ = [
 ]
 
 _TAG_BYTES = 16
+# Trial, side, end of validity, encoded length and digest of the served copy.
 _IMAGE = struct.Struct(">16scII32s")
 NO_TRIAL = uuid.UUID(int=0)
 
 
 @lru_cache(maxsize=16)
-def _keys(secret: str | bytes, purpose: str) -> tuple[bytes, bytes]:
-    secret = secret.encode() if isinstance(secret, str) else secret
-    return tuple(
-        hmac.digest(secret, f"blindpair.survey.{use}.{purpose}".encode(), hashlib.sha256)
-        for use in ("authenticate", "hide")
-    )
+def _cipher(secret: str | bytes, purpose: str) -> AESSIV:
+    """Return the cipher of a purpose, under a key of its own: a token of one passes for no other."""
+    return AESSIV(hmac.digest(_bytes(secret), f"blindpair.survey.seal.{purpose}".encode(), hashlib.sha512))
 
 
-def _masked(payload: bytes, key: bytes, tag: bytes) -> bytes:
-    blocks = -(-len(payload) // 32)
-    stream = b"".join(hmac.digest(key, tag + bytes([block]), hashlib.sha256) for block in range(blocks))
-    hidden = int.from_bytes(payload) ^ int.from_bytes(stream[: len(payload)])
-    return hidden.to_bytes(len(payload))
+def _bytes(secret: str | bytes) -> bytes:
+    return secret.encode() if isinstance(secret, str) else secret
 
 
 def _seal(payload: bytes, *, purpose: str) -> str:
-    authenticate, hide = _keys(settings.SECRET_KEY, purpose)
-    tag = hmac.digest(authenticate, payload, hashlib.sha256)[:_TAG_BYTES]
-    return base64.urlsafe_b64encode(tag + _masked(payload, hide, tag)).rstrip(b"=").decode()
+    sealed = _cipher(settings.SECRET_KEY, purpose).encrypt(payload, None)
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
 
 def _unseal(token: str, *, purpose: str, length: int) -> bytes:
@@ -65,13 +62,26 @@ def _unseal(token: str, *, purpose: str, length: int) -> bytes:
     # Base64 leaves bits of its last letter unused: only the one spelling that sealing gives is taken.
     is_canonical = base64.urlsafe_b64encode(sealed).rstrip(b"=").decode() == token
     if is_canonical and len(sealed) == _TAG_BYTES + length:
-        tag, hidden = sealed[:_TAG_BYTES], sealed[_TAG_BYTES:]
         for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
-            authenticate, hide = _keys(secret, purpose)
-            payload = _masked(hidden, hide, tag)
-            if hmac.compare_digest(tag, hmac.digest(authenticate, payload, hashlib.sha256)[:_TAG_BYTES]):
+            with contextlib.suppress(InvalidTag):
+                return _cipher(secret, purpose).decrypt(sealed, None)
+            if payload := _unsealed_of_0_1(sealed, secret, purpose):
                 return payload
     raise TokenInvalid
+
+
+def _unsealed_of_0_1(sealed: bytes, secret: str | bytes, purpose: str) -> bytes | None:
+    """Read a token that release 0.1 sealed by HMAC-SHA-256: visits and personal links last as long as their study."""
+    authenticate, hide = (
+        hmac.digest(_bytes(secret), f"blindpair.survey.{use}.{purpose}".encode(), hashlib.sha256)
+        for use in ("authenticate", "hide")
+    )
+    tag, hidden = sealed[:_TAG_BYTES], sealed[_TAG_BYTES:]
+    blocks = range(-(-len(hidden) // hashlib.sha256().digest_size))
+    stream = b"".join(hmac.digest(hide, tag + bytes([block]), hashlib.sha256) for block in blocks)
+    payload = bytes(one ^ other for one, other in zip(hidden, stream, strict=False))
+    is_ours = hmac.compare_digest(tag, hmac.digest(authenticate, payload, hashlib.sha256)[:_TAG_BYTES])
+    return payload if is_ours else None
 
 
 def session_token(session_id: uuid.UUID) -> str:

@@ -5,7 +5,14 @@ import uuid
 import pytest
 
 from survey.exceptions import TokenExpired, TokenInvalid
-from survey.tokens import image_claim_of, image_token, session_id_of, session_token
+from survey.tokens import (
+    image_claim_of,
+    image_token,
+    personal_link_id_of,
+    personal_link_token,
+    session_id_of,
+    session_token,
+)
 
 NAME = f"served/1234/ab/ab{'0' * 62}.png"
 
@@ -68,3 +75,27 @@ def test_a_token_has_one_spelling() -> None:
     for letter in letters.replace(token[-1], ""):
         with pytest.raises(TokenInvalid):
             session_id_of(token[:-1] + letter)
+
+
+def test_equal_payloads_give_equal_tokens() -> None:
+    key, trial = uuid.uuid4(), uuid.uuid4()
+    assert session_token(key) == session_token(key)
+    assert personal_link_token(key) != session_token(key)
+    once, again = (image_token(served=NAME, trial_id=trial, side="left", now=1000.0) for _ in range(2))
+    assert once == again
+
+
+def test_tokens_that_release_0_1_gave_out_still_open(settings) -> None:
+    settings.SECRET_KEY = "a-key-of-release-0.1-" + "0123456789" * 3
+    key = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
+    session, link = "VQL_DB72W6CTsInXvugzujTyxmPvJhWOM_YkrsM9-Yk", "nPjKVCZeGUmCeJbtRj2f8JKo4I0T9DPJn2zCJO9SLXg"
+    image = "arnevWD9cHYtxlYHsvEwRUIlYIoC_vIa0ntsYy67H0rD945h2V-ZD8xTlrNE4haldCjAAuS2tWmDjXcT62hZAKHc4gq-tGAU2g"
+    assert session_id_of(session) == personal_link_id_of(link) == key
+    assert image_claim_of(image, now=1000.0).name == NAME
+    assert session_token(key) != session
+    for forged in (link, "A" + session[1:]):
+        with pytest.raises(TokenInvalid):
+            session_id_of(forged)
+    settings.SECRET_KEY = "another-" + settings.SECRET_KEY
+    with pytest.raises(TokenInvalid):
+        session_id_of(session)

@@ -127,6 +127,15 @@ def test_a_signed_prolific_entry_is_verified_and_its_ids_are_kept_as_hashes(key_
         (lambda: signed(header={"kid": "two"}), {}),
         (lambda: signed(header={"alg": "none"}), {}),
         (lambda: signed(header={"alg": "HS256"}), {}),
+        (lambda: signed(header={"kid": None}), {}),
+        (lambda: signed(header={"crit": ["exp"]}), {}),
+        (lambda: signed(nbf=time.time() + 3600), {}),
+        (lambda: signed(exp="soon"), {}),
+        (lambda: signed(exp=None), {}),
+        (lambda: signed(aud=None), {}),
+        (lambda: signed(aud=["evil.example", 1]), {}),
+        (lambda: signed().rpartition(".")[0] + ".", {}),
+        (lambda: f"{b64(b'[' * 2500)}.{b64(b'{}')}.{b64(b'x')}", {}),
         (lambda: signed(prolific=IDS | {"STUDY_ID": "s2"}), {}),
         (lambda: signed(prolific={}), {}),
         (lambda: signed(), IDS | {"PROLIFIC_PID": "p2"}),
@@ -138,6 +147,40 @@ def test_a_forged_prolific_entry_is_refused(key_set, token, query: dict[str, str
     assert answer.status_code == 403
     assert not RaterSession.objects.exists()
     assert not Rater.objects.exists()
+
+
+@pytest.mark.parametrize("audience", ["https://127.0.0.1:8000", "127.0.0.1:8000/", ["other.example", "127.0.0.1:8000"]])
+def test_an_audience_may_be_written_as_host_or_address(key_set, audience: str | list[str]) -> None:
+    version = make_running(recruitment=PROLIFIC)
+    assert start(version, prolific_token=signed(aud=audience)).status_code == 303
+
+
+def test_claims_that_nobody_reads_refuse_nobody(key_set) -> None:
+    version = make_running(recruitment=PROLIFIC)
+    odd = {"sub": 7, "jti": 7, "iat": time.time() + 3600, "iss": "x"}
+    assert start(version, prolific_token=signed(odd)).status_code == 303
+
+
+def test_an_unknown_key_id_asks_the_panel_once_a_minute(key_set) -> None:
+    version = make_running(recruitment=PROLIFIC)
+    start(version, prolific_token=signed())
+    for _ in range(3):
+        assert start(version, prolific_token=signed(header={"kid": "two"})).status_code == 403
+    assert len(key_set) == 2
+
+
+def test_known_keys_serve_while_the_panel_is_down(key_set, monkeypatch) -> None:
+    version = make_running(recruitment=PROLIFIC)
+    start(version, prolific_token=signed())
+
+    def refuse(address: str) -> bytes:
+        raise OutgoingRefused("down")
+
+    monkeypatch.setattr("survey.recruitment.signed_entry.outgoing_get", refuse)
+    assert start(version, prolific_token=signed(header={"kid": "two"})).status_code == 403
+    assert start(version, prolific_token=signed()).status_code == 303
+    cache.clear()
+    assert start(version, prolific_token=signed()).status_code == 403
 
 
 def test_unsigned_entries_work_where_the_study_takes_them_but_open_nobody_elses_visit() -> None:
