@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _report(options)
     except BadVotesError as error:
         _list_bad_rows(error.bad_rows, error.total)
-        remedy = "fix them, or drop and count them with --skip-bad-rows"
+        remedy = "fix them, or take the remedy named beside each; --skip-bad-rows drops and counts the rows at fault"
         print(f"error: {error.total:,} bad row(s), nothing was computed; {remedy}", file=sys.stderr)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -55,6 +55,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print report.json to standard output")
     parser.add_argument("--skip-bad-rows", action="store_true", help="drop rows that cannot be used, and count them")
+    spelling = parser.add_mutually_exclusive_group()
+    spelling.add_argument(
+        "--trim",
+        dest="spelling",
+        action="store_const",
+        const="trim",
+        default="refuse",
+        help="make names that differ only in spaces, case or Unicode form one",
+    )
+    spelling.add_argument(
+        "--as-spelt", dest="spelling", action="store_const", const="keep", help="take such names as different"
+    )
+    parser.add_argument(
+        "--keep-copies", action="store_true", help="count rows without a trial that repeat another word for word"
+    )
     return parser
 
 
@@ -65,7 +80,12 @@ def _report(options: argparse.Namespace) -> int:
     if not options.out and not options.json:
         raise ValueError("nothing to do: give --out DIR, --json or both")
     plan, study = _json_object(options.plan, "--plan"), _json_object(options.study, "--study")
-    read = read_votes(options.votes, skip_bad_rows=options.skip_bad_rows)
+    read = read_votes(
+        options.votes,
+        skip_bad_rows=options.skip_bad_rows,
+        spelling=options.spelling,
+        keep_copies=options.keep_copies,
+    )
     if read.bad_rows:
         dropped = sum(read.bad_row_counts.values())
         _list_bad_rows(read.bad_rows, dropped)

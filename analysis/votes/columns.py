@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CHECK_KINDS", "CHOICES", "REQUIRED", "VOTE_COLUMNS", "Column", "column"]
+__all__ = ["CHECK_KINDS", "CHOICES", "INPUT_COLUMNS", "REQUIRED", "VOTE_COLUMNS", "Column", "column"]
 
 CHOICES = ("left", "right", "tie")
 CHECK_KINDS = ("", "identical", "degraded", "repeat", "practice")
@@ -90,8 +90,17 @@ VOTE_COLUMNS = (
     Column(name="submitted_at", kind="datetime", description="When the server stored the answer, ISO 8601 in UTC."),
 )
 
+# Columns that the analysis reads where a file has them, beyond those that this product writes.
+INPUT_COLUMNS = (
+    Column(
+        name="site",
+        kind="string",
+        description="Where the rater took part (laboratory, panel): raters of one site may answer alike.",
+    ),
+)
+
 REQUIRED = tuple(entry.name for entry in VOTE_COLUMNS if entry.required)
-_BY_NAME = {entry.name: entry for entry in VOTE_COLUMNS}
+_BY_NAME = {entry.name: entry for entry in (*VOTE_COLUMNS, *INPUT_COLUMNS)}
 
 
 def column(name: str) -> Column:

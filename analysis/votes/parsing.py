@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.votes.columns import CHECK_KINDS, CHOICES
 from analysis.votes.csv_text import unguard
+from analysis.votes.spelling import Spelling, copied_rows, misspelt_in, tidied, unified
 from analysis.votes.table import LEFT, RIGHT, TIE, VoteTable
 
 __all__ = ["BadRow", "Gatherer"]
@@ -23,7 +24,7 @@ _EMPTY, _NOT_UTF8, _UNKNOWN = -1, -2, -3
 _BOOLEANS = {"": 0, "true": 1, "True": 1, "TRUE": 1, "1": 1, "false": 0, "False": 0, "FALSE": 0, "0": 0}
 _CHOICE_CODES = dict(zip(CHOICES, (LEFT, RIGHT, TIE), strict=True))
 _KIND_CODES = {name: code for code, name in enumerate(CHECK_KINDS)}
-_TEXTS = ("study", "study_version", "session", "class_label", "exclusion_reason")
+_TEXTS = ("study", "study_version", "session", "class_label", "seed", "site", "exclusion_reason")
 _FLAGS = ("is_repeat", "excluded", "simulated")
 _NUMBERS = {"response_ms": 0.0, "exposure_ms": 0.0, "position": 1.0}
 # What a column holds in the blocks in which no row names it.
@@ -33,6 +34,7 @@ _BLANKS = {
     **dict.fromkeys(_NUMBERS, math.nan),
     "check_kind": _KIND_CODES[""],
     "submitted_at": np.datetime64("NaT", "ms"),
+    "has_trial": False,
     **dict.fromkeys(("trial_hash", "trial_hash2"), 0),
 }
 
@@ -100,13 +102,24 @@ class Gatherer:
         Name under which bad rows are reported.
     is_guarded : bool
         Whether texts that a spreadsheet would run carry an apostrophe in front, as in CSV.
+    spelling : {"refuse", "trim", "keep"}
+        What to do with labels that differ only in spaces, case or Unicode form: name them, make them one, or take them
+        as different.
+    keep_copies : bool
+        Take a row without a trial id that repeats another in every column as a vote of its own.
     """
 
-    def __init__(self, file: str, *, is_guarded: bool) -> None:
+    def __init__(
+        self, file: str, *, is_guarded: bool, spelling: Spelling = "refuse", keep_copies: bool = False
+    ) -> None:
         self.file = file
+        self.spelling = spelling
+        self.keep_copies = keep_copies
         self.bad: list[BadRow] = []
         self.bad_counts: Counter[str] = Counter()
-        self.decode = unguard if is_guarded else str
+        self.misspelt: list[BadRow] = []
+        plain = unguard if is_guarded else str
+        self.decode = (lambda text: tidied(plain(text))) if spelling == "trim" else plain
         self._raters, self._pairs, self._arms = (_Labels(self.decode) for _ in range(3))
         self._texts = {name: _Labels(self.decode) for name in _TEXTS}
         self._blocks: list[dict[str, np.ndarray]] = []
@@ -154,6 +167,7 @@ class Gatherer:
         check.arms(block, self._arms)
         if "trial" in columns:
             block["trial_hash"], block["trial_hash2"] = check.fingerprints("trial")
+            block["has_trial"] = block["trial_hash"] != 0
         keep = ~check.is_bad
         self._blocks.append(block if keep.all() else {name: values[keep] for name, values in block.items()})
 
@@ -164,10 +178,48 @@ class Gatherer:
             again = _second_answers(columns)
             for line in columns["line"][again]:
                 self.report(int(line), "trial", "this rater already has a vote on this trial; one current vote a trial")
-            if again.any():
-                columns = {name: values[~again] for name, values in columns.items()}
+            columns = _without(columns, again)
+        if "line" in columns and not self.keep_copies:
+            columns = self._without_copies(columns)
         self.bad.sort()
-        return self._table(columns)
+        lines = columns.get("line", np.zeros(0, dtype=np.int64))
+        table = self._table(columns)
+        if self.spelling == "trim":
+            return unified(table)
+        if self.spelling == "refuse":
+            self.misspelt = [
+                self._misspelling(table, lines, name, group)
+                for name, groups in misspelt_in(table).items()
+                for group in groups
+            ]
+        return table
+
+    def _without_copies(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        has_trial = columns.get("has_trial", np.zeros(len(columns["line"]), dtype=bool))
+        compared = {name: values for name, values in columns.items() if name not in ("line", "has_trial")}
+        copies = copied_rows(compared, ~has_trial)
+        for line in columns["line"][copies]:
+            self.report(
+                int(line),
+                "",
+                "is word for word an earlier row; leave it out, or give each vote its trial (or keep all: "
+                "--keep-copies)",
+            )
+        return _without(columns, copies)
+
+    def _misspelling(self, table: VoteTable, lines: np.ndarray, name: str, group: tuple[str, ...]) -> BadRow:
+        """Return where the rarest of labels that look alike first stands, and what it is taken for."""
+        column = "arm_left, arm_right" if name == "arm" else name
+        uses = [_rows_of(table, name, label) for label in group]
+        rarest = min(uses, key=np.count_nonzero)
+        alike = " and ".join(map(_shown, group))
+        return BadRow(
+            int(lines[np.argmax(rarest)]),
+            column,
+            f"{alike} differ only in spaces, case or Unicode form; one name each, or make them one with --trim "
+            "(or take them as different: --as-spelt)",
+            self.file,
+        )
 
     def _joined(self) -> dict[str, np.ndarray]:
         sizes = [len(block["line"]) for block in self._blocks]
@@ -291,6 +343,21 @@ class _Checks:
             "choice_arm",
             lambda row: f"{_shown(texts[row])} is not the arm that choice {_shown(choices[row])} names",
         )
+
+
+def _rows_of(table: VoteTable, name: str, label: str) -> np.ndarray:
+    """Return the mask of the rows that hold a label in a column (of an arm: on either side)."""
+    if name == "arm":
+        code = table.arms.index(label)
+        return (table.arm_left == code) | (table.arm_right == code)
+    if name in ("rater", "pair"):
+        labels = table.raters if name == "rater" else table.pairs
+        return getattr(table, name) == labels.index(label)
+    return table.extra[name] == label
+
+
+def _without(columns: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: values[~rows] for name, values in columns.items()} if rows.any() else columns
 
 
 def _second_answers(columns: dict[str, np.ndarray]) -> np.ndarray:

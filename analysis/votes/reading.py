@@ -6,18 +6,19 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.votes.columns import REQUIRED, VOTE_COLUMNS
+from analysis.votes.columns import INPUT_COLUMNS, REQUIRED, VOTE_COLUMNS
 from analysis.votes.parsing import BadRow, Gatherer
+from analysis.votes.spelling import SPELLINGS, Spelling
 from analysis.votes.table import VoteTable
 
 __all__ = ["BadRow", "BadVotesError", "ReadVotes", "read_votes", "reading_facts", "votes_from_rows"]
 
 BLOCK_ROWS = 65_536
-_KNOWN = frozenset(entry.name for entry in VOTE_COLUMNS)
+_KNOWN = frozenset(entry.name for entry in (*VOTE_COLUMNS, *INPUT_COLUMNS))
 _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
@@ -69,7 +70,9 @@ class ReadVotes:
     ignored_columns: tuple[str, ...] = ()
 
 
-def read_votes(path: str | Path, *, skip_bad_rows: bool = False) -> ReadVotes:
+def read_votes(
+    path: str | Path, *, skip_bad_rows: bool = False, spelling: Spelling = "refuse", keep_copies: bool = False
+) -> ReadVotes:
     """Read a file of votes; the columns ``rater, pair, arm_left, arm_right, choice`` suffice.
 
     Parameters
@@ -78,6 +81,11 @@ def read_votes(path: str | Path, *, skip_bad_rows: bool = False) -> ReadVotes:
         A ``.csv`` (UTF-8, with or without byte-order mark, LF or CRLF), ``.jsonl``/``.ndjson`` or ``.parquet`` file.
     skip_bad_rows : bool
         Drop rows that cannot be used and list them in the result, instead of raising.
+    spelling : {"refuse", "trim", "keep"}
+        Labels that differ only in spaces, case or Unicode form: refuse them by name, make them one (``--trim``), or
+        take them as different (``--as-spelt``).
+    keep_copies : bool
+        Take rows without a trial id that repeat another in every column as votes of their own, not as bad rows.
 
     Returns
     -------
@@ -95,12 +103,20 @@ def read_votes(path: str | Path, *, skip_bad_rows: bool = False) -> ReadVotes:
     kind = _FORMATS.get(path.suffix.lower())
     if kind is None:
         raise _unreadable(path.name, 1, f"suffix {path.suffix!r} is not one of {', '.join(_FORMATS)}")
-    reader: Callable[[Path], _Progress] = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}[kind]
-    return _finished(reader(path), path.name, _sha256(path), skip_bad_rows=skip_bad_rows)
+    if spelling not in SPELLINGS:
+        raise ValueError(f"spelling is {spelling!r}; it must be one of {', '.join(SPELLINGS)}")
+    reader = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}[kind]
+    gatherer = Gatherer(path.name, is_guarded=kind == "csv", spelling=spelling, keep_copies=keep_copies)
+    return _finished(reader(path, gatherer), path.name, _sha256(path), skip_bad_rows=skip_bad_rows)
 
 
 def votes_from_rows(
-    rows: Iterable[Mapping[str, object]], *, source: str = "rows", skip_bad_rows: bool = False
+    rows: Iterable[Mapping[str, object]],
+    *,
+    source: str = "rows",
+    skip_bad_rows: bool = False,
+    spelling: Spelling = "refuse",
+    keep_copies: bool = False,
 ) -> ReadVotes:
     """Gather rows that are already in memory or come from a database, under the same checks as a file's.
 
@@ -110,7 +126,7 @@ def votes_from_rows(
         One mapping a vote under the names of the votes table; consumed once.
     source : str
         Name under which bad rows are reported; the line is the 1-based row.
-    skip_bad_rows : bool
+    skip_bad_rows, spelling, keep_copies
         As for :func:`read_votes`.
 
     Raises
@@ -118,7 +134,7 @@ def votes_from_rows(
     BadVotesError
         If a row is bad and ``skip_bad_rows`` is off.
     """
-    progress = _Progress(Gatherer(source, is_guarded=False))
+    progress = _Progress(Gatherer(source, is_guarded=False, spelling=spelling, keep_copies=keep_copies))
     _gather_mappings(progress, enumerate(rows, start=1))
     return _finished(progress, source, None, skip_bad_rows=skip_bad_rows)
 
@@ -146,6 +162,9 @@ def _finished(progress: _Progress, source: str, sha256: str | None, *, skip_bad_
     bad = tuple(progress.gatherer.bad)
     if bad and not skip_bad_rows:
         raise BadVotesError(bad, sum(progress.gatherer.bad_counts.values()))
+    if progress.gatherer.misspelt:
+        # No row is to blame, so none can be skipped: dropping one spelling would drop votes by a rule nobody chose.
+        raise BadVotesError(tuple(progress.gatherer.misspelt))
     return ReadVotes(
         table=table,
         source=source,
@@ -161,8 +180,9 @@ def _unreadable(file: str, line: int, reason: str, column: str = "") -> BadVotes
     return BadVotesError((BadRow(line, column, reason, file),))
 
 
-def _started(file: str, line: int, names: list[str], *, is_guarded: bool) -> _Progress:
-    """Return an empty gathering for a file with these columns, or refuse the file."""
+def _started(gatherer: Gatherer, line: int, names: list[str]) -> _Progress:
+    """Return the gathering of a file with these columns, or refuse the file."""
+    file = gatherer.file
     twice = sorted(name for name, count in Counter(names).items() if count > 1 and name in _KNOWN)
     if twice:
         raise _unreadable(file, line, "the header names this column twice", twice[0])
@@ -171,7 +191,7 @@ def _started(file: str, line: int, names: list[str], *, is_guarded: bool) -> _Pr
         shown = ", ".join(names[:30]) or "nothing"
         hint = "; separate the columns by commas" if len(names) == 1 and (";" in shown or "\t" in shown) else ""
         raise _unreadable(file, line, f"the column is missing; the header has {shown}{hint}", ", ".join(missing))
-    progress = _Progress(Gatherer(file, is_guarded=is_guarded))
+    progress = _Progress(gatherer)
     progress.ignored = tuple(name for name in names if name not in _KNOWN)
     return progress
 
@@ -184,7 +204,7 @@ def _sha256(path: Path) -> str:
 # --- CSV ----------------------------------------
 
 
-def _read_csv(path: Path) -> _Progress:
+def _read_csv(path: Path, gatherer: Gatherer) -> _Progress:
     # Bytes that are not UTF-8 come through as surrogates, so that they are reported with their line and column.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         records = _records(csv.reader(file, strict=True))
@@ -195,7 +215,7 @@ def _read_csv(path: Path) -> _Progress:
         if isinstance(header, str):
             raise _unreadable(path.name, line, header)
         names = [name.strip() for name in header]
-        progress = _started(path.name, line, names, is_guarded=True)
+        progress = _started(gatherer, line, names)
         wanted = [(place, name) for place, name in enumerate(names) if name in _KNOWN]
         rows: list[list[str]] = []
         lines: list[int] = []
@@ -239,8 +259,8 @@ def _add_records(gatherer: Gatherer, wanted: list[tuple[int, str]], rows: list[l
 # --- JSON Lines ----------------------------------------
 
 
-def _read_jsonl(path: Path) -> _Progress:
-    progress = _Progress(Gatherer(path.name, is_guarded=False))
+def _read_jsonl(path: Path, gatherer: Gatherer) -> _Progress:
+    progress = _Progress(gatherer)
     with path.open("rb") as file:
         _gather_mappings(progress, _objects(progress, file))
     return progress
@@ -308,7 +328,7 @@ def _as_text(value: object) -> str:
 # --- Parquet ----------------------------------------
 
 
-def _read_parquet(path: Path) -> _Progress:
+def _read_parquet(path: Path, gatherer: Gatherer) -> _Progress:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -320,7 +340,7 @@ def _read_parquet(path: Path) -> _Progress:
         raise _unreadable(path.name, 1, f"is not Parquet: {error}") from None
     with file:
         names = file.schema_arrow.names
-        progress = _started(path.name, 1, names, is_guarded=False)
+        progress = _started(gatherer, 1, names)
         wanted = [name for name in names if name in _KNOWN]
         for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=wanted):
             columns = {name: _arrow_texts(batch.column(name), pa) for name in wanted}

@@ -149,8 +149,9 @@ def test_a_second_vote_on_a_trial_by_the_same_rater_is_bad_and_the_first_stays()
     assert read.table.choice.tolist() == [LEFT, LEFT, LEFT]
 
 
-def test_rows_without_a_trial_are_never_duplicates():
-    assert len(votes_from_rows([vote_row(1, trial=""), vote_row(1, trial="")]).table) == 2
+def test_rows_without_a_trial_are_kept_where_copies_are_meant():
+    twice = [vote_row(1, trial=""), vote_row(1, trial="")]
+    assert len(votes_from_rows(twice, keep_copies=True).table) == 2
 
 
 def test_bom_crlf_quotes_blank_lines_and_unicode_are_read(tmp_path):
