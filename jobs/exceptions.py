@@ -21,6 +21,10 @@ class LeaseLost(JobError):
     """Another worker holds this job now: stop at once and write nothing."""
 
 
+class WorkerLeaving(JobError):
+    """The worker was told to go: save what there is and stop; the job goes back to the queue at no cost."""
+
+
 class JobCancelled(JobError):
     """Somebody asked for the job to stop."""
 

@@ -20,7 +20,8 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from jobs.exceptions import JobCancelled, LeaseLost
+from jobs.exceptions import JobCancelled, LeaseLost, WorkerLeaving
+from jobs.leaving import is_leaving
 from jobs.models import Job
 
 __all__ = ["Lease", "State", "claimable", "job_claim", "lease_time", "worker_name"]
@@ -47,15 +48,17 @@ class Lease:
         self._shown_at = 0.0
 
     def should_stop(self) -> bool:
-        """Return True once the lease is lost or a cancel was asked for; cheap enough for an inner loop."""
-        return self._is_lost or self._is_cancelled
+        """Return True once the work should end, for whatever reason; cheap enough for an inner loop."""
+        return self._is_lost or self._is_cancelled or is_leaving()
 
     def check(self) -> None:
-        """Raise LeaseLost or JobCancelled when :meth:`should_stop` would be True."""
+        """Raise LeaseLost, JobCancelled or WorkerLeaving when :meth:`should_stop` would be True."""
         if self._is_lost:
             raise LeaseLost(f"{self.job}: the lease went to another worker")
         if self._is_cancelled:
             raise JobCancelled(f"{self.job}: cancelled on request")
+        if is_leaving():
+            raise WorkerLeaving(f"{self.job}: the worker was told to go")
 
     def progress(self, done: int, total: int, note: str = "", *, force: bool = False) -> None:
         """Store how far the work is, at most once a second, and raise when it should stop."""

@@ -13,8 +13,9 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import F
 from django.utils import timezone
 
-from jobs.exceptions import JobCancelled, JobError, LeaseLost
+from jobs.exceptions import JobCancelled, JobError, LeaseLost, WorkerLeaving
 from jobs.lease import Lease, State, claimable, job_claim, lease_time
+from jobs.leaving import work_begin, work_end
 from jobs.log_context import log_context
 from jobs.models import Job
 from jobs.registry import handler_of
@@ -34,9 +35,11 @@ def job_run(job_id: uuid.UUID | str, *, on_error: Callable[[Exception], None] | 
     An exception is stored with the job: a temporary one sends it back to the queue while attempts are left.
     """
     token = log_context.set(f"job-{job_id}")
+    work_begin()
     try:
         return _run(job_id, on_error)
     finally:
+        work_end()
         log_context.reset(token)
 
 
@@ -52,10 +55,10 @@ def _run(job_id: uuid.UUID | str, on_error: Callable[[Exception], None] | None) 
         log.warning("%s: lease lost, nothing written", job)
     except JobCancelled:
         lease.finish(State.CANCELLED)
+    except WorkerLeaving:
+        _give_back(lease)
     except (KeyboardInterrupt, SystemExit):
-        # A worker that is told to leave gives the job back at once instead of letting the lease run out.
-        if lease.finish(State.QUEUED, attempt=F("attempt") - 1):
-            job_announce(job)
+        _give_back(lease)
         raise
     except Exception as error:
         _record_failure(lease, error)
@@ -70,6 +73,12 @@ def _run(job_id: uuid.UUID | str, on_error: Callable[[Exception], None] | None) 
             lease.finish(State.SUCCEEDED, result=result or {}, error="", progress_done=F("progress_total"))
     job.refresh_from_db()
     return job
+
+
+def _give_back(lease: Lease) -> None:
+    """Queue the job again at once, instead of letting the lease run out, and at no cost: it did nothing wrong."""
+    if lease.finish(State.QUEUED, attempt=F("attempt") - 1):
+        job_announce(lease.job)
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

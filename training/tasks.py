@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from jobs.exceptions import JobCancelled
+from jobs.exceptions import JobCancelled, WorkerLeaving
 from jobs.lease import Lease
 from jobs.registry import handles
 from jobs.runner import Unfinished
@@ -29,7 +29,7 @@ def train_slice(lease: Lease, *, run: str) -> dict[str, Any]:
     def should_stop() -> bool:
         try:
             lease.check()
-        except JobCancelled:
+        except (JobCancelled, WorkerLeaving):
             return True
         return False
 
@@ -43,16 +43,20 @@ def train_slice(lease: Lease, *, run: str) -> dict[str, Any]:
     facts = {"iteration": result.iteration, "checkpoint": str(result.checkpoint), "metrics": result.metrics}
     if result.state == "finished":
         return facts
-    if should_stop():
+    try:
+        lease.check()
+    except JobCancelled:
         with lease.fenced():
             run_finish(row, State.CANCELLED, iteration=result.iteration)
-        lease.check()
+        raise
+    except WorkerLeaving:
+        pass
     return Unfinished(facts)
 
 
 def _show(lease: Lease, progress: Any) -> None:
-    """Store the job's progress; a cancel is left to `should_stop`, which lets training save first."""
+    """Store the job's progress; a wish to stop is left to `should_stop`, which lets training save first."""
     try:
         lease.progress(progress.iteration, progress.iterations, str(progress))
-    except JobCancelled:
+    except (JobCancelled, WorkerLeaving):
         return

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -25,7 +25,7 @@ from generation.sampling.networks import NetworkStore, PreparedArm, check_class,
 from generation.sampling.pairs import GeneratedPair, generate_pairs
 from generation.selectors import arms_present, run_complete_pairs
 from generation.services.order import State, run_finish, run_start
-from jobs.exceptions import JobError
+from jobs.exceptions import JobError, WorkerLeaving
 from survey.models import ImagePair, PairImage
 from survey.selectors.version import comparisons_of
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
@@ -148,6 +148,7 @@ def make_pairs(
     """Make what is missing at these positions of an order, and register it in one transaction; return how many pairs.
 
     Image files are stored as they come, under their digest, so a killed worker leaves files that the next one finds.
+    A worker that is told to go registers what it has made.
 
     Raises
     ------
@@ -156,10 +157,32 @@ def make_pairs(
     """
     specs = [run.spec_at(position) for position in positions]
     recipes = {name: ArmRecipe.from_json(name, recipe) for name, recipe in run.recipes.items()}
-    comparisons = [(one.name, other.name) for one, other in comparisons_of(run.study)]
-    new: list[NewPair] = []
     groups = _by_missing_arms(run, specs, list(recipes))
     shared = _Shared(sum(len(missing) for missing in groups.values()), progress)
+    new: list[NewPair] = []
+    leaving = None
+    try:
+        for pair in _made(run, recipes, groups, store, shared):
+            new.append(pair)
+    except WorkerLeaving as told:
+        leaving = told
+    with fence():
+        pairs_register(study=run.study, pairs=new)
+        _judge(run, new, is_arm_added=any(len(names) < len(recipes) for names in groups))
+    if leaving is not None:
+        raise leaving
+    return len(new)
+
+
+def _made(
+    run: GenerationRun,
+    recipes: dict[str, ArmRecipe],
+    groups: dict[tuple[str, ...], list[PairSpec]],
+    store: NetworkStore,
+    shared: _Shared,
+) -> Iterator[NewPair]:
+    """Yield the pairs one after the other, their images stored; what is shown of it may end the work between two."""
+    comparisons = [(one.name, other.name) for one, other in comparisons_of(run.study)]
     for names, missing in groups.items():
         made = generate_pairs(
             [recipes[name] for name in names],
@@ -170,12 +193,8 @@ def make_pairs(
             on_step=shared.step,
         )
         for pair in made:
-            new.append(_stored(run, pair, comparisons))
+            yield _stored(run, pair, comparisons)
             shared.pair()
-    with fence():
-        pairs_register(study=run.study, pairs=new)
-        _judge(run, new, is_arm_added=any(len(names) < len(recipes) for names in groups))
-    return len(new)
 
 
 def _judge(run: GenerationRun, new: list[NewPair], *, is_arm_added: bool) -> None:

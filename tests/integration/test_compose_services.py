@@ -5,19 +5,28 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from django.core.management import call_command
 
 from benchmarks.lab import free_port
+from jobs.models import Job
+from jobs.services import job_announce, job_enqueue
 from survey.models import RaterSession
 from tests.factories import make_running
+from tests.training.conftest import images, preset  # noqa: F401  fixtures
 from tests.workers import kill, process_environment, wait_until
+from training.learning.state import RunFolder
+from training.models import TrainingRun
 
 ROOT = Path(__file__).parents[2]
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -50,10 +59,12 @@ def container(tmp_path: Path, broker_url: str) -> Callable[[str], Container]:
     def read(service: str) -> Container:
         ours = process_environment()
         secrets = secrets_of(tmp_path, database_url=ours["BLINDPAIR_DATABASE_URL"], broker_url=broker_url)
-        for name in ("data/tmp", "memory", "without/torch"):
+        entry = SERVICES[service]
+        for name in ("data/tmp", "memory", "without"):
             (tmp_path / name).mkdir(parents=True)
-        # The image of these services has no torch: whatever imports it fails here as it would there.
-        (tmp_path / "without/torch/__init__.py").write_text("raise ModuleNotFoundError('the web image has no torch')\n")
+        if entry["image"].startswith("blindpair-web"):
+            # Its image has no torch: whatever imports it fails here as it would there.
+            (tmp_path / "without/torch.py").write_text("raise ModuleNotFoundError('the web image has no torch')\n")
         port = free_port()
         places = {
             "/run/secrets": str(secrets),
@@ -69,7 +80,6 @@ def container(tmp_path: Path, broker_url: str) -> Callable[[str], Container]:
             text = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", text)
             return place.sub(lambda match: places[match[0]], text)
 
-        entry = SERVICES[service]
         program, *arguments = entry["command"]
         _, _, *probe = entry["healthcheck"]["test"]
         return Container(
@@ -86,25 +96,31 @@ def container(tmp_path: Path, broker_url: str) -> Callable[[str], Container]:
     return read
 
 
+@contextmanager
+def started(made: Container, log: Path) -> Iterator[subprocess.Popen]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            made.command, cwd=ROOT, env=made.environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        kill(process)
+
+
 @pytest.mark.parametrize("service", ["web", "worker", "reaper"])
 def test_a_service_becomes_healthy_as_the_compose_file_starts_it(
     service: str, container: Callable[[str], Container], tmp_path: Path
 ) -> None:
     made = container(service)
     log = tmp_path / "service.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            made.command, cwd=ROOT, env=made.environment, stdout=output, stderr=output, start_new_session=True
-        )
+    with started(made, log) as process:
 
-    def is_healthy() -> bool:
-        assert process.poll() is None, log.read_text()[-3000:]
-        return subprocess.run(made.probe, cwd=ROOT, capture_output=True, check=False).returncode == 0
+        def is_healthy() -> bool:
+            assert process.poll() is None, log.read_text()[-3000:]
+            return subprocess.run(made.probe, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
-    try:
         wait_until(is_healthy, f"{service} is healthy ({log})", seconds=300)
-    finally:
-        kill(process)
     assert not re.search(r"ERROR|CRITICAL|Traceback", log.read_text()), log.read_text()[-3000:]
 
 
@@ -119,3 +135,53 @@ def test_a_study_is_rehearsed_in_the_web_container(container: Callable[[str], Co
         )
         assert done.returncode == 0, done.stderr[-3000:]
     assert RaterSession.objects.filter(is_simulated=True, state=RaterSession.State.COMPLETED).count() == 2
+
+
+def told_to_go(process: subprocess.Popen, log: Path) -> None:
+    """Send SIGTERM as `docker stop` does, to the first process alone; it must be gone before docker would kill it."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        assert process.wait(timeout=45) == 0, log.read_text()[-3000:]
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"still there: {log.read_text()[-3000:]}")
+
+
+def is_queued_at_no_cost(job: Job) -> bool:
+    job.refresh_from_db()
+    return (job.state, job.attempt, job.lease_token) == (Job.State.QUEUED, 0, None)
+
+
+def test_a_worker_that_is_stopped_gives_its_job_back_at_no_cost(
+    container: Callable[[str], Container], tmp_path: Path
+) -> None:
+    made, trace, log = container("worker"), tmp_path / "trace", tmp_path / "service.log"
+    job = job_enqueue(kind="tests.count", parameters={"trace": str(trace), "up_to": 1000})
+    job_announce(job)
+    with started(made, log) as process:
+        wait_until(lambda: trace.exists() and len(trace.read_text().split()) >= 3, f"it counts ({log})")
+        told_to_go(process, log)
+    assert is_queued_at_no_cost(job), (job.state, job.attempt)
+
+
+def test_training_that_is_stopped_has_saved_its_last_step(
+    preset: str,  # noqa: F811
+    container: Callable[[str], Container],
+    settings,
+    tmp_path: Path,
+) -> None:
+    made, log = container("gpu"), tmp_path / "service.log"
+    settings.DATA_DIR = tmp_path / "data"
+    changes = ["--set", "optimizer.iterations=20000", "--set", "run.save_every=20000", "--set", "attack.steps=1"]
+    call_command("train_classifier", "--config", preset, "--queue", *changes, verbosity=0)
+    run = TrainingRun.objects.get()
+    job, folder = Job.objects.get(pk=run.job_id), RunFolder(run.folder)
+    job_announce(job)
+    made.environment["BLINDPAIR_DEVICE"] = "cpu"
+    with started(made, log) as process:
+        wait_until(lambda: len(folder.read_log()) > 3, f"it trains ({log})", seconds=180)
+        told_to_go(process, log)
+    assert is_queued_at_no_cost(job), (job.state, job.attempt, job.error)
+    run.refresh_from_db()
+    saved = folder.read_state(torch.device("cpu"))["iteration"]
+    assert run.state == TrainingRun.State.PAUSED
+    assert saved == folder.read_log()[-1]["iteration"] == run.iteration > 3

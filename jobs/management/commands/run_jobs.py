@@ -7,6 +7,7 @@ import time
 
 from django.core.management.base import BaseCommand
 
+from jobs.leaving import is_leaving, leave_on
 from jobs.runner import job_next, job_run
 
 
@@ -18,11 +19,11 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="stop when no job is left")
 
     def handle(self, *, queues: str, once: bool, **options) -> None:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        leave_on(signal.SIGTERM)
         names = [name.strip() for name in queues.split(",") if name.strip()]
         self.stdout.write(f"waiting for jobs in {', '.join(names)} (Ctrl-C to stop)")
         try:
-            while True:
+            while not is_leaving():
                 job = job_next(names)
                 if job is None:
                     if once:
