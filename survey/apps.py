@@ -3,3 +3,6 @@ from django.apps import AppConfig
 
 class SurveyConfig(AppConfig):
     name = "survey"
+
+    def ready(self) -> None:
+        from survey import signals  # noqa: F401  connects them

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.utils import timezone
 
 from survey.models import Exclusion, FaultReport, RaterSession, SessionEvent, Slot, Study, StudyVersion, Trial
 from survey.selectors.tally import BUCKET_MS, Counts, of_phase, phase_name
@@ -167,13 +168,14 @@ def _places(version: StudyVersion, shown: str) -> tuple[int, int, int, list[tupl
     """Return how many main places are wanted, answered and reserved, and how many pairs of a pool have how many."""
     wanted = answered = reserved = 0
     histogram: Counter[int] = Counter()
+    now = timezone.now()
     rows = (
         Slot.objects.filter(version=version, pool__in={Slot.Pool.MAIN, shown})
         .values_list("pool", "pair_id", "arm_a_id", "arm_b_id")
         .annotate(
             n=Count("pk"),
             done=Count("pk", filter=Q(is_answered=True)),
-            held=Count("pk", filter=Q(is_answered=False, session__isnull=False)),
+            held=Count("pk", filter=Q(is_answered=False, lease_expires_at__gte=now)),
         )
         .order_by()
     )

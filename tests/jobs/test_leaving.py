@@ -1,4 +1,4 @@
-"""What a worker does that is told to go. The worker of docker-compose.yml: tests/integration/test_compose_services.py."""
+"""What a worker does that is told to go; tests/integration/test_compose_services.py stops that of the compose file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recover jobs whose worker died or whose message was lost."""
+"""Recover jobs whose worker died or whose message was lost, and do the small work that is due."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, connection
 
 from jobs.heartbeat import heartbeat_touch
+from jobs.housekeeping import housekeeping_due
 from jobs.services import jobs_reap
 
 
 class Command(BaseCommand):
-    help = "Announce jobs with an expired lease or a lost message to the broker again."
+    help = "Announce jobs with an expired lease or a lost message to the broker again, and mark abandoned visits."
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("--every", type=float, metavar="SECONDS", help="repeat for ever at this interval")
@@ -21,6 +22,7 @@ class Command(BaseCommand):
         while True:
             try:
                 count = jobs_reap()
+                housekeeping_due()
                 heartbeat_touch()
             except (InterfaceError, OperationalError) as error:
                 # The reaper is what repairs after an outage: it must outlive one.

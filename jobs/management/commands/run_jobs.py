@@ -7,6 +7,7 @@ import time
 
 from django.core.management.base import BaseCommand
 
+from jobs.housekeeping import housekeeping_due
 from jobs.leaving import is_leaving, leave_on
 from jobs.runner import job_next, job_run
 
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         self.stdout.write(f"waiting for jobs in {', '.join(names)} (Ctrl-C to stop)")
         try:
             while not is_leaving():
+                housekeeping_due()
                 job = job_next(names)
                 if job is None:
                     if once:

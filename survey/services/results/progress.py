@@ -19,6 +19,7 @@ from survey.models import Study, StudyVersion, Vote, VoteTally
 from survey.selectors.progress import StudyProgress, Tally, study_progress
 from survey.selectors.study import StudyCounts, study_counts
 from survey.selectors.tally import Counts, votes_counted
+from survey.services.visit.session import sessions_expire
 
 __all__ = ["progress_of", "studies_counted", "version_tally"]
 
@@ -26,6 +27,8 @@ Result = TypeVar("Result")
 
 # Votes that one page counts at most: less than a second of work. The next page goes on from there.
 LEAP = 50_000
+# Visits that one page marks as abandoned at most.
+ABANDONED_AT_ONCE = 100
 # So many new votes are worth a write.
 WORTH_KEEPING = 5_000
 # A key is drawn when its row is written, in the last statement of a short transaction: after this long, no row with a
@@ -61,6 +64,9 @@ def progress_of(study: Study) -> StudyProgress:
 
     def compute() -> StudyProgress:
         version = study.versions.order_by("-number").first()
+        if version is not None:
+            # Where nothing looks after the jobs, nobody else does it.
+            sessions_expire(version=version, most=ABANDONED_AT_ONCE)
         return study_progress(study, version, version_tally(version) if version else Tally())
 
     return _cached_while_slow(f"survey.progress.{study.pk}.{study.state}", compute)

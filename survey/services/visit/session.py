@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from survey.exceptions import BadSubmission, ConsentOutdated, SessionNotActive, SessionUnknown, StudyNotOpen
 from survey.models import Rater, RaterSession, Slot, Study, StudyVersion, Trial
 from survey.models.study import new_seed
 from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_frame, version_current
-from survey.services.assignment.slots import slots_ensure, slots_release, slots_renew
+from survey.services.assignment.slots import lease_end, slots_ensure, slots_release, slots_renew
 from survey.services.visit.device import Device, device_fits
 from survey.services.visit.trial import trials_draw
 
@@ -53,7 +55,14 @@ def _at_step(session_id: uuid.UUID, step: str) -> RaterSession:
     session = session_locked(session_id)
     if session.state not in ALIVE or session.step != step:
         raise SessionNotActive
+    # A sign of life: whoever was thought gone is back.
+    session.last_seen_at = timezone.now()
+    if session.state == State.EXPIRED:
+        session.state = State.ACTIVE if session.trial_count else State.ARRIVED
     return session
+
+
+_ALIVE_FIELDS = ("state", "last_seen_at")
 
 
 @transaction.atomic
@@ -103,7 +112,7 @@ def session_consent(*, session_id: uuid.UUID, consent_sha256: str) -> RaterSessi
     if consent_sha256 != frozen_consent_sha256(session.version_id):
         raise ConsentOutdated
     session.consent_sha256, session.consented_at, session.step = consent_sha256, timezone.now(), "device"
-    session.save(update_fields=["consent_sha256", "consented_at", "step"])
+    session.save(update_fields=["consent_sha256", "consented_at", "step", *_ALIVE_FIELDS])
     return session
 
 
@@ -114,7 +123,7 @@ def session_check_device(*, session_id: uuid.UUID, device: Device) -> RaterSessi
     session.device = device.report()
     if device_fits(device, trial=frozen_config(session.version_id)["trial"], frame=frozen_frame(session.version_id)):
         session.step = "instructions"
-        session.save(update_fields=["device", "step"])
+        session.save(update_fields=["device", "step", *_ALIVE_FIELDS])
         return session
     session.save(update_fields=["device"])
     return _finish(session, State.REFUSED, "screen")
@@ -127,8 +136,8 @@ def session_retry_device(*, session_id: uuid.UUID) -> RaterSession:
     if (session.state, session.outcome) != (State.REFUSED, "screen"):
         raise SessionNotActive
     session.state, session.outcome, session.completion_code, session.finished_at = State.ARRIVED, "", "", None
-    session.step = "device"
-    session.save(update_fields=["state", "outcome", "completion_code", "finished_at", "step"])
+    session.step, session.last_seen_at = "device", timezone.now()
+    session.save(update_fields=["last_seen_at", "state", "outcome", "completion_code", "finished_at", "step"])
     return session
 
 
@@ -229,23 +238,33 @@ def completion_code(version_id: uuid.UUID, outcome: str) -> str:
     return f"{letters[:4]}-{letters[4:]}"
 
 
-def sessions_expire(*, version: StudyVersion | None = None) -> int:
-    """Mark the sessions whose lease has run out and give their places back; return how many there were.
+def sessions_expire(*, version: StudyVersion | None = None, most: int = 10_000) -> int:
+    """Mark the visits that fell silent; return how many there were. A rater who comes back revives the visit.
 
-    Claims pass over expired leases anyway: this only keeps the counts that researchers see up to date.
+    Places stay with their visit until somebody else claims them: claims pass over leases that have run out.
     """
     now = timezone.now()
-    silent = RaterSession.objects.filter(state=State.ACTIVE, lease_expires_at__lt=now)
-    if version is not None:
-        silent = silent.filter(version=version)
     count = 0
-    for session_id in silent.values_list("pk", flat=True)[:10_000]:
+    silent = [session.pk for session in _may_be_silent(now, version) if _is_silent(session, now)]
+    for session_id in silent[:most]:
         with transaction.atomic():
             session = session_locked(session_id)
-            if session.state != State.ACTIVE or session.lease_expires_at is None or session.lease_expires_at >= now:
-                continue
-            session.state = State.EXPIRED
-            session.save(update_fields=["state"])
-            slots_release(session=session)
-            count += 1
+            if _is_silent(session, now):
+                session.state = State.EXPIRED
+                session.save(update_fields=["state"])
+                count += 1
     return count
+
+
+def _may_be_silent(now: datetime, version: StudyVersion | None) -> QuerySet[RaterSession]:
+    """Return the visits whose silence is worth a look; a lease has no less than a minute."""
+    lapsed = Q(state=State.ACTIVE, lease_expires_at__lt=now)
+    left = Q(state=State.ARRIVED, last_seen_at__lt=now - timedelta(minutes=1))
+    rows = RaterSession.objects.filter(lapsed | left).only("state", "version_id", "last_seen_at", "lease_expires_at")
+    return rows if version is None else rows.filter(version=version)
+
+
+def _is_silent(session: RaterSession, now: datetime) -> bool:
+    if session.state == State.ARRIVED:
+        return lease_end(session, session.last_seen_at) < now
+    return session.state == State.ACTIVE and session.lease_expires_at is not None and session.lease_expires_at < now

@@ -118,7 +118,7 @@ def trial_fault(*, session_id: uuid.UUID, tab: str, trial_id: uuid.UUID, kind: s
     Repeats of it that are still to come show the same images, so they are set aside and replaced with it.
     """
     session = RaterSession.objects.select_for_update().get(pk=session_id)
-    if session.state != RaterSession.State.ACTIVE or session.step != "trials":
+    if session.state not in {RaterSession.State.ACTIVE, RaterSession.State.EXPIRED} or session.step != "trials":
         raise SessionNotActive
     if session.tab != tab:
         raise OtherTab
@@ -127,6 +127,8 @@ def trial_fault(*, session_id: uuid.UUID, tab: str, trial_id: uuid.UUID, kind: s
         raise TrialUnknown
     if trial.state != Trial.State.OPEN:
         return session
+    session.state, session.last_seen_at = RaterSession.State.ACTIVE, timezone.now()
+    session.save(update_fields=["state", "last_seen_at"])
     aside = [trial, *Trial.objects.filter(repeat_of=trial, state=Trial.State.OPEN)]
     Trial.objects.filter(pk__in=[one.pk for one in aside]).update(state=Trial.State.FAULTY)
     FaultReport.objects.create(trial=trial, kind=kind, detail=detail[:300])
