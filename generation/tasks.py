@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+
 import generation.worker.evaluation_job  # noqa: F401  registers generation.evaluate_images
+from diffusion.device import chosen_device
 from generation.models import GenerationRun, GenerationShard
 from generation.sampling.networks import NetworkStore
-from generation.services.order import run_enqueue_shards
-from generation.worker.order import chosen_device, make_pairs, run_plan, run_settle, store_for
+from generation.services.order import run_enqueue_shards, run_errors_recorded
+from generation.worker.order import make_pairs, run_plan, run_settle, store_for
 from jobs.lease import Lease
 from jobs.registry import handles
 
@@ -19,7 +22,8 @@ __all__ = ["make_shard", "plan"]
 def plan(lease: Lease, *, run: str, study: str) -> dict[str, Any]:
     """Check an order against its networks and queue its shards."""
     row = GenerationRun.objects.select_related("study").get(pk=run)
-    run_plan(row, NetworkStore(chosen_device()))
+    with run_errors_recorded(row, ends=True, fence=lease.fenced):
+        run_plan(row, NetworkStore(chosen_device(settings.TORCH_DEVICE)))
     with lease.fenced():
         shards = run_enqueue_shards(row)
     if not shards:
@@ -32,12 +36,13 @@ def make_shard(lease: Lease, *, shard: int) -> dict[str, Any]:
     """Make what is missing of a shard; a shard made before costs one query."""
     row = GenerationShard.objects.select_related("run__study").get(pk=shard)
     lease.progress(0, len(row.positions), force=True)
-    made = make_pairs(
-        row.run,
-        row.positions,
-        store=store_for(row.run),
-        fence=lease.fenced,
-        progress=lease.progress,
-    )
+    with run_errors_recorded(row.run, ends=False, fence=lease.fenced):
+        made = make_pairs(
+            row.run,
+            row.positions,
+            store=store_for(row.run),
+            fence=lease.fenced,
+            progress=lease.progress,
+        )
     run_settle(row.run)
     return {"pairs": made}

@@ -1,5 +1,7 @@
 """What stops a job, and whether trying again can help."""
 
+__all__ = ["JobCancelled", "JobError", "LeaseLost", "PermanentJobError", "WorkerLeaving", "error_text"]
+
 
 class JobError(Exception):
     """Base of the errors that jobs raise on purpose. ``wait_seconds`` is how long the next attempt is put off."""
@@ -29,3 +31,8 @@ class JobCancelled(JobError):
     """Somebody asked for the job to stop."""
 
     permanent = True
+
+
+def error_text(error: Exception) -> str:
+    """Return an error in words for a row: what is refused on purpose says so itself, of a fault the type is half."""
+    return str(error) if isinstance(error, JobError | ValueError) else f"{type(error).__name__}: {error}"

@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import F
 from django.utils import timezone
 
-from jobs.exceptions import JobCancelled, JobError, LeaseLost, WorkerLeaving
+from jobs.exceptions import JobCancelled, JobError, LeaseLost, WorkerLeaving, error_text
 from jobs.lease import Lease, State, claimable, job_claim, lease_time
 from jobs.leaving import work_begin, work_end
 from jobs.log_context import log_context
@@ -107,9 +107,7 @@ def _record_failure(lease: Lease, error: Exception) -> None:
     permanent = isinstance(error, ValueError | LookupError | TypeError) or (
         isinstance(error, JobError) and error.permanent
     )
-    # What refuses a job on purpose says so in its own words; of anything else the type is half of the message.
-    told = str(error) if isinstance(error, JobError | ValueError) else f"{type(error).__name__}: {error}"
-    message = f"{told}\n\n{''.join(traceback.format_tb(error.__traceback__)[-6:])}"
+    message = f"{error_text(error)}\n\n{''.join(traceback.format_tb(error.__traceback__)[-6:])}"
     if permanent or job.attempt >= job.max_attempts:
         lease.finish(State.FAILED, error=message)
     elif wait := getattr(error, "wait_seconds", 0):

@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from diffusion.device import chosen_device
 from training.learning.config import config_from_dict, read_config
 from training.learning.loop import Progress, TrainingDiverged, train
 from training.presets import parse_change
@@ -19,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help="a preset, a .toml file, or a run's config.json")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="change a setting")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--no-resume", action="store_true", help="start afresh")
     parser.add_argument("--max-seconds", type=float, help="pause after this time")
     parser.add_argument("--json", action="store_true", help="progress and result as lines of JSON")
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             on_progress=_print_progress if options.json else lambda progress: print(progress, flush=True),
             should_stop=lambda: bool(asked),
             max_seconds=options.max_seconds,
-            device=options.device,
+            device=str(chosen_device(options.device, named_by="--device")),
         )
     except (ValueError, OSError, TrainingDiverged) as error:
         print(f"error: {error}", file=sys.stderr)

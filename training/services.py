@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from jobs.exceptions import JobCancelled, LeaseLost, WorkerLeaving, error_text
 from jobs.models import Job
 from jobs.services import job_cancel, job_enqueue, job_retry
 from training.models import Checkpoint, TrainingRun
@@ -20,6 +22,7 @@ __all__ = [
     "run_cancel",
     "run_create",
     "run_enqueue",
+    "run_errors_recorded",
     "run_finish",
     "run_progress",
     "run_restart",
@@ -28,6 +31,7 @@ __all__ = [
 JOB_KIND = "training.train"
 MAXIMUM_CURVE_ROWS = 400
 State = TrainingRun.State
+Fence = Callable[[], AbstractContextManager]
 
 
 def run_create(
@@ -124,6 +128,19 @@ def run_finish(run: TrainingRun, state: str, *, iteration: int | None = None, er
     run.iteration = run.iteration if iteration is None else iteration
     run.finished_at = timezone.now() if state == State.FINISHED else None
     run.save(update_fields=["state", "error", "iteration", "finished_at"])
+
+
+@contextmanager
+def run_errors_recorded(run: TrainingRun, *, fence: Fence = nullcontext) -> Iterator[None]:
+    """Record on the run whatever error ends the block. A cancel, a lost lease or a leaving worker is none."""
+    try:
+        yield
+    except (JobCancelled, LeaseLost, WorkerLeaving):
+        raise
+    except Exception as error:
+        with fence():
+            run_finish(run, State.FAILED, error=error_text(error))
+        raise
 
 
 def checkpoint_record(run: TrainingRun, *, role: str, path: str, card: dict[str, Any]) -> Checkpoint:

@@ -10,32 +10,27 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
-import torch
 from django.conf import settings
 
 from diffusion.checkpoints import read_card
+from diffusion.device import chosen_device
 from diffusion.files import write_atomically
 from jobs.exceptions import PermanentJobError
 from training.learning.config import TrainingConfig, read_config
 from training.learning.loop import Progress, TrainingDiverged, TrainingResult, train
 from training.learning.state import RunFolder
 from training.models import Checkpoint, TrainingRun
-from training.services import State, checkpoint_record, run_begin, run_finish, run_progress
+from training.services import State, checkpoint_record, run_begin, run_errors_recorded, run_finish, run_progress
 
-__all__ = ["TrainingFailed", "chosen_device", "train_run"]
+__all__ = ["TrainingFailed", "train_run"]
 
 Fence = Callable[[], AbstractContextManager]
 
 
 class TrainingFailed(PermanentJobError):
     """Training stopped for a reason that trying again does not fix; the message says what to change."""
-
-
-def chosen_device() -> str:
-    """The device that the settings name; "auto" is CUDA where there is one."""
-    name = settings.TORCH_DEVICE
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def train_run(
@@ -65,11 +60,8 @@ def train_run(
     TrainingFailed
         The loss is not a number; the message names the last good checkpoint.
     ValueError
-        Settings or data cannot be used.
+        Settings, device or data cannot be used.
     """
-    config = config or read_config(run.preset, changes=run.changes)
-    with fence():
-        run_begin(run, config=config.to_dict(), iterations=config.optimizer.iterations)
 
     def report(progress: Progress) -> None:
         row = {"iteration": progress.iteration, **_scalars(progress.metrics)}
@@ -79,26 +71,30 @@ def train_run(
             on_progress(progress)
 
     options = {"resume": resume, "max_seconds": max_seconds, "should_stop": should_stop, "on_progress": report}
-    try:
-        if run.processes == 1:
-            result = train(config, out_dir=run.folder, device=chosen_device(), **options)
-        else:
-            result = _train_in_processes(run, config, **options)
-    except TrainingDiverged as error:
+    with run_errors_recorded(run, fence=fence):
+        config = config or read_config(run.preset, changes=run.changes)
         with fence():
-            run_finish(run, State.FAILED, error=str(error))
-        raise TrainingFailed(str(error)) from error
-    except (ValueError, OSError) as error:
+            run_begin(run, config=config.to_dict(), iterations=config.optimizer.iterations)
+        result = _trained(run, config, **options)
         with fence():
-            run_finish(run, State.FAILED, error=str(error))
-        raise
-    with fence():
-        state = State.FINISHED if result.state == "finished" else State.PAUSED
-        run_finish(run, state, iteration=result.iteration)
-        for role, path in ((Checkpoint.Role.LAST, result.checkpoint), (Checkpoint.Role.BEST, result.best)):
-            if path is not None and path.is_file():
-                checkpoint_record(run, role=role, path=str(path), card=read_card(path).to_dict())
+            _record(run, result)
     return result
+
+
+def _trained(run: TrainingRun, config: TrainingConfig, **options: Any) -> TrainingResult:
+    if run.processes > 1:
+        return _train_in_processes(run, config, **options)
+    try:
+        return train(config, out_dir=run.folder, device=str(chosen_device(settings.TORCH_DEVICE)), **options)
+    except TrainingDiverged as error:
+        raise TrainingFailed(str(error)) from error
+
+
+def _record(run: TrainingRun, result: TrainingResult) -> None:
+    run_finish(run, State.FINISHED if result.state == "finished" else State.PAUSED, iteration=result.iteration)
+    for role, path in ((Checkpoint.Role.LAST, result.checkpoint), (Checkpoint.Role.BEST, result.best)):
+        if path is not None and path.is_file():
+            checkpoint_record(run, role=role, path=str(path), card=read_card(path).to_dict())
 
 
 def _scalars(metrics: dict) -> dict:
@@ -120,7 +116,7 @@ def _train_in_processes(
     write_atomically(order, [json.dumps(config.to_dict()).encode()])
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={run.processes}"]
     command += ["-m", "training", "--config", str(order), "--out", str(run.folder), "--json"]
-    command += ["--device", chosen_device().partition(":")[0]]
+    command += ["--device", chosen_device(settings.TORCH_DEVICE).type]
     command += [] if resume else ["--no-resume"]
     command += [] if max_seconds is None else ["--max-seconds", str(max_seconds)]
     root = str(Path(__file__).resolve().parents[1])

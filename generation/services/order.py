@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from django.db import transaction
@@ -12,6 +13,7 @@ from generation.models import GenerationRun, GenerationShard
 from generation.recipes.noise import CLASS_LIMIT, SEED_LIMIT
 from generation.recipes.recipe import GUIDANCE_FACTORS, ArmRecipe, check_matched
 from generation.selectors import shards_missing, study_generated_seed
+from jobs.exceptions import JobCancelled, LeaseLost, WorkerLeaving, error_text
 from jobs.models import Job
 from jobs.services import job_cancel, job_enqueue, job_retry
 from survey.models import Study
@@ -27,6 +29,7 @@ __all__ = [
     "run_create",
     "run_enqueue_plan",
     "run_enqueue_shards",
+    "run_errors_recorded",
     "run_finish",
     "run_require_draft",
     "run_retry",
@@ -38,6 +41,7 @@ DEFAULT_MICRO_BATCH = 16
 BATCHES_PER_SHARD = 4
 MAXIMUM_PAIRS = 1_000_000
 State = GenerationRun.State
+Fence = Callable[[], AbstractContextManager]
 
 
 def study_recipes(study: Study, factors: Sequence[str] = ()) -> dict[str, ArmRecipe]:
@@ -240,6 +244,25 @@ def run_finish(run: GenerationRun, state: str, *, error: str = "") -> bool:
     )
     run.refresh_from_db()
     return bool(changed)
+
+
+@contextmanager
+def run_errors_recorded(run: GenerationRun, *, ends: bool, fence: Fence = transaction.atomic) -> Iterator[None]:
+    """Record on the run whatever error ends the block. A cancel, a lost lease or a leaving worker is none.
+
+    With ``ends`` the run is over with it; without, other shards go on, and the run stays at work.
+    """
+    try:
+        yield
+    except (JobCancelled, LeaseLost, WorkerLeaving):
+        raise
+    except Exception as error:
+        with fence():
+            if ends:
+                run_finish(run, State.FAILED, error=error_text(error))
+            else:
+                GenerationRun.objects.filter(pk=run.pk, state=State.GENERATING).update(error=error_text(error))
+        raise
 
 
 def run_cancel(run: GenerationRun, *, actor: Any = None) -> GenerationRun:

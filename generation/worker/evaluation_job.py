@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from django.conf import settings
+
 from analysis.images import EvaluationRules
+from diffusion.device import chosen_device
 from generation.features.evaluation import ImageEvaluation
 from generation.worker.image_metrics import evaluation_as_json, study_evaluate
-from generation.worker.order import chosen_device
 from jobs.lease import Lease
 from jobs.registry import handles
 from survey.models import Study
@@ -39,7 +41,7 @@ def evaluate_with(
         samples=parameters.get("samples"),
         batch_size=parameters.get("batch_size", 32),
         rules=rules,
-        device=str(chosen_device()),
+        device=str(chosen_device(settings.TORCH_DEVICE)),
         progress=progress,
         actor=actor,
         fence=fence,

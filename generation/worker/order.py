@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
 import numpy as np
-import torch
 from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from PIL import Image
 
+from diffusion.device import chosen_device
 from generation.models import GenerationRun
 from generation.recipes.distance import structural_dissimilarity
 from generation.recipes.noise import PairSpec
@@ -30,7 +30,7 @@ from survey.models import ImagePair, PairImage
 from survey.selectors.version import comparisons_of
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 
-__all__ = ["DiskFull", "chosen_device", "make_pairs", "run_plan", "run_settle", "store_for"]
+__all__ = ["DiskFull", "make_pairs", "run_plan", "run_settle", "store_for"]
 
 Progress = Callable[[int, int, str], None]
 Fence = Callable[[], AbstractContextManager]
@@ -40,38 +40,13 @@ class DiskFull(JobError):
     """No room is left where images are stored. Free some space, then run the same command again, or retry the shard."""
 
 
-def chosen_device() -> torch.device:
-    """The device that the settings name; ``auto`` is CUDA where there is one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device here.
-    """
-    name = settings.TORCH_DEVICE
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(
-            f"BLINDPAIR_DEVICE is {name!r}; give auto, cpu, cuda, or cuda:N for one of several GPUs"
-        ) from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"BLINDPAIR_DEVICE is {name!r}, but torch {torch.__version__} sees {torch.cuda.device_count()} CUDA "
-            "devices here; install a CUDA build and driver, or give auto or cpu"
-        )
-    return device
-
-
 _store: NetworkStore | None = None
 
 
 def store_for(run: GenerationRun) -> NetworkStore:
     """The networks of the run last worked on: the shards of a run load them once per process."""
     global _store
-    device = chosen_device()
+    device = chosen_device(settings.TORCH_DEVICE)
     files = [recipe.get(kind) for recipe in run.recipes.values() for kind in ("denoiser", "classifier")]
     wanted = {file["path"] for file in files if file}
     if _store is None or _store.device != device or not _store.paths <= wanted:

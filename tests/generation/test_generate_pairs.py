@@ -470,9 +470,10 @@ def test_planning_by_a_worker_reports_what_does_not_fit(draft, checkpoints):
     run = run_create(study=study, pairs=4, classes=[0, 9], micro_batch=2)
     run_enqueue_plan(run)
     run_queue()
-    failed = run_progress(GenerationRun.objects.get(pk=run.pk))
-    assert failed.state == "failed"
-    assert "class 9 is out of range" in failed.error
+    run.refresh_from_db()
+    assert (run.state, run_progress(run).state) == ("failed", "failed")
+    assert "class 9 is out of range" in run.error
+    assert "class 9 is out of range" in run_progress(run).error
     good = run_create(study=study, pairs=4, micro_batch=2)
     run_enqueue_plan(good)
     run_queue()
@@ -546,15 +547,42 @@ def test_progress_tells_pairs_step_and_time_left(monkeypatch, is_terminal, endin
     assert stream.getvalue().endswith(ending)
 
 
-@pytest.mark.parametrize(
-    ("name", "complaint"),
-    [
-        ("gpu0", "BLINDPAIR_DEVICE is 'gpu0'; give auto, cpu, cuda"),
-        ("cuda:99", r"BLINDPAIR_DEVICE is 'cuda:99', but torch .* sees \d+ CUDA devices here"),
-    ],
-)
-def test_device_that_is_not_there_is_named(draft, settings, name, complaint):
+def test_device_that_is_not_there_is_named_and_recorded_on_the_order(draft, settings):
     draft()
-    settings.TORCH_DEVICE = name
-    with pytest.raises(CommandError, match=complaint):
+    settings.TORCH_DEVICE = "gpu"
+    with pytest.raises(CommandError, match="BLINDPAIR_DEVICE is 'gpu'; give auto, cpu, cuda"):
         generate()
+    run = GenerationRun.objects.get()
+    assert (run.state, run.error[:25]) == ("failed", "BLINDPAIR_DEVICE is 'gpu'")
+
+
+def test_device_that_is_not_there_fails_planning_by_a_worker_at_its_first_attempt(draft, settings):
+    from generation.services.order import run_create, run_enqueue_plan
+
+    run = run_create(study=draft(), pairs=4, micro_batch=2)
+    run_enqueue_plan(run)
+    settings.TORCH_DEVICE = "gpu"
+    jobs = run_queue()
+    run.refresh_from_db()
+    assert [(job.state, job.attempt) for job in jobs] == [("failed", 1)]
+    assert (run.state, run.error[:25]) == ("failed", "BLINDPAIR_DEVICE is 'gpu'")
+
+
+def test_error_of_one_shard_is_recorded_on_the_order_while_others_go_on_and_gone_when_all_is_made(draft, monkeypatch):
+    study = draft()
+    generate(study, 4, shard=2, queue=True)
+
+    def break_down(*args, **kwargs):
+        raise TypeError("a fault of ours")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("generation.tasks.make_pairs", break_down)
+        failed = run_queue(once=True)[0]
+    run = GenerationRun.objects.get()
+    assert (failed.state, run.state, run.error) == ("failed", "generating", "TypeError: a fault of ours")
+    run_queue()
+    assert run_progress(run).state == "failed"
+    generate(study, 4, shard=2, queue=True)
+    run_queue()
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("complete", "")

@@ -51,6 +51,15 @@ def test_command_trains_records_and_does_not_train_again(preset):
 
 
 @pytest.mark.django_db
+def test_command_refuses_a_device_that_does_not_exist_and_records_it(preset, settings):
+    settings.TORCH_DEVICE = "gpu"
+    with pytest.raises(CommandError, match="BLINDPAIR_DEVICE is 'gpu'; give auto, cpu, cuda"):
+        run_command("--config", preset)
+    run = TrainingRun.objects.get(name="tiny")
+    assert (run.state, run.error[:16]) == ("failed", "BLINDPAIR_DEVICE")
+
+
+@pytest.mark.django_db
 def test_vanilla_removes_the_attack_and_set_changes_a_setting(preset):
     run_command("--config", preset, "--vanilla", "--name", "plain", "--set", "optimizer.iterations=1")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -102,6 +103,35 @@ def test_bad_data_fails_for_good_and_says_why(preset):
     run.refresh_from_db()
     assert job.state == run.state == "failed"
     assert "no file at /nowhere.npz" in run.error
+
+
+def test_device_that_does_not_exist_fails_the_run_at_once_and_says_what_to_give(run, settings):
+    settings.TORCH_DEVICE = "gpu"
+    job = job_run(run.job.pk)
+
+    run.refresh_from_db()
+    assert (job.state, job.attempt, run.state) == ("failed", 1, "failed")
+    assert run.error == "BLINDPAIR_DEVICE is 'gpu'; give auto, cpu, cuda, or cuda:N for one of several GPUs"
+
+
+def test_fault_that_nobody_foresaw_is_recorded_on_the_run_too(run, monkeypatch):
+    def break_down(*args, **kwargs):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr("training.worker.train", break_down)
+    job_run(run.job.pk)
+
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("failed", "RuntimeError: CUDA error: an illegal memory access was encountered")
+
+
+def test_settings_that_cannot_be_read_any_more_are_recorded_on_the_run(run, preset):
+    Path(preset).unlink()
+    assert job_run(run.job.pk).state == "failed"
+
+    run.refresh_from_db()
+    assert run.state == "failed"
+    assert "tiny" in run.error
 
 
 def test_same_run_is_one_job(run):

@@ -6,11 +6,18 @@ import argparse
 import time
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from generation.models import GenerationRun, GenerationShard
 from generation.selectors import run_complete_pairs, shards_missing
-from generation.services.order import class_labels, run_create, run_enqueue_shards, run_finish, run_require_draft
+from generation.services.order import (
+    class_labels,
+    run_create,
+    run_enqueue_shards,
+    run_errors_recorded,
+    run_require_draft,
+)
 from jobs.exceptions import JobError
 from survey.exceptions import SurveyError
 from survey.services.study.study import study_get
@@ -75,15 +82,15 @@ class Command(BaseCommand):
             run_settle(run)
 
     def _check_files(self, run: GenerationRun) -> None:
+        from diffusion.device import chosen_device
         from generation.sampling.networks import NetworkStore
-        from generation.worker.order import chosen_device
         from generation.worker.repair import files_damaged, files_repair
 
         damaged = files_damaged(run)
         if not damaged:
             self.stdout.write("all files of the pairs that are there have their recorded digests")
             return
-        report = files_repair(run, damaged, store=NetworkStore(chosen_device()))
+        report = files_repair(run, damaged, store=NetworkStore(chosen_device(settings.TORCH_DEVICE)))
         self.stdout.write(f"{len(damaged)} files were missing or damaged; {len(report.repaired)} made again")
         if report.not_reproduced:
             raise CommandError(
@@ -94,15 +101,13 @@ class Command(BaseCommand):
 
     def _start(self, run: GenerationRun, queue: bool) -> None:
         # Torch is loaded from here on: what could be refused without it has been.
+        from diffusion.device import chosen_device
         from generation.sampling.networks import NetworkStore
-        from generation.worker.order import chosen_device, run_plan
+        from generation.worker.order import run_plan
 
-        store = NetworkStore(chosen_device())
-        try:
+        with run_errors_recorded(run, ends=True):
+            store = NetworkStore(chosen_device(settings.TORCH_DEVICE))
             run_plan(run, store)
-        except ValueError as error:
-            run_finish(run, run.State.FAILED, error=str(error))
-            raise
         if queue:
             shards = run_enqueue_shards(run)
             self.stdout.write(f"queued {shards} shards of {run}; GPU workers or `manage.py run_jobs` take them")
@@ -117,22 +122,19 @@ class Command(BaseCommand):
         self.stdout.write(f"{run}: {there} of {run.pairs} pairs are there, on {store.device}")
         progress = _Progress(self.stderr, there, run.pairs)
         try:
-            for number in missing:
-                if GenerationRun.objects.filter(pk=run.pk, state=run.State.CANCELLED).exists():
-                    raise CommandError(f"{run}: cancelled; the same command continues it")
-                progress.made += make_pairs(
-                    run, GenerationShard(run=run, number=number).positions, store=store, progress=progress
-                )
+            with run_errors_recorded(run, ends=True):
+                for number in missing:
+                    if GenerationRun.objects.filter(pk=run.pk, state=run.State.CANCELLED).exists():
+                        raise CommandError(f"{run}: cancelled; the same command continues it")
+                    progress.made += make_pairs(
+                        run, GenerationShard(run=run, number=number).positions, store=store, progress=progress
+                    )
         except KeyboardInterrupt:
-            progress.end()
             raise CommandError(
                 f"stopped with {run_complete_pairs(run).count()} of {run.pairs} pairs; the same command continues"
             ) from None
-        except Exception as error:
+        finally:
             progress.end()
-            run_finish(run, run.State.FAILED, error=f"{type(error).__name__}: {error}")
-            raise
-        progress.end()
         run_settle(run)
         run.refresh_from_db()
         self.stdout.write(f"made {progress.made} pairs in {progress.seconds:.1f} s; manifest {run.manifest_file}")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from survey.exceptions import SurveyError
@@ -53,17 +54,17 @@ class Command(BaseCommand):
         self, study: Any, out: Path, formats: tuple[str, ...], options: dict
     ) -> tuple[list[Path], dict[str, str]]:
         # Only the drawing itself loads torch and matplotlib.
+        from diffusion.device import chosen_device
         from diffusion.files import write_atomically
         from generation.figures.drawing import given_figure, write_figures
         from generation.figures.paper import paper_figures
         from generation.recipes.recipe import ArmRecipe
         from generation.sampling.networks import NetworkStore
-        from generation.worker.order import chosen_device
 
         # With the digests of the study's images: figures never show other weights under the same path.
         made_by = arm_recipes(study)
         recipes = [ArmRecipe.from_json(arm.name, arm_recipe(arm, made_by[arm.name])) for arm in _in_order(study)]
-        store = NetworkStore(chosen_device())
+        store = NetworkStore(chosen_device(settings.TORCH_DEVICE))
         inputs = _inputs(recipes[0], store, study.seed, options)
         drawn = paper_figures(recipes, inputs, store=store, unconditional=options["unconditional"])
         files = write_figures([*drawn.specs, *_preference_figure(options)], out, formats)

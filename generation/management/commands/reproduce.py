@@ -37,8 +37,8 @@ class Command(BaseCommand):
 
     def _laboratory(self, preset: str, out: Path | None, options: dict[str, Any]) -> Any:
         # Only the work itself loads torch.
+        from diffusion.device import chosen_device
         from generation.reproduction.experiment import PRESETS, Laboratory
-        from generation.worker.order import chosen_device
 
         if preset not in PRESETS:
             raise ValueError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
@@ -48,7 +48,8 @@ class Command(BaseCommand):
             changes["seeds"] = tuple(_values(options["seeds"], int))
         experiment = replace(PRESETS[preset], **changes)
         folder = out or settings.DATA_DIR / "reproduction"
-        return Laboratory(experiment, folder, device=chosen_device(), progress=_Progress(self.stderr))
+        device = chosen_device(settings.TORCH_DEVICE)
+        return Laboratory(experiment, folder, device=device, progress=_Progress(self.stderr))
 
     def _reproduce(self, laboratory: Any, formats: tuple[str, ...]) -> None:
         from generation.reproduction.run import reproduce

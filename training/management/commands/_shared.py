@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from jobs.exceptions import JobError
 from training.models import TrainingRun
 from training.presets import ConfigError, parse_change, preset_names, read_settings
-from training.services import State, run_create, run_enqueue, run_restart
+from training.services import State, run_create, run_enqueue, run_errors_recorded, run_restart
 
 
 class TrainCommand(BaseCommand):
@@ -73,9 +74,12 @@ class TrainCommand(BaseCommand):
 
     def _train(self, run: TrainingRun, *, resume: bool) -> None:
         # Torch is loaded from here on: what could be refused without it has been.
-        from training.worker import chosen_device, train_run
+        from diffusion.device import chosen_device
+        from training.worker import train_run
 
-        self.stdout.write(f"{run.name}: on {chosen_device()}, into {run.folder}")
+        with run_errors_recorded(run):
+            device = chosen_device(settings.TORCH_DEVICE)
+        self.stdout.write(f"{run.name}: on {device}, into {run.folder}")
         line = _Line(self.stderr)
         with asked_to_stop() as stopped:
             try:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 
@@ -59,26 +60,26 @@ class Command(BaseCommand):
     def _measure(self, checkpoint: Path, options: dict[str, Any]) -> dict[str, Any]:
         # Torch is loaded from here on.
         from diffusion.checkpoints import load_network
+        from diffusion.device import chosen_device
         from training.data.batches import evaluation_images, open_data
         from training.evaluation.by_timestep import EvaluationConfig, evaluate_classifier
-        from training.worker import chosen_device
 
-        network, card = load_network(checkpoint, device=chosen_device())
+        network, card = load_network(checkpoint, device=str(chosen_device(settings.TORCH_DEVICE)))
         if card.kind != "classifier":
             raise CommandError(f"{checkpoint} is a {card.kind}; give a classifier")
-        settings = _settings(card, options)
-        data = open_data(settings.data, split="validation")
+        trained_with = _settings(card, options)
+        data = open_data(trained_with.data, split="validation")
         if len(data.indices) == 0:
             raise CommandError("no images are held out; give some with --data, or set data.validation_share")
         images, labels = evaluation_images(
             data,
-            settings.data,
+            trained_with.data,
             side=network.config.image_size,
             channels=network.config.in_channels,
             limit=options["limit"] or None,
         )
-        schedule = settings.schedule.build()
-        trained_at = settings.attack.epsilon if settings.attack else 0.5
+        schedule = trained_with.schedule.build()
+        trained_at = trained_with.attack.epsilon if trained_with.attack else 0.5
         config = EvaluationConfig(
             norm=options["norm"],
             epsilons=tuple(options["epsilon"] or [trained_at]),
@@ -95,7 +96,7 @@ class Command(BaseCommand):
             schedule,
             config,
             denoisers=self._denoisers(options, schedule),
-            device=chosen_device(),
+            device=str(chosen_device(settings.TORCH_DEVICE)),
             on_progress=self._show,
         )
         return {"checkpoint": {"path": str(checkpoint), "sha256": card.sha256}, **results}
@@ -103,13 +104,13 @@ class Command(BaseCommand):
     def _denoisers(self, options: dict[str, Any], schedule: Any) -> tuple[Any, Any] | None:
         from diffusion.alignment import without_class
         from diffusion.checkpoints import load_network
-        from training.worker import chosen_device
+        from diffusion.device import chosen_device
 
         if options["denoiser"] is None:
             if options["unconditional"] is not None:
                 raise ValueError("--unconditional is only used beside --denoiser; give both")
             return None
-        denoiser, card = load_network(options["denoiser"], device=chosen_device())
+        denoiser, card = load_network(options["denoiser"], device=str(chosen_device(settings.TORCH_DEVICE)))
         if card.kind != "denoiser" or denoiser.config.num_classes is None:
             raise ValueError(f"{options['denoiser']} is no class-conditional denoiser; give one with --denoiser")
         _check_schedule(options["denoiser"], card, schedule)
@@ -120,7 +121,7 @@ class Command(BaseCommand):
                     "give a denoiser without classes with --unconditional"
                 )
             return denoiser, without_class(denoiser, denoiser.config.num_classes - 1)
-        other, other_card = load_network(options["unconditional"], device=chosen_device())
+        other, other_card = load_network(options["unconditional"], device=str(chosen_device(settings.TORCH_DEVICE)))
         if other_card.kind != "denoiser" or other.config.num_classes is not None:
             raise ValueError(f"{options['unconditional']} is no denoiser without classes")
         _check_schedule(options["unconditional"], other_card, schedule)
