@@ -95,7 +95,7 @@ def _checked_count(name: str, value: int, most: int) -> int:
 def _checked_seed(study: Study, seed: int | None) -> int:
     """One seed for all pairs of a study: a pair's key does not hold it."""
     present = study_generated_seed(study)
-    seed = seed if seed is not None else present if present is not None else study.seed
+    seed = seed if seed is not None else present if present is not None else study.noise_seed
     if not 0 <= seed < SEED_LIMIT:
         raise ValueError(f"seed is {seed}; it must be a whole number from 0 to {SEED_LIMIT - 1}")
     if present is not None and present != seed:

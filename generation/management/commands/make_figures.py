@@ -65,7 +65,7 @@ class Command(BaseCommand):
         made_by = arm_recipes(study)
         recipes = [ArmRecipe.from_json(arm.name, arm_recipe(arm, made_by[arm.name])) for arm in _in_order(study)]
         store = NetworkStore(chosen_device(settings.TORCH_DEVICE))
-        inputs = _inputs(recipes[0], store, study.seed, options)
+        inputs = _inputs(recipes[0], store, study.noise_seed, options)
         drawn = paper_figures(recipes, inputs, store=store, unconditional=options["unconditional"])
         files = write_figures([*drawn.specs, *_preference_figure(options)], out, formats)
         figures = [given_figure(spec, formats) for spec in drawn.specs]

@@ -101,14 +101,19 @@ class Draft:
 
 
 def planned_slots(
-    pairs: Iterable[uuid.UUID], comparisons: Sequence[tuple[int, int]], *, wanted: int, seed: int, version: int
+    pairs: Iterable[uuid.UUID],
+    comparisons: Sequence[tuple[int, int]],
+    *,
+    wanted: int,
+    assignment_seed: int,
+    version: int,
 ) -> Iterator[PlannedSlot]:
     """Yield the wanted votes of every comparison of every pair, sides balanced over each pair.
 
     ``draw`` orders the slots of one index in rounds: a pair has one slot in each, so that the first free slots are
     of many pairs, however many comparisons there are.
     """
-    rng = random.Random(f"{seed}/{version}/slots")
+    rng = random.Random(f"{assignment_seed}/{version}/slots")
     next_left: dict[tuple[int, int], bool] = {}
     for pair in pairs:
         rounds = rng.sample(range(len(comparisons)), len(comparisons))
@@ -175,14 +180,14 @@ def chosen(
 
 
 def drawn(
-    slots: Sequence[Candidate], pictures: Mapping[str, Sequence[CheckImage]], *, repeats: int, seed: int
+    slots: Sequence[Candidate], pictures: Mapping[str, Sequence[CheckImage]], *, repeats: int, session_seed: int
 ) -> list[Draft]:
     """Return a visit's trials in order: practice, then main trials, checks and repeats mixed.
 
     ``pictures`` holds those of each kind of check. Nothing else goes in, so what is recorded of a visit gives its
     sides and its order again, at any time.
     """
-    rng = random.Random(f"{seed}/order")
+    rng = random.Random(f"{session_seed}/order")
 
     def checks(*kinds: str) -> list[Draft]:
         return [Draft.check(image, kind, rng) for kind in kinds for image in pictures.get(kind, ())]
@@ -194,9 +199,9 @@ def drawn(
     return [*practice, *behind]
 
 
-def replaced(image: CheckImage, kind: str, *, seed: int, position: int) -> Draft:
+def replaced(image: CheckImage, kind: str, *, session_seed: int, position: int) -> Draft:
     """Return the check that takes the place of a faulty one, at the end of the visit."""
-    return Draft.check(image, kind, random.Random(f"{seed}/{position}"))
+    return Draft.check(image, kind, random.Random(f"{session_seed}/{position}"))
 
 
 def arranged(main: Iterable[Draft], checks: Iterable[Draft], *, repeats: int, rng: random.Random) -> list[Draft]:

@@ -39,7 +39,7 @@ def version_problem(version: StudyVersion) -> str:
         (pair for pair, _ in itertools.groupby(rows.values_list("pair_id", flat=True).iterator())),
         list(comparisons),
         wanted=version.config["plan"]["votes_per_pair"],
-        seed=version.config["study"]["seed"],
+        assignment_seed=version.config["study"]["seed"],
         version=version.number,
     )
     stored = itertools.starmap(PlannedSlot, rows.values_list(*PlannedSlot._fields).iterator())
@@ -85,7 +85,7 @@ def _problems(session: RaterSession, trials: list[Trial]) -> list[str]:
             [slots[key] for key in record["slots"]],
             {kind: [pictures[key] for key in keys] for kind, keys in record["pictures"].items()},
             repeats=record["repeats"],
-            seed=record["seed"],
+            session_seed=record["seed"],
         )
     except KeyError as missing:
         return [f"place or image {missing} is in the record, but no trial shows it"]
@@ -124,4 +124,4 @@ def _later(session: RaterSession, trial: Trial) -> Draft:
     if first := trial.repeat_of:
         shown = Draft(first.pair_id, "", first.arm_left_id, first.arm_right_id)
         return shown.swapped(first.position - 1)
-    return replaced(_check_image(trial), trial.check_kind, seed=session.seed, position=trial.position)
+    return replaced(_check_image(trial), trial.check_kind, session_seed=session.seed, position=trial.position)

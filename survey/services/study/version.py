@@ -86,7 +86,7 @@ def version_config(study: Study) -> dict[str, Any]:
     made_by = arm_recipes(study)
     return {
         "schema": "blindpair.version/1",
-        "study": {"slug": study.slug, "title": study.title, "seed": study.seed},
+        "study": {"slug": study.slug, "title": study.title, "seed": study.assignment_seed},
         "texts": {
             "organisation": study.organisation,
             "contact": study.contact,
@@ -229,7 +229,7 @@ def _slot_batches(version: StudyVersion, size: int = 1000) -> Iterator[list[Slot
         pairs.iterator(chunk_size=1000),
         [(arm_a.pk, arm_b.pk) for arm_a, arm_b in comparisons_of(version.study)],
         wanted=version.config["plan"]["votes_per_pair"],
-        seed=version.config["study"]["seed"],
+        assignment_seed=version.config["study"]["seed"],
         version=version.number,
     )
     while batch := list(itertools.islice(drawn, size)):

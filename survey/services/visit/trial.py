@@ -34,7 +34,7 @@ def trials_draw(*, session: RaterSession) -> int:
     pictures = {
         str(kind): pool.take(plan[f"{kind}_trials"], kind) for kind in (Check.IDENTICAL, Check.DEGRADED, Check.PRACTICE)
     }
-    order = drawn(slots, pictures, repeats=plan["repeat_trials"], seed=session.seed)
+    order = drawn(slots, pictures, repeats=plan["repeat_trials"], session_seed=session.seed)
     _create(session, order)
     practice = len(pictures[Check.PRACTICE])
     session.trial_count, session.answered_count = len(order) - practice, 0
@@ -161,7 +161,7 @@ def _replace(session: RaterSession, trial: Trial) -> bool:
     elif trial.check_kind in {Check.IDENTICAL, Check.DEGRADED}:
         pool = CheckImagePool(session, random.Random(f"{session.seed}/pictures/{last + 1}"), seen)
         drafts = [
-            replaced(image, trial.check_kind, seed=session.seed, position=last + 1)
+            replaced(image, trial.check_kind, session_seed=session.seed, position=last + 1)
             for image in pool.take(1, trial.check_kind)
         ]
     return bool(drafts and _create(session, drafts, first_position=last + 1))

@@ -19,7 +19,7 @@ def candidates(pairs: int, *, classes: int = 4, votes: int = 3, arms: int = 2, s
     """Return all the places of a study in the order of a claim."""
     keys = [uuid.UUID(int=number) for number in range(pairs)]
     comparisons = list(itertools.combinations(range(arms), 2))
-    drawn = planned_slots(keys, comparisons, wanted=votes, seed=seed, version=1)
+    drawn = planned_slots(keys, comparisons, wanted=votes, assignment_seed=seed, version=1)
     ordered = sorted(drawn, key=lambda place: (place.index, place.draw))
     return [
         Candidate(number, index, pair, str(pair.int % classes), arm_a, arm_b, is_a_left)
@@ -105,7 +105,7 @@ def test_a_study_fills_up_evenly_in_as_few_visits_as_can_be(
 @pytest.mark.parametrize("arms", [2, 3, 5])
 def test_places_balance_sides_over_each_pair_and_show_all_pairs_in_each_round(arms: int) -> None:
     comparisons = list(itertools.combinations(range(arms), 2))
-    drawn = list(planned_slots(range(20), comparisons, wanted=4, seed=3, version=1))
+    drawn = list(planned_slots(range(20), comparisons, wanted=4, assignment_seed=3, version=1))
     assert len(drawn) == 20 * len(comparisons) * 4
     lead = Counter()
     for place in drawn:
