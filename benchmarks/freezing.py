@@ -1,7 +1,7 @@
-"""Freeze large studies, and give a pilot its places: ``python benchmarks/freezing.py --pairs 1000 10000 100000``.
+"""Freeze large studies, and give a pilot its slots: ``python benchmarks/freezing.py --pairs 1000 10000 100000``.
 
 For each size a fresh database (PostgreSQL, or ``--database sqlite``) gets a study of small images; printed and kept in
-``benchmarks/freezing.json`` are the seconds, the queries and the peak memory of freezing, of copying the places for a
+``benchmarks/freezing.json`` are the seconds, the queries and the peak memory of freezing, of copying the slots for a
 pilot, and of the first draw of a rater's trials. The peak is that of the process from its start.
 """
 

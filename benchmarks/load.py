@@ -1,6 +1,6 @@
 """How many raters gunicorn and PostgreSQL serve: whole visits with think times, saturation, and cost as votes grow.
 
-    python benchmarks/load.py --raters 1000 --think 8 --seconds 600 --places 250000 --stored 10000 100000 1000000 \
+    python benchmarks/load.py --raters 1000 --think 8 --seconds 600 --slots 250000 --stored 10000 100000 1000000 \
         --out benchmarks/load.json
 
 ``--measure`` takes one measurement after another, each into its place of ``--out``, where the whole takes too long.
@@ -154,7 +154,7 @@ class Rater:
 
 
 def make_open_study(owner, slug: str, *, trials: int, votes: int):
-    """Return a running study with places for about ``votes`` votes on pairs of 128 x 128 images."""
+    """Return a running study with slots for about ``votes`` votes on pairs of 128 x 128 images."""
     from tests.factories import make_running, make_study
 
     pairs = 40
@@ -282,7 +282,7 @@ def _copy_trials_and_votes(version, raters: list, trials: int) -> None:
 
 
 def table_bytes() -> int:
-    """Return what the tables of visits, trials, votes and places take on disk, indexes included."""
+    """Return what the tables of visits, trials, votes and slots take on disk, indexes included."""
     from django.db import connection
 
     from survey.models import Rater, RaterSession, Slot, Trial, Vote
@@ -306,7 +306,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--stored", type=int, nargs="*", default=[10_000], help="votes in the table before a measurement"
     )
-    parser.add_argument("--places", type=int, default=20_000, help="votes that the study wants")
+    parser.add_argument("--slots", type=int, default=20_000, help="votes that the study wants")
     parser.add_argument("--web-processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, help="write the numbers as JSON")
     return parser.parse_args()
@@ -321,7 +321,7 @@ def main() -> int:
     with running_lab(workers=0, web_processes=arguments.web_processes) as lab:
         from tests.factories import make_user
 
-        version = make_open_study(make_user("owner"), "load", trials=arguments.trials, votes=arguments.places)
+        version = make_open_study(make_user("owner"), "load", trials=arguments.trials, votes=arguments.slots)
         slug = version.study.slug
         crowds = {
             "thinking": {"raters": arguments.raters, "think": arguments.think},

@@ -36,7 +36,7 @@ class ProviderForm(forms.Form):
     provider = forms.ChoiceField(choices=[(name, name) for name in PROVIDERS])
     complete = forms.CharField(required=False, max_length=40, label="Code: complete")
     screen = forms.CharField(required=False, max_length=40, label="Code: screen too small")
-    full = forms.CharField(required=False, max_length=40, label="Code: no places left")
+    full = forms.CharField(required=False, max_length=40, label="Code: no slots left")
     withdrawn = forms.CharField(required=False, max_length=40, label="Code: withdrawn")
     study_id = forms.CharField(required=False, max_length=60, label="Study id at the panel")
     is_unsigned = forms.BooleanField(required=False, label="Take unsigned entries (ids can then be forged)")

@@ -139,6 +139,9 @@ class Study(models.Model):
         verbose_name_plural = "studies"
         ordering = ["-created_at"]
 
+    def __str__(self) -> str:
+        return self.title
+
     @property
     def noise_seed(self) -> int:
         """What the noise of images is drawn from, where an order of pairs names no seed of its own."""
@@ -148,9 +151,6 @@ class Study(models.Model):
     def assignment_seed(self) -> int:
         """What the sides and the order of the slots of a version are drawn from; a session draws its own trials."""
         return self.seed
-
-    def __str__(self) -> str:
-        return self.title
 
 
 class StudyMember(models.Model):

@@ -1,4 +1,4 @@
-"""Reserved places, trials as they were shown, and votes as they were given."""
+"""Reserved slots, trials as they were shown, and votes as they were given."""
 
 from __future__ import annotations
 

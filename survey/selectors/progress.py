@@ -165,7 +165,7 @@ def study_progress(study: Study, version: StudyVersion | None, tally: Tally) -> 
 
 
 def _places(version: StudyVersion, shown: str) -> tuple[int, int, int, list[tuple[int, int]]]:
-    """Return how many main places are wanted, answered and reserved, and how many pairs of a pool have how many."""
+    """Return how many main slots are wanted, answered and reserved, and how many pairs of a pool have how many."""
     wanted = answered = reserved = 0
     histogram: Counter[int] = Counter()
     now = timezone.now()

@@ -49,7 +49,7 @@ def frozen_frame(version_id: uuid.UUID) -> tuple[int, int]:
 
 @lru_cache(maxsize=64)
 def frozen_class_sizes(version_id: uuid.UUID) -> dict[str, int]:
-    """Return how many of the places that are given out first each class has. Treat it as read-only."""
+    """Return how many of the slots that are given out first each class has. Treat it as read-only."""
     first = Slot.objects.filter(version=version_id, pool=Slot.Pool.MAIN, is_answered__in=[False, True], index=0)
     return dict(first.values("pair__class_label").annotate(n=Count("pk")).values_list("pair__class_label", "n"))
 

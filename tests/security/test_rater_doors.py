@@ -147,7 +147,7 @@ def test_a_made_up_rehearsal_ticket_is_refused() -> None:
     assert RaterSession.objects.count() == 0
 
 
-def test_many_sessions_cannot_give_more_votes_than_the_study_has_places() -> None:
+def test_many_sessions_cannot_give_more_votes_than_the_study_has_slots() -> None:
     version = make_running(
         pairs=4,
         votes_per_pair=2,

@@ -1,4 +1,4 @@
-"""``manage.py check_assignment``: draw places and visits of a study again from their seeds, and compare."""
+"""``manage.py check_assignment``: draw slots and visits of a study again from their seeds, and compare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from survey.services.study.study import study_get
 
 class Command(BaseCommand):
     help = (
-        "Draw the sides of all places again from the seed of the study, and the sides, order and checks of all visits "
+        "Draw the sides of all slots again from the seed of the study, and the sides, order and checks of all visits "
         "from what was recorded of each. Fails where anything stored is not as drawn."
     )
 
@@ -37,5 +37,5 @@ class Command(BaseCommand):
         for problem in found:
             self.stderr.write(problem)
         if found:
-            raise CommandError(f"{len(found)} findings in {visits} visits and the places of {study.slug}: see above")
-        self.stdout.write(f"all places, and {trials} trials of {visits} visits, are as drawn")
+            raise CommandError(f"{len(found)} findings in {visits} visits and the slots of {study.slug}: see above")
+        self.stdout.write(f"all slots, and {trials} trials of {visits} visits, are as drawn")

@@ -29,7 +29,7 @@ from survey.services.visit.session import REHEARSAL_SALT
 class Command(BaseCommand):
     help = (
         "Send simulated raters with a known preference through the real pages of a frozen study. Their votes are "
-        "marked simulated, fill places of their own, and are never pooled with people's."
+        "marked simulated, fill slots of their own, and are never pooled with people's."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -117,7 +117,7 @@ def planned_slots(
     next_left: dict[tuple[int, int], bool] = {}
     for pair in pairs:
         rounds = rng.sample(range(len(comparisons)), len(comparisons))
-        for comparison, place in zip(comparisons, rounds, strict=True):
+        for comparison, turn in zip(comparisons, rounds, strict=True):
             # Drawn for every second pair and turned for the next: each index of a comparison is balanced over pairs,
             # so that sessions with balanced sides leave balanced sides to the sessions after them.
             first_left = next_left.pop(comparison, None)
@@ -126,7 +126,7 @@ def planned_slots(
                 next_left[comparison] = not first_left
             for index in range(wanted):
                 yield PlannedSlot(
-                    pair, *comparison, index, first_left == (index % 2 == 0), (place + rng.random()) / len(comparisons)
+                    pair, *comparison, index, first_left == (index % 2 == 0), (turn + rng.random()) / len(comparisons)
                 )
 
 
@@ -210,17 +210,21 @@ def arranged(main: Iterable[Draft], checks: Iterable[Draft], *, repeats: int, rn
     ``repeats`` of a returned draft is the index of its first showing in the returned list.
     """
     order = _spread([*main, *checks], rng)
-    firsts = [place for place, draft in enumerate(order) if draft.slot_id is not None]
+    firsts = [position for position, draft in enumerate(order) if draft.slot_id is not None]
     distance = max(1, min(REPEAT_DISTANCE, len(order) // 2))
-    early = [place for place in firsts if place + distance <= len(order)]
+    early = [position for position in firsts if position + distance <= len(order)]
     rng.shuffle(early)
-    # Later places first: what is put in never shifts a place that is still to be used.
-    insertions = sorted(((rng.randint(place + distance, len(order)), place) for place in early[:repeats]), reverse=True)
+    # Later positions first: what is put in never shifts a position that is still to be used.
+    insertions = sorted(
+        ((rng.randint(position + distance, len(order)), position) for position in early[:repeats]), reverse=True
+    )
     tagged: list[tuple[int | None, Draft]] = list(enumerate(order))
-    for at, place in insertions:
-        tagged.insert(at, (None, order[place].swapped(place)))
-    place_of = {origin: place for place, (origin, _) in enumerate(tagged) if origin is not None}
-    return [draft if draft.repeats is None else replace(draft, repeats=place_of[draft.repeats]) for _, draft in tagged]
+    for at, position in insertions:
+        tagged.insert(at, (None, order[position].swapped(position)))
+    position_of = {origin: position for position, (origin, _) in enumerate(tagged) if origin is not None}
+    return [
+        draft if draft.repeats is None else replace(draft, repeats=position_of[draft.repeats]) for _, draft in tagged
+    ]
 
 
 def _spread(drafts: list[Draft], rng: random.Random) -> list[Draft]:

@@ -1,4 +1,4 @@
-"""Places that a study wants filled: claim the least seen, keep them under a lease, give them back."""
+"""Slots that a study wants filled: claim the least seen, keep them under a lease, give them back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "slots_reset",
 ]
 
-# Looked at for each place wanted: enough to balance sides and classes, few enough to lock for an instant. More only
+# Looked at for each slot wanted: enough to balance sides and classes, few enough to lock for an instant. More only
 # where these are of too few pairs.
 _CANDIDATES_PER_PLACE = 6
 _MORE = 4
@@ -39,7 +39,7 @@ def pool_of(session: RaterSession) -> str:
 
 
 def lease_end(session: RaterSession, now: datetime) -> datetime:
-    """Return until when a session that is alive now keeps its places."""
+    """Return until when a session that is alive now keeps its slots."""
     return now + timedelta(minutes=frozen_plan(session.version_id)["lease_minutes"])
 
 
@@ -50,7 +50,7 @@ def _free(session: RaterSession, now: datetime) -> QuerySet[Slot]:
 
 @transaction.atomic
 def slots_ensure(version: StudyVersion, pool: str) -> int:
-    """Give a pool of its own the places of the main one; return how many there are. Runs under the version's lock."""
+    """Give a pool of its own the slots of the main one; return how many there are. Runs under the version's lock."""
     StudyVersion.objects.select_for_update().get(pk=version.pk)
     if count := Slot.objects.filter(version=version, pool=pool).count():
         return count
@@ -71,12 +71,12 @@ def slots_ensure(version: StudyVersion, pool: str) -> int:
 
 
 def slots_reset(version: StudyVersion, pool: str) -> int:
-    """Empty a pool for another rehearsal: its places are free again, the votes given on them stay.
+    """Empty a pool for another rehearsal: its slots are free again, the votes given on them stay.
 
     Raises
     ------
     ValueError
-        For the places of people, which never reopen.
+        For the slots of people, which never reopen.
     """
     if pool != Slot.Pool.REHEARSAL:
         raise ValueError(f"pool is {pool!r}; only {Slot.Pool.REHEARSAL.value!r} may be emptied")
@@ -87,7 +87,7 @@ def slots_reset(version: StudyVersion, pool: str) -> int:
 def slots_claim(
     *, session: RaterSession, wanted: int, without_pairs: Iterable[uuid.UUID] = (), now: datetime | None = None
 ) -> list[Candidate]:
-    """Reserve up to ``wanted`` places on different pairs for a session, those of the least seen pairs first.
+    """Reserve up to ``wanted`` slots on different pairs for a session, those of the least seen pairs first.
 
     On PostgreSQL rows that another session is choosing from are skipped, so nobody waits. Where that leaves too few,
     a second try goes one at a time, under the version's lock, and sees what the others left. On SQLite the one write
@@ -129,7 +129,7 @@ def _claim_once(
 
 
 def _candidates(rows: QuerySet[Slot], wanted: int) -> tuple[list[Candidate], bool]:
-    """Return enough free places to choose from, and whether there are more."""
+    """Return enough free slots to choose from, and whether there are more."""
     limit = _CANDIDATES_PER_PLACE * wanted + 20
     while True:
         candidates = [candidate_of(slot) for slot in rows[:limit]]
@@ -140,14 +140,14 @@ def _candidates(rows: QuerySet[Slot], wanted: int) -> tuple[list[Candidate], boo
 
 
 def candidate_of(slot: Slot) -> Candidate:
-    """Return a place, its pair loaded with it, as the choice sees it."""
+    """Return a slot, its pair loaded with it, as the choice sees it."""
     return Candidate(
         slot.pk, slot.index, slot.pair_id, slot.pair.class_label, slot.arm_a_id, slot.arm_b_id, slot.is_a_left
     )
 
 
 def slots_renew(*, session: RaterSession, now: datetime) -> None:
-    """Extend the lease on the session's open places, and take back those that nobody took meanwhile."""
+    """Extend the lease on the session's open slots, and take back those that nobody took meanwhile."""
     end = lease_end(session, now)
     Slot.objects.filter(session=session, is_answered=False).update(lease_expires_at=end)
     RaterSession.objects.filter(pk=session.pk).update(lease_expires_at=end)
@@ -155,5 +155,5 @@ def slots_renew(*, session: RaterSession, now: datetime) -> None:
 
 
 def slots_release(*, session: RaterSession) -> int:
-    """Give back the places that the session has not answered."""
+    """Give back the slots that the session has not answered."""
     return Slot.objects.filter(session=session, is_answered=False).update(session=None, lease_expires_at=None)

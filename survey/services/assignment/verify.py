@@ -1,4 +1,4 @@
-"""Draw places and visits again from what is recorded of them, and compare: nobody chose who sees what on which side."""
+"""Draw slots and visits again from what is recorded of them, and compare: nobody chose who sees what on which side."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Redrawn:
 
 
 def version_problem(version: StudyVersion) -> str:
-    """Return in what the places of a frozen version first differ from those that its seed gives; empty if in nothing.
+    """Return in what the slots of a frozen version first differ from those that its seed gives; empty if in nothing.
 
-    The sides of a pair, over all its places, are drawn here; a visit takes them as they are.
+    The sides of a pair, over all its slots, are drawn here; a visit takes them as they are.
     """
     if problem := _algorithm_problem(version.config["plan"].get("assignment")):
         return problem
@@ -45,8 +45,8 @@ def version_problem(version: StudyVersion) -> str:
     stored = itertools.starmap(PlannedSlot, rows.values_list(*PlannedSlot._fields).iterator())
     for kept, due in itertools.zip_longest(stored, again):
         if kept != due:
-            place = kept or due
-            return f"place {place.index + 1} of pair {place.pair_id} is not the one that was drawn"
+            slot = kept or due
+            return f"slot {slot.index + 1} of pair {slot.pair_id} is not the one that was drawn"
     return ""
 
 
@@ -88,11 +88,11 @@ def _problems(session: RaterSession, trials: list[Trial]) -> list[str]:
             session_seed=record["seed"],
         )
     except KeyError as missing:
-        return [f"place or image {missing} is in the record, but no trial shows it"]
+        return [f"slot or image {missing} is in the record, but no trial shows it"]
     position_of = {trial.pk: trial.position for trial in trials}
     problems = []
     if [trial.position for trial in trials] != list(range(1, max(len(order), len(trials)) + 1)):
-        problems.append(f"its {len(trials)} trials are not one for each place in the order")
+        problems.append(f"its {len(trials)} trials are not one for each position in the order")
     for trial in trials:
         due = order[trial.position - 1] if trial.position <= len(order) else _later(session, trial)
         first = position_of.get(trial.repeat_of_id)
@@ -118,7 +118,7 @@ def _check_image(trial: Trial) -> CheckImage:
 
 
 def _later(session: RaterSession, trial: Trial) -> Draft:
-    """Return the trial that came in the place of a faulty one as its place, its image or its first showing has it."""
+    """Return the trial that replaced a faulty one, as its slot, its image or its first showing gives it."""
     if trial.slot:
         return Draft.of(candidate_of(trial.slot))
     if first := trial.repeat_of:

@@ -1,4 +1,4 @@
-"""Freeze a study: an immutable version with its digests, its reserved places, and the copies that raters get."""
+"""Freeze a study: an immutable version with its digests, its reserved slots, and the copies that raters get."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def version_freeze(
 
 
 def _slot_batches(version: StudyVersion, size: int = 1000) -> Iterator[list[Slot]]:
-    """Yield the places of every comparison of every main pair; they keep this order by their keys."""
+    """Yield the slots of every comparison of every main pair; they keep this order by their keys."""
     pairs = _selected(version.study).filter(kind=ImagePair.Kind.MAIN).order_by("key").values_list("pk", flat=True)
     drawn = planned_slots(
         pairs.iterator(chunk_size=1000),
@@ -233,4 +233,4 @@ def _slot_batches(version: StudyVersion, size: int = 1000) -> Iterator[list[Slot
         version=version.number,
     )
     while batch := list(itertools.islice(drawn, size)):
-        yield [Slot(version=version, **place._asdict()) for place in batch]
+        yield [Slot(version=version, **slot._asdict()) for slot in batch]

@@ -220,7 +220,7 @@ def session_withdraw(*, session_id: uuid.UUID) -> RaterSession:
 
 
 def _finish(session: RaterSession, state: str, outcome: str) -> RaterSession:
-    """End a locked session with the completion code of its outcome, and give its open places back."""
+    """End a locked session with the completion code of its outcome, and give its open slots back."""
     slots_release(session=session)
     session.state, session.outcome, session.step = state, outcome, "done"
     session.finished_at = timezone.now()
@@ -241,7 +241,7 @@ def completion_code(version_id: uuid.UUID, outcome: str) -> str:
 def sessions_expire(*, version: StudyVersion | None = None, most: int = 10_000) -> int:
     """Mark the visits that fell silent; return how many there were. A rater who comes back revives the visit.
 
-    Places stay with their visit until somebody else claims them: claims pass over leases that have run out.
+    Slots stay with their visit until somebody else claims them: claims pass over leases that have run out.
     """
     now = timezone.now()
     count = 0

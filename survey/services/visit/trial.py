@@ -24,7 +24,7 @@ MOST_FAULTS = 20
 def trials_draw(*, session: RaterSession) -> int:
     """Make every trial of a session: practice, then main trials and checks in one mixed order. Return their number.
 
-    Sets, without saving, the counts, the lease and the record of the assignment. Zero when no place is free.
+    Sets, without saving, the counts, the lease and the record of the assignment. Zero when no slot is free.
     """
     plan = frozen_plan(session.version_id)
     slots = slots_claim(session=session, wanted=plan["trials_per_session"])
@@ -135,7 +135,7 @@ def trial_fault(*, session_id: uuid.UUID, tab: str, trial_id: uuid.UUID, kind: s
     if trial.check_kind == Check.PRACTICE:
         return session
     lost = sum(not (_may_replace(session) and _replace(session, one)) for one in aside)
-    # After the claim of another place, which may wait for somebody who waits for this one.
+    # After the claim of another slot, which may wait for somebody who waits for this one.
     Slot.objects.filter(pk=trial.slot_id, session=session, is_answered=False).update(
         session=None, lease_expires_at=None
     )

@@ -180,7 +180,7 @@ def _replayed(session_id: uuid.UUID, submission: VoteSubmission) -> Outcome:
 def vote_undo(*, session_id: uuid.UUID, tab: str, submission_key: uuid.UUID) -> Outcome:
     """Take back the last vote: it stays in the table, no longer current, and its trial is open again.
 
-    The place stays with the session under its lease, and goes back like any other if no new answer comes.
+    The slot stays with the session under its lease, and goes back like any other if no new answer comes.
     A replay of the key changes nothing.
 
     Raises

@@ -94,9 +94,9 @@ def session_and_trials(session_id: uuid.UUID, trial_id: uuid.UUID) -> tuple[Rate
 def vote_store(
     vote: Vote, *, session: RaterSession, trial: NextTrial, next_trials: list[NextTrial], is_counted: bool
 ) -> None:
-    """Write a vote, its place, the trials that go out with the answer, and the visit's sign of life.
+    """Write a vote, its slot, the trials that go out with the answer, and the visit's sign of life.
 
-    A check has no place: it writes one of the visit's places instead, which stays as answered as it was. ``turn``,
+    A check has no slot: it writes one of the visit's slots instead, which stays as answered as it was. ``turn``,
     which says nothing, turns round in both cases: it is indexed, as ``is_answered`` is, so that the indexes are written
     for either. Else checks would be answered measurably faster, and give themselves away by it.
 
@@ -108,8 +108,8 @@ def vote_store(
     now = timezone.now()
     moment = _prepared("issued_at", now)
     session_key, trial_key = _prepared("id", session.pk), _prepared("id", trial.pk)
-    places = session.assignment.get("slots") or [0]
-    place = trial.slot_id or places[trial.position % len(places)]
+    slots = session.assignment.get("slots") or [0]
+    slot_id = trial.slot_id or slots[trial.position % len(slots)]
     issued = [_prepared("id", row.pk) for row in next_trials if row.issued_at is None]
     count = session.answered_count + int(is_counted)
     active = RaterSession.State.ACTIVE
@@ -117,7 +117,7 @@ def vote_store(
         (
             f"UPDATE {Slot._meta.db_table} SET is_answered = (is_answered OR %s), turn = 1 - turn "
             "WHERE id = %s AND session_id = %s",
-            [trial.slot_id is not None, place, session_key],
+            [trial.slot_id is not None, slot_id, session_key],
         ),
         (
             f"UPDATE {Trial._meta.db_table} SET issued_at = COALESCE(issued_at, %s), "

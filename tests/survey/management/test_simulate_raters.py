@@ -36,9 +36,9 @@ def test_simulated_raters_leave_the_places_for_people_alone(live_server) -> None
     assert Slot.objects.filter(pool=Slot.Pool.REHEARSAL, is_answered=True).count() == 3 * 6
 
 
-def test_every_rehearsal_starts_with_all_places_free(live_server) -> None:
+def test_every_rehearsal_starts_with_all_slots_free(live_server) -> None:
     version = make_version(pairs=6, votes_per_pair=3, practice_trials=0, repeat_trials=0)
-    for _ in range(2):  # three raters fill every place of the pool
+    for _ in range(2):  # three raters fill every slot of the pool
         assert "3 complete" in rehearse(version.study.slug, live_server)
     with pytest.raises(ValueError, match="rehearsal"):
         slots_reset(version, Slot.Pool.MAIN)

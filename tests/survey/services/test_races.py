@@ -131,7 +131,7 @@ def test_the_last_places_go_to_whoever_waits_when_the_holder_leaves_them() -> No
 
 
 def test_many_visits_that_begin_at_once_share_the_places_without_overlap() -> None:
-    # Every visit takes each pair once, so that whatever the order of the claims, all places fit.
+    # Every visit takes each pair once, so that whatever the order of the claims, all slots fit.
     version = make_running(pairs=6, votes_per_pair=8, trials_per_session=6)
     with ThreadPoolExecutor(8) as pool:
         sessions = [future.result(timeout=60) for future in [in_thread(pool, lambda: begin(version)) for _ in range(8)]]

@@ -16,11 +16,11 @@ SIZES = {str(label): 1 for label in range(10)}
 
 
 def candidates(pairs: int, *, classes: int = 4, votes: int = 3, arms: int = 2, seed: int = 0) -> list[Candidate]:
-    """Return all the places of a study in the order of a claim."""
+    """Return all the slots of a study in the order of a claim."""
     keys = [uuid.UUID(int=number) for number in range(pairs)]
     comparisons = list(itertools.combinations(range(arms), 2))
     drawn = planned_slots(keys, comparisons, wanted=votes, assignment_seed=seed, version=1)
-    ordered = sorted(drawn, key=lambda place: (place.index, place.draw))
+    ordered = sorted(drawn, key=lambda slot: (slot.index, slot.draw))
     return [
         Candidate(number, index, pair, str(pair.int % classes), arm_a, arm_b, is_a_left)
         for number, (pair, arm_a, arm_b, index, is_a_left, _) in enumerate(ordered)
@@ -47,7 +47,7 @@ def test_chosen_takes_the_least_seen_first() -> None:
     seen = {slot.pair_id for slot in free[:30]}
     left = [slot for slot in free[30:] if slot.pair_id not in seen or slot.index > 0]
     assert not {slot.pair_id for slot in chosen(left, 20, class_sizes=SIZES)} & seen
-    # Cut off in the middle of an index, where some pairs have one place more among the candidates than others.
+    # Cut off in the middle of an index, where some pairs have one slot more among the candidates than others.
     assert not {slot.pair_id for slot in chosen(left[:70], 20, class_sizes=SIZES, is_cut=True)} & seen
 
 
@@ -108,11 +108,11 @@ def test_places_balance_sides_over_each_pair_and_show_all_pairs_in_each_round(ar
     drawn = list(planned_slots(range(20), comparisons, wanted=4, assignment_seed=3, version=1))
     assert len(drawn) == 20 * len(comparisons) * 4
     lead = Counter()
-    for place in drawn:
-        lead[place.pair_id, place.arm_a_id, place.arm_b_id] += 1 if place.is_a_left else -1
-        lead[place.arm_a_id, place.arm_b_id, "index", place.index] += 1 if place.is_a_left else -1
+    for slot in drawn:
+        lead[slot.pair_id, slot.arm_a_id, slot.arm_b_id] += 1 if slot.is_a_left else -1
+        lead[slot.arm_a_id, slot.arm_b_id, "index", slot.index] += 1 if slot.is_a_left else -1
     assert set(lead.values()) == {0}
-    rounds = Counter((place.index, int(place.draw * len(comparisons)), place.pair_id) for place in drawn)
+    rounds = Counter((slot.index, int(slot.draw * len(comparisons)), slot.pair_id) for slot in drawn)
     assert len(rounds) == len(drawn)
 
 

@@ -1,4 +1,4 @@
-"""What is stored of places and visits is what their seeds give, and a change of it is found."""
+"""What is stored of slots and visits is what their seeds give, and a change of it is found."""
 
 from __future__ import annotations
 
@@ -130,9 +130,9 @@ def test_a_visit_that_is_not_as_drawn_is_found(change: Callable[[RaterSession], 
 )
 def test_a_place_that_its_seed_does_not_give_is_found(change: dict) -> None:
     version = open_study()
-    place = version.slots.order_by("pk")[30]
-    Slot.objects.filter(pk=place.pk).update(**change)
-    assert str(place.pair_id) in version_problem(version)
+    slot = version.slots.order_by("pk")[30]
+    Slot.objects.filter(pk=slot.pk).update(**change)
+    assert str(slot.pair_id) in version_problem(version)
 
 
 def test_the_command_says_what_it_checked_or_fails(capsys) -> None:

@@ -199,7 +199,7 @@ def test_expired_visits_are_marked_and_can_be_resumed() -> None:
     assert session.state == State.ACTIVE
 
 
-def test_withdrawing_frees_the_places_and_is_final() -> None:
+def test_withdrawing_frees_the_slots_and_is_final() -> None:
     session = active(make_running())
     vote(session)
     session_withdraw(session_id=session.pk)
@@ -228,7 +228,7 @@ def test_practice_uses_practice_pairs_where_there_are_some() -> None:
     assert not {pair for kind, pair in kinds if kind != "practice"} & set(practice)
 
 
-def test_a_fault_gives_another_trial_and_frees_the_place() -> None:
+def test_a_fault_gives_another_trial_and_frees_the_slot() -> None:
     version = make_running(pairs=12, trials_per_session=5, practice_trials=0, repeat_trials=0)
     session = active(version)
     trial = session.trials.filter(check_kind="", issued_at__isnull=False).first()

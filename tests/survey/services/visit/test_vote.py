@@ -18,7 +18,7 @@ from tests.visits import TAB, active, next_trial, vote, vote_all
 pytestmark = pytest.mark.django_db
 
 
-def test_a_vote_is_stored_counted_and_answers_its_place() -> None:
+def test_a_vote_is_stored_counted_and_answers_its_slot() -> None:
     session = active(make_running(practice_trials=0))
     trial = next_trial(session)
     outcome = vote(session, "right", exposure_ms=850.0, presentation={"layout": "row"})
@@ -177,7 +177,7 @@ def test_the_number_of_queries_of_a_vote_does_not_grow(trials) -> None:
         connection,
     ) as queries:
         vote_create(session_id=session.pk, tab=TAB, submission=submission)
-    # savepoint, session, trials, then place, trials, session and vote (in one round trip on PostgreSQL), release;
+    # savepoint, session, trials, then slot, trials, session and vote (in one round trip on PostgreSQL), release;
     # the first and the last are the test's own
     assert len(queries) == (5 if connection.vendor == "postgresql" else 8), [query["sql"][:90] for query in queries]
 
