@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from analysis.pictures.errors import PictureError
+from analysis.pictures.folders import list_folder
+from analysis.pictures.listing import classes_of
+from analysis.pictures.pixels import read_picture
 from generation.features.inception import file_sha256
 
 __all__ = [
@@ -25,7 +29,7 @@ __all__ = [
     "read_image",
 ]
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+log = logging.getLogger(__name__)
 
 
 class LabelledImages(NamedTuple):
@@ -60,27 +64,20 @@ def read_image(file: Path | BinaryIO, *, name: str = "") -> np.ndarray:
     name : str
         What to call it in messages; a path names itself.
 
-    Grey and palette images become RGB. An alpha channel is dropped where it is opaque everywhere.
+    It is read by the rules of `docs/image-sets.md`; grey becomes RGB.
 
     Raises
     ------
     ValueError
-        If the file is no image, is cut short, is see-through (its colours depend on the background), or has more than
-        8 bits per channel (rounding it would be a choice).
+        If the file is refused by these rules, naming it and the reason.
     """
     name = name or str(file)
     try:
-        with Image.open(file) as image:
-            image.load()
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"{name} has mode {image.mode!r}, more than 8 bits per channel; convert it to 8 bits")
-            has_alpha = image.has_transparency_data
-            pixels = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{name} is not a readable image, perhaps cut short: {error}") from error
-    if has_alpha and pixels[..., 3].min() < 255:
-        raise ValueError(f"{name} is see-through: flatten it on the background it is meant to be seen on")
-    return np.ascontiguousarray(pixels[..., :3])
+        content = file.read_bytes() if isinstance(file, Path) else file.read()
+        picture = read_picture(content, name=name)
+    except (OSError, PictureError) as error:
+        raise ValueError(f"{name} {error}") from error
+    return np.ascontiguousarray(picture.image.convert("RGB"))
 
 
 def in_batches(images: Iterable[tuple[np.ndarray, int]], size: int) -> Iterator[LabelledImages]:
@@ -110,11 +107,14 @@ class FileSource:
     files : sequence of Path
     labels : sequence of int, optional
         Class of each file.
+    notes : sequence of str
+        What a folder held besides.
     """
 
     name: str
     files: Sequence[Path]
     labels: Sequence[int] | None = None
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -141,21 +141,23 @@ class FileSource:
 def folder_source(folder: Path, *, name: str | None = None) -> FileSource:
     """Return the images under a folder, in the order of their relative paths; sub-folders at the top name the classes.
 
+    What counts as an image and as a class is said in `docs/image-sets.md`; what is left out is logged.
+
     Raises
     ------
     ValueError
-        If there is no such folder or it holds no images.
+        If there is no such folder, it holds no images, or images lie beside the class folders.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"no image folder at {folder}")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
-    if not files:
-        raise ValueError(f"no images under {folder}; looked for {', '.join(sorted(_SUFFIXES))}")
-    tops = [path.relative_to(folder).parts[0] if path.parent != folder else None for path in files]
-    classes = {top: rank for rank, top in enumerate(sorted({top for top in tops if top is not None}))}
-    labels = None if None in tops else [classes[top] for top in tops]
-    return FileSource(name or folder.name, files, labels)
+    listing = list_folder(folder)
+    if not listing.paths:
+        raise ValueError(f"no images under {folder}; found: {listing.found()}")
+    for note in listing.notes():
+        log.warning("%s: %s", folder, note)
+    classes = classes_of(listing.names, where=str(folder))
+    return FileSource(
+        name or folder.name, [folder / path for path in listing.paths.values()], classes.labels or None, listing.notes()
+    )
 
 
 @dataclass(frozen=True)

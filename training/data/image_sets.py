@@ -6,22 +6,29 @@ A source has `labels`, `class_names`, a length, `image(i)` and `where(i)`. Anyth
 import hashlib
 import io
 import json
+import logging
 import os
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from analysis.pictures.errors import PictureError
+from analysis.pictures.folders import list_folder, walk
+from analysis.pictures.listing import Listing, classes_of, is_leaving, nfc
+from analysis.pictures.pixels import read_picture
 from diffusion.files import write_atomically
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}
+log = logging.getLogger(__name__)
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_SIDE = 32
 DIGITS_SIDE = 16
+# Raised when the rules of what an image is change, so that listings kept under older rules are made anew.
+INDEX_RULES = 2
 
 
 class DataError(ValueError):
@@ -75,12 +82,14 @@ class ArrayImages:
 
 @dataclass(frozen=True)
 class FolderImages:
-    """Images in files under `root`."""
+    """Images in files under `root`: their names, and the paths under which the disk has them."""
 
     root: Path
+    names: tuple[str, ...]
     paths: tuple[str, ...]
     labels: np.ndarray
     class_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -88,77 +97,101 @@ class FolderImages:
     def image(self, index: int, *, mode: str) -> Image.Image:
         path = self.root / self.paths[index]
         try:
-            with Image.open(path) as image:
-                return image.convert(mode)
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-            raise CorruptImage(
-                f"{path} cannot be decoded ({error}); replace it or set data.corrupt = 'skip'"
-            ) from error
+            picture = read_picture(path.read_bytes(), name=self.names[index])
+        except (OSError, PictureError) as error:
+            raise CorruptImage(f"{path} {error}; replace it or set data.corrupt = 'skip'") from error
+        return picture.image.convert(mode)
 
     def where(self, index: int) -> str:
         return str(self.root / self.paths[index])
 
     def describe(self) -> dict:
-        digest = hashlib.sha256("\n".join(self.paths).encode()).hexdigest()
+        digest = hashlib.sha256("\n".join(self.names).encode()).hexdigest()
         return {"name": self.root.name, "images": len(self), "paths_sha256": digest}
 
 
 def folder_images(root: Path | str, *, label_from: str = "folder", index: Path | None = None) -> FolderImages:
-    """Find the images under a folder.
+    """Find the images under a folder, by the rules of `docs/image-sets.md`.
 
     Parameters
     ----------
     root : path
     label_from : {"folder", "file_prefix"}
-        "folder": the name of the folder that holds the file (ImageNet); "file_prefix": the file's name up to its first
-        underscore (the layout of the CIFAR-10 experiments). A label is its name's rank.
+        "folder": the first folder below `root` (ImageNet); "file_prefix": the file's name up to its first underscore
+        (the layout of the CIFAR-10 experiments). A label is its name's rank.
     index : path, optional
         Where to keep the listing; it is used while no folder under `root` has changed.
 
     Raises
     ------
     DataError
-        No such folder, no images, or a class folder without images.
+        No such folder, no images, a class folder without images, or images beside the class folders.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise DataError(f"no image folder at {root}; check data.path")
+    try:
+        listing = _listing(root, index)
+        if not listing.paths:
+            raise DataError(f"{root} holds no images; found: {listing.found()}")
+        class_names, labels = _classes(root, listing.names, label_from)
+    except PictureError as error:
+        raise DataError(str(error)) from error
+    notes = tuple(listing.notes())
+    for note in notes:
+        log.warning("%s: %s", root, note)
+    return FolderImages(
+        root, listing.names, tuple(listing.paths.values()), np.array(labels, dtype=np.int64), class_names, notes
+    )
+
+
+def _listing(root: Path, index: Path | None) -> Listing:
+    """List a folder, or take a listing that was kept while no folder had changed since."""
+    if index is None or not root.is_dir():
+        return list_folder(root)
     stamp = _stamp(root)
-    paths = _read_index(index, stamp) if index else None
-    if paths is None:
-        paths = sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if index:
-            write_atomically(index, [json.dumps({"stamp": stamp, "paths": paths}).encode()])
-    if not paths:
-        raise DataError(f"{root} holds no images ({', '.join(sorted(SUFFIXES))})")
-    if label_from == "folder":
-        _refuse_empty_classes(root, paths)
-        names = [Path(path).parent.name for path in paths]
-    else:
-        names = [Path(path).name.split("_")[0] for path in paths]
-    class_names = tuple(sorted(set(names)))
-    rank = {name: label for label, name in enumerate(class_names)}
-    return FolderImages(root, tuple(paths), np.array([rank[name] for name in names], dtype=np.int64), class_names)
+    listing = _read_index(index, stamp)
+    if listing is None:
+        listing = list_folder(root)
+        kept = {"rules": INDEX_RULES, "stamp": stamp, "paths": listing.paths, "left_out": listing.left_out}
+        write_atomically(index, [json.dumps(kept).encode()])
+    return listing
+
+
+def _classes(root: Path, names: tuple[str, ...], label_from: str) -> tuple[tuple[str, ...], list[int]]:
+    """Return the classes' names, and the rank of every image's class."""
+    if label_from == "file_prefix":
+        prefixes = [PurePosixPath(name).name.split("_")[0] for name in names]
+        ranked = tuple(sorted(set(prefixes)))
+        ranks = {name: rank for rank, name in enumerate(ranked)}
+        return ranked, [ranks[prefix] for prefix in prefixes]
+    classes = classes_of(names, where=str(root))
+    if not classes.names:
+        raise DataError(
+            f"{root} holds images but no class folders; put the images of each class into a folder of its own, or set "
+            "data.label_from = 'file_prefix'"
+        )
+    _refuse_empty_classes(root, classes.names)
+    return classes.names, list(classes.labels)
 
 
 def _stamp(root: Path) -> str:
     """Return a fingerprint of every folder's name and time of change; adding or removing a file changes it."""
-    folders = sorted((folder, os.stat(folder).st_mtime_ns) for folder, _, _ in os.walk(root))
-    return hashlib.sha256(repr(folders).encode()).hexdigest()
+    folders = sorted({str(path.parent) for _, path in walk(root)} | {str(root)})
+    return hashlib.sha256(repr([(folder, os.stat(folder).st_mtime_ns) for folder in folders]).encode()).hexdigest()
 
 
-def _read_index(index: Path, stamp: str) -> list[str] | None:
+def _read_index(index: Path, stamp: str) -> Listing | None:
     try:
         kept = json.loads(index.read_text())
     except (OSError, ValueError):
         return None
-    return kept["paths"] if isinstance(kept, dict) and kept.get("stamp") == stamp else None
+    if not isinstance(kept, dict) or (kept.get("rules"), kept.get("stamp")) != (INDEX_RULES, stamp):
+        return None
+    return Listing(kept["paths"], kept["left_out"])
 
 
-def _refuse_empty_classes(root: Path, paths: list[str]) -> None:
-    filled = {Path(path).parts[0] for path in paths}
-    empty = [entry.name for entry in sorted(root.iterdir()) if entry.is_dir() and entry.name not in filled]
-    if empty:
+def _refuse_empty_classes(root: Path, filled: tuple[str, ...]) -> None:
+    found = [nfc(entry.name) for entry in sorted(root.iterdir()) if entry.is_dir() and not is_leaving(entry.name)]
+    if empty := [name for name in found if name not in filled]:
         raise DataError(f"class folder {root / empty[0]} holds no images; fill or remove it ({len(empty)} such)")
 
 

@@ -1,31 +1,30 @@
-"""Where imported images come from: folders on disk, or one zip. Both give (relative path, bytes) and nothing more."""
+"""Where imported images come from: folders on disk, or one zip. Both give (relative path, bytes) and nothing more.
+
+What is an image and what is left out is decided by `analysis.pictures`, as for training and metrics.
+"""
 
 from __future__ import annotations
 
-import stat
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Protocol
 
+from analysis.pictures.archives import Limits, PictureArchive, open_archive
+from analysis.pictures.errors import PictureError
+from analysis.pictures.folders import list_folder
+from analysis.pictures.listing import Listing
 from survey.exceptions import BadArchive
 
-__all__ = ["FolderSource", "ImportSource", "Limits", "ZipSource", "zip_sources"]
+__all__ = ["WANTED_TREE", "FolderSource", "ImportSource", "Limits", "ZipSource", "zip_sources"]
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What an import may cost. The ratio refuses archives that unpack to far more than they hold."""
-
-    files: int = 200_000
-    file_bytes: int = 64 * 1024**2
-    total_bytes: int = 16 * 1024**3
-    ratio: float = 100.0
-    side_px: int = 8192
+WANTED_TREE = """wanted is a folder per arm, and in each the same paths (the first folder is the class):
+    vanilla/cat/0001.png
+    vanilla/dog/0001.png
+    robust/cat/0001.png
+    robust/dog/0001.png"""
+# Of a path in a wrapped zip, below the folder around everything: arm, class, image.
+_LEAST_DEPTH = 3
 
 
 class ImportSource(Protocol):
@@ -39,10 +38,8 @@ class ImportSource(Protocol):
     def read(self, name: str) -> bytes:
         """Return the bytes of one of :meth:`names`."""
 
-
-def _is_image(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return not hidden and path.suffix.lower() in SUFFIXES
+    def notes(self) -> list[str]:
+        """Return what the last :meth:`names` left out, and how the source was understood."""
 
 
 class FolderSource:
@@ -52,102 +49,96 @@ class FolderSource:
         if not folder.is_dir():
             raise BadArchive(f"{folder} is no folder; give the folder that holds the arm's images")
         self.label = str(folder)
-        self._folder = folder.resolve()
+        self._folder = folder
         self._limits = limits or Limits()
+        self._listing = Listing({})
 
     def names(self) -> list[str]:
-        found = []
-        for path in self._folder.rglob("*"):
-            relative = PurePosixPath(path.relative_to(self._folder).as_posix())
-            if path.is_file() and _is_image(relative):
-                if not path.resolve().is_relative_to(self._folder):
-                    raise BadArchive(f"{path} is a link that leads out of {self._folder}; copy the file there instead")
-                found.append(str(relative))
-                if len(found) > self._limits.files:
-                    raise BadArchive(f"{self._folder} holds more than {self._limits.files} images; import it in parts")
-        return sorted(found)
-
-    def read(self, name: str) -> bytes:
-        path = self._folder / name
-        if path.stat().st_size > self._limits.file_bytes:
-            raise BadArchive(f"{path} is larger than {self._limits.file_bytes} bytes")
-        return path.read_bytes()
-
-
-class ZipSource:
-    """The part of a zip below one top folder. Entries are read into memory one by one; nothing is unpacked to disk."""
-
-    def __init__(self, archive: zipfile.ZipFile, top: str, entries: dict[str, zipfile.ZipInfo], limits: Limits) -> None:
-        self.label = f"{top}/ of the zip"
-        self._archive = archive
-        self._entries = entries
-        self._limits = limits
-
-    def names(self) -> list[str]:
-        return sorted(self._entries)
-
-    def read(self, name: str) -> bytes:
         try:
-            with self._archive.open(self._entries[name]) as file:
-                # The size in the directory is the archive's own claim: count what really comes out.
+            self._listing = list_folder(self._folder, may_leave=False, most=self._limits.files)
+        except PictureError as error:
+            raise BadArchive(str(error)) from None
+        return list(self._listing.names)
+
+    def notes(self) -> list[str]:
+        return [f"{self._folder}: {note}" for note in self._listing.notes()]
+
+    def read(self, name: str) -> bytes:
+        path = self._folder / self._listing.paths[name]
+        try:
+            with path.open("rb") as file:
                 content = file.read(self._limits.file_bytes + 1)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-            raise BadArchive(f"{name} in the zip cannot be read: {error}") from None
+        except OSError as error:
+            raise BadArchive(f"{path} cannot be read: {error.strerror}") from None
         if len(content) > self._limits.file_bytes:
-            raise BadArchive(f"{name} in the zip unpacks to more than {self._limits.file_bytes} bytes")
+            raise BadArchive(f"{path} is larger than {self._limits.file_bytes} bytes")
         return content
 
 
-def _checked(info: zipfile.ZipInfo, limits: Limits) -> PurePosixPath:
-    """Return an entry's path, or refuse what could reach outside or hide its size."""
-    name = info.filename
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or "\x00" in name or ":" in path.parts[0]:
-        raise BadArchive(f"the zip holds the unsafe name {name!r}; zip the folders again with plain relative names")
-    if stat.S_ISLNK(info.external_attr >> 16):
-        raise BadArchive(f"{name!r} in the zip is a link; put the file itself there")
-    if info.flag_bits & 0x1:
-        raise BadArchive(f"{name!r} in the zip is encrypted; zip it again without a password")
-    if info.file_size > limits.file_bytes:
-        raise BadArchive(f"{name!r} in the zip unpacks to {info.file_size} bytes; allowed are {limits.file_bytes}")
-    return path
+class ZipSource:
+    """The part of a zip below one folder, which is an arm."""
+
+    def __init__(self, archive: PictureArchive, top: str, names: Mapping[str, str], notes: Sequence[str]) -> None:
+        self.label = f"{top}/ of the zip"
+        self._archive, self._names, self._notes = archive, names, notes
+
+    def names(self) -> list[str]:
+        return sorted(self._names)
+
+    def notes(self) -> list[str]:
+        return list(self._notes)
+
+    def read(self, name: str) -> bytes:
+        try:
+            return self._archive.read(self._names[name])
+        except PictureError as error:
+            raise BadArchive(str(error)) from None
+
+
+def _around(names: Sequence[str]) -> str:
+    """Return the folder around everything, or nothing where the folders at the top are the arms.
+
+    One folder at the top may also be a single arm. It is only taken for a wrapper where two folders or more lie in it
+    and every image is at least three levels below it: arm, class, image.
+    """
+    parts = [name.split("/") for name in names]
+    depth = 0
+    while all(len(one) > depth + 1 for one in parts) and len({one[depth] for one in parts}) == 1:
+        depth += 1
+    is_wrapped = depth and all(len(one) >= depth + _LEAST_DEPTH for one in parts)
+    return "/".join(parts[0][:depth]) + "/" if is_wrapped else ""
+
+
+def _arms(listing: Listing) -> tuple[str, dict[str, dict[str, str]]]:
+    """Return the folder around everything, and {arm: {path below the arm: path in the zip}}."""
+    around = _around(listing.names)
+    arms: dict[str, dict[str, str]] = {}
+    for name in listing.names:
+        arm, slash, below = name.removeprefix(around).partition("/")
+        if not slash:
+            raise BadArchive(f"{name} lies beside the folders; {WANTED_TREE}")
+        arms.setdefault(arm, {})[below] = name
+    return around, arms
 
 
 @contextmanager
 def zip_sources(file: IO[bytes], limits: Limits | None = None) -> Iterator[dict[str, ZipSource]]:
-    """Open a zip whose top folders are the arms; give a source per arm.
+    """Open a zip whose top folders are the arms, or whose one folder holds them; give a source per arm.
 
     Raises
     ------
     BadArchive
-        If it is no zip, its names are unsafe, or it unpacks to more than the limits allow.
+        If it is no zip, its names are unsafe, it holds no images or unpacks to more than the limits allow.
     """
-    limits = limits or Limits()
     try:
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise BadArchive(f"the file is no zip archive ({error}); zip one folder per arm and send that") from None
-    with archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-        if len(infos) > limits.files:
-            raise BadArchive(f"the zip holds {len(infos)} files; allowed are {limits.files}")
-        packed = sum(info.compress_size for info in infos)
-        unpacked = sum(info.file_size for info in infos)
-        if unpacked > limits.total_bytes or unpacked > limits.ratio * max(packed, 1):
-            raise BadArchive(
-                f"the zip unpacks from {packed} to {unpacked} bytes; allowed are {limits.total_bytes} and a factor of "
-                f"{limits.ratio:g}"
-            )
-        arms: dict[str, dict[str, zipfile.ZipInfo]] = {}
-        for info in infos:
-            path = _checked(info, limits)
-            if not _is_image(path):
-                continue
-            if len(path.parts) < 2:
-                raise BadArchive(f"{path} lies beside the folders; the zip holds one folder per arm, images inside")
-            entries = arms.setdefault(path.parts[0], {})
-            name = str(PurePosixPath(*path.parts[1:]))
-            if name in entries:
-                raise BadArchive(f"{info.filename!r} is in the zip twice")
-            entries[name] = info
-        yield {top: ZipSource(archive, top, entries, limits) for top, entries in sorted(arms.items())}
+        with open_archive(file, limits) as archive:
+            listing = archive.listing
+            if not listing.paths:
+                raise BadArchive(f"the zip holds no images; found: {listing.found()}; {WANTED_TREE}")
+            around, arms = _arms(listing)
+            notes = [f"the zip: {note}" for note in listing.notes()]
+            if around:
+                notes.insert(0, f"everything lies in the folder {around!r} of the zip; its folders are the arms")
+            yield {arm: ZipSource(archive, around + arm, names, notes) for arm, names in sorted(arms.items())}
+    except PictureError as error:
+        raise BadArchive(str(error)) from None

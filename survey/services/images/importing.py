@@ -5,30 +5,34 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import transaction
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import ImageCms
 
+from analysis.pictures.errors import PictureError
+from analysis.pictures.formats import ending_for, stem
+from analysis.pictures.listing import classes_of
+from analysis.pictures.pixels import note_counts, read_picture
 from survey.canonical import canonical_json
-from survey.exceptions import ImportRefused, PairConflict
+from survey.exceptions import BadArchive, ImportRefused, PairConflict
 from survey.models import Study
-from survey.services.images.import_sources import ImportSource, Limits
+from survey.services.images.import_sources import WANTED_TREE, ImportSource, Limits
 from survey.services.images.pairs import NewImage, NewPair, image_name, image_store, pairs_register
 from survey.services.records.audit import audit_record
 from survey.services.study.study import arm_add, study_locked_draft
 
 __all__ = ["ImportReport", "images_check", "images_import"]
 
-FORMATS = ("PNG", "JPEG", "WEBP")
 # Unmatched images of an arm that a message names; the report holds them all.
 NAMED = 20
-_ORIENTATION = 0x0112
-_EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
+NAMED_FOLDERS = 5
+# Characters that the database keeps of a pair's path.
+LONGEST_KEY = 300
+LONGEST_CLASS = 60
 Progress = Callable[[int, int], None]
 
 
@@ -43,6 +47,7 @@ class ImageFacts:
     format: str
     mode: str
     profile: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -61,9 +66,8 @@ class ImportReport:
         return vars(self)
 
 
-def _profile(picture: Image.Image) -> str:
+def _profile_name(raw: bytes) -> str:
     """Return the name of an embedded colour profile; empty when there is none."""
-    raw = picture.info.get("icc_profile")
     if not raw:
         return ""
     try:
@@ -78,52 +82,50 @@ def inspect(path: str, content: bytes, limits: Limits) -> ImageFacts:
     Raises
     ------
     ValueError
-        If it cannot be shown to raters exactly as it is, saying why.
+        If it cannot be shown to raters, saying why.
     """
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            # The size is in the header: a picture that would unpack to gigabytes is refused before it does.
-            if max(picture.size) > limits.side_px:
-                raise ValueError(f"is {picture.width}x{picture.height}; allowed are {limits.side_px} pixels a side")
-            if getattr(picture, "n_frames", 1) > 1:
-                raise ValueError("is an animation; give one picture a file")
-            if picture.mode not in _EIGHT_BIT_MODES:
-                raise ValueError(f"has mode {picture.mode}; convert it to 8-bit RGB")
-            if picture.getexif().get(_ORIENTATION, 1) != 1:
-                raise ValueError("is stored turned, with an orientation mark; turn the pixels and drop the mark")
-            picture.load()
-            if "transparency" in picture.info or "A" in picture.getbands():
-                lowest, _ = picture.convert("RGBA").getchannel("A").getextrema()
-                if lowest < 255:
-                    raise ValueError("has transparent parts; lay it over a background first")
-            return ImageFacts(
-                path=path,
-                sha256=hashlib.sha256(content).hexdigest(),
-                width=picture.width,
-                height=picture.height,
-                format=picture.format or "",
-                mode=picture.mode,
-                profile=_profile(picture),
-            )
-    except UnidentifiedImageError:
-        raise ValueError("cannot be read as PNG, JPEG or WebP") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot be read as PNG, JPEG or WebP ({error})") from None
+    picture = read_picture(content, name=path, most_px=limits.side_px)
+    return ImageFacts(
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        mode=picture.mode,
+        profile=_profile_name(picture.profile),
+        notes=picture.notes,
+    )
 
 
 def _keys(source: ImportSource, report: ImportReport, arm: str) -> dict[str, str]:
-    """Return {path without suffix: path}; the same picture may be a PNG in one arm and a JPEG in another."""
+    """Return {path without ending: path}; the same picture may be a PNG in one arm and a JPEG in another."""
+    names = source.names()
     keys: dict[str, str] = {}
-    for name in source.names():
-        key = str(PurePosixPath(name).with_suffix(""))
+    for name in names:
+        key = stem(name)
         if key in keys:
             report.problems.append(f"arm {arm}: {keys[key]} and {name} would be the same pair")
         keys[key] = name
-        if len(key) > 300:
-            report.problems.append(f"arm {arm}: the path {key[:60]}... is longer than 300 characters")
+        if len(key) > LONGEST_KEY:
+            report.problems.append(f"arm {arm}: the path {key[:60]}... is longer than {LONGEST_KEY} characters")
     if not keys:
-        report.problems.append(f"arm {arm}: no PNG, JPEG or WebP in {source.label}")
+        found = "; ".join(source.notes()) or "nothing"
+        report.problems.append(f"arm {arm}: no images in {source.label}; found: {found}")
+    report.problems += _class_problems(arm, names)
     return keys
+
+
+def _class_problems(arm: str, names: Sequence[str]) -> list[str]:
+    try:
+        classes = classes_of(names, where=f"arm {arm}").names
+    except PictureError as error:
+        return [str(error)]
+    return [
+        f"arm {arm}: the class folder {name} is longer than {LONGEST_CLASS} characters; shorten it, and give what "
+        "raters read with the class names"
+        for name in classes
+        if len(name) > LONGEST_CLASS
+    ]
 
 
 def images_check(
@@ -136,18 +138,9 @@ def images_check(
     """Look at every image of every arm; return the report and {key: {arm: picture}} of the pairs that all arms have."""
     limits = limits or Limits()
     report = ImportReport(arms=sorted(sources))
-    if len(sources) < 2:
-        report.problems.append(f"{len(sources)} arm(s) given; a comparison needs at least two")
     paths = {arm: _keys(source, report, arm) for arm, source in sources.items()}
-    shared = sorted(set.intersection(*(set(keys) for keys in paths.values()))) if paths else []
-    for arm, keys in paths.items():
-        if alone := sorted(set(keys) - set(shared)):
-            report.unmatched[arm] = [keys[key] for key in alone]
-            named = ", ".join(keys[key] for key in alone[:NAMED]) + (", ..." if len(alone) > NAMED else "")
-            text = f"arm {arm}: {len(alone)} image(s) without a partner in every other arm: {named}"
-            (report.notes if leave_out_unmatched else report.problems).append(text)
-    if not shared:
-        report.problems.append("no relative path is in every arm; name the files of a pair alike")
+    report.notes += dict.fromkeys(note for source in sources.values() for note in source.notes())
+    shared = _shared(paths, report, leave_out_unmatched=leave_out_unmatched)
     pairs: dict[str, dict[str, ImageFacts]] = {}
     total, done = len(shared) * len(paths), 0
     for key in shared:
@@ -156,18 +149,58 @@ def images_check(
             name = paths[arm][key]
             try:
                 row[arm] = inspect(name, source.read(name), limits)
-            except ValueError as error:
+            except PictureError as error:
                 report.problems.append(f"arm {arm}: {name} {error}")
+            except BadArchive as error:
+                report.problems.append(f"arm {arm}: {error}")
             done += 1
             on_progress(done, total)
         if len(row) == len(sources):
             _compare(key, row, report)
             pairs[key] = row
     _colours(pairs, report)
+    _changes(pairs, report)
     report.pairs = len(pairs)
     lines = (canonical_json([key, {arm: one.sha256 for arm, one in row.items()}]) for key, row in pairs.items())
     report.sha256 = hashlib.sha256(b"\n".join(lines)).hexdigest()
     return report, pairs
+
+
+def _shared(paths: Mapping[str, Mapping[str, str]], report: ImportReport, *, leave_out_unmatched: bool) -> list[str]:
+    """Return the keys that all arms have; report arms and images without a partner."""
+    if len(paths) < 2:
+        given = ", ".join(f"{arm} ({_found(keys)})" for arm, keys in paths.items()) or "none"
+        report.problems.append(f"a comparison needs at least two arms, found: {given}; {WANTED_TREE}")
+        return []
+    shared = sorted(set.intersection(*(set(keys) for keys in paths.values())))
+    for arm, keys in paths.items():
+        others = set().union(*(other for name, other in paths.items() if name != arm))
+        if keys and not others & set(keys):
+            report.problems.append(
+                f"arm {arm} ({_found(keys)}) shares no path with any other arm; if it is no arm, leave it out"
+            )
+        elif alone := sorted(set(keys) - set(shared)):
+            report.unmatched[arm] = [keys[key] for key in alone]
+            named = ", ".join(keys[key] for key in alone[:NAMED]) + (", ..." if len(alone) > NAMED else "")
+            text = f"arm {arm}: {len(alone)} image(s) without a partner in every other arm: {named}"
+            (report.notes if leave_out_unmatched else report.problems).append(text)
+    if not shared:
+        report.problems.append(f"no relative path is in every arm; name the files of a pair alike; {WANTED_TREE}")
+    return shared
+
+
+def _found(keys: Mapping[str, str]) -> str:
+    """Say in a few words what an arm holds."""
+    folders = sorted({name.split("/")[0] for name in keys.values() if "/" in name})
+    inside = ", ".join(folders[:NAMED_FOLDERS]) + (", ..." if len(folders) > NAMED_FOLDERS else "")
+    return f"{len(keys)} image(s)" + (f" in {len(folders)} folder(s): {inside}" if folders else "")
+
+
+def _changes(pairs: Mapping[str, Mapping[str, ImageFacts]], report: ImportReport) -> None:
+    """Say what raters see otherwise than it is stored."""
+    for arm in report.arms:
+        notes = note_counts(note for row in pairs.values() if arm in row for note in row[arm].notes)
+        report.notes += [f"arm {arm}: {note}" for note in notes]
 
 
 def _compare(key: str, row: Mapping[str, ImageFacts], report: ImportReport) -> None:
@@ -241,7 +274,7 @@ def images_import(
             done += 1
             on_progress(total + done, 2 * total)
         folder = key.split("/")[0] if "/" in key else ""
-        new.append(NewPair(key=key, images=images, class_label=folder[:60], class_name=names.get(folder, folder)[:200]))
+        new.append(NewPair(key=key, images=images, class_label=folder, class_name=names.get(folder, folder)[:200]))
     with transaction.atomic():
         locked = study_locked_draft(study)
         have = set(locked.arms.values_list("name", flat=True))
@@ -268,7 +301,7 @@ def _content(source: ImportSource, picture: ImageFacts) -> bytes:
 
 
 def _suffix(picture: ImageFacts) -> str:
-    return PurePosixPath(picture.path).suffix.lower()
+    return ending_for(picture.path, picture.format)
 
 
 def _stored(source: ImportSource, picture: ImageFacts) -> tuple[NewImage, bool]:

@@ -36,7 +36,7 @@ def test_see_through_deep_truncated_and_foreign_files_are_refused_by_name(tmp_pa
         ("clear", "see-through"),
         ("deep", "8 bits"),
         ("cut", "cut short"),
-        ("text", "not a readable image"),
+        ("text", "text file"),
     ):
         with pytest.raises(ValueError, match=rf"{name}\.png.*{message}"):
             read_image(tmp_path / f"{name}.png")

@@ -80,7 +80,7 @@ def test_processes_share_a_batch_without_overlap(folder):
 def test_corrupt_image_is_refused_or_skipped_by_path(folder, caplog):
     (folder / "cat" / "1.png").write_bytes(b"not an image")
 
-    with pytest.raises(DataError, match=r"1\.png cannot be decoded"):
+    with pytest.raises(DataError, match=r"1\.png cannot be read as an image"):
         [batches(folder).batch(i) for i in range(2)]
     skipping = batches(folder, corrupt="skip")
     assert sum(len(skipping.batch(i).y) for i in range(2)) == 8
@@ -98,7 +98,7 @@ def test_corrupt_image_to_measure_on_is_refused_or_left_out_by_path(folder, capl
         config = DataConfig(kind="folder", path=str(folder), **options)
         return evaluation_images(open_data(config, split="train"), config, side=8, channels=3)
 
-    with pytest.raises(DataError, match=r"1\.png cannot be decoded"):
+    with pytest.raises(DataError, match=r"1\.png cannot be read as an image"):
         measured()
     images, labels = measured(corrupt="skip")
     assert (len(images), labels.tolist()) == (7, [0] * 3 + [1] * 4)
@@ -112,7 +112,7 @@ def test_bad_folders_are_refused(folder, tmp_path):
     with pytest.raises(DataError, match=r"class folder .*empty holds no images"):
         folder_images(folder)
     config = DataConfig(kind="folder", path=str(folder / "cat"), workers=0)
-    with pytest.raises(DataError, match="has one class"):
+    with pytest.raises(DataError, match="no class folders"):
         open_data(config, split="train")
     with pytest.raises(DataError, match=r"data\.path is empty"):
         open_data(DataConfig(kind="folder"), split="train")

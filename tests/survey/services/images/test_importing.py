@@ -86,8 +86,8 @@ def test_import_twice_adds_nothing_and_a_third_arm_joins_later(tmp_path: Path) -
         (b"no image", "cannot be read"),
         (make_png(1)[:-40], "cannot be read"),
         (png((8, 16)), "differ in size"),
-        (png(mode="I;16"), "8-bit RGB"),
-        (png(mode="RGBA", fill=(1, 2, 3, 0)), "transparent"),
+        (png(mode="I;16"), "8 bits per channel"),
+        (png(mode="RGBA", fill=(1, 2, 3, 0)), "see-through"),
         (png((9000, 1)), "pixels a side"),
     ],
 )
@@ -102,7 +102,7 @@ def test_one_bad_image_refuses_the_whole_import(tmp_path: Path, content: bytes, 
     assert not AuditEntry.objects.filter(study=study, action__startswith="import").exists()
 
 
-def test_a_turned_photo_and_an_animation_are_refused(tmp_path: Path) -> None:
+def test_a_turned_photo_is_set_upright_and_an_animation_is_refused(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     frames = io.BytesIO()
@@ -111,8 +111,8 @@ def test_a_turned_photo_and_an_animation_are_refused(tmp_path: Path) -> None:
     turned = png(format="JPEG", exif=exif)
     arms = {"a": {"1.jpg": turned, "2.webp": frames.getvalue()}, "b": {"1.jpg": png(), "2.webp": png()}}
     report, _ = images_check(folders(tmp_path, **arms))
-    assert any("orientation" in problem for problem in report.problems)
-    assert any("animation" in problem for problem in report.problems)
+    assert [problem for problem in report.problems if "animation of 2 frames" in problem] == report.problems
+    assert "arm a: 1 image(s): is stored turned and is set upright as its mark says" in report.notes
 
 
 def test_unmatched_images_are_named_and_can_be_left_out(tmp_path: Path) -> None:
