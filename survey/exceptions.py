@@ -47,7 +47,7 @@ class BadImage(SurveyError):
 
 
 class StudyNotOpen(SurveyError):
-    """This study is not taking part in recruitment at the moment. Come back later or write to the researchers."""
+    """This study is not recruiting at the moment. Come back later or write to the researchers."""
 
 
 class LastOwner(SurveyError):
@@ -67,7 +67,7 @@ class SessionUnknown(SurveyError):
 
 
 class SessionNotActive(SurveyError):
-    """This visit takes no votes at its present step. Reload the page to see where it stands."""
+    """This visit takes no votes at its present step. Reload the page to see where you are."""
 
 
 class OtherTab(SurveyError):
@@ -87,7 +87,7 @@ class NothingToUndo(SurveyError):
 
 
 class BadSubmission(SurveyError):
-    """The submission misses a field or has a wrong value. Reload the page and answer again."""
+    """The answer was incomplete or had a wrong value. Reload the page and answer again."""
 
 
 class ConsentOutdated(SurveyError):
@@ -115,11 +115,11 @@ class ExclusionRefused(SurveyError):
 
 
 class EntryRefused(SurveyError):
-    """This link does not let you in. Open the study again from where you found it."""
+    """This link does not open the study. Open the study again from where you found it."""
 
 
 class AlreadyTaken(SurveyError):
-    """You have taken part in this study already. Thank you: one visit a person is what it needs."""
+    """You have already taken part in this study, and each person can take part once. Thank you."""
 
 
 class NothingToErase(SurveyError):

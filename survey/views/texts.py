@@ -12,14 +12,12 @@ PAGE_ERRORS = (
     gettext_noop("This address is not valid. Open the link of the study again."),
     gettext_noop("This address has expired. Reload the page to get a fresh one."),
     gettext_noop("This visit is not known here. Open the link of the study again."),
-    gettext_noop("This visit takes no votes at its present step. Reload the page to see where it stands."),
+    gettext_noop("This visit takes no votes at its present step. Reload the page to see where you are."),
     gettext_noop("The consent text has changed since the page was opened. Reload the page and read it again."),
-    gettext_noop("The submission misses a field or has a wrong value. Reload the page and answer again."),
-    gettext_noop(
-        "This study is not taking part in recruitment at the moment. Come back later or write to the researchers."
-    ),
-    gettext_noop("This link does not let you in. Open the study again from where you found it."),
-    gettext_noop("You have taken part in this study already. Thank you: one visit a person is what it needs."),
+    gettext_noop("The answer was incomplete or had a wrong value. Reload the page and answer again."),
+    gettext_noop("This study is not recruiting at the moment. Come back later or write to the researchers."),
+    gettext_noop("This link does not open the study. Open the study again from where you found it."),
+    gettext_noop("You have already taken part in this study, and each person can take part once. Thank you."),
 )
 
 

@@ -129,7 +129,7 @@ def test_of_two_tabs_the_newer_wins_and_the_older_says_so(rater) -> None:
     one.expect_saved()
     one.page = older
     older.bring_to_front()
-    older.get_by_role("button", name="Go on here").click()
+    older.get_by_role("button", name="Continue here").click()
     expect(newer.get_by_text("Opened somewhere else")).to_be_visible()
     one.finish_trials()
     assert len(one.voted_once_each()) == 8

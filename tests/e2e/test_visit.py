@@ -167,17 +167,17 @@ def test_pages_that_refuse_are_accessible(rater, settings, monkeypatch) -> None:
     page.evaluate("document.querySelector('form').action = location.pathname + 'consent'")
     one.primary()
     says("This visit takes no votes at its present step")
-    page.get_by_role("link", name="Go on with your visit").click()
+    page.get_by_role("link", name="Continue your visit").click()
     assert page.url == visit
     one.primary()
-    says("No places left")
+    says("The study is full")
     settings.STARTS_PER_HOUR = 1
     one.land()
     one.primary()
     says("Too many tries from here")
     study_transition(study=one.version.study, name="pause", actor=None)
     one.land()
-    says("not taking part in recruitment")
+    says("not recruiting")
 
 
 @pytest.mark.parametrize("stays", [False, True], ids=["goes", "stays"])

@@ -122,7 +122,7 @@ def test_a_full_study_gives_a_code_of_its_own() -> None:
     vote_all(active(version))
     late = begin(version)
     page = visit(late).content.decode()
-    assert "No places left" in page
+    assert "The study is full" in page
     assert late.completion_code in page
 
 
