@@ -110,6 +110,14 @@ class ResultsHidden(SurveyError):
     """Results stay hidden until the study is closed: its frozen plan allows one look. Close the study first."""
 
 
+class ReleaseRefused(SurveyError):
+    """The release cannot be published as it is. Fix what is listed, then export again."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("Nothing was released: " + "; ".join(problems))
+
+
 class ExclusionRefused(SurveyError):
     """This exclusion is not possible. Reload the page to see which are in force."""
 

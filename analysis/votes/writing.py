@@ -1,4 +1,7 @@
-"""The votes table as files: CSV, JSON Lines and Parquet from an iterator of rows, and the data package beside them."""
+"""Tables as files: CSV, JSON Lines and Parquet from an iterator of rows, and the data package beside them.
+
+The votes table is the first of them; a table of other columns (raters, pairs) is written by the same functions.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,7 +18,17 @@ from pathlib import Path
 from analysis.votes.columns import VOTE_COLUMNS, Column
 from analysis.votes.csv_text import CsvText, guard
 
-__all__ = ["FORMATS", "VOTE_COLUMNS", "csv_chunks", "data_package", "jsonl_chunks", "table_schema", "write_votes"]
+__all__ = [
+    "FORMATS",
+    "VOTE_COLUMNS",
+    "csv_chunks",
+    "data_package",
+    "jsonl_chunks",
+    "table_schema",
+    "write_package",
+    "write_table",
+    "write_votes",
+]
 
 FORMATS = ("csv", "jsonl", "parquet")
 _BATCH_ROWS = 16_384
@@ -35,33 +48,59 @@ def write_votes(
     name: str = "votes",
     title: str | None = None,
 ) -> dict:
-    """Write one votes table in several formats, in one pass and constant memory, and ``datapackage.json`` beside them.
+    """Write one votes table in several formats, and ``datapackage.json`` beside them; see :func:`write_table`."""
+    resources = write_table(rows, folder, columns=VOTE_COLUMNS, name=name, formats=formats)
+    return write_package(resources, folder, name=name, title=title)
 
-    Every file is written under a temporary name and takes its own name once it is whole; the data package comes last.
+
+def write_package(
+    resources: Iterable[Mapping], folder: str | Path, *, name: str = "votes", title: str | None = None
+) -> dict:
+    """Write ``datapackage.json`` beside the files it describes; return it."""
+    package = data_package(resources, name=name, title=title)
+    text = json.dumps(package, indent=2, ensure_ascii=False) + "\n"
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+        path = Path(scratch) / "datapackage.json"
+        path.write_text(text, encoding="utf-8")
+        os.replace(path, Path(folder) / path.name)
+    return package
+
+
+def write_table(
+    rows: Iterable[Row],
+    folder: str | Path,
+    *,
+    columns: Sequence[Column],
+    name: str,
+    formats: Iterable[str] = FORMATS,
+) -> list[dict]:
+    """Write one table in several formats, in one pass and constant memory.
+
+    Every file is written under a temporary name and takes its own name once all are whole.
 
     Parameters
     ----------
     rows : iterable of mapping
-        One mapping a vote under the names of the votes table; a column that is missing or None stays empty. Consumed
-        once. Same rows, same bytes.
+        One mapping a row under the names of the columns; a column that is missing or None stays empty. Consumed once.
+        Same rows, same bytes.
     folder : str or Path
         Where the files go; made when missing.
-    formats : iterable of str
-        Of ``csv``, ``jsonl``, ``parquet`` (Parquet needs pyarrow).
+    columns : sequence of Column
+        Of the table, in their order.
     name : str
         Stem of the file names.
-    title : str or None
-        Title of the data package.
+    formats : iterable of str
+        Of ``csv``, ``jsonl``, ``parquet`` (Parquet needs pyarrow).
 
     Returns
     -------
-    dict
-        The data package, with the size and hash of every file.
+    list of dict
+        The resources of a data package: one a file, with its size, hash and schema.
 
     Raises
     ------
     ValueError
-        If a format is unknown or a row has a column that the votes table has not.
+        If a format is unknown or a row has a column that the table has not.
     """
     formats = tuple(formats)
     unknown = sorted(set(formats) - set(FORMATS))
@@ -71,41 +110,39 @@ def write_votes(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
         paths = [Path(scratch) / f"{name}.{kind}" for kind in formats]
-        count = _write_all(rows, dict(zip(formats, paths, strict=True)))
-        package = data_package(paths, rows=count, name=name, title=title)
-        paths.append(Path(scratch) / "datapackage.json")
-        paths[-1].write_text(json.dumps(package, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        count = _write_all(rows, dict(zip(formats, paths, strict=True)), columns)
+        resources = [_resource(path, rows=count, name=name, columns=columns) for path in paths]
         for path in paths:
             os.replace(path, folder / path.name)
-    return package
+    return resources
 
 
-def csv_chunks(rows: Iterable[Row]) -> Iterator[bytes]:
+def csv_chunks(rows: Iterable[Row], columns: Sequence[Column] = VOTE_COLUMNS) -> Iterator[bytes]:
     """Yield the CSV file in pieces, header first: for a streamed download.
 
     Text cells that a spreadsheet would run as a formula are guarded by an apostrophe, which reading takes off again.
     """
     text = CsvText()
-    text.add([entry.name for entry in VOTE_COLUMNS])
-    for batch in _batches(rows):
+    text.add([entry.name for entry in columns])
+    for batch in _batches(rows, columns):
         for row in batch:
-            text.add([_csv_cell(entry, row.get(entry.name)) for entry in VOTE_COLUMNS])
+            text.add([_csv_cell(entry, row.get(entry.name)) for entry in columns])
         yield text.taken().encode()
     yield text.taken().encode()
 
 
-def jsonl_chunks(rows: Iterable[Row]) -> Iterator[bytes]:
+def jsonl_chunks(rows: Iterable[Row], columns: Sequence[Column] = VOTE_COLUMNS) -> Iterator[bytes]:
     """Yield the JSON Lines file in pieces, one object with every column on each line."""
-    for batch in _batches(rows):
-        objects = ({entry.name: _json_value(entry, row.get(entry.name)) for entry in VOTE_COLUMNS} for row in batch)
+    for batch in _batches(rows, columns):
+        objects = ({entry.name: _json_value(entry, row.get(entry.name)) for entry in columns} for row in batch)
         lines = (json.dumps(value, ensure_ascii=False, separators=(",", ":")) for value in objects)
         yield "".join(line + "\n" for line in lines).encode()
 
 
-def table_schema() -> dict:
-    """Return the Frictionless table schema of the votes table."""
+def table_schema(columns: Sequence[Column] = VOTE_COLUMNS) -> dict:
+    """Return the Frictionless table schema of a table."""
     fields = []
-    for entry in VOTE_COLUMNS:
+    for entry in columns:
         field: dict = {"name": entry.name, "type": entry.kind, "description": entry.description}
         if entry.unit:
             field["unit"] = entry.unit
@@ -120,74 +157,70 @@ def table_schema() -> dict:
     return {"fields": fields, "missingValues": [""]}
 
 
-def data_package(
-    paths: Iterable[str | Path], *, rows: int | None = None, name: str = "votes", title: str | None = None
-) -> dict:
-    """Describe written votes files as a Frictionless data package, with sizes and SHA-256 hashes.
+def data_package(resources: Iterable[Mapping], *, name: str = "votes", title: str | None = None) -> dict:
+    """Describe written files as a Frictionless data package.
 
     Parameters
     ----------
-    paths : iterable of str or Path
-        Files that :func:`write_votes`, :func:`csv_chunks` or :func:`jsonl_chunks` made.
-    rows : int or None
-        Number of votes in each.
+    resources : iterable of mapping
+        As :func:`write_table` returns them.
     name, title : str
         Name of the package (lower case, for URLs) and its title.
     """
-    resources = []
-    for path in map(Path, paths):
-        kind = path.suffix.removeprefix(".")
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        resource = {
-            "name": f"{name}-{kind}",
-            "path": path.name,
-            "format": kind,
-            "mediatype": _MEDIA_TYPES[kind],
-            "bytes": path.stat().st_size,
-            "hash": f"sha256:{digest}",
-            "schema": table_schema(),
-        }
-        if kind == "csv":
-            resource |= {
-                "profile": "tabular-data-resource",
-                "encoding": "utf-8",
-                "dialect": {"delimiter": ",", "quoteChar": '"', "doubleQuote": True, "lineTerminator": "\n"},
-            }
-        if rows is not None:
-            resource["rows"] = rows
-        resources.append(resource)
     description = (
-        "One row a current vote. In CSV, a text that begins with =, +, -, @, tab or carriage return (after any "
-        "apostrophes) has one apostrophe in front, so that no spreadsheet runs it; take it off to get the text."
+        "Votes: one row a current vote; raters: one row a session. In CSV, a text that begins with =, +, -, @, tab or "
+        "carriage return (after any apostrophes) has one apostrophe in front, so that no spreadsheet runs it; take it "
+        "off to get the text."
     )
-    package = {"name": name, "description": description, "resources": resources}
+    package = {"name": name, "description": description, "resources": list(resources)}
     return package if title is None else {"name": name, "title": title, **package}
 
 
-def _write_all(rows: Iterable[Row], paths: Mapping[str, Path]) -> int:
+def _resource(path: Path, *, rows: int, name: str, columns: Sequence[Column]) -> dict:
+    kind = path.suffix.removeprefix(".")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    resource = {
+        "name": f"{name}-{kind}",
+        "path": path.name,
+        "format": kind,
+        "mediatype": _MEDIA_TYPES[kind],
+        "bytes": path.stat().st_size,
+        "hash": f"sha256:{digest}",
+        "schema": table_schema(columns),
+    }
+    if kind == "csv":
+        resource |= {
+            "profile": "tabular-data-resource",
+            "encoding": "utf-8",
+            "dialect": {"delimiter": ",", "quoteChar": '"', "doubleQuote": True, "lineTerminator": "\n"},
+        }
+    return resource | {"rows": rows}
+
+
+def _write_all(rows: Iterable[Row], paths: Mapping[str, Path], columns: Sequence[Column]) -> int:
     count = 0
     with ExitStack() as stack:
         sinks = []
         for kind, path in paths.items():
             if kind == "parquet":
-                sinks.append(stack.enter_context(_ParquetSink(path)).write)
+                sinks.append(stack.enter_context(_ParquetSink(path, columns)).write)
             else:
-                sinks.append(_text_sink(kind, stack.enter_context(path.open("wb"))))
-        for batch in _batches(rows):
+                sinks.append(_text_sink(kind, stack.enter_context(path.open("wb")), columns))
+        for batch in _batches(rows, columns):
             count += len(batch)
             for sink in sinks:
                 sink(batch)
     return count
 
 
-def _text_sink(kind: str, file):
+def _text_sink(kind: str, file, columns: Sequence[Column]):
     if kind == "csv":
-        # An export without a single vote is still a table with its header.
-        file.write(b"".join(csv_chunks(())))
+        # An export without a single row is still a table with its header.
+        file.write(b"".join(csv_chunks((), columns)))
 
     def write(batch: list[Row]) -> None:
-        chunks = csv_chunks(batch) if kind == "csv" else jsonl_chunks(batch)
+        chunks = (csv_chunks if kind == "csv" else jsonl_chunks)(batch, columns)
         data = b"".join(chunks)
         file.write(data.partition(b"\n")[2] if kind == "csv" else data)
 
@@ -197,7 +230,7 @@ def _text_sink(kind: str, file):
 class _ParquetSink:
     """Row groups of one batch each; pyarrow is imported here alone, since short commands do without."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -208,8 +241,8 @@ class _ParquetSink:
             "boolean": pa.bool_(),
             "datetime": pa.timestamp("ms", tz="UTC"),
         }
-        self._pa = pa
-        self._schema = pa.schema([pa.field(entry.name, types[entry.kind]) for entry in VOTE_COLUMNS])
+        self._pa, self._columns = pa, columns
+        self._schema = pa.schema([pa.field(entry.name, types[entry.kind]) for entry in columns])
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
 
     def __enter__(self) -> _ParquetSink:
@@ -220,7 +253,7 @@ class _ParquetSink:
 
     def write(self, batch: list[Row]) -> None:
         columns = {}
-        for entry in VOTE_COLUMNS:
+        for entry in self._columns:
             values = (row.get(entry.name) for row in batch)
             if entry.kind == "datetime":
                 columns[entry.name] = [_moment(value) for value in values]
@@ -229,16 +262,13 @@ class _ParquetSink:
         self._writer.write_table(self._pa.table(columns, schema=self._schema), row_group_size=len(batch))
 
 
-_NAMES = frozenset(entry.name for entry in VOTE_COLUMNS)
-
-
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    iterator = iter(rows)
+def _batches(rows: Iterable[Row], columns: Sequence[Column]) -> Iterator[list[Row]]:
+    iterator, names = iter(rows), frozenset(entry.name for entry in columns)
     while batch := list(islice(iterator, _BATCH_ROWS)):
         for row in batch:
-            if not row.keys() <= _NAMES:
-                extra = ", ".join(sorted(row.keys() - _NAMES))
-                raise ValueError(f"a vote row has {extra}; the votes table has only {', '.join(sorted(_NAMES))}")
+            if not row.keys() <= names:
+                extra = ", ".join(sorted(row.keys() - names))
+                raise ValueError(f"a row has {extra}; the table has only {', '.join(sorted(names))}")
         yield batch
 
 

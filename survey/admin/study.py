@@ -43,6 +43,10 @@ GROUPS = [
         "Analysis plan, fixed before the first vote",
         "baseline stopping_rule least_votes equivalence_margin class_adjustment target_raters exclusion_rules",
     ),
+    (
+        "What only people know, for the report and a release",
+        "eligibility ethics funding preregistration is_publication_consented is_free_text_published",
+    ),
     ("Recruitment", "recruitment"),
 ]
 

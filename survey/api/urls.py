@@ -45,6 +45,7 @@ urlpatterns = [
     path(f"{STUDY}versions/", study.VersionList.as_view()),
     path(f"{STUDY}sessions/", session.SessionList.as_view()),
     path(f"{STUDY}votes/", session.Votes.as_view()),
+    path(f"{STUDY}raters/", session.Raters.as_view()),
     path(f"{STUDY}exclusions/", exclusion.ExclusionList.as_view()),
     path(f"{STUDY}exclusions/<row:exclusion>/revoke/", exclusion.ExclusionRevoke.as_view()),
     path(f"{STUDY}reports/", report.ReportList.as_view()),

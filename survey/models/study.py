@@ -132,6 +132,18 @@ class Study(models.Model):
         default=list, blank=True, help_text='[{"rule": "too_fast", "parameters": {...}}]'
     )
 
+    # What only people know, for the report and a release
+    eligibility = models.CharField(max_length=300, blank=True, help_text="who could take part")
+    ethics = models.CharField(max_length=300, blank=True, help_text="who approved the study, and the number")
+    funding = models.CharField(max_length=300, blank=True)
+    preregistration = models.CharField(max_length=300, blank=True, help_text="address of the registered plan")
+    is_publication_consented = models.BooleanField(
+        default=False, help_text="the consent text says that anonymous answers will be published"
+    )
+    is_free_text_published = models.BooleanField(
+        default=False, help_text="the consent text says that answers in raters' own words will be published too"
+    )
+
     # Recruitment
     recruitment = models.JSONField(default=dict, blank=True, help_text='{"provider": "open", ...}')
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from survey.canonical import canonical_json
 from survey.models import Exclusion, PairImage, Study
+from survey.reports.raters import rater_columns
 from survey.reports.report import report_write
 from survey.selectors.vote import vote_showings
 from survey.services.records.audit import audit_lines
@@ -17,23 +18,23 @@ from survey.services.study.version import manifest_lines
 __all__ = ["report_bundle"]
 
 if TYPE_CHECKING:
-    pass
+    from analysis.votes.columns import Column
 
 
 def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int = 0) -> dict:
     """Write the report and everything it can be checked with; return the report.
 
-    Beside the report: votes with their data package and dictionary, how each trial was shown, the frozen versions, the
-    manifest of images with digests and recipes, the ledger of exclusions, the log, and one zip of it all.
+    Beside the report: votes and raters with their data package and dictionary, how each trial was shown, the frozen
+    versions, the manifest of images with digests and recipes, the ledger of exclusions, the log, and one zip of it all.
     """
     out.mkdir(parents=True, exist_ok=True)
     report = report_write(study, out, is_pilot=is_pilot, seed=seed)
     from analysis.votes.columns import VOTE_COLUMNS
 
-    dictionary = [
-        [c.name, c.kind, c.unit or "", " | ".join(filter(None, c.allowed)), c.description] for c in VOTE_COLUMNS
-    ]
-    _write_csv(out / "data_dictionary.csv", ["name", "type", "unit", "allowed", "description"], dictionary)
+    header = ["table", "name", "type", "unit", "allowed", "description"]
+    tables = (("votes", VOTE_COLUMNS), ("raters", rater_columns(study)))
+    entries = [_entry(name, column) for name, columns in tables for column in columns]
+    _write_csv(out / "data_dictionary.csv", header, entries)
     with (out / "showings.jsonl").open("wb") as file:
         file.writelines(canonical_json(line) + b"\n" for line in vote_showings(study, is_pilot=is_pilot))
     for version in study.versions.order_by("number"):
@@ -63,6 +64,11 @@ def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int 
         file.writelines(audit_lines(study))
     _zip(out, out / "bundle.zip")
     return report
+
+
+def _entry(table: str, column: Column) -> list[str]:
+    allowed = " | ".join(filter(None, column.allowed))
+    return [table, column.name, column.kind, column.unit or "", allowed, column.description]
 
 
 def _write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from analysis.report.provenance import code_commit, code_version
 from survey.canonical import canonical_json
 from survey.models import Arm, Study
-from survey.selectors.vote import vote_rows
-
-if TYPE_CHECKING:
-    pass
-
 from survey.reports.facts import (
     analysis_plan,
     image_metrics,
@@ -21,15 +15,22 @@ from survey.reports.facts import (
     study_facts,
     study_figures,
 )
+from survey.reports.raters import raters_export
+from survey.selectors.vote import vote_rows
 
 __all__ = ["report_write", "votes_export"]
 
 
 def votes_export(study: Study, folder: Path, *, formats: tuple[str, ...] = ("csv",), is_pilot: bool = False) -> dict:
-    """Write the votes table and its data package; return the package."""
-    from analysis.votes.writing import write_votes
+    """Write the votes table, the raters' table, and the data package of both; return the package."""
+    from analysis.votes.columns import VOTE_COLUMNS
+    from analysis.votes.writing import write_package, write_table
 
-    return write_votes(vote_rows(study, is_pilot=is_pilot), folder, formats=formats, title=study.title)
+    votes = write_table(
+        vote_rows(study, is_pilot=is_pilot), folder, columns=VOTE_COLUMNS, name="votes", formats=formats
+    )
+    raters = raters_export(study, folder, formats=formats, is_pilot=is_pilot)
+    return write_package([*votes, *raters], folder, name="votes", title=study.title)
 
 
 def report_write(

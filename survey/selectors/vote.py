@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,32 +10,51 @@ from django.db.models import QuerySet
 
 from survey.models import Exclusion, RaterSession, Study, Trial, Vote
 
-__all__ = ["DEGRADED_ARM", "current_votes", "vote_rows", "vote_showings"]
+__all__ = ["DEGRADED_ARM", "current_votes", "exclusion_reasons", "has_real_votes", "vote_rows", "vote_showings"]
 
 # A spoilt copy (in degraded checks and in practice) stands under this name: it is no arm of the study.
 DEGRADED_ARM = "degraded"
 
 
 def current_votes(study: Study, *, is_pilot: bool = False) -> QuerySet[Vote]:
-    """Return the votes that count, of the pilot or of the main study: the two never pool."""
+    """Return the votes that count, of the pilot or of the main study: the two never pool.
+
+    Nor do a rehearsal's with real ones: they count only where no person has voted, and never reach a file otherwise.
+    """
+    votes = _votes(study, is_pilot=is_pilot)
+    real = votes.filter(trial__session__is_simulated=False)
+    return real if real.exists() else votes
+
+
+def has_real_votes(study: Study, *, is_pilot: bool = False) -> bool:
+    """Return whether a person has voted, in the pilot or in the main study."""
+    return _votes(study, is_pilot=is_pilot).filter(trial__session__is_simulated=False).exists()
+
+
+def _votes(study: Study, *, is_pilot: bool) -> QuerySet[Vote]:
     return Vote.objects.filter(is_current=True, trial__session__version__study=study, trial__session__is_pilot=is_pilot)
 
 
-def vote_rows(study: Study, *, is_pilot: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield one mapping a current vote under the columns of the votes table, in constant memory and a fixed order."""
-    excluded = {
-        session_id: f"{rule}: {reason}"
-        for session_id, rule, reason in Exclusion.objects.filter(session__version__study=study, revoked_at__isnull=True)
-        .order_by("-made_at")
-        .values_list("session_id", "rule", "reason")
-    }
-    votes = (
-        current_votes(study, is_pilot=is_pilot)
-        .select_related(
-            "trial__session__version", "trial__pair", "trial__arm_left", "trial__arm_right", "trial__session"
-        )
-        .order_by("trial__session__started_at", "trial__session_id", "trial__position")
-    )
+def exclusion_reasons(study: Study) -> dict[uuid.UUID, str]:
+    """Return why sessions are excluded, as the ledger stands."""
+    rows = Exclusion.objects.filter(session__version__study=study, revoked_at__isnull=True).order_by("-made_at")
+    return {key: f"{rule}: {reason}" for key, rule, reason in rows.values_list("session_id", "rule", "reason")}
+
+
+def vote_rows(
+    study: Study, *, is_pilot: bool = False, sessions: QuerySet[RaterSession] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield one mapping a current vote under the columns of the votes table, in constant memory and a fixed order.
+
+    ``sessions`` narrows them down to the votes of some sessions.
+    """
+    excluded = exclusion_reasons(study)
+    votes = current_votes(study, is_pilot=is_pilot)
+    if sessions is not None:
+        votes = votes.filter(trial__session__in=sessions)
+    votes = votes.select_related(
+        "trial__session__version", "trial__pair", "trial__arm_left", "trial__arm_right", "trial__session"
+    ).order_by("trial__session__started_at", "trial__session_id", "trial__position")
     for vote in votes.iterator(chunk_size=2000):
         yield _row(vote, study.slug, excluded)
 

@@ -4,17 +4,22 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from analysis.__main__ import main
+from analysis.raters.columns import RATER_COLUMNS
 from analysis.report.content.checklist import STUDY_FACTS
 from analysis.votes.columns import VOTE_COLUMNS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_data_dictionary_has_a_row_for_every_column_in_order():
-    rows = [line for line in (DOCS / "data-dictionary.md").read_text().splitlines() if line.startswith("| `")]
-    assert len(rows) == len(VOTE_COLUMNS)
-    for row, column in zip(rows, VOTE_COLUMNS, strict=True):
+@pytest.mark.parametrize(("section", "columns"), [("Votes", VOTE_COLUMNS), ("Raters", RATER_COLUMNS)])
+def test_data_dictionary_has_a_row_for_every_column_in_order(section, columns):
+    text = (DOCS / "data-dictionary.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(columns)
+    for row, column in zip(rows, columns, strict=True):
         name, kind, required, values, meaning = (cell.strip() for cell in row.strip("|").split("|"))
         assert (name, kind, required == "yes", meaning) == (
             f"`{column.name}`",
@@ -22,8 +27,8 @@ def test_data_dictionary_has_a_row_for_every_column_in_order():
             column.required,
             column.description,
         )
-        for value in filter(None, column.allowed):
-            assert f"`{value}`" in values
+        for value in filter(None, (*column.allowed, column.unit)):
+            assert value in values
 
 
 def test_statistician_page_lists_every_study_fact():

@@ -53,6 +53,7 @@ WEB_FOLDERS = [
     "survey/models",
     "survey/recruitment",
     "survey/reports",
+    "survey/reports/release",
     "survey/selectors",
     "survey/views",
     "survey/services/access",

@@ -52,6 +52,12 @@ _DRAFT = [
     "class_adjustment",
     "target_raters",
     "exclusion_rules",
+    "eligibility",
+    "ethics",
+    "funding",
+    "preregistration",
+    "is_publication_consented",
+    "is_free_text_published",
     "recruitment",
 ]
 

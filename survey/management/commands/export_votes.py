@@ -11,7 +11,7 @@ from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):
-    help = "Write the current votes of a study as a table, with a data package beside it."
+    help = "Write the votes and the raters of a study as tables, with a data package beside them."
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("--study", required=True, metavar="SLUG")
@@ -28,4 +28,4 @@ class Command(BaseCommand):
         except (SurveyError, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
         for resource in package["resources"]:
-            self.stdout.write(f"{out / resource['path']}  {resource['rows']} votes  {resource['hash']}")
+            self.stdout.write(f"{out / resource['path']}  {resource['rows']} rows  {resource['hash']}")

