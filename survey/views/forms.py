@@ -50,7 +50,7 @@ def device(request: HttpRequest, session: RaterSession) -> HttpResponse:
         is_touch=request.POST.get("is_touch") == "true",
         extra={
             name: request.POST.get(name, "")[:100]
-            for name in ("screen", "gamut", "colour_depth", "frame_ms", "reduced_motion", "framed")
+            for name in ("screen", "gamut", "colour_depth", "frame_ms", "reduced_motion", "framed", "forced_dark")
         }
         | {"agent": request.headers.get("User-Agent", "")[:300]},
     )

@@ -1,6 +1,5 @@
 // What is on the screen: one card at a time, the pair with its answers, how far the visit is, what just happened.
 import { cssSize, layoutOf } from "./geometry.js";
-import { isPlacedAt, placePair } from "./pictures.js";
 import { fill } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
@@ -8,8 +7,8 @@ const CARDS = ["trial", "loading", "pause", "ready", "elsewhere", "narrow", "wai
 const TAKEN_MS = 180; // how long a chosen button stays marked
 
 export class Presenter {
-  constructor(setup, { boxes, buttons, keys, hints, zoom }) {
-    Object.assign(this, { boxes, buttons, keys, hints, zoom, room: setup.room, mayStack: setup.stack, texts: setup.texts });
+  constructor(setup, { buttons, pictures, keys, hints, zoom }) {
+    Object.assign(this, { buttons, pictures, keys, hints, zoom, room: setup.room, mayStack: setup.stack, texts: setup.texts });
     this.practice = setup.practice;
     this.notice = ""; // what the next pair is shown with
   }
@@ -62,7 +61,7 @@ export class Presenter {
   // True when the window has changed in a way that the pair on the screen does not follow.
   get isStale() {
     const { layout } = this;
-    return !layout || (layout === "stack") !== this.keys.stacked || !isPlacedAt(this.boxes, cssSize(this.room));
+    return !layout || (layout === "stack") !== this.keys.stacked || !this.pictures.isPlacedAt(cssSize(this.room));
   }
 
   // Both images at once, in the same frame. False when the window is too small for them.
@@ -71,7 +70,7 @@ export class Presenter {
     if (!layout) return false;
     this.arrange(layout === "stack");
     const names = this.keys.stacked ? [texts.upper, texts.lower] : [texts.left, texts.right];
-    placePair(this.boxes, images, { size: cssSize(this.room), names });
+    this.pictures.place(images, { size: cssSize(this.room), names });
     this.zoom?.reset();
     $("question").textContent = trial.question;
     this.note(this.notice);

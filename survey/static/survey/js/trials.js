@@ -2,6 +2,7 @@
 import { Hints } from "./hints.js";
 import { Keys } from "./keys.js";
 import { newKey } from "./net.js";
+import { Pictures } from "./pictures.js";
 import { Presenter } from "./presenter.js";
 import { Session } from "./session.js";
 import { Visit } from "./visit.js";
@@ -13,6 +14,7 @@ const on = (id, act) => $(id).addEventListener("click", act);
 const setup = JSON.parse($("setup").textContent);
 const boxes = [$("left"), $("right")];
 const buttons = [...document.querySelectorAll("[data-choice]")];
+const pictures = new Pictures(boxes);
 const help = $("help");
 const options = [...help.querySelectorAll("[name=keys]")];
 
@@ -22,10 +24,10 @@ const keys = new Keys(
 );
 const named = [...buttons.map((button) => [button.dataset.choice, button]), ["undo", $("undo")]];
 const hints = new Hints(keys, { buttons: named, options, space: setup.texts.space });
-const zoom = setup.zoom ? new Zoom($("pair"), boxes, () => help.open || keys.name === "off") : null;
+const zoom = setup.zoom ? new Zoom($("pair"), pictures, () => help.open || keys.name === "off") : null;
 const visit = new Visit(setup, {
   session: new Session(setup),
-  presenter: new Presenter(setup, { boxes, buttons, keys, hints, zoom }),
+  presenter: new Presenter(setup, { buttons, pictures, keys, hints, zoom }),
   watch: new Watch(setup.urls.events),
   tab: newKey(),
 });

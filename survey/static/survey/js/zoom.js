@@ -3,8 +3,8 @@
 const STEPS = { "+": 2, "=": 2, "-": 0.5 };
 
 export class Zoom {
-  constructor(pair, boxes, isDeaf) {
-    this.boxes = boxes;
+  constructor(pair, pictures, isDeaf) {
+    this.pictures = pictures;
     this.reset();
     pair.classList.add("zoomed");
     pair.addEventListener("wheel", (event) => {
@@ -24,11 +24,7 @@ export class Zoom {
     const scale = Math.min(8, Math.max(1, wanted));
     if (scale !== this.scale && scale > 1) this.uses += 1;
     Object.assign(this, { scale, at, largest: Math.max(this.largest, scale) });
-    for (const { firstElementChild: image } of this.boxes) {
-      if (!image) continue;
-      image.style.transformOrigin = at;
-      image.style.transform = scale > 1 ? `scale(${scale})` : "";
-    }
+    this.pictures.enlarge(scale, at);
   }
 
   reset() {
