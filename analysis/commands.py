@@ -93,7 +93,7 @@ def _power(options: argparse.Namespace) -> tuple[PowerPlan, SimulatedPower | Non
     if options.pilot:
         plan = plan_power_from(_pilot_components(options), **design, **aims)
     else:
-        plan = plan_power(**design, **_behaviour(options), **aims)
+        plan = plan_power(scenario, **aims)
     if not options.repetitions:
         return plan, None
     if options.pilot:

@@ -9,7 +9,7 @@ import numpy as np
 from analysis.inference.crossing import group_index
 from analysis.votes.table import LEFT, RIGHT, TIE, Comparison, VoteTable
 
-__all__ = ["Counts", "LoadSummary", "SideCounts", "count_sides", "count_votes", "counts_by", "load_summary"]
+__all__ = ["Counts", "LoadSummary", "SideCounts", "count_sides", "count_votes", "load_summary"]
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,6 @@ def count_votes(comparison: Comparison) -> Counts:
     wins = int(np.count_nonzero(comparison.score == 1.0))
     losses = int(np.count_nonzero(comparison.score == 0.0))
     return Counts(wins=wins, losses=losses, ties=len(comparison) - wins - losses)
-
-
-def counts_by(comparison: Comparison, codes: np.ndarray) -> dict[int, Counts]:
-    """Return the counts within each group of an integer coding of the votes, in the order of the codes.
-
-    Parameters
-    ----------
-    codes : (N,) int
-        Non-negative codes, for example ``comparison.rater`` or ``comparison.pair``.
-    """
-    index, present = group_index(codes)
-    votes = np.bincount(index, minlength=len(present))
-    wins = np.bincount(index[comparison.score == 1.0], minlength=len(present))
-    losses = np.bincount(index[comparison.score == 0.0], minlength=len(present))
-    return {
-        int(code): Counts(wins=int(won), losses=int(lost), ties=int(total - won - lost))
-        for code, won, lost, total in zip(present, wins, losses, votes, strict=True)
-    }
 
 
 @dataclass(frozen=True)

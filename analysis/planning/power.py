@@ -72,33 +72,19 @@ _METHOD = (
 )
 
 
-def plan_power(
-    *,
-    raters: int,
-    pairs: int,
-    votes_per_rater: int | None = None,
-    preference: float = 0.6,
-    sd_rater: float = 0.5,
-    sd_pair: float = 0.8,
-    tie_rate: float = 0.0,
-    lapse_rate: float = 0.0,
-    position_bias: float = 0.0,
-    target_power: float = 0.8,
-    significance: float = 0.05,
-) -> PowerPlan:
-    """Return precision and power of a design whose votes follow a ``Scenario``.
+def plan_power(scenario: Scenario, *, target_power: float = 0.8, significance: float = 0.05) -> PowerPlan:
+    """Return precision and power of a design whose votes follow a scenario.
 
     Parameters
     ----------
-    raters, pairs : int
-        At least 2 each.
-    votes_per_rater : int or None
-        Pairs each rater sees; None for all.
+    scenario : Scenario
+        At least two raters and two pairs, one load for all raters; see :func:`expected_components` for the behaviour
+        that it may state.
     target_power, significance : float in (0, 1)
 
     Examples
     --------
-    >>> plan = plan_power(raters=50, pairs=30)
+    >>> plan = plan_power(Scenario(raters=50, pairs=30))
     >>> plan.power < plan.ceiling_power
     True
 
@@ -106,19 +92,14 @@ def plan_power(
     ----------
     Westfall, Kenny and Judd, Journal of Experimental Psychology: General 143 (2014).
     """
-    components = expected_components(
-        preference=preference,
-        sd_rater=sd_rater,
-        sd_pair=sd_pair,
-        tie_rate=tie_rate,
-        lapse_rate=lapse_rate,
-        position_bias=position_bias,
-    )
+    load = scenario.votes_per_rater
+    if isinstance(load, np.ndarray):
+        raise ValueError("votes_per_rater differs between raters; a plan takes one number for all")
     return plan_power_from(
-        components,
-        raters=raters,
-        pairs=pairs,
-        votes_per_rater=votes_per_rater,
+        expected_components(scenario),
+        raters=scenario.raters,
+        pairs=scenario.pairs,
+        votes_per_rater=load,
         target_power=target_power,
         significance=significance,
     )

@@ -35,23 +35,28 @@ class VarianceComponents:
     residual: float
 
 
-def expected_components(
-    *,
-    preference: float = 0.6,
-    sd_rater: float = 0.5,
-    sd_pair: float = 0.8,
-    tie_rate: float = 0.0,
-    lapse_rate: float = 0.0,
-    position_bias: float = 0.0,
-) -> VarianceComponents:
-    """Return the components that votes of a ``Scenario`` have, by quadrature over raters and pairs.
+# What a scenario may hold beside the behaviour that the quadrature integrates.
+_NOT_PLANNED = {"strengths": None, "careless_share": 0.0, "sd_class": 0.0, "left_share": None, "repeats": 0}
 
-    Parameters are those of ``analysis.planning.simulation.Scenario`` and are checked there.
+
+def expected_components(scenario: Scenario) -> VarianceComponents:
+    """Return the components that votes of a scenario have, by quadrature over raters and pairs.
+
+    Raises
+    ------
+    ValueError
+        If the scenario holds what is left out here: several arms, careless raters, classes that differ, unbalanced
+        sides, repeats.
     """
-    Scenario(preference=preference, sd_rater=sd_rater, sd_pair=sd_pair, tie_rate=tie_rate, lapse_rate=lapse_rate)
+    for name, plain in _NOT_PLANNED.items():
+        if (value := getattr(scenario, name)) != plain:
+            raise ValueError(f"{name} is {value}; planning leaves it out: give {plain}, or simulate the scenario")
+    lapse_rate, tie_rate, shift = scenario.lapse_rate, scenario.tie_rate, scenario.position_bias / 2
     weight = _WEIGHTS / _WEIGHTS.sum()
-    latent = special.logit(preference) + sd_rater * _NODES[:, None] + sd_pair * _NODES[None, :]
-    attentive = 0.5 * (special.expit(latent + position_bias / 2) + special.expit(latent - position_bias / 2))
+    latent = (
+        special.logit(scenario.preference) + scenario.sd_rater * _NODES[:, None] + scenario.sd_pair * _NODES[None, :]
+    )
+    attentive = 0.5 * (special.expit(latent + shift) + special.expit(latent - shift))
     tied = (1 - lapse_rate) * tie_rate
     wins = (1 - lapse_rate) * (1 - tie_rate) * attentive + lapse_rate / 2
     score = wins + tied / 2

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import stats
@@ -12,47 +11,10 @@ from analysis.inference.bootstrap import percentile_estimate
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import clamped_p
 
-__all__ = ["LEAST_CLASSES", "metric_over_seeds", "preference_against_metric"]
+__all__ = ["LEAST_CLASSES", "preference_against_metric"]
 
 # Below this many classes a rank correlation says little; the plot alone is shown.
 LEAST_CLASSES = 10
-
-
-def metric_over_seeds(values: Sequence[float]) -> Estimate:
-    """Return the mean of an arm's metric over generation seeds, its standard error and t interval; never a p-value.
-
-    Parameters
-    ----------
-    values : sequence of float
-        One metric value (for example FID) a seed, all from the same number of images.
-
-    Returns
-    -------
-    Estimate
-        ``method`` states the seed-to-seed standard deviation. One seed gives the value without an interval.
-
-    Examples
-    --------
-    >>> metric_over_seeds([12.0, 13.0, 14.0]).estimate
-    13.0
-    """
-    numbers = np.asarray(values, dtype=np.float64)
-    method = "mean over generation seeds, t interval on seeds - 1 df"
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"values hold {numbers[~np.isfinite(numbers)][0]}; every seed needs a finite metric")
-    if not len(numbers):
-        return refused(method, "no seed was evaluated")
-    if len(numbers) == 1:
-        reason = "one seed: its spread from seed to seed is unknown, so one number cannot be compared with another"
-        return Estimate(method=method, estimate=float(numbers[0]), reason=reason)
-    spread = float(numbers.std(ddof=1))
-    method = f"{method}; standard deviation from seed to seed {spread:.6g} over {len(numbers)} seeds"
-    if not spread > 0.0:
-        return Estimate(method=method, estimate=float(numbers.mean()), reason="no interval: all seeds gave one value")
-    se, df = spread / math.sqrt(len(numbers)), len(numbers) - 1
-    half = stats.t.ppf(0.975, df) * se
-    centre = float(numbers.mean())
-    return Estimate(method=method, estimate=centre, ci95=(centre - half, centre + half), se=se, df=df)
 
 
 def preference_against_metric(

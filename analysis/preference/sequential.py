@@ -1,4 +1,4 @@
-"""Looking early: confidence sequences that stay valid at every look, on rater means or on independent votes."""
+"""Looking early: confidence sequences that stay valid at every look, on rater means."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
 
 from analysis.inference.crossing import Crossing, crossing_of
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import LEVEL, clamped_p, joined
-from analysis.preference.rate import decisive_votes, rater_rates
+from analysis.preference.rate import rater_rates
 from analysis.votes.table import Comparison
 
 __all__ = [
     "RunningSequence",
-    "bernoulli_sequence",
-    "beta_binomial_interval",
     "betting_sequence",
     "confidence_sequence",
     "running_sequence",
@@ -191,57 +188,3 @@ def _kept_interval(wealth: np.ndarray) -> tuple[float, float]:
         lowest = int(np.argmin(wealth))
         return float(_GRID[lowest]), float(_GRID[lowest])
     return float(_GRID[max(kept[0] - 1, 0)]), float(_GRID[min(kept[-1] + 1, len(_GRID) - 1)])
-
-
-def bernoulli_sequence(comparison: Comparison) -> Estimate:
-    """Return the beta-binomial mixture confidence sequence of the decisive rate, for one decisive vote a rater.
-
-    Clustered votes are refused: in order of raters they are not independent, the Bernoulli form would be too narrow.
-
-    References
-    ----------
-    Robbins, Annals of Mathematical Statistics 41 (1970); Howard et al., Annals of Statistics 49 (2021).
-    """
-    method = "decisive rate, beta-binomial mixture confidence sequence (uniform prior), votes independent"
-    decisive = decisive_votes(comparison)
-    crossing = crossing_of(decisive)
-    if not len(decisive):
-        return refused(method, "no decisive votes", **crossing.counts())
-    if crossing.n_raters < len(decisive):
-        reason = "raters gave several votes, which are not independent; use the sequence over rater means"
-        return refused(method, reason, **crossing.counts())
-    wins = int(np.count_nonzero(decisive.score == 1.0))
-    n = len(decisive)
-    p_value = clamped_p(math.exp(min(0.0, -_log_bayes_factor(0.5, wins, n))))
-    interval = beta_binomial_interval(wins, n)
-    return Estimate(method=method, estimate=wins / n, ci95=interval, p_value=p_value, **crossing.counts())
-
-
-def _log_bayes_factor(rate: float, wins: int, n: int) -> float:
-    """log of the mixture of Beta(1, 1) against a fixed rate, after wins of n."""
-    return special.betaln(1 + wins, 1 + n - wins) - special.xlogy(wins, rate) - special.xlog1py(n - wins, -rate)
-
-
-def beta_binomial_interval(wins: int, n: int) -> tuple[float, float]:
-    """Return the rates that the uniform mixture has not rejected after ``wins`` of ``n`` independent votes.
-
-    Valid at every n at once with probability 0.95; the running intersection may be taken by the caller.
-
-    Examples
-    --------
-    >>> low, high = beta_binomial_interval(70, 100)
-    >>> 0.5 < low < 0.7 < high
-    True
-    """
-    if not 0 <= wins <= n or n < 1:
-        raise ValueError(f"wins is {wins} of n = {n}; it must lie in 0..n with n at least 1")
-    centre, limit = wins / n, -math.log(_ALPHA)
-
-    def excess(rate: float) -> float:
-        return _log_bayes_factor(rate, wins, n) - limit
-
-    # At the observed rate the mixture is below the likelihood, so the excess is negative there and changes sign once.
-    smallest, largest = 1e-300, 1.0 - 2.0**-53
-    low = optimize.brentq(excess, smallest, centre) if wins else 0.0
-    high = optimize.brentq(excess, centre, largest) if wins < n and excess(largest) > 0 else 1.0
-    return float(low), float(high)

@@ -14,6 +14,7 @@ from analysis.inference.threads import on_one_blas_thread
 from analysis.preference.rate import decisive_votes
 from analysis.regression.laplace import BinomialCells, Failure, LaplaceFit, Term, fit_laplace, moment_sds
 from analysis.regression.logistic_rates import (
+    CrossedModel,
     Lack,
     between_df,
     coefficient,
@@ -51,7 +52,7 @@ _METHODS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Glmm:
+class Glmm(CrossedModel):
     """The crossed logistic mixed model of one comparison.
 
     Parameters
@@ -60,54 +61,24 @@ class Glmm:
         On the logit scale: ``a`` for the arm at balanced sides, ``b`` for the arm on the left against on the right.
     marginal_rate, conditional_rate : Estimate
         Probabilities in (0, 1): averaged over the populations of raters and pairs, and at both random effects 0.
-    sd_rater, sd_pair : float or None
-        Standard deviations of the random intercepts, logit scale; 0 in a singular fit, None when not identified.
-    sd_rater_ci95, sd_pair_ci95 : (float, float) or None
-        Wald intervals on the log scale; None for an SD at 0 or below its standard error.
-    share_rater, share_pair : float or None
-        Share of the latent variance ``sd_rater^2 + sd_pair^2 + pi^2 / 3``.
-    log_likelihood : float or None
-        Maximum of the Laplace log-likelihood, each vote a Bernoulli trial.
-    singular : tuple of str
-        Which of "raters", "pairs" have an SD estimated at exactly 0.
-    separation : str or None
-        What separates the votes, when Wald numbers do not exist for that reason.
-    reason : str or None
-        Why the fit, or a part of it, is refused, or a warning.
+    sd_rater and those after it
+        As in :class:`analysis.regression.logistic_rates.CrossedModel`.
     """
 
     intercept: Estimate
     position: Estimate
     marginal_rate: Estimate
     conditional_rate: Estimate
-    sd_rater: float | None = None
-    sd_pair: float | None = None
-    sd_rater_ci95: tuple[float, float] | None = None
-    sd_pair_ci95: tuple[float, float] | None = None
-    share_rater: float | None = None
-    share_pair: float | None = None
-    log_likelihood: float | None = None
-    singular: tuple[str, ...] = ()
-    separation: str | None = None
-    reason: str | None = None
 
     def as_json(self) -> dict:
         """Return the mapping of ``report.json``."""
         return {
             "intercept": self.intercept.as_json(),
             "position": self.position.as_json(),
-            "sd_rater": self.sd_rater,
-            "sd_pair": self.sd_pair,
-            "sd_rater_ci95": None if self.sd_rater_ci95 is None else list(self.sd_rater_ci95),
-            "sd_pair_ci95": None if self.sd_pair_ci95 is None else list(self.sd_pair_ci95),
-            "share_rater": self.share_rater,
-            "share_pair": self.share_pair,
-            "log_likelihood": self.log_likelihood,
+            **self.spread_as_json(),
             "marginal_rate": self.marginal_rate.as_json(),
             "conditional_rate": self.conditional_rate.as_json(),
-            "singular": list(self.singular),
-            "separation": self.separation,
-            "reason": self.reason,
+            **self.remarks_as_json(),
         }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special, stats
@@ -17,6 +18,7 @@ from analysis.regression.laplace import LaplaceFit
 
 __all__ = [
     "LATENT_VARIANCE",
+    "CrossedModel",
     "Lack",
     "average_over_normal",
     "between_df",
@@ -32,6 +34,56 @@ __all__ = [
 _TAIL = 0.975
 # The variance of a standard logistic variable: the votes' own share on the latent scale.
 LATENT_VARIANCE = math.pi**2 / 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossedModel:
+    """What every crossed model with random intercepts of raters and pairs reports beside its estimates.
+
+    Parameters
+    ----------
+    sd_rater, sd_pair : float or None
+        Standard deviations of the random intercepts, logit scale; 0 in a singular fit, None when not identified.
+    sd_rater_ci95, sd_pair_ci95 : (float, float) or None
+        Wald intervals on the log scale; None for an SD at 0 or below its standard error.
+    share_rater, share_pair : float or None
+        Share of the latent variance ``sd_rater^2 + sd_pair^2 + pi^2 / 3``.
+    log_likelihood : float or None
+        Maximum of the Laplace log-likelihood, each vote a single trial.
+    singular : tuple of str
+        Which of "raters", "pairs" have an SD estimated at exactly 0.
+    separation : str or None
+        What separates the votes, when Wald numbers do not exist for that reason.
+    reason : str or None
+        Why the fit, or a part of it, is refused, or a warning.
+    """
+
+    sd_rater: float | None = None
+    sd_pair: float | None = None
+    sd_rater_ci95: tuple[float, float] | None = None
+    sd_pair_ci95: tuple[float, float] | None = None
+    share_rater: float | None = None
+    share_pair: float | None = None
+    log_likelihood: float | None = None
+    singular: tuple[str, ...] = ()
+    separation: str | None = None
+    reason: str | None = None
+
+    def spread_as_json(self) -> dict[str, Any]:
+        """Return the numbers on raters and pairs as ``report.json`` holds them."""
+        return {
+            "sd_rater": self.sd_rater,
+            "sd_pair": self.sd_pair,
+            "sd_rater_ci95": None if self.sd_rater_ci95 is None else list(self.sd_rater_ci95),
+            "sd_pair_ci95": None if self.sd_pair_ci95 is None else list(self.sd_pair_ci95),
+            "share_rater": self.share_rater,
+            "share_pair": self.share_pair,
+            "log_likelihood": self.log_likelihood,
+        }
+
+    def remarks_as_json(self) -> dict[str, Any]:
+        """Return what is wrong with the fit as ``report.json`` holds it."""
+        return {"singular": list(self.singular), "separation": self.separation, "reason": self.reason}
 
 
 @dataclass(frozen=True)
@@ -65,11 +117,11 @@ def single_vote_factors(crossing: Crossing) -> tuple[str, ...]:
     return tuple(name for name, levels in codes.items() if np.bincount(levels).max() < 2)
 
 
-def random_effects(fit: LaplaceFit, crossing: Crossing, left_out: tuple[str, ...]) -> dict:
+def random_effects(fit: LaplaceFit, crossing: Crossing, left_out: tuple[str, ...]) -> dict[str, Any]:
     """Return the fields of a result on random effects: SDs, intervals, shares, singular factors, and the remark."""
     errors = np.sqrt(np.diagonal(fit.covariance)[-2:])
     total = fit.sd_rater**2 + fit.sd_pair**2 + LATENT_VARIANCE
-    fields: dict = {}
+    fields: dict[str, Any] = {}
     remarks: list[str] = []
     for name, sd, se in zip(("rater", "pair"), (fit.sd_rater, fit.sd_pair), errors, strict=True):
         known = name not in left_out

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 from analysis.inference.crossing import Crossing, crossing_of, group_index
 from analysis.inference.estimate import Estimate, refused
+from analysis.inference.intervals import joined
 from analysis.inference.separation import has_recession_direction
 from analysis.regression.glmm import ONE_SIDE, Glmm, divergence, fit_crossed, glmm
 from analysis.regression.laplace import BinomialCells, LaplaceFit
 from analysis.regression.logistic_rates import (
+    CrossedModel,
     Lack,
     between_df,
     coefficient,
@@ -41,12 +44,17 @@ _WORDS = {
     "loss_rate": "P(baseline), integrated over raters and pairs, mean over both sides",
 }
 _METHODS = {name: f"{words}; {_MODEL}" for name, words in _WORDS.items()}
+# The order of the keys in report.json, as readers have it: a report made again keeps its bytes.
+_ORDER = (
+    *("sd_rater", "sd_pair", "share_rater", "share_pair", "log_likelihood", "separation", "reason"),
+    *("sd_rater_ci95", "sd_pair_ci95", "singular"),
+)
 # The two thresholds as pseudo-trials: a win is a success at eta - delta, a loss a failure at eta + delta, a tie both.
 _LOWER, _UPPER = -1.0, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrdinalMixed:
+class OrdinalMixed(CrossedModel):
     """The crossed cumulative logit model of one comparison.
 
     Parameters
@@ -56,10 +64,8 @@ class OrdinalMixed:
         Kupper's theta.
     marginal_score, win_rate, tie_rate, loss_rate : Estimate
         Probabilities averaged over the populations of raters and pairs and over both sides.
-    sd_rater, sd_pair, sd_rater_ci95, sd_pair_ci95, share_rater, share_pair, singular, separation, reason
-        As in :class:`analysis.regression.glmm.Glmm`.
-    log_likelihood : float or None
-        Each vote a single trial with three outcomes.
+    sd_rater and those after it
+        As in :class:`analysis.regression.logistic_rates.CrossedModel`; a vote is a trial with three outcomes.
     """
 
     intercept: Estimate
@@ -69,27 +75,11 @@ class OrdinalMixed:
     win_rate: Estimate
     tie_rate: Estimate
     loss_rate: Estimate
-    sd_rater: float | None = None
-    sd_pair: float | None = None
-    sd_rater_ci95: tuple[float, float] | None = None
-    sd_pair_ci95: tuple[float, float] | None = None
-    share_rater: float | None = None
-    share_pair: float | None = None
-    log_likelihood: float | None = None
-    singular: tuple[str, ...] = ()
-    separation: str | None = None
-    reason: str | None = None
 
-    def as_json(self) -> dict:
+    def as_json(self) -> dict[str, Any]:
         """Return the mapping of ``report.json``."""
-        values = {name: getattr(self, name).as_json() for name in _METHODS}
-        for name in ("sd_rater", "sd_pair", "share_rater", "share_pair", "log_likelihood", "separation", "reason"):
-            values[name] = getattr(self, name)
-        for name in ("sd_rater_ci95", "sd_pair_ci95"):
-            interval = getattr(self, name)
-            values[name] = None if interval is None else list(interval)
-        values["singular"] = list(self.singular)
-        return values
+        fields = self.spread_as_json() | self.remarks_as_json()
+        return {name: getattr(self, name).as_json() for name in _METHODS} | {key: fields[key] for key in _ORDER}
 
 
 def ordinal_mixed(comparison: Comparison) -> OrdinalMixed:
@@ -195,7 +185,7 @@ def _refusal(lack: Lack, crossing: Crossing) -> OrdinalMixed:
 def _collapsed(fit: Glmm, crossing: Crossing) -> OrdinalMixed:
     """Without ties: the logistic model's numbers, half-width and tie rate 0 without errors."""
     note = "no ties: the model collapses to the logistic mixed model"
-    names = ("sd_rater", "sd_pair", "sd_rater_ci95", "sd_pair_ci95", "share_rater", "share_pair", "log_likelihood")
+    shared = {field.name: getattr(fit, field.name) for field in fields(CrossedModel)}
     rate = fit.marginal_rate
     lost = refused(_METHODS["loss_rate"], note) if rate.estimate is None else _complement(rate)
     return OrdinalMixed(
@@ -206,10 +196,7 @@ def _collapsed(fit: Glmm, crossing: Crossing) -> OrdinalMixed:
         win_rate=rate.with_reason(note),
         tie_rate=Estimate(method=_METHODS["tie_rate"], estimate=0.0, reason=note, **crossing.counts()),
         loss_rate=lost.with_reason(note),
-        singular=fit.singular,
-        separation=fit.separation,
-        reason=note if fit.reason is None else f"{fit.reason}; {note}",
-        **{name: getattr(fit, name) for name in names},
+        **(shared | {"reason": joined(fit.reason, note)}),
     )
 
 

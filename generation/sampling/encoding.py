@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from diffusion.files import write_atomically
-
-__all__ = ["encode_png", "pixels_sha256", "read_manifest", "to_uint8", "write_manifest"]
+__all__ = ["encode_png", "pixels_sha256", "to_uint8", "write_manifest"]
 
 
 def to_uint8(x: Tensor) -> np.ndarray:
@@ -62,20 +59,12 @@ def pixels_sha256(pixels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def write_manifest(path: Path, records: Iterable[dict[str, Any]]) -> str:
-    """Write JSON Lines, whole or not at all; return the file's SHA-256."""
+def write_manifest(file: BinaryIO, records: Iterable[Mapping[str, Any]]) -> str:
+    """Write a line of JSON per record into an open file, as they come; return the SHA-256 of what was written."""
     digest = hashlib.sha256()
-
-    def lines() -> Iterable[bytes]:
-        for record in records:
-            line = json.dumps(record, sort_keys=True).encode() + b"\n"
-            digest.update(line)
-            yield line
-
-    write_atomically(path, lines())
+    for record in records:
+        # Sorted: the same records give the same bytes wherever they are written.
+        line = json.dumps(record, sort_keys=True).encode() + b"\n"
+        digest.update(line)
+        file.write(line)
     return digest.hexdigest()
-
-
-def read_manifest(path: Path) -> list[dict[str, Any]]:
-    """Read a manifest back."""
-    return [json.loads(line) for line in path.read_text().splitlines()]

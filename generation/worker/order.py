@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -21,6 +19,7 @@ from generation.models import GenerationRun
 from generation.recipes.distance import structural_dissimilarity
 from generation.recipes.noise import PairSpec
 from generation.recipes.recipe import GUIDANCE_FACTORS, ArmRecipe, NetworkFile, differing_fields
+from generation.sampling.encoding import write_manifest
 from generation.sampling.networks import NetworkStore, PreparedArm, check_class, prepare_arms
 from generation.sampling.pairs import GeneratedPair, generate_pairs
 from generation.selectors import arms_present, run_complete_pairs
@@ -273,15 +272,12 @@ def run_settle(run: GenerationRun) -> bool:
 
 def _manifest(run: GenerationRun) -> tuple[str, str]:
     """Write a JSON line per image of the run: file, digest and record. Rows are streamed: memory stays constant."""
-    digest = hashlib.sha256()
     images = PairImage.objects.filter(pair__in=run_complete_pairs(run), arm__name__in=list(run.recipes))
     rows = images.order_by("pair__key", "arm__name").values_list("file", "sha256", "recipe")
     name = f"manifests/{run.study.slug}/{run.pk}.jsonl"
+    records = (record | {"file": stored, "sha256": sha256} for stored, sha256, record in rows.iterator(chunk_size=500))
     with tempfile.TemporaryFile() as file:
-        for stored, sha256, record in rows.iterator(chunk_size=500):
-            line = json.dumps(record | {"file": stored, "sha256": sha256}, sort_keys=True).encode() + b"\n"
-            digest.update(line)
-            file.write(line)
+        digest = write_manifest(file, records)
         file.seek(0)
         default_storage.save(name, File(file))
-    return name, digest.hexdigest()
+    return name, digest

@@ -11,7 +11,7 @@ from analysis.votes.reading import read_votes
 def test_power_prints_the_plan_and_its_ceiling(capsys):
     assert main(["power", "--raters", "30", "--pairs", "40", "--sd-pair", "1"]) == 0
     text = capsys.readouterr().out
-    plan = plan_power(raters=30, pairs=40, sd_pair=1.0)
+    plan = plan_power(Scenario(raters=30, pairs=40, sd_pair=1.0))
     assert f"power           {plan.power:.3f}" in text
     assert f"ceiling         {plan.ceiling_power:.3f}" in text
 
@@ -19,7 +19,7 @@ def test_power_prints_the_plan_and_its_ceiling(capsys):
 def test_power_as_json_with_simulation(capsys):
     assert main(["power", "--raters", "8", "--pairs", "10", "--repetitions", "12", "--seed", "3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["plan"]["power"] == plan_power(raters=8, pairs=10).power
+    assert found["plan"]["power"] == plan_power(Scenario(raters=8, pairs=10)).power
     assert found["simulated"]["repetitions"] == 12
 
 

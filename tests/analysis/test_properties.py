@@ -22,7 +22,7 @@ from analysis.preference.rate import (
     wilson,
 )
 from analysis.preference.sensitivity import sensitivity
-from analysis.preference.sequential import bernoulli_sequence, confidence_sequence
+from analysis.preference.sequential import confidence_sequence
 from analysis.raters.agreement import agreement
 from analysis.raters.consistency import consistency
 from analysis.raters.screening import screen
@@ -40,7 +40,6 @@ RATES = [
     vote_mean,
     tost,
     confidence_sequence,
-    bernoulli_sequence,
     lambda comparison: product_bootstrap(comparison, repetitions=100),
 ]
 ARMS = ("robust", "vanilla")

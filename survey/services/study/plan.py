@@ -64,7 +64,7 @@ def question_problems(questions: Any) -> list[str]:
 def power_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float) -> dict[str, Any]:
     """Return precision and power of a design under the headline's test, with the ceiling that pairs set."""
     from analysis.planning.power import plan_power
+    from analysis.planning.simulation import Scenario
 
-    return plan_power(
-        raters=raters, pairs=pairs, votes_per_rater=min(votes_per_rater, pairs), preference=preference
-    ).as_json()
+    load = min(votes_per_rater, pairs)
+    return plan_power(Scenario(raters=raters, pairs=pairs, votes_per_rater=load, preference=preference)).as_json()

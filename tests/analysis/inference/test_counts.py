@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.inference.counts import Counts, count_sides, count_votes, counts_by, load_summary
+from analysis.inference.counts import Counts, count_sides, count_votes, load_summary
 from tests.analysis.votes_factory import make_comparison, make_table
 
 
@@ -18,12 +18,6 @@ def test_an_empty_comparison_counts_zero_and_has_no_rate():
     counts = count_votes(make_comparison([], [], []))
     assert counts == Counts(wins=0, losses=0, ties=0)
     assert counts.rate is counts.decisive_rate is None
-    assert counts_by(make_comparison([], [], []), np.zeros(0, dtype=np.int64)) == {}
-
-
-def test_counts_by_rater_keep_the_codes_and_leave_out_the_absent():
-    comparison = make_comparison([1, 0, 0.5, 1], [7, 7, 2, 7], [0, 1, 0, 0])
-    assert counts_by(comparison, comparison.rater) == {2: Counts(0, 0, 1), 7: Counts(2, 1, 0)}
 
 
 def test_sides_chosen():

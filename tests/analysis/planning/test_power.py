@@ -17,7 +17,7 @@ from tests.analysis.votes_factory import crossed_comparison, make_comparison
 def test_expected_components_are_those_of_simulated_votes():
     shape = {"preference": 0.65, "sd_rater": 0.6, "sd_pair": 0.9, "tie_rate": 0.2, "lapse_rate": 0.05}
     scenario = Scenario(raters=1200, pairs=1200, votes_per_rater=120, seed=4, **shape)
-    expected = expected_components(**shape)
+    expected = expected_components(Scenario(**shape))
     found = estimated_components(simulate_votes(scenario).comparison("robust", "vanilla"))
     assert expected.rate == pytest.approx(marginal_rates(scenario).ties_split, abs=1e-9)
     assert found.rate == pytest.approx(expected.rate, abs=0.01)
@@ -27,7 +27,7 @@ def test_expected_components_are_those_of_simulated_votes():
 
 
 def test_without_heterogeneity_only_the_binomial_variance_is_left():
-    components = expected_components(preference=0.7, sd_rater=0, sd_pair=0)
+    components = expected_components(Scenario(preference=0.7, sd_rater=0, sd_pair=0))
     assert components.rater == pytest.approx(0, abs=1e-12)
     assert components.pair == pytest.approx(0, abs=1e-12)
     assert components.residual == pytest.approx(0.21)
@@ -58,7 +58,7 @@ def test_a_pilot_too_small_is_refused(comparison):
 @pytest.mark.parametrize("design", [(20, 100, None), (200, 200, 20), (8, 200, None)])
 def test_power_agrees_with_simulation(design):
     raters, pairs, load = design
-    plan = plan_power(raters=raters, pairs=pairs, votes_per_rater=load, preference=0.58)
+    plan = plan_power(Scenario(raters=raters, pairs=pairs, votes_per_rater=load, preference=0.58))
     scenario = Scenario(raters=raters, pairs=pairs, votes_per_rater=load, preference=0.58, seed=1)
     simulated = simulate_power(scenario, repetitions=300)
     assert abs(plan.power - simulated.power) < 4 * simulated.power_se + 0.02
@@ -67,22 +67,24 @@ def test_power_agrees_with_simulation(design):
 
 
 def test_raters_needed_are_the_fewest_that_reach_the_target():
-    plan = plan_power(raters=20, pairs=150, preference=0.6)
-    assert plan_power(raters=plan.raters_needed, pairs=150, preference=0.6).power >= 0.8
-    assert plan_power(raters=plan.raters_needed - 1, pairs=150, preference=0.6).power < 0.8
+    plan = plan_power(Scenario(raters=20, pairs=150, preference=0.6))
+    assert plan_power(Scenario(raters=plan.raters_needed, pairs=150, preference=0.6)).power >= 0.8
+    assert plan_power(Scenario(raters=plan.raters_needed - 1, pairs=150, preference=0.6)).power < 0.8
 
 
 def test_too_few_pairs_cannot_be_bought_back_with_raters():
-    plan = plan_power(raters=500, pairs=12, preference=0.58)
+    plan = plan_power(Scenario(raters=500, pairs=12, preference=0.58))
     assert plan.raters_needed is None
     assert plan.ceiling_power < 0.8
     assert "cannot be bought back" in plan.reason
-    assert plan_power(raters=10**6, pairs=12, preference=0.58).power == pytest.approx(plan.ceiling_power, abs=1e-3)
-    assert plan_power(raters=500, pairs=plan.pairs_needed, preference=0.58).power >= 0.8
+    assert plan_power(Scenario(raters=10**6, pairs=12, preference=0.58)).power == pytest.approx(
+        plan.ceiling_power, abs=1e-3
+    )
+    assert plan_power(Scenario(raters=500, pairs=plan.pairs_needed, preference=0.58)).power >= 0.8
 
 
 def test_the_ceiling_is_stated_even_where_it_does_not_bind():
-    assert "no number of raters" in plan_power(raters=30, pairs=100).reason
+    assert "no number of raters" in plan_power(Scenario(raters=30, pairs=100)).reason
 
 
 def test_power_of_independent_votes_is_that_of_a_t_test():
@@ -95,7 +97,7 @@ def test_power_of_independent_votes_is_that_of_a_t_test():
 
 
 def test_without_a_preference_power_is_the_significance_level_and_nothing_is_enough():
-    plan = plan_power(raters=30, pairs=50, preference=0.5)
+    plan = plan_power(Scenario(raters=30, pairs=50, preference=0.5))
     assert plan.power == pytest.approx(0.05, abs=1e-6)
     assert plan.raters_needed is None
     assert plan.pairs_needed is None
@@ -106,14 +108,24 @@ def test_without_a_preference_power_is_the_significance_level_and_nothing_is_eno
     [
         ({"raters": 1}, "raters is 1"),
         ({"votes_per_rater": 99}, "votes_per_rater is 99"),
-        ({"target_power": 1.0}, "target_power"),
         ({"preference": 0.0}, "preference"),
         ({"sd_pair": -1}, "sd_pair"),
+        ({"votes_per_rater": np.full(20, 5)}, "differs between raters"),
+        ({"strengths": {"a": 0.0, "b": 1.0}}, "strengths is"),
+        ({"careless_share": 0.1}, "careless_share is 0.1; planning leaves it out: give 0.0"),
+        ({"sd_class": 0.3}, "sd_class is 0.3"),
+        ({"left_share": 0.5}, "left_share is 0.5"),
+        ({"repeats": 2}, "repeats is 2"),
     ],
 )
 def test_impossible_plans_are_refused_by_name(wrong, word):
     with pytest.raises(ValueError, match=word):
-        plan_power(**{"raters": 20, "pairs": 50, **wrong})
+        plan_power(Scenario(**{"raters": 20, "pairs": 50, **wrong}))
+
+
+def test_power_to_reach_is_a_probability():
+    with pytest.raises(ValueError, match="target_power"):
+        plan_power(Scenario(), target_power=1.0)
 
 
 def test_too_few_repetitions_are_refused():

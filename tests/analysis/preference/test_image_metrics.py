@@ -2,28 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.preference.image_metrics import metric_over_seeds, preference_against_metric
-
-
-def test_a_metric_over_seeds_has_its_spread_and_no_p_value():
-    values = [12.1, 12.9, 12.4]
-    result = metric_over_seeds(values)
-    expected = stats.ttest_1samp(values, 0).confidence_interval()
-    assert result.ci95 == pytest.approx(tuple(expected))
-    assert result.p_value is None
-    assert f"{np.std(values, ddof=1):.6g}" in result.method
-
-
-@pytest.mark.parametrize(("values", "word"), [([], "no seed"), ([11.0], "one seed"), ([3.0, 3.0], "one value")])
-def test_a_single_value_is_never_given_an_interval(values, word):
-    result = metric_over_seeds(values)
-    assert result.ci95 is None
-    assert word in result.reason
-
-
-def test_a_metric_that_is_not_finite_is_refused():
-    with pytest.raises(ValueError, match="finite"):
-        metric_over_seeds([1.0, float("nan")])
+from analysis.preference.image_metrics import preference_against_metric
 
 
 def classes(count, seed=0, noise=0.05):

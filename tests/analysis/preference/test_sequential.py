@@ -1,11 +1,8 @@
 import numpy as np
 import pytest
-from scipy import special
 
 from analysis.preference.rate import rater_mean_t
 from analysis.preference.sequential import (
-    bernoulli_sequence,
-    beta_binomial_interval,
     betting_sequence,
     confidence_sequence,
     running_sequence,
@@ -93,38 +90,8 @@ def test_bets_use_the_past_alone():
     assert np.array_equal(betting_sequence(values).low[:30], betting_sequence(other_end).low[:30])
 
 
-@pytest.mark.parametrize(("wins", "n"), [(0, 1), (3, 7), (50, 100), (10, 10), (90_000, 200_000)])
-def test_beta_binomial_bounds_solve_the_mixture_equation(wins, n):
-    low, high = beta_binomial_interval(wins, n)
-    assert 0 <= low < wins / n + 1e-12
-    assert wins / n - 1e-12 < high <= 1
-    for bound in {low, high} - {0.0, 1.0}:
-        mixture = special.betaln(1 + wins, 1 + n - wins) - wins * np.log(bound) - (n - wins) * np.log1p(-bound)
-        assert mixture == pytest.approx(np.log(20), rel=1e-6)
-
-
-def test_beta_binomial_sequence_keeps_its_level_under_constant_peeking():
-    rng = np.random.default_rng(5)
-    n = np.arange(1, 401)
-    wins = np.cumsum(rng.random((2000, 400)) < 0.5, axis=1)
-    log_bayes_factor = special.betaln(1 + wins, 1 + n - wins) + n * np.log(2)
-    rejected = (log_bayes_factor >= np.log(20)).any(axis=1).mean()
-    assert rejected <= 0.05
-    inside = [
-        beta_binomial_interval(int(w), 400)[0] <= 0.5 <= beta_binomial_interval(int(w), 400)[1] for w in wins[:50, -1]
-    ]
-    assert list(log_bayes_factor[:50, -1] < np.log(20)) == inside
-
-
-def test_clustered_votes_never_enter_the_bernoulli_form():
-    assert "several votes" in bernoulli_sequence(crossed_comparison()).reason
-    single = bernoulli_sequence(make_comparison([1, 1, 0, 1, 0.5], [0, 1, 2, 3, 3], [0, 1, 0, 1, 1]))
-    assert single.estimate == 0.75
-    assert single.n_votes == 4
-
-
-@pytest.mark.parametrize("sequence", [confidence_sequence, bernoulli_sequence])
-def test_degenerate_tables(sequence):
+def test_degenerate_tables():
+    sequence = confidence_sequence
     assert sequence(make_comparison([], [], [])).reason
     one = sequence(make_comparison([1], [0], [0]))
     assert one.ci95 is None or one.ci95[0] < one.ci95[1]
