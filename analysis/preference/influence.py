@@ -1,0 +1,226 @@
+"""How much a conclusion rests on few votes, raters or pairs: what removing them does to the headline.
+
+References
+----------
+Broderick, Giordano and Meager, "An Automatic Finite-Sample Robustness Metric", arXiv 2011.14999: units are taken out
+in the order of their influence. Here the headline is computed anew after each removal, so that the count given always
+turns the conclusion; a smaller set of other units might as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.inference.crossing import crossing_of, group_index, rater_averaged_weights
+from analysis.inference.estimate import Estimate
+from analysis.preference.rate import headline
+from analysis.votes.table import Comparison
+
+__all__ = ["Influence", "LeftOut", "Removal", "influence"]
+
+UNITS = ("votes", "raters", "pairs")
+# Beyond this share of the units nobody would call the conclusion fragile, and what is left is another study.
+MOST_REMOVED = 0.5
+# So many of the removed units are named.
+MOST_NAMED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """How few units turn the conclusion.
+
+    Parameters
+    ----------
+    unit : {"votes", "raters", "pairs"}
+    count : int or None
+        Units whose removal turns the conclusion; None where half of them do not.
+    share : float or None
+        Of all units.
+    codes : tuple of int
+        The first of them: rater or pair codes, or row numbers of votes.
+    rate : float or None
+        The headline's rate without them.
+    """
+
+    unit: str
+    count: int | None
+    share: float | None
+    codes: tuple[int, ...]
+    rate: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """The lowest and the highest rate when one rater, or one pair, is left out, and whose absence gives it."""
+
+    unit: str
+    low: float
+    low_code: int
+    high: float
+    high_code: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Influence:
+    """What few votes, raters or pairs do to the headline of one comparison.
+
+    Parameters
+    ----------
+    conclusion : {"arm", "baseline", None}
+        Which arm the headline's interval is for, if any.
+    removals : tuple of Removal
+        For votes, raters and pairs: what turns that conclusion (a decided one becomes undecided, an undecided one is
+        decided for the arm it leans to).
+    left_out : tuple of LeftOut
+        For raters and pairs; empty with fewer than two of them.
+    """
+
+    conclusion: str | None
+    removals: tuple[Removal, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def influence(comparison: Comparison) -> Influence:
+    """Return how few votes, raters or pairs would turn the conclusion, and the extremes when one is left out.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    Influence
+        Without removals where the headline has no interval.
+
+    Examples
+    --------
+    >>> from analysis.planning.simulation import Scenario, simulate_votes
+    >>> votes = simulate_votes(Scenario(raters=20, pairs=30, preference=0.7)).comparison("robust", "vanilla")
+    >>> result = influence(votes)
+    >>> result.conclusion, [removal.unit for removal in result.removals]
+    ('arm', ['votes', 'raters', 'pairs'])
+    """
+    result = headline(comparison)
+    left_out = tuple(_left_out(comparison, unit, adjusted=result.is_position_adjusted) for unit in _several(comparison))
+    if result.ci95 is None:
+        return Influence(conclusion=None, removals=(), left_out=left_out)
+    conclusion = _conclusion(result)
+    removals = tuple(_removal(comparison, unit, result, conclusion) for unit in UNITS)
+    return Influence(conclusion=conclusion, removals=removals, left_out=left_out)
+
+
+def _conclusion(result: Estimate) -> str | None:
+    if result.ci95 is None:
+        return None
+    low, high = result.ci95
+    return "arm" if low > 0.5 else "baseline" if high < 0.5 else None
+
+
+def _several(comparison: Comparison) -> list[str]:
+    crossing = crossing_of(comparison)
+    return [unit for unit, n in (("raters", crossing.n_raters), ("pairs", crossing.n_pairs)) if n > 1]
+
+
+def _removal(comparison: Comparison, unit: str, result: Estimate, conclusion: str | None) -> Removal:
+    codes, present = _units(comparison, unit)
+    weights = rater_averaged_weights(crossing_of(comparison))
+    pull = np.bincount(codes, weights=weights * (comparison.score - result.estimate), minlength=len(present))
+    leans_to_arm = result.estimate >= 0.5
+    # A decided conclusion falls with the units that carry it; an undecided one is decided without those against it.
+    towards = leans_to_arm if conclusion else not leans_to_arm
+    order = np.argsort(-pull if towards else pull, kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+
+    def without(count: int) -> Estimate:
+        return headline(comparison.rows(rank[codes] >= count))
+
+    def is_turned(count: int) -> bool:
+        left = without(count)
+        return left.ci95 is not None and _conclusion(left) != conclusion
+
+    most = int(len(present) * MOST_REMOVED)
+    count = _fewest(is_turned, most)
+    if count is None:
+        return Removal(unit=unit, count=None, share=None, codes=(), rate=None)
+    named = tuple(int(code) for code in present[order[: min(count, MOST_NAMED)]])
+    return Removal(unit=unit, count=count, share=count / len(present), codes=named, rate=without(count).estimate)
+
+
+def _units(comparison: Comparison, unit: str) -> tuple[np.ndarray, np.ndarray]:
+    if unit == "votes":
+        rows = np.arange(len(comparison), dtype=np.int64)
+        return rows, rows
+    return group_index(comparison.rater if unit == "raters" else comparison.pair)
+
+
+def _fewest(holds: Callable[[int], bool], most: int) -> int | None:
+    """Return the smallest count at which a property holds that, once it holds, goes on to hold; None up to ``most``."""
+    high = 1
+    while high <= most and not holds(high):
+        high *= 2
+    if high > most:
+        if most < 1 or not holds(most):
+            return None
+        high = most
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _left_out(comparison: Comparison, unit: str, *, adjusted: bool) -> LeftOut:
+    rates = _rates_without(comparison, unit, adjusted=adjusted)
+    _, present = _units(comparison, unit)
+    low, high = int(np.nanargmin(rates)), int(np.nanargmax(rates))
+    return LeftOut(
+        unit=unit,
+        low=float(rates[low]),
+        low_code=int(present[low]),
+        high=float(rates[high]),
+        high_code=int(present[high]),
+    )
+
+
+def _rates_without(comparison: Comparison, unit: str, *, adjusted: bool) -> np.ndarray:
+    """Return the headline's rate without each rater, or without each pair: (U,), NaN where nothing would be left.
+
+    A rater enters by sums of scores and counts of votes on either side; what one unit takes away is subtracted.
+    """
+    crossing = crossing_of(comparison)
+    left = comparison.side > 0
+    sides = [np.stack([comparison.score * shown, shown.astype(float)]) for shown in (left, ~left)]
+    values = np.concatenate(sides)  # (4, N): score and count on the left, score and count on the right
+    whole = np.stack([np.bincount(crossing.rater, weights=row, minlength=crossing.n_raters) for row in values])
+    parts = _contributions(whole)
+    if unit == "raters":
+        return _rate(parts.sum(axis=1)[:, None] - parts, adjusted=adjusted)
+    cells = crossing.cells()
+    _, first = np.unique(cells, return_index=True)
+    rater, pair = crossing.rater[first], crossing.pair[first]
+    taken = np.stack([np.bincount(cells, weights=row, minlength=len(first)) for row in values])
+    change = _contributions(whole[:, rater] - taken) - parts[:, rater]
+    changes = np.stack([np.bincount(pair, weights=row, minlength=crossing.n_pairs) for row in change])
+    return _rate(parts.sum(axis=1)[:, None] + changes, adjusted=adjusted)
+
+
+def _contributions(sums: np.ndarray) -> np.ndarray:
+    """Return what raters add to the estimate, each rater's votes weighing one in all: (5, R).
+
+    Scores and weights on either side, and 1 for a rater who has votes.
+    """
+    votes = sums[1] + sums[3]
+    shares = np.divide(sums, votes, out=np.zeros_like(sums), where=votes > 0)
+    return np.concatenate([shares, (votes > 0)[None].astype(float)])
+
+
+def _rate(totals: np.ndarray, *, adjusted: bool) -> np.ndarray:
+    left_score, left_weight, right_score, right_weight, raters = totals
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if adjusted:
+            return 0.5 * (left_score / left_weight + right_score / right_weight)
+        return (left_score + right_score) / raters
