@@ -31,11 +31,11 @@ class StudyNotReady(SurveyError):
 
 
 class PairConflict(SurveyError):
-    """A pair of this key exists with other images. Give the new pair another key or start a new study."""
+    """A pair with this key exists with other images. Give the new pair another key or start a new study."""
 
 
 class PairUnknown(SurveyError):
-    """The study has no pair of this key. Reload the page to see its pairs."""
+    """The study has no pair with this key. Reload the page to see its pairs."""
 
 
 class StudyNotDeletable(SurveyError):
@@ -43,7 +43,7 @@ class StudyNotDeletable(SurveyError):
 
 
 class BadImage(SurveyError):
-    """The file is no image that can be shown. Convert it to PNG or JPEG in RGB and import it again."""
+    """The file is not an image that can be shown. Convert it to PNG or JPEG in RGB and import it again."""
 
 
 class StudyNotOpen(SurveyError):
@@ -135,8 +135,8 @@ class NothingToErase(SurveyError):
 
 
 class BadPanelExport(SurveyError):
-    """The file is no export of the panel's submissions. Download it again as CSV or JSON."""
+    """The file is not an export of the panel's submissions. Download it again as CSV or JSON."""
 
 
 class WebhookRefused(SurveyError):
-    """This address cannot be told. Give an https address that is public."""
+    """This address cannot be notified. Give a public https address."""

@@ -70,7 +70,7 @@ VOTE_COLUMNS = (
         description="From both images being visible to the answer, on the rater's clock.",
     ),
     Column(name="exposure_ms", kind="number", unit="ms", description="How long both images were visible."),
-    Column(name="position", kind="integer", description="1-based place of the trial in the session."),
+    Column(name="position", kind="integer", description="1-based position of the trial in the session."),
     Column(
         name="is_repeat", kind="boolean", description="The rater had answered this pair before; kept out of estimates."
     ),

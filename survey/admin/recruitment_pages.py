@@ -1,4 +1,4 @@
-"""Pages about raters: which link to give away, personal links, the panel's list against ours, erasure."""
+"""Pages about raters: the link for raters, personal links, the comparison with a panel, erasure."""
 
 from __future__ import annotations
 

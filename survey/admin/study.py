@@ -64,8 +64,8 @@ _ROWS = {
 
 
 _RULES_HELP = (
-    'for example [{"rule": "too_fast"}, {"rule": "failed_checks", "parameters": {"failures": 1}}]; the rules, with the '
-    "limits that they have unless you give others:"
+    'for example [{"rule": "too_fast"}, {"rule": "failed_checks", "parameters": {"failures": 1}}]; the rules with '
+    "their default limits:"
 )
 
 
@@ -79,7 +79,7 @@ class StudyForm(forms.ModelForm):
         help_texts = {
             "exit_questions": "for example "
             '[{"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]}]',
-            "recruitment": "easier under Recruitment, once the study is saved",
+            "recruitment": "easier to set under Recruitment, once the study is saved",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -199,7 +199,7 @@ def people(request: HttpRequest, study: Study) -> HttpResponse:
     if request.method == "POST":
         user = get_user_model().objects.filter(username=request.POST.get("user", "").strip(), is_active=True).first()
         if user is None:
-            messages.error(request, "There is no active user of that name. An administrator can create one.")
+            messages.error(request, "There is no active user with that name. An administrator can create one.")
         elif request.POST.get("do") == "remove":
             member_remove(study=study, user=user, actor=request.user)
         else:

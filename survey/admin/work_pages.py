@@ -110,5 +110,5 @@ def job_step(request: HttpRequest, study: Study, job: uuid.UUID, name: str) -> H
         messages.success(request, "The job is cancelled." if is_over else "The job stops at its next look.")
     elif name == "retry":
         job_retry(row)
-        messages.success(request, "The job waits for a worker again.")
+        messages.success(request, "The job is queued again.")
     return HttpResponseRedirect(study_address(study))

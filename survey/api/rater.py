@@ -69,7 +69,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
 def _text(body: dict[str, Any], name: str, *, longest: int = 300) -> str:
     value = body.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= longest:
-        raise BadSubmission(f"{name} is missing or no text of 1 to {longest} characters")
+        raise BadSubmission(f"{name} is missing or is not a text of 1 to {longest} characters")
     return value
 
 
@@ -77,7 +77,7 @@ def _key(body: dict[str, Any], name: str) -> uuid.UUID:
     try:
         return uuid.UUID(_text(body, name, longest=36))
     except ValueError:
-        raise BadSubmission(f"{name} is no UUID") from None
+        raise BadSubmission(f"{name} is not a UUID") from None
 
 
 def _number(body: dict[str, Any], name: str) -> float | None:
@@ -85,7 +85,7 @@ def _number(body: dict[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadSubmission(f"{name} is no number")
+        raise BadSubmission(f"{name} is not a number")
     try:
         return float(value)
     except OverflowError:
@@ -95,7 +95,7 @@ def _number(body: dict[str, Any], name: str) -> float | None:
 def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
     value = body.get(name, {})
     if not isinstance(value, dict) or len(json.dumps(value)) > 2000:
-        raise BadSubmission(f"{name} is no object of at most 2000 characters")
+        raise BadSubmission(f"{name} is not an object of at most 2000 characters")
     return value
 
 
@@ -180,10 +180,10 @@ def events(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
     """Add what happened around the trials."""
     items = body.get("events")
     if not isinstance(items, list) or len(items) > 100:
-        raise BadSubmission("events is no list of at most 100")
+        raise BadSubmission("events is not a list of at most 100")
     pairs = []
     for item in items:
         if not isinstance(item, dict):
-            raise BadSubmission("an event is no object")
+            raise BadSubmission("an event is not an object")
         pairs.append((_text(item, "kind", longest=20), _object(item, "detail")))
     return {"kept": events_record(session_id=session_id, events=pairs)}

@@ -58,7 +58,9 @@ class RaterSession(models.Model):
     rater = models.ForeignKey(Rater, on_delete=models.PROTECT, related_name="sessions")
     version = models.ForeignKey(StudyVersion, on_delete=models.PROTECT, related_name="sessions")
     state = models.CharField(max_length=10, choices=State.choices, default=State.ARRIVED)
-    step = models.CharField(max_length=20, default="consent", help_text="where in the visit the rater stands")
+    step = models.CharField(
+        max_length=20, default="consent", help_text="the step of the visit that the rater has reached"
+    )
     outcome = models.CharField(max_length=30, blank=True, help_text="which completion code applies")
     is_pilot = models.BooleanField(default=False)
     is_simulated = models.BooleanField(default=False)

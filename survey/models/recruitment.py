@@ -17,7 +17,7 @@ class PersonalLink(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="personal_links")
     batch = models.PositiveIntegerField()
-    number = models.PositiveIntegerField(help_text="place in its batch")
+    number = models.PositiveIntegerField(help_text="position in its batch")
     is_revoked = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -49,14 +49,20 @@ class Study(models.Model):
     )
     title = models.CharField(max_length=200, help_text="shown to raters; say nothing of the arms")
     state = models.CharField(max_length=10, choices=State.choices, default=State.DRAFT, editable=False)
-    seed = models.BigIntegerField(default=new_seed, help_text="seeds the images' noise and the order of trials")
+    seed = models.BigIntegerField(
+        default=new_seed, help_text="fixes the noise of images made here and the sides of the trials"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     # What raters read
     organisation = models.CharField(max_length=200, blank=True, help_text="who runs the study")
-    contact = models.CharField(max_length=200, blank=True, help_text="whom raters can write to")
+    contact = models.CharField(
+        max_length=200, blank=True, help_text="shown to raters: an e-mail address or other way to reach you"
+    )
     summary = models.TextField(blank=True, help_text="one paragraph on the landing page")
-    payment = models.CharField(max_length=200, blank=True, help_text="what raters are paid, or that they are not")
+    payment = models.CharField(
+        max_length=200, blank=True, help_text="shown to raters; empty: they take part as volunteers"
+    )
     minutes = models.PositiveSmallIntegerField(
         default=10, validators=[MaxValueValidator(600)], help_text="expected length of a visit"
     )
@@ -103,7 +109,7 @@ class Study(models.Model):
     lease_minutes = models.PositiveSmallIntegerField(
         default=60,
         validators=[MinValueValidator(1), MaxValueValidator(10_080)],
-        help_text="how long a silent rater keeps the reserved trials",
+        help_text="how long an inactive rater keeps the reserved trials",
     )
 
     # The analysis plan
@@ -119,7 +125,7 @@ class Study(models.Model):
         max_length=4,
         choices=ClassAdjustment.choices,
         default=ClassAdjustment.BH,
-        help_text="of the p-values of the classes",
+        help_text="how the p-values of the classes are adjusted",
     )
     least_votes = models.PositiveIntegerField(
         null=True,

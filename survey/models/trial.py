@@ -66,7 +66,7 @@ class Trial(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     session = models.ForeignKey(RaterSession, on_delete=models.CASCADE, related_name="trials")
-    position = models.PositiveIntegerField(help_text="1-based place in the session")
+    position = models.PositiveIntegerField(help_text="1-based position in the session")
     pair = models.ForeignKey(ImagePair, on_delete=models.PROTECT, related_name="trials")
     slot = models.ForeignKey(Slot, null=True, on_delete=models.SET_NULL, related_name="trials")
     arm_left = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+")

@@ -32,7 +32,7 @@ def provider_of(settings: Mapping[str, Any]) -> Provider:
 def recruitment_problems(settings: Any) -> list[str]:
     """Return what is wrong with recruitment settings, each with its remedy."""
     if not isinstance(settings, dict):
-        return ['the recruitment settings are no object; write {"provider": "open"}']
+        return ['the recruitment settings are not an object; write {"provider": "open"}']
     name = settings.get("provider") or OpenLink.name
     if name not in PROVIDERS:
         return [f"there is no recruitment provider {name!r}; the providers are {', '.join(PROVIDERS)}"]

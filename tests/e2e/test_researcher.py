@@ -151,7 +151,7 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
     assert Exclusion.objects.get().session_id == hasty.pk
     page.get_by_role("link", name="Reports", exact=True).click()
     page.get_by_role("button", name="Report of the main study").click()
-    expect(page.get_by_text("waits for a worker")).to_be_visible()
+    expect(page.get_by_text("waiting for a worker")).to_be_visible()
     run_jobs()
     page.reload()
     picture(page, "6-report")
@@ -165,5 +165,5 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
         votes = bundle.read("votes.csv").decode()
     assert str(hasty.pk) in votes
     page.get_by_role("link", name="Log", exact=True).click()
-    expect(page.get_by_text("The chain of hashes is whole")).to_be_visible()
+    expect(page.get_by_text("The hash chain is intact")).to_be_visible()
     picture(page, "7-log")

@@ -11,7 +11,7 @@ from survey.models import Arm
 
 
 def _object_problems(value: Any) -> list[str]:
-    return [] if isinstance(value, dict) else ["This is no JSON object."]
+    return [] if isinstance(value, dict) else ["This is not a JSON object."]
 
 
 class ArmSerializer(serializers.ModelSerializer):

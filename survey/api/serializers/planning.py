@@ -19,7 +19,7 @@ class PlanningSerializer(serializers.Serializer):
     rate = serializers.FloatField()
     half_width = serializers.FloatField(help_text="of the 95 % interval")
     power = serializers.FloatField()
-    ceiling_power = serializers.FloatField(help_text="with raters without end: the pairs are the limit")
+    ceiling_power = serializers.FloatField(help_text="with unlimited raters: the pairs are the limit")
     raters_needed = serializers.IntegerField(allow_null=True)
     pairs_needed = serializers.IntegerField(allow_null=True)
     method = serializers.CharField()

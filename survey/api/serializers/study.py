@@ -113,7 +113,7 @@ class StateSerializer(serializers.Serializer):
 
 
 class DryRunSerializer(serializers.Serializer):
-    problems = serializers.ListField(child=serializers.CharField(), help_text="forbid freezing")
+    problems = serializers.ListField(child=serializers.CharField(), help_text="prevent freezing")
     weaknesses = serializers.ListField(child=serializers.CharField(), help_text="a reviewer would ask about")
     config_sha256 = serializers.CharField(help_text="of the design as it would be frozen now")
 

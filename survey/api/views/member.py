@@ -33,7 +33,7 @@ class MemberList(APIView):
         given = checked(MemberSerializer, request.data)
         user = get_user_model().objects.filter(username=given["user"]["username"], is_active=True).first()
         if user is None:
-            raise serializers.ValidationError({"user": ["There is no active user of this name."]})
+            raise serializers.ValidationError({"user": ["There is no active user with this name."]})
         member = member_set(study=study, user=user, role=given["role"], actor=request.user)
         return Response(MemberSerializer(member).data)
 

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         parser.add_argument("--study", required=True, metavar="SLUG")
         parser.add_argument("--raters", type=int, default=30, metavar="N")
         parser.add_argument(
-            "--arm", default="", help="the arm that they prefer (default: the first that is no baseline)"
+            "--arm", default="", help="the arm that they prefer (default: the first that is not the baseline)"
         )
         parser.add_argument("--preference", type=float, default=0.6, metavar="P", help="how often they choose it")
         parser.add_argument("--position-bias", type=float, default=0.0, metavar="B", help="left rate above one half")

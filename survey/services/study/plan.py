@@ -19,7 +19,7 @@ def rule_captions() -> dict[str, str]:
 def rule_problems(rules: Any) -> list[str]:
     """Return what is wrong with a plan's exclusion rules, each with its remedy."""
     if not isinstance(rules, list):
-        return ['the exclusion rules are no list; write [{"rule": "too_fast", "parameters": {}}]']
+        return ['the exclusion rules are not a list; write [{"rule": "too_fast", "parameters": {}}]']
     if not rules:
         return []
     from analysis.raters.screening import RULES
@@ -43,7 +43,7 @@ def question_problems(questions: Any) -> list[str]:
     """Return what is wrong with the exit questions, each with its remedy."""
     example = '[{"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]}]'
     if not isinstance(questions, list) or not all(isinstance(question, dict) for question in questions):
-        return [f"the exit questions are no list of objects; write {example}"]
+        return [f"the exit questions are not a list of objects; write {example}"]
     problems = []
     names = []
     for number, question in enumerate(questions, start=1):

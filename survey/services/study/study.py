@@ -45,7 +45,7 @@ class Transition:
 # The only way from state to state; ``freeze`` is carried out by services/version.py, which makes the version.
 TRANSITIONS: dict[str, Transition] = {
     "freeze": Transition(frozenset({State.DRAFT}), State.FROZEN, "Freeze the design"),
-    "revise": Transition(frozenset({State.FROZEN, State.PAUSED}), State.DRAFT, "Revise: back to a draft"),
+    "revise": Transition(frozenset({State.FROZEN, State.PAUSED}), State.DRAFT, "Revise (back to a draft)"),
     "pilot": Transition(frozenset({State.FROZEN}), State.PILOTING, "Open for a pilot"),
     "end_pilot": Transition(frozenset({State.PILOTING}), State.FROZEN, "End the pilot"),
     "open": Transition(frozenset({State.FROZEN}), State.RUNNING, "Open recruitment"),

@@ -24,10 +24,10 @@ _WHY = {
     "pilot": "Raters vote, but their votes are marked as a pilot and never pooled with the main ones.",
     "end_pilot": "Closes the pilot. The design stays frozen and can be opened or revised.",
     "open": "Raters can take part from now on. Which arm they prefer stays hidden until the study is closed.",
-    "pause": "New raters are turned away; those in the middle can finish.",
+    "pause": "New raters are turned away; those who have started can finish.",
     "resume": "Raters can take part again.",
-    "close": "Ends recruitment for good and shows the results. It cannot be taken back.",
-    "archive": "Puts the study away. Nothing is deleted.",
+    "close": "Ends recruitment for good and shows the results. This cannot be undone.",
+    "archive": "Marks the study as finished. Nothing is deleted.",
 }
 _NEEDS_REASON = {"revise", "pause", "close"}
 
@@ -80,6 +80,6 @@ def draft_todos(study: Study) -> list[Todo]:
         Todo("Describe the study", "title, contact, instructions", bool(study.contact and study.instructions), "edit"),
         Todo("Write the consent text", "what raters agree to", bool(study.consent_text.strip()), "edit"),
         Todo("Name the arms", f"{arms} so far, at least two; an import makes them from its folders", arms >= 2, "arms"),
-        Todo("Bring in the images", f"{pairs} pairs so far: generate them here or import a zip", pairs > 0, "images"),
+        Todo("Add the images", f"{pairs} pairs so far: generate them here or import a zip", pairs > 0, "images"),
         Todo("Review and freeze", f"{len(problems)} problem(s) left", not problems, "freeze"),
     ]

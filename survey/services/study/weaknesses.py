@@ -1,4 +1,4 @@
-"""What is weak about a draft, said before it is frozen. Problems that forbid freezing are in services/version.py."""
+"""What is weak about a draft, said before it is frozen. Problems that prevent freezing are in services/version.py."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _texts(study: Study) -> list[str]:
             if word.search(text.lower())
         ]
     if not study.contact:
-        found.append("no contact is given; raters cannot ask or withdraw by mail")
+        found.append("no contact is given; raters cannot ask questions or withdraw by mail")
     if not study.instructions.strip():
         found.append("the instructions are empty; say what to look at and what to ignore")
     return found
@@ -51,13 +51,13 @@ def _texts(study: Study) -> list[str]:
 def _checks(study: Study) -> list[str]:
     found = []
     if not study.degraded_trials and not study.identical_trials:
-        found.append("no attention checks: add degraded or identical trials, or inattentive raters cannot be told")
+        found.append("no attention checks: add degraded or identical trials, or inattentive raters cannot be spotted")
     if not study.repeat_trials:
         found.append("no repeated trials: the raters' self-consistency cannot be reported")
     if not study.exclusion_rules:
         found.append("no exclusion rule is preregistered; later exclusions will be called exploratory")
     if not study.practice_trials:
-        found.append("no practice trials: the first votes carry the learning of the task")
+        found.append("no practice trials: the first votes include learning the task")
     return found
 
 

@@ -130,7 +130,7 @@ def test_a_report_is_hidden_while_running_and_built_by_a_worker_afterwards(versi
     exclusions_apply(study=version.study, proposals=exclusion_proposals(version.study), actor=owner)
     client.post(address, {"phase": "main"})
     job = Job.objects.get(kind="survey.report")
-    assert "waits for a worker" in client.get(address).content.decode()
+    assert "waiting for a worker" in client.get(address).content.decode()
     assert job_run(job.pk).state == "succeeded", Job.objects.get().error
     build = ReportBuild.objects.get()
     for name in (
@@ -199,7 +199,7 @@ def test_report_files_are_for_the_people_of_the_study(version, owner) -> None:
 @pytest.mark.parametrize(
     ("rules", "part"),
     [
-        ("too_fast", "no list"),
+        ("too_fast", "not a list"),
         (["too_fast"], "no exclusion rule"),
         ([{"rule": "nobody"}], "no exclusion rule"),
         ([{"rule": "too_fast", "parameters": {"speed": 1}}], "no parameter"),
@@ -245,8 +245,8 @@ def test_planning_page_shows_power_and_the_ceiling(owner) -> None:
 @pytest.mark.parametrize(
     ("questions", "part"),
     [
-        ({}, "no list"),
-        (["age"], "no list"),
+        ({}, "not a list"),
+        (["age"], "not a list"),
         ([{"name": "my age", "caption": "?"}], "needs a name"),
         ([{"name": "age"}], "needs a caption"),
         ([{"name": "age", "caption": "Age?", "options": "old"}], "list of texts"),

@@ -119,7 +119,7 @@ def test_freeze_open_and_close_through_the_pages(owner) -> None:
     client = client_of(owner)
     base = f"/admin/survey/study/{study.pk}"
     page = client.get(f"{base}/step/freeze/").content.decode()
-    assert "Nothing forbids freezing" in page
+    assert "the design can be frozen" in page
     assert client.post(f"{base}/step/freeze/").status_code == 302
     assert client.post(f"{base}/step/open/").status_code == 302
     study.refresh_from_db()
@@ -365,6 +365,6 @@ def test_log_page_shows_a_broken_chain(owner) -> None:
     version = make_version(owner=owner)
     client = client_of(owner)
     address = f"/admin/survey/study/{version.study_id}/log/"
-    assert "is whole" in client.get(address).content.decode()
+    assert "is intact" in client.get(address).content.decode()
     version.study.audit_entries.filter(number=2).update(actor="nobody")
     assert "broken at entry 2" in client.get(address).content.decode()

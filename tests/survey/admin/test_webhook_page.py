@@ -62,7 +62,7 @@ def test_a_test_is_sent_once_and_its_answer_is_listed(owner, receiver) -> None:
     shown = client.get(page_of(study)).content.decode()
     assert "study.test" in shown
     assert "the receiver answered 500" in shown
-    assert "taken, 200" in shown
+    assert "delivered, 200" in shown
 
 
 def test_what_is_off_is_told_nothing_not_even_what_was_on_its_way(owner, receiver) -> None:

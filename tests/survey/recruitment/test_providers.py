@@ -236,7 +236,7 @@ def test_mturk_posts_back_to_mturk_alone(target: str) -> None:
 @pytest.mark.parametrize(
     ("recruitment", "part"),
     [
-        ([], "no object"),
+        ([], "not an object"),
         ({"provider": "pigeon"}, "no recruitment provider"),
         ({"provider": "open", "wings": 2}, "no setting wings"),
         ({"provider": "prolific"}, "needs a completion code"),

@@ -249,7 +249,7 @@ def test_a_large_upload_is_imported_by_a_worker(client, monkeypatch) -> None:
     files = {f"{arm}/{name}": body for arm, images in matched().items() for name, body in images.items()}
     assert upload(client, study, zipped(files)).status_code == 302
     job = Job.objects.get(kind="survey.import_zip")
-    assert b"waits for a worker" in client.get(f"/admin/survey/study/{study.pk}/import/").content
+    assert b"waiting for a worker" in client.get(f"/admin/survey/study/{study.pk}/import/").content
     assert job_run(job.pk).state == "succeeded"
     assert study.pairs.count() == 3
     again = upload(client, study, zipped(files | {"a/cat/9.png": make_png(9), "b/cat/9.png": make_png(9)}))
