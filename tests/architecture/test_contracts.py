@@ -21,6 +21,7 @@ CLOSED = (*PACKAGES, "analysis/report", "survey/services")
 PURE_FOLDERS = [
     "analysis/images",
     "analysis/inference",
+    "analysis/judges",
     "analysis/pictures",
     "analysis/planning",
     "analysis/preference",

@@ -1,0 +1,108 @@
+"""Scores that automatic judges gave: read from a file, and brought to one number a pair for a comparison of arms."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["JudgeScores", "judged_pairs", "read_scores"]
+
+_SCORE_COLUMNS = {"pair", "arm", "scorer", "score"}
+_CHOICE_COLUMNS = {"pair", "arm_left", "arm_right", "scorer", "choice"}
+_CHOICES = {"left": 1.0, "tie": 0.5, "right": 0.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeScores:
+    """What a file of scores held.
+
+    Parameters
+    ----------
+    scores : mapping of (scorer, pair, arm) to float
+        A number an image, from judges that score one image at a time.
+    choices : mapping of (scorer, pair, left arm, right arm) to float
+        1 where the left image was chosen, 1/2 for a tie, 0 for the right one; from judges that see two at a time.
+    """
+
+    scores: Mapping[tuple[str, str, str], float]
+    choices: Mapping[tuple[str, str, str, str], float]
+
+    def scorers(self) -> list[str]:
+        """Return the names of the judges, sorted."""
+        return sorted({key[0] for key in (*self.scores, *self.choices)})
+
+
+def read_scores(path: str | Path) -> JudgeScores:
+    """Read ``pair, arm, scorer, score``, or ``pair, arm_left, arm_right, scorer, choice`` of a pairwise judge.
+
+    Raises
+    ------
+    ValueError
+        Naming file, line and what is wrong: a missing column, a score that is no finite number, an unknown choice, the
+        same image or the same showing twice.
+    """
+    path = Path(path)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        names = set(reader.fieldnames or ())
+        if names >= _SCORE_COLUMNS:
+            return JudgeScores(scores=_scores(path, reader), choices={})
+        if names >= _CHOICE_COLUMNS:
+            return JudgeScores(scores={}, choices=_choices(path, reader))
+    wanted = f"{', '.join(sorted(_SCORE_COLUMNS))}, or {', '.join(sorted(_CHOICE_COLUMNS))}"
+    raise ValueError(f"{path}: the header has {', '.join(sorted(names)) or 'nothing'}; scores need {wanted}")
+
+
+def _scores(path: Path, reader: csv.DictReader) -> dict[tuple[str, str, str], float]:
+    found: dict[tuple[str, str, str], float] = {}
+    for row in reader:
+        key = (row["scorer"], row["pair"], row["arm"])
+        try:
+            value = float(row["score"])
+        except (TypeError, ValueError):
+            value = math.nan
+        if not math.isfinite(value):
+            raise ValueError(f"{path}, line {reader.line_num}: score is {row['score']!r}; give a finite number")
+        if key in found:
+            raise ValueError(f"{path}, line {reader.line_num}: {key[0]} scored {key[2]} on pair {key[1]} twice")
+        found[key] = value
+    return found
+
+
+def _choices(path: Path, reader: csv.DictReader) -> dict[tuple[str, str, str, str], float]:
+    found: dict[tuple[str, str, str, str], float] = {}
+    for row in reader:
+        key = (row["scorer"], row["pair"], row["arm_left"], row["arm_right"])
+        if row["choice"] not in _CHOICES:
+            allowed = ", ".join(_CHOICES)
+            raise ValueError(f"{path}, line {reader.line_num}: choice is {row['choice']!r}; it must be {allowed}")
+        if key[2] == key[3]:
+            raise ValueError(f"{path}, line {reader.line_num}: {key[2]} stands on both sides")
+        if key in found:
+            shown = f"{key[2]} left of {key[3]}"
+            raise ValueError(f"{path}, line {reader.line_num}: {key[0]} judged pair {key[1]} with {shown} twice")
+        found[key] = _CHOICES[row["choice"]]
+    return found
+
+
+def judged_pairs(scores: JudgeScores, scorer: str, arm: str, baseline: str) -> dict[str, float]:
+    """Return how far a judge prefers the arm on each pair it judged.
+
+    Returns
+    -------
+    dict of str to float
+        By pair: the difference of the two images' scores; for a pairwise judge the mean over both orders of -1/2 to
+        1/2. Positive for the arm, 0 for neither.
+    """
+    found: dict[str, float] = {}
+    for (name, pair, scored), value in scores.scores.items():
+        if name == scorer and scored == arm and (other := scores.scores.get((name, pair, baseline))) is not None:
+            found[pair] = value - other
+    orders: dict[str, list[float]] = {}
+    for (name, pair, left, right), choice in scores.choices.items():
+        if name == scorer and {left, right} == {arm, baseline}:
+            orders.setdefault(pair, []).append((choice if left == arm else 1.0 - choice) - 0.5)
+    return found | {pair: sum(values) / len(values) for pair, values in orders.items()}
