@@ -66,7 +66,7 @@ def product_bootstrap(comparison: Comparison, *, seed: int = 0, repetitions: int
     load = np.bincount(crossing.rater, minlength=crossing.n_raters)
     points = np.bincount(crossing.rater, weights=comparison.score, minlength=crossing.n_raters)
     estimate = float((points / load).mean())
-    if min(crossing.n_raters, crossing.n_pairs) < 2:
+    if crossing.few_units():
         reason = "no interval: resampling raters and pairs needs at least 2 of each"
         return Estimate(method=method, estimate=estimate, reason=reason, **crossing.counts())
     replicates = _replicate_rates(comparison, crossing, 1.0 / load, np.random.default_rng(seed), repetitions)
@@ -85,10 +85,11 @@ def _replicate_rates(
 ) -> np.ndarray:
     """Bootstrap rates, NaN where the resample holds no vote. Votes and points (2 s) enter as exact integer tables."""
     votes, points = _cell_tables(comparison, crossing)
+    unit_of_rater = crossing.unit_of_rater()
     rates = []
     for size in _blocks(repetitions, crossing.n_raters + crossing.n_pairs):
         drawn_pairs = resample_counts(rng, crossing.n_pairs, size).astype(votes.dtype)
-        drawn_raters = resample_counts(rng, crossing.n_raters, size) * weight[:, None]
+        drawn_raters = resample_counts(rng, crossing.n_units, size)[unit_of_rater] * weight[:, None]
         total = np.einsum("rb,rb->b", drawn_raters, votes @ drawn_pairs)
         won = np.einsum("rb,rb->b", drawn_raters, points @ drawn_pairs)
         with np.errstate(invalid="ignore"):

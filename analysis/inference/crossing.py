@@ -13,12 +13,15 @@ from analysis.votes.table import Comparison
 __all__ = [
     "CrossedVariance",
     "Crossing",
+    "cluster_variance",
     "crossed_variance",
+    "crossing_from",
     "crossing_of",
     "distinct",
     "group_index",
     "label_index",
     "rater_averaged_weights",
+    "site_lack",
     "sum_of_squares",
 ]
 
@@ -95,15 +98,51 @@ class Crossing:
     rater, pair : (N,) int64
         Indices 0..n_raters-1 and 0..n_pairs-1, without gaps.
     n_raters, n_pairs : int
+    site : (N,) int64 or None
+        Index 0..n_sites-1 of the site of each vote's rater, where raters are grouped in two sites or more: sites are
+        then the sampled units, since raters of one site may answer alike.
+    n_sites : int
     """
 
     rater: np.ndarray
     pair: np.ndarray
     n_raters: int
     n_pairs: int
+    site: np.ndarray | None = None
+    n_sites: int = 0
 
     def __len__(self) -> int:
         return len(self.rater)
+
+    @property
+    def unit(self) -> np.ndarray:
+        """Index of the sampled unit of people behind each vote, (N,) int64: its site where there are any, or rater."""
+        return self.rater if self.site is None else self.site
+
+    @property
+    def n_units(self) -> int:
+        return self.n_raters if self.site is None else self.n_sites
+
+    @property
+    def unit_name(self) -> str:
+        return "rater" if self.site is None else "site"
+
+    @property
+    def df(self) -> int:
+        """min(units of people, pairs) - 1: the degrees of freedom of what both samples decide."""
+        return min(self.n_units, self.n_pairs) - 1
+
+    def unit_of_rater(self) -> np.ndarray:
+        """Return the unit of each rater, (n_raters,) int64."""
+        found = np.zeros(self.n_raters, dtype=np.int64)
+        found[self.rater] = self.unit
+        return found
+
+    def few_units(self) -> str | None:
+        """Return what there is only one of, in words, or None: clustering two ways needs two of each."""
+        if self.n_units < 2:
+            return f"only {self.n_units} {self.unit_name}"
+        return f"only {self.n_pairs} pair" if self.n_pairs < 2 else None
 
     def counts(self) -> dict[str, int]:
         """Return the three sizes under the names that results carry."""
@@ -113,12 +152,46 @@ class Crossing:
         """Return the index 0..C-1 of each vote's rater x pair cell, (N,) int64."""
         return group_index(_packed(self.rater * self.n_pairs + self.pair))[0]
 
+    def unit_cells(self) -> np.ndarray:
+        """Return the index 0..C-1 of each vote's unit x pair cell, (N,) int64."""
+        return group_index(_packed(self.unit * self.n_pairs + self.pair))[0]
+
 
 def crossing_of(comparison: Comparison) -> Crossing:
-    """Return the crossing of a comparison's raters and pairs."""
-    rater, raters = group_index(comparison.rater)
-    pair, pairs = group_index(comparison.pair)
-    return Crossing(rater=rater, pair=pair, n_raters=len(raters), n_pairs=len(pairs))
+    """Return the crossing of a comparison's raters (within their sites, if votes name any) and pairs."""
+    return crossing_from(comparison.rater, comparison.pair, comparison.extra.get("site"))
+
+
+def crossing_from(rater_codes: np.ndarray, pair_codes: np.ndarray, site: np.ndarray | None = None) -> Crossing:
+    """Return the crossing of codes with gaps; one site (or none) is no sample of sites and is left out.
+
+    Parameters
+    ----------
+    rater_codes, pair_codes : (N,) int
+    site : (N,) int, str or object array, or None
+        Site of each vote's rater; a rater without one (empty text) stands alone.
+    """
+    rater, raters = group_index(rater_codes)
+    pair, pairs = group_index(pair_codes)
+    sites, n_sites = None, 0
+    if site is not None and len(site):
+        index, names = label_index(site)
+        if len(names) and names[0] == "":
+            index = np.where(index == 0, len(names) + rater, index)
+        index, present = group_index(index)
+        if len(present) > 1:
+            sites, n_sites = index, len(present)
+    return Crossing(rater=rater, pair=pair, n_raters=len(raters), n_pairs=len(pairs), site=sites, n_sites=n_sites)
+
+
+def site_lack(crossing: Crossing) -> str | None:
+    """Return why a model without an effect of the site has no interval for these raters, or None."""
+    if crossing.site is None:
+        return None
+    return (
+        f"raters are grouped in {crossing.n_sites} sites, whose raters may answer alike, and this method has no effect "
+        "of the site; the crossed two-way interval takes sites as the sampled units"
+    )
 
 
 def rater_averaged_weights(crossing: Crossing) -> np.ndarray:
@@ -135,7 +208,10 @@ def rater_averaged_weights(crossing: Crossing) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class CrossedVariance:
-    """The three one-way cluster variances of a linear statistic, each with its G / (G - 1) correction."""
+    """The three one-way cluster variances of a linear statistic, each with its G / (G - 1) correction.
+
+    ``rater`` and ``cell`` are those of the sampled units of people: of sites, where raters are grouped in them.
+    """
 
     rater: float
     pair: float
@@ -164,8 +240,8 @@ def crossed_variance(influence: np.ndarray, crossing: Crossing) -> CrossedVarian
     G / (G - 1) is taken per component, as ``sandwich::vcovCL(type = "HC0", cadjust = TRUE)`` does.
     """
     return CrossedVariance(
-        rater=_cluster_variance(influence, crossing.rater, crossing.n_raters),
-        pair=_cluster_variance(influence, crossing.pair, crossing.n_pairs),
+        rater=cluster_variance(influence, crossing.unit, crossing.n_units),
+        pair=cluster_variance(influence, crossing.pair, crossing.n_pairs),
         cell=_cell_variance(influence, crossing),
     )
 
@@ -175,14 +251,15 @@ def sum_of_squares(values: np.ndarray) -> float:
     return float(np.sum(np.square(values)))
 
 
-def _cluster_variance(influence: np.ndarray, group: np.ndarray, groups: int) -> float:
+def cluster_variance(influence: np.ndarray, group: np.ndarray, groups: int) -> float:
+    """Return the one-way cluster variance of a statistic, with its correction G / (G - 1); two groups at least."""
     sums = np.bincount(group, weights=influence, minlength=groups)
     return sum_of_squares(sums) * groups / (groups - 1)
 
 
 def _cell_variance(influence: np.ndarray, crossing: Crossing) -> float:
-    key = crossing.rater * crossing.n_pairs + crossing.pair
-    if crossing.n_raters * crossing.n_pairs > _FLAGGED_CELLS:
+    key = crossing.unit * crossing.n_pairs + crossing.pair
+    if crossing.n_units * crossing.n_pairs > _FLAGGED_CELLS:
         key = np.unique(key, return_inverse=True)[1]
     occupied = distinct(key)
     sums = influence

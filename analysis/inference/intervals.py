@@ -37,10 +37,10 @@ def joined(*remarks: str | None) -> str | None:
 
 
 def few_units_warning(crossing: Crossing, *, pairs: bool = True) -> str | None:
-    """Return the warning for fewer than ten raters or (where pairs count as sampled) ten pairs."""
+    """Return the warning for fewer than ten raters (or sites) or, where pairs count as sampled, ten pairs."""
     few = []
-    if crossing.n_raters < FEW_UNITS:
-        few.append(f"{crossing.n_raters} rater{'s' * (crossing.n_raters != 1)}")
+    if crossing.n_units < FEW_UNITS:
+        few.append(f"{crossing.n_units} {crossing.unit_name}{'s' * (crossing.n_units != 1)}")
     if pairs and crossing.n_pairs < FEW_UNITS:
         few.append(f"{crossing.n_pairs} pair{'s' * (crossing.n_pairs != 1)}")
     if not few:

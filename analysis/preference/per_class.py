@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,16 +11,30 @@ import numpy as np
 from scipy import optimize, stats
 
 from analysis.inference.counts import Counts, count_votes
-from analysis.inference.crossing import crossing_of, label_index
+from analysis.inference.crossing import (
+    crossed_variance,
+    crossing_from,
+    crossing_of,
+    label_index,
+    rater_averaged_weights,
+)
 from analysis.inference.estimate import Estimate, refused
-from analysis.inference.intervals import LEVEL, clamped_p, rate_interval
-from analysis.preference.rate import clopper_pearson, two_way_t
+from analysis.inference.intervals import (
+    FEW_UNITS,
+    LEVEL,
+    clamped_p,
+    few_units_warning,
+    joined,
+    rate_interval,
+)
+from analysis.preference.groups import group_rates, heterogeneity
+from analysis.preference.rate import two_way_t
 from analysis.votes.table import Comparison
 
 __all__ = ["ClassResult", "PerClass", "adjusted_p_values", "partially_pooled", "per_class"]
 
-# Below these sizes within a class the crossed interval is not trusted (statistics of small clusters).
-_LEAST_RATERS, _LEAST_PAIRS = 10, 5
+# Below these sizes within a class the crossed interval by itself is not trusted (statistics of small clusters).
+_LEAST_RATERS, _LEAST_PAIRS = FEW_UNITS, FEW_UNITS
 # Above this many classes single tests mislead; the pooled distribution is what to show.
 MANY_CLASSES = 100
 
@@ -53,10 +68,13 @@ class PerClass:
     ----------
     classes : tuple of ClassResult
     family_size : int
-        Number of classes tested: those with a decisive vote.
+        Number of classes tested.
     adjustment : {"bh", "holm"}
     mean, sd : Estimate
-        Mean of the true class rates and their standard deviation, from the random-effects model.
+        Mean of the class rates, raters and classes as crossed samples, and the true rates' standard deviation, from the
+        random-effects model.
+    heterogeneity : Estimate
+        F test that all classes have the same rate.
     reason : str or None
         Why there is nothing, or what to show instead of many tests.
     """
@@ -66,6 +84,7 @@ class PerClass:
     adjustment: str
     mean: Estimate
     sd: Estimate
+    heterogeneity: Estimate
     reason: str | None = None
 
     def as_json(self) -> list[dict]:
@@ -84,11 +103,11 @@ def per_class(comparison: Comparison, *, adjust: Literal["bh", "holm"] = "bh") -
     """
     labels, groups = _class_groups(comparison)
     counts = [count_votes(group) for group in groups]
-    results = [_class_rate(group, count) for group, count in zip(groups, counts, strict=True)]
-    in_family = np.array([count.decisive > 0 for count in counts], dtype=bool)
+    results = _class_rates(groups)
+    in_family = np.array([result.p_value is not None for result in results], dtype=bool)
     adjusted = np.full(len(results), np.nan)
     adjusted[in_family] = adjusted_p_values([r.p_value for r in results if r.p_value is not None], adjust)
-    mean, sd, pooled = partially_pooled(*_rates_and_errors(counts, results))
+    _, sd, pooled = partially_pooled(*_rates_and_errors(counts, results))
     classes = tuple(
         ClassResult(
             class_label=str(label),
@@ -105,8 +124,9 @@ def per_class(comparison: Comparison, *, adjust: Literal["bh", "holm"] = "bh") -
         classes=classes,
         family_size=int(in_family.sum()),
         adjustment=adjust,
-        mean=mean,
+        mean=_mean_of_classes(groups),
         sd=sd,
+        heterogeneity=heterogeneity(groups),
         reason=_family_remark(comparison, len(classes)),
     )
 
@@ -117,7 +137,7 @@ def _class_groups(comparison: Comparison) -> tuple[np.ndarray, list[Comparison]]
         return np.zeros(0, dtype=str), []
     index, labels = label_index(comparison.extra["class_label"])
     order = np.argsort(index, kind="stable")
-    bare = replace(comparison, extra={})
+    bare = replace(comparison, extra={name: comparison.extra[name] for name in ("site",) if name in comparison.extra})
     groups = [bare.rows(rows) for rows in _slices(order, np.bincount(index, minlength=len(labels)))]
     # An empty label sorts first, and names no class.
     nameless = int(len(labels) > 0 and labels[0] == "")
@@ -131,16 +151,42 @@ def _slices(order: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
         stop += size
 
 
-def _class_rate(group: Comparison, counts: Counts) -> Estimate:
-    """The crossed interval where the class has raters and pairs enough; else the exact binomial, flagged."""
+def _class_rates(groups: list[Comparison]) -> list[Estimate]:
+    """The crossed interval where a class has raters and pairs enough of its own; else the pooled spread of pairs."""
+    pooled = group_rates(groups)
+    return [_own_rate(group) or shared for group, shared in zip(groups, pooled, strict=True)]
+
+
+def _own_rate(group: Comparison) -> Estimate | None:
     crossing = crossing_of(group)
-    flag = f"fewer than {_LEAST_RATERS} raters or {_LEAST_PAIRS} pairs in this class: votes treated as independent"
-    if crossing.n_raters >= _LEAST_RATERS and crossing.n_pairs >= _LEAST_PAIRS:
-        result = two_way_t(group)
-        if result.ci95 is not None or not counts.decisive:
-            return result
-        flag = "no variation between units in this class: votes treated as independent"
-    return clopper_pearson(group).with_reason(flag)
+    if crossing.n_units < _LEAST_RATERS or crossing.n_pairs < _LEAST_PAIRS:
+        return None
+    result = two_way_t(group)
+    return None if result.ci95 is None else result
+
+
+def _mean_of_classes(groups: list[Comparison]) -> Estimate:
+    """The mean of the class rates, each class alike: raters, who are the same in all of them, crossed with classes."""
+    method = (
+        "mean of the class rates, two-way cluster-robust t interval (raters and classes crossed, variance floored at "
+        "the larger one-way component, df = min(raters, classes) - 1)"
+    )
+    if len(groups) < 3:
+        return refused(method, f"{len(groups)} classes: a class effect needs at least 3")
+    weights, places = [], np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    for group in groups:
+        weights.append(rater_averaged_weights(crossing_of(group)) / len(groups))
+    score, site = (
+        np.concatenate([group.score for group in groups]),
+        np.concatenate([group.extra["site"] for group in groups]) if "site" in groups[0].extra else None,
+    )
+    crossing = crossing_from(np.concatenate([group.rater for group in groups]), places, site)
+    rate = float(np.concatenate(weights) @ score)
+    if few := crossing.few_units():
+        return Estimate(method=method, estimate=rate, reason=f"no interval: {few}")
+    variance = crossed_variance(np.concatenate(weights) * (score - rate), crossing).total
+    result = rate_interval(rate, math.sqrt(max(variance, 0.0)), df=crossing.df, method=method)
+    return replace(result, p_value=None, reason=joined(few_units_warning(crossing, pairs=False), result.reason))
 
 
 def _family_remark(comparison: Comparison, classes: int) -> str | None:

@@ -9,29 +9,50 @@ import numpy as np
 from scipy import stats
 
 from analysis.inference.counts import count_sides
-from analysis.inference.crossing import Crossing, crossed_variance, crossing_of, group_index, rater_averaged_weights
+from analysis.inference.crossing import (
+    crossed_variance,
+    crossing_from,
+    crossing_of,
+    group_index,
+    rater_averaged_weights,
+)
 from analysis.inference.estimate import Estimate, refused
-from analysis.inference.intervals import clamped_p, few_units_warning, t_interval
-from analysis.preference.rate import exact_rate, left_weight, two_way_t, weighted_mean
+from analysis.inference.intervals import clamped_p, few_units_warning, rate_interval, t_interval
+from analysis.preference.rate import left_weight, two_way_t, weighted_mean
 from analysis.votes.table import LEFT, RIGHT, TIE, Comparison, VoteTable
 
 __all__ = ["RaterLeftShare", "adjusted_rate", "left_rate", "position_effect", "rater_left_shares"]
 
 
 def left_rate(table: VoteTable) -> Estimate:
-    """Return the share of decisive votes that went to the left image, exact interval and exact p against 1/2."""
+    """Return the share of decisive votes that went to the left image, with the crossed interval and p against 1/2.
+
+    Raters lean to one side or the other, each in a way of their own: votes taken as independent would call that a bias
+    of all. Where no rater differs from another there is no interval.
+    """
     method = (
-        "share of decisive votes for the left image, Clopper-Pearson interval and exact binomial p, "
-        "votes treated as independent"
+        "share of decisive votes for the left image, two-way cluster-robust t interval (raters and pairs crossed, "
+        "variance floored at the larger one-way component, df = min(raters, pairs) - 1)"
     )
     decisive = table.choice != TIE
-    rater, raters = group_index(table.rater[decisive])
-    pair, pairs = group_index(table.pair[decisive])
-    crossing = Crossing(rater=rater, pair=pair, n_raters=len(raters), n_pairs=len(pairs))
+    site = table.extra["site"][decisive] if "site" in table.extra else None
+    crossing = crossing_from(table.rater[decisive], table.pair[decisive], site)
     sides = count_sides(table)
     if not sides.decisive:
         return refused(method, "no decisive votes", **crossing.counts())
-    return exact_rate(sides.left, sides.right, method=method, sizes=crossing.counts())
+    share = sides.left / sides.decisive
+    if few := crossing.few_units():
+        reason = f"no interval: {few}, and the crossed interval needs at least 2 raters and 2 pairs"
+        return Estimate(method=method, estimate=share, reason=reason, **crossing.counts())
+    influence = ((table.choice[decisive] == LEFT) - share) / sides.decisive
+    return rate_interval(
+        share,
+        math.sqrt(max(crossed_variance(influence, crossing).total, 0.0)),
+        df=crossing.df,
+        method=method,
+        reason=few_units_warning(crossing),
+        counts=crossing.counts(),
+    )
 
 
 def adjusted_rate(comparison: Comparison) -> Estimate:
@@ -57,13 +78,13 @@ def position_effect(comparison: Comparison) -> Estimate:
     if not 0.0 < left_weight(comparison, weights) < 1.0:
         return refused(method, "not estimable: the arm was shown on one side only", **crossing.counts())
     effect, influence = _side_difference(comparison, weights)
-    if min(crossing.n_raters, crossing.n_pairs) < 2:
+    if crossing.few_units():
         reason = "no interval: the crossed interval needs at least 2 raters and 2 pairs"
         return Estimate(method=method, estimate=effect, reason=reason, **crossing.counts())
     return t_interval(
         effect,
         math.sqrt(max(crossed_variance(influence, crossing).total, 0.0)),
-        df=min(crossing.n_raters, crossing.n_pairs) - 1,
+        df=crossing.df,
         method=method,
         reason=few_units_warning(crossing),
         counts=crossing.counts(),

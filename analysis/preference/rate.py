@@ -10,7 +10,14 @@ from scipy import stats
 
 from analysis.inference.bootstrap import product_bootstrap
 from analysis.inference.counts import Counts, count_votes
-from analysis.inference.crossing import Crossing, crossed_variance, crossing_of, distinct, rater_averaged_weights
+from analysis.inference.crossing import (
+    Crossing,
+    crossed_variance,
+    crossing_of,
+    distinct,
+    rater_averaged_weights,
+    sum_of_squares,
+)
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import LEVEL, clamped_p, few_units_warning, joined, rate_interval
 from analysis.votes.table import Comparison
@@ -105,7 +112,7 @@ def _two_way(comparison: Comparison, *, adjusted: bool) -> Estimate:
     return rate_interval(
         rate,
         math.sqrt(max(variance, 0.0)),
-        df=min(crossing.n_raters, crossing.n_pairs) - 1,
+        df=crossing.df,
         method=method,
         reason=few_units_warning(crossing),
         counts=crossing.counts(),
@@ -113,10 +120,8 @@ def _two_way(comparison: Comparison, *, adjusted: bool) -> Estimate:
 
 
 def _too_few_units(crossing: Crossing) -> str | None:
-    if min(crossing.n_raters, crossing.n_pairs) >= 2:
-        return None
-    unit = "rater" if crossing.n_raters < 2 else "pair"
-    return f"no interval: only 1 {unit}, and the crossed interval needs at least 2 raters and 2 pairs"
+    few = crossing.few_units()
+    return few and f"no interval: {few}, and the crossed interval needs at least 2 raters and 2 pairs"
 
 
 def _mean(comparison: Comparison, crossing: Crossing, weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -203,10 +208,13 @@ def _rater_t(comparison: Comparison, method: str, remark: str | None) -> Estimat
     if crossing.n_raters < 2:
         reason = joined("no interval: only 1 rater, and the t interval needs at least 2", remark)
         return Estimate(method=method, estimate=float(rates[0]), reason=reason, **crossing.counts())
+    # Without sites each rater is a unit, and this is the standard error of the mean of the rates.
+    units = np.bincount(crossing.unit_of_rater(), weights=rates - rates.mean(), minlength=crossing.n_units) / len(rates)
+    variance = sum_of_squares(units) * crossing.n_units / (crossing.n_units - 1)
     return rate_interval(
         float(rates.mean()),
-        float(rates.std(ddof=1)) / math.sqrt(len(rates)),
-        df=len(rates) - 1,
+        math.sqrt(variance),
+        df=crossing.n_units - 1,
         method=method,
         reason=joined(few_units_warning(crossing, pairs=False), remark),
         counts=crossing.counts(),

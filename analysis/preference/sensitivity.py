@@ -15,7 +15,7 @@ __all__ = ["Variant", "sensitivity"]
 
 # A rater is decisive who ties in at most this share of the votes.
 _DECISIVE_RATER_TIES = 0.5
-_USED = ("excluded", "position", "session")
+_USED = ("excluded", "position", "session", "site")
 
 
 @dataclass(frozen=True, kw_only=True)

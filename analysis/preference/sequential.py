@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.inference.crossing import Crossing, crossing_of
+from analysis.inference.crossing import Crossing, crossing_of, site_lack
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import LEVEL, clamped_p, joined
 from analysis.preference.rate import rater_rates
@@ -80,6 +80,8 @@ def confidence_sequence(comparison: Comparison, *, least_votes: int = 1) -> Esti
     crossing = crossing_of(comparison)
     if not len(comparison):
         return refused(method, "no votes", **crossing.counts())
+    if lack := site_lack(crossing):
+        return refused(method, lack, **crossing.counts())
     finished = _finished(comparison, least_votes)
     left_out = crossing.n_raters - crossing_of(finished).n_raters
     remark = f"{left_out} raters with fewer than {least_votes} votes left out" if left_out else None

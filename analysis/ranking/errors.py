@@ -49,7 +49,7 @@ class StrengthErrors:
 
     @property
     def df(self) -> int:
-        return min(self.crossing.n_raters, self.crossing.n_pairs) - 1
+        return self.crossing.df
 
     def model_se(self, contrast: np.ndarray) -> float:
         """Return the standard error of ``contrast . strengths`` with votes independent."""
@@ -106,9 +106,8 @@ def strength_errors(data: WinMatrix, model: PairedModel, design: Design, fit: Fi
     crossing = data.crossing
     padded = np.hstack((design.strengths, np.zeros((len(data.arms), model.extra)))) * model.scale
     reason, parts = None, None
-    if min(crossing.n_raters, crossing.n_pairs) < 2:
-        unit = "rater" if crossing.n_raters < 2 else "pair"
-        reason = f"no interval: only 1 {unit}, and two-way clustering needs at least 2 raters and 2 pairs"
+    if few := crossing.few_units():
+        reason = f"no interval: {few}, and two-way clustering needs at least 2 raters and 2 pairs"
     else:
         parts = _sandwiches(data, model, design, fit)
     return StrengthErrors(
@@ -127,7 +126,7 @@ def _sandwiches(data: WinMatrix, model: PairedModel, design: Design, fit: Fit):
     crossing = data.crossing
     influence = model.scores(fit.parameters, design.rows).reshape(len(data.left) * OUTCOMES, -1) @ fit.covariance
     found = []
-    for cluster in (crossing.rater, crossing.pair, crossing.cells()):
+    for cluster in (crossing.unit, crossing.pair, crossing.unit_cells()):
         clusters = int(cluster.max()) + 1
         sums = data.cluster_counts(cluster, clusters) @ influence
         found.append(sums.T @ sums * clusters / (clusters - 1))
@@ -149,11 +148,11 @@ def bootstrap_errors(
     errors : (K,) float64 or None
     remark : str or None
     """
-    raters = data.crossing.n_raters
+    raters = data.crossing.n_units
     if resamples < 2 or raters < 2:
         return None, None
     weights = np.random.default_rng(seed).multinomial(raters, np.full(raters, 1.0 / raters), size=resamples)
-    totals = (data.cluster_counts(data.crossing.rater, raters).T @ weights.T.astype(np.float64)).T
+    totals = (data.cluster_counts(data.crossing.unit, raters).T @ weights.T.astype(np.float64)).T
     fits = [_refit(data, model, design, fit, counts.reshape(-1, OUTCOMES)) for counts in totals]
     kept = np.array([parameters for parameters in fits if parameters is not None])
     lost = resamples - len(kept)

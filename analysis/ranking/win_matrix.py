@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csgraph, csr_array
 
-from analysis.inference.crossing import Crossing, group_index
+from analysis.inference.crossing import Crossing, crossing_from, group_index
 from analysis.votes.table import LEFT, RIGHT, TIE, VoteTable
 
 __all__ = ["WinMatrix", "compare", "components"]
@@ -61,8 +61,7 @@ class WinMatrix:
         """Return the votes between some of the arms; arms keep their numbers, raters and pairs are renumbered."""
         inside = np.isin(self.left, members) & np.isin(self.right, members)
         kept = inside[self.vote_cell]
-        rater, raters = group_index(self.crossing.rater[kept])
-        pair, pairs = group_index(self.crossing.pair[kept])
+        site = None if self.crossing.site is None else self.crossing.site[kept]
         return replace(
             self,
             left=self.left[inside],
@@ -70,7 +69,7 @@ class WinMatrix:
             counts=self.counts[inside],
             vote_cell=(np.cumsum(inside) - 1)[self.vote_cell[kept]],
             vote_outcome=self.vote_outcome[kept],
-            crossing=Crossing(rater=rater, pair=pair, n_raters=len(raters), n_pairs=len(pairs)),
+            crossing=crossing_from(self.crossing.rater[kept], self.crossing.pair[kept], site),
         )
 
     def cluster_counts(self, cluster: np.ndarray, clusters: int) -> csr_array:
@@ -95,8 +94,6 @@ def compare(table: VoteTable, *, ties: bool) -> WinMatrix:
     cell, shown = group_index(left * len(arms) + right)
     counts = np.zeros((len(shown), OUTCOMES))
     np.add.at(counts, (cell, kept.choice), 1.0)
-    rater, raters = group_index(kept.rater)
-    pair, pairs = group_index(kept.pair)
     return WinMatrix(
         arms=arms,
         left=shown // max(len(arms), 1),
@@ -104,7 +101,7 @@ def compare(table: VoteTable, *, ties: bool) -> WinMatrix:
         counts=counts,
         vote_cell=cell,
         vote_outcome=kept.choice.astype(np.int64),
-        crossing=Crossing(rater=rater, pair=pair, n_raters=len(raters), n_pairs=len(pairs)),
+        crossing=crossing_from(kept.rater, kept.pair, kept.extra.get("site")),
     )
 
 

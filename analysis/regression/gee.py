@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
-from analysis.inference.crossing import crossing_of
+from analysis.inference.crossing import crossing_of, site_lack
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import clamped_p, few_units_warning, joined
 from analysis.votes.table import Comparison
@@ -67,7 +67,7 @@ def gee(comparison: Comparison) -> Estimate:
     sums = _RaterSums(comparison)
     method = _METHOD.format(side="" if len(sums.design) == 1 else ", side shown as covariate")
     crossing = crossing_of(comparison)
-    lack = _lack(comparison, sums)
+    lack = _lack(comparison, sums) or site_lack(crossing)
     if lack:
         return refused(method, lack, **crossing.counts())
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.inference.crossing import Crossing, crossing_of
+from analysis.inference.crossing import Crossing, crossing_of, site_lack
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import few_units_warning, joined, rate_interval
 from analysis.inference.threads import on_one_blas_thread
@@ -115,6 +115,8 @@ def _lack(comparison: Comparison, crossing: Crossing) -> str | None:
     if min(crossing.n_raters, crossing.n_pairs) < 2:
         unit = "rater" if crossing.n_raters < 2 else "pair"
         return f"only 1 {unit}; a crossed model needs at least 2 raters and 2 pairs"
+    if lack := site_lack(crossing):
+        return lack
     if comparison.score.min() == comparison.score.max():
         return f"constant score: every vote scores {comparison.score[0]:g}, no variance to divide"
     if min(crossing.n_raters, crossing.n_pairs) > MOST_DENSE_LEVELS:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from analysis.inference.crossing import Crossing
+from analysis.inference.crossing import Crossing, site_lack
 from analysis.inference.estimate import Estimate
 from analysis.inference.intervals import clamped_p, few_units_warning, joined
 from analysis.regression.crossed_effects import MOST_DENSE_LEVELS
@@ -106,6 +106,8 @@ def crossing_lack(crossing: Crossing, votes: str) -> Lack | None:
     if min(crossing.n_raters, crossing.n_pairs) < 2:
         unit = "rater" if crossing.n_raters < 2 else "pair"
         return Lack(f"only 1 {unit} with {votes}; a crossed model needs at least 2 raters and 2 pairs")
+    if lack := site_lack(crossing):
+        return Lack(lack)
     if min(crossing.n_raters, crossing.n_pairs) > MOST_DENSE_LEVELS:
         return Lack(f"both factors have more than {MOST_DENSE_LEVELS} levels, too many for the dense elimination")
     return None

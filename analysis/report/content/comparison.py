@@ -74,6 +74,7 @@ class ArmResults:
                 "adjustment": by_class.adjustment,
                 "mean": by_class.mean.as_json(),
                 "sd": by_class.sd.as_json(),
+                "heterogeneity": by_class.heterogeneity.as_json(),
                 "reason": by_class.reason,
             },
         }

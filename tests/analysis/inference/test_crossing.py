@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,11 @@ from analysis.inference.crossing import (
     label_index,
     rater_averaged_weights,
 )
+from analysis.preference.rate import headline, product_bootstrap, rater_mean_t, two_way_t
+from analysis.preference.sequential import confidence_sequence
+from analysis.regression.gee import gee
+from analysis.regression.glmm import glmm
+from analysis.regression.linear_mixed import lmm
 from tests.analysis.votes_factory import crossed_comparison, make_comparison
 
 
@@ -70,3 +77,44 @@ def test_the_floor_keeps_the_larger_one_way_component():
     part = crossed_variance((comparison.score - 0.5) / 6, crossing_of(comparison))
     assert part.rater + part.pair - part.cell < part.rater
     assert part.total == part.rater
+
+
+def grouped_votes(rng, *, sites=4, raters=40, pairs=40, sd_site=0.5):
+    rater, pair = (axis.ravel() for axis in np.meshgrid(np.arange(raters), np.arange(pairs), indexing="ij"))
+    odds = rng.normal(0, sd_site, sites)[rater % sites] + rng.normal(0, 0.5, raters)[rater]
+    odds += rng.normal(0, 0.5, pairs)[pair]
+    score = (rng.random(len(odds)) < 1 / (1 + np.exp(-odds))).astype(float)
+    return make_comparison(score, rater, pair, site=[f"site {number % sites}" for number in rater])
+
+
+def test_raters_of_four_sites_are_four_units():
+    """Line 1.8: as if raters were independent, the interval covered 65 % with a site SD of 0.5."""
+    rng, held = np.random.default_rng(1), []
+    for _ in range(200):
+        result = headline(grouped_votes(rng))
+        assert result.df == 3
+        held.append(result.ci95[0] <= 0.5 <= result.ci95[1])
+    assert np.mean(held) >= 0.95 - 3 * 0.0155
+
+
+def test_every_interval_takes_sites_as_units_or_is_refused():
+    comparison = grouped_votes(np.random.default_rng(2))
+    bare = replace(comparison, extra={})
+    for method in (two_way_t, headline, rater_mean_t, product_bootstrap):
+        grouped, alone = method(comparison), method(bare)
+        assert grouped.estimate == pytest.approx(alone.estimate)
+        assert grouped.ci95[1] - grouped.ci95[0] > alone.ci95[1] - alone.ci95[0]
+        assert "4 sites" in grouped.reason
+    for method in (lmm, gee, confidence_sequence, lambda votes: glmm(votes).marginal_rate):
+        assert "grouped in 4 sites" in method(comparison).reason
+        assert method(comparison).ci95 is None
+        assert method(bare).ci95 is not None
+
+
+def test_one_site_is_no_sample_of_sites_and_raters_without_one_stand_alone():
+    rng = np.random.default_rng(3)
+    one = grouped_votes(rng, sites=1)
+    assert crossing_of(one).site is None
+    assert two_way_t(one) == two_way_t(replace(one, extra={}))
+    some = replace(one, extra={"site": np.where(one.rater < 10, one.extra["site"], "")})
+    assert crossing_of(some).n_units == 31
