@@ -17,6 +17,7 @@ from django.conf import settings
 
 __all__ = ["OutgoingRefused", "outgoing_check", "outgoing_get", "outgoing_post"]
 
+# A receiver that hangs must not hold a worker, nor a panel a visitor, for longer; no key set or answer is larger.
 TIMEOUT_SECONDS = 10
 MOST_BYTES = 1_000_000
 

@@ -20,6 +20,7 @@ from survey.selectors.jobs import study_jobs
 
 __all__ = ["View", "download", "head_context", "jobs_context", "render", "study_address", "study_page"]
 
+# The newest: what happens now, and what failed just before.
 JOBS_SHOWN = 5
 _JOB_CAPTIONS = {
     "survey.freeze": "Freeze the design",

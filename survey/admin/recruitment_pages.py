@@ -132,6 +132,7 @@ def _revoke_link(request: HttpRequest, study: Study) -> HttpResponse:
 
 def _reconcile(request: HttpRequest, study: Study) -> Any:
     file = request.FILES.get("export")
+    # A panel's export has some hundred bytes a submission.
     if file is None or file.size > 32 * 1024**2:
         messages.error(request, "Choose the panel's export, CSV or JSON, up to 32 MB.")
         return _back(study)

@@ -32,6 +32,7 @@ from survey.services.study.weaknesses import version_weaknesses
 
 __all__ = ["urls"]
 
+# Divides by the two, three, four or six pairs that fit beside each other.
 PAIRS_A_PAGE = 24
 
 

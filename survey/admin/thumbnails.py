@@ -13,6 +13,7 @@ from survey.models import PairImage, Study
 
 __all__ = ["image_of", "response"]
 
+# Shown at 120 CSS pixels: enough to recognise an image, small enough for a page of many.
 SIDE = 160
 
 

@@ -24,6 +24,7 @@ from survey.services.records.webhook import (
 
 __all__ = ["webhooks"]
 
+# Some events to ten addresses each; the API pages through all of them.
 SHOWN = 30
 
 

@@ -25,6 +25,7 @@ from survey.services.images.importing import images_check
 
 __all__ = ["import_images", "job_step", "jobs"]
 
+# About a hundred thousand photographs; what is larger is imported on the server.
 MAX_ZIP_BYTES = 8 * 1024**3
 
 

@@ -26,6 +26,7 @@ from survey.tokens import image_token, session_id_of
 
 __all__ = ["events", "fault", "undo", "vote", "window", "window_of"]
 
+# A hundred events are some 10 kB.
 _MOST_BYTES = 64 * 1024
 Endpoint = Callable[[uuid.UUID, dict[str, Any]], dict[str, Any]]
 

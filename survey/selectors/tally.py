@@ -15,6 +15,7 @@ __all__ = ["BUCKET_MS", "Counts", "of_phase", "phase_name", "votes_counted"]
 # (phase, what is counted, its value): how many.
 Counts = Counter[tuple[str, str, str]]
 
+# Coarse enough for a plot and a table of forty rows, fine enough to see a peak of fast answers.
 BUCKET_MS = 500
 LAST_BUCKET = 40  # everything from 20 s on
 # A vote is fast that comes this soon after the buttons wake up.

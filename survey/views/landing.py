@@ -29,6 +29,7 @@ def _is_rehearsal(request: HttpRequest, slug: str) -> bool:
     if not ticket:
         return False
     try:
+        # A rehearsal takes minutes; a ticket in a log must not open the study for ever.
         if signing.loads(ticket, salt=REHEARSAL_SALT, max_age=86_400) == slug:
             return True
     except signing.BadSignature:

@@ -22,6 +22,7 @@ def _refuse_without_owner(study: Study, *, leaving: Any) -> None:
 @transaction.atomic
 def member_set(*, study: Study, user: Any, role: str, actor: Any) -> StudyMember:
     """Give a person a role, or change it. Raises LastOwner when nobody would own the study."""
+    # Two owners who remove each other at the same time must not leave the study without one.
     Study.objects.select_for_update().get(pk=study.pk)
     if role != StudyMember.Role.OWNER:
         _refuse_without_owner(study, leaving=user)
@@ -36,6 +37,7 @@ def member_set(*, study: Study, user: Any, role: str, actor: Any) -> StudyMember
 @transaction.atomic
 def member_remove(*, study: Study, user: Any, actor: Any) -> None:
     """Take a person's role away. Raises LastOwner when nobody would own the study."""
+    # As above: the count of owners must not change under the check.
     Study.objects.select_for_update().get(pk=study.pk)
     _refuse_without_owner(study, leaving=user)
     if StudyMember.objects.filter(study=study, user=user).delete()[0]:

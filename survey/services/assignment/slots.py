@@ -27,7 +27,7 @@ __all__ = [
 
 # Looked at for each slot wanted: enough to balance sides and classes, few enough to lock for an instant. More only
 # where these are of too few pairs.
-_CANDIDATES_PER_PLACE = 6
+_CANDIDATES_PER_SLOT = 6
 _MORE = 4
 
 
@@ -51,6 +51,7 @@ def _free(session: RaterSession, now: datetime) -> QuerySet[Slot]:
 @transaction.atomic
 def slots_ensure(version: StudyVersion, pool: str) -> int:
     """Give a pool of its own the slots of the main one; return how many there are. Runs under the version's lock."""
+    # Two that open the pool together must not fill it twice.
     StudyVersion.objects.select_for_update().get(pk=version.pk)
     if count := Slot.objects.filter(version=version, pool=pool).count():
         return count
@@ -130,7 +131,7 @@ def _claim_once(
 
 def _candidates(rows: QuerySet[Slot], wanted: int) -> tuple[list[Candidate], bool]:
     """Return enough free slots to choose from, and whether there are more."""
-    limit = _CANDIDATES_PER_PLACE * wanted + 20
+    limit = _CANDIDATES_PER_SLOT * wanted + 20
     while True:
         candidates = [candidate_of(slot) for slot in rows[:limit]]
         is_cut = len(candidates) == limit

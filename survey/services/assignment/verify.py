@@ -14,6 +14,7 @@ from survey.services.assignment.slots import candidate_of
 
 __all__ = ["Redrawn", "version_problem", "visits_redrawn"]
 
+# Visits whose trials are held in memory at once.
 _BATCH = 100
 
 

@@ -20,6 +20,7 @@ __all__ = ["DEGRADED_IMAGES", "image_degraded", "image_pixels", "served_images_b
 
 # So many spoilt copies serve a version's checks, whatever its size.
 DEGRADED_IMAGES = 400
+# Images whose copies are encoded before their rows are written.
 _BATCH = 250
 # A spoilt copy keeps about this many blocks a side.
 _MOSAIC_BLOCKS = 5

@@ -45,6 +45,7 @@ def identity_erase(*, study: Study, panel_id: str, actor: Any) -> Erasure:
         for provider, kind in PROVIDERS.items()
     }
     either = reduce(or_, (Q(provider=name, provider_key__in=keys) for name, keys in known_as.items()))
+    # A second request for the same person waits, and then finds nobody: there is one proof.
     rater = Rater.objects.select_for_update().filter(either).first()
     if rater is None:
         digests = list(chain.from_iterable(known_as.values()))

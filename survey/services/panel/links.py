@@ -15,6 +15,7 @@ from survey.services.records.audit import audit_record
 
 __all__ = ["MOST_LINKS", "personal_link_revoke", "personal_links_create"]
 
+# A batch is made within one request, and no study is printed on more slips than this.
 MOST_LINKS = 10_000
 
 
@@ -23,6 +24,7 @@ def personal_links_create(*, study: Study, count: int, actor: Any) -> list[Perso
     """Make a batch of personal links."""
     if not 1 <= count <= MOST_LINKS:
         raise ValueError(f"a batch has 1 to {MOST_LINKS} links, not {count}")
+    # Batches are numbered: two that are made together must not get one number.
     Study.objects.select_for_update().get(pk=study.pk)
     batch = (study.personal_links.aggregate(last=Max("batch"))["last"] or 0) + 1
     links = [PersonalLink(study=study, batch=batch, number=number) for number in range(1, count + 1)]

@@ -34,6 +34,7 @@ def _digest(entry: AuditEntry) -> str:
 @transaction.atomic
 def audit_record(*, study: Study, actor: Any, action: str, detail: dict[str, Any] | None = None) -> AuditEntry:
     """Append what ``actor`` (a user, or a name such as "command line") did. Runs under the study's row lock."""
+    # Entries are numbered and each holds its predecessor's hash: they are written one after the other.
     Study.objects.select_for_update().get(pk=study.pk)
     last = AuditEntry.objects.filter(study=study).order_by("-number").first()
     entry = AuditEntry(

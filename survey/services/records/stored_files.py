@@ -21,6 +21,7 @@ __all__ = ["FORGET", "files_forget", "files_forget_later", "image_files"]
 FORGET = "survey.forget_files"
 # Up to this many files are deleted while the caller waits.
 INLINE_FILES = 1_000
+# Some minutes of work in an object store, so that a killed worker repeats little.
 _A_JOB = 5_000
 _A_QUERY = 500
 _COLUMNS = ("file", "served", "degraded")

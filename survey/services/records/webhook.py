@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 SIGNATURE_HEADER = "Blindpair-Signature"
+# Each change of state sends a request to every one of them.
 MOST_PER_STUDY = 10
 # Half a minute, two minutes, eight, ...: a receiver that is away for a night still gets its events.
 FIRST_WAIT_SECONDS = 30
@@ -46,6 +47,7 @@ def webhook_add(*, study: Study, url: str, actor: Any) -> Webhook:
         outgoing_check(url)
     except OutgoingRefused as error:
         raise WebhookRefused(f"{url[:200]} is refused: {error}") from None
+    # Two requests that add the last address at the same time must not both find room for it.
     Study.objects.select_for_update().get(pk=study.pk)
     if study.webhooks.count() >= MOST_PER_STUDY:
         raise WebhookRefused(f"a study has at most {MOST_PER_STUDY} webhooks; remove one first")

@@ -33,6 +33,7 @@ class Proposal:
 @transaction.atomic
 def exclusions_apply(*, study: Study, proposals: Iterable[Proposal], actor: Any) -> int:
     """Exclude the proposed sessions; return how many rows are new. What is in force already stays as it is."""
+    # Two applications of the same rules must not both write what neither has seen in force.
     Study.objects.select_for_update().get(pk=study.pk)
     proposals = list(proposals)
     wanted = {proposal.session_id for proposal in proposals}
@@ -78,6 +79,7 @@ def exclusion_revoke(*, exclusion: Exclusion, reason: str, actor: Any) -> Exclus
     if not reason.strip():
         raise ExclusionRefused("Give the reason: it stands in the ledger.")
     study = exclusion.session.version.study
+    # The study before its row, in the order of all others: rules that are applied meanwhile must not deadlock.
     Study.objects.select_for_update().get(pk=study.pk)
     locked = Exclusion.objects.select_for_update().get(pk=exclusion.pk)
     if locked.revoked_at is not None:

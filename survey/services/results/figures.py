@@ -23,6 +23,7 @@ def study_figures_store(*, study: Study, figures: Sequence[Mapping[str, Any]], a
     ``figures`` holds ``name``, ``title``, ``description`` and ``files`` (format -> bytes), in the order of the report.
     Files are named by their digest. Old ones stay: a back-up that is being written may still name them.
     """
+    # Two commands that end together must not leave figures of both.
     Study.objects.select_for_update().get(pk=study.pk)
     StudyFigure.objects.filter(study=study).delete()
     rows = [

@@ -34,6 +34,7 @@ def image_metrics_store(
     ValueError
         If an arm is unknown, or a result is not an ``M`` object: it lacks a key, or has neither value nor reason.
     """
+    # Two evaluations that end together replace the results one after the other, never half and half.
     arms = {arm.name: arm for arm in Arm.objects.select_for_update().filter(study=study)}
     by_class = by_class or {}
     named = set(results) | set(by_class)

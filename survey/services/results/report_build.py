@@ -37,6 +37,7 @@ def results_require_visible(study: Study, *, is_pilot: bool = False) -> None:
 @transaction.atomic
 def report_request(*, study: Study, actor: Any, is_pilot: bool = False) -> ReportBuild:
     """Queue the report of the votes as they stand. Raises ResultsHidden while the plan hides them."""
+    # The state that allows the report, and the log entry that names its exclusions, are read together.
     locked = Study.objects.select_for_update().get(pk=study.pk)
     results_require_visible(locked, is_pilot=is_pilot)
     user = actor if getattr(actor, "pk", None) else None

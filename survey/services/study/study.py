@@ -110,6 +110,7 @@ def study_delete(*, study: Study, actor: Any) -> None:
     StudyNotDeletable
         If the study is no draft, somebody has visited it, or a job works on it.
     """
+    # A first visit or a job that begins meanwhile waits, and then finds the study gone.
     locked = Study.objects.select_for_update().get(pk=study.pk)
     if locked.state != State.DRAFT or RaterSession.objects.filter(version__study=locked).exists():
         raise StudyNotDeletable

@@ -63,6 +63,7 @@ def version_problems(study: Study) -> list[str]:
     uneven = (
         PairImage.objects.filter(pair__in=_selected(study))
         .values("pair__key")
+        # One number for both sides, as no image is 100,000 pixels high: Count takes one expression.
         .annotate(sizes=Count(F("width") * 100_000 + F("height"), distinct=True))
         .filter(sizes__gt=1)
         .order_by("pair__key")

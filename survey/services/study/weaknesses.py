@@ -13,8 +13,11 @@ from survey.services.study.plan import power_of
 
 __all__ = ["version_weaknesses"]
 
+# A rule of thumb of crowd-sourcing: reviewers ask about attention in longer sessions.
 LONG_SESSION_MINUTES = 15
+# Two images, a look at each and back, an answer.
 _SECONDS_A_TRIAL = 6.0
+# The smallest preference that most studies would call worth finding, and the usual power for it.
 TARGET_RATE = 0.6
 TARGET_POWER = 0.8
 

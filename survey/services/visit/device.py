@@ -28,6 +28,7 @@ class Device:
     extra: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        # No screen is larger; a forged size must not reach the layout's arithmetic.
         if not (0 < self.width <= 20_000 and 0 < self.height <= 20_000):
             raise BadSubmission(f"the window is {self.width} x {self.height}; give CSS pixels from 1 to 20000")
         if not 0.2 <= self.pixel_ratio <= 20:

@@ -44,7 +44,10 @@ _CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 
 
 def session_locked(session_id: uuid.UUID) -> RaterSession:
-    """Return the session's row under lock, re-read. Call inside a transaction."""
+    """Return the session's row under lock, re-read. Call inside a transaction.
+
+    What a visit writes depends on its step, tab and counts: two tabs, a double click and a replay take turns here.
+    """
     try:
         return RaterSession.objects.select_for_update().get(pk=session_id)
     except RaterSession.DoesNotExist:

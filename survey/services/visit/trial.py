@@ -18,6 +18,7 @@ __all__ = ["FAULT_KINDS", "trial_fault", "trials_draw"]
 
 Check = Trial.CheckKind
 FAULT_KINDS = ("image", "decode", "display", "other")
+# A browser that shows no image at all must not go through a study's pairs.
 MOST_FAULTS = 20
 
 

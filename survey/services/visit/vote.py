@@ -22,6 +22,7 @@ __all__ = ["Outcome", "VoteSubmission", "trials_issue", "vote_create", "vote_und
 
 State = Trial.State
 Choice = Vote.Choice
+# A page may be left open over night; what is longer is no time that a browser measured.
 _LONGEST_MS = 24 * 3600 * 1000
 _PRESENTATION_KEYS = {"width_px", "height_px", "pixel_ratio", "layout", "input", "zoom", "viewport", "hurried"}
 
