@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -11,7 +10,7 @@ from pathlib import PurePosixPath
 from analysis.pictures.errors import PictureError
 from analysis.pictures.formats import has_image_ending, kind_of, picture_format
 
-__all__ = ["LEAVINGS", "Classes", "Listing", "classes_of", "is_leaving", "listing_of", "nfc"]
+__all__ = ["LEAVINGS", "Classes", "Listing", "class_of", "classes_of", "is_leaving", "listing_of", "nfc"]
 
 # What other programs leave behind, in lower case; hidden names are left out besides.
 LEAVINGS = frozenset(
@@ -152,6 +151,11 @@ def _left_out_as(name: str, head: Head) -> str | None:
     return None if picture_format(first, name) else kind_of(first, name)
 
 
+def class_of(name: str) -> str:
+    """Return the class of an image: the first folder of its name, nothing where there is none."""
+    return name.partition("/")[0] if "/" in name else ""
+
+
 def classes_of(names: Sequence[str], *, where: str) -> Classes:
     """Return the classes of a set: the first folder below its root; none where all images lie at the top.
 
@@ -160,9 +164,9 @@ def classes_of(names: Sequence[str], *, where: str) -> Classes:
     PictureError
         Images lie beside class folders: they have no class.
     """
-    tops = [PurePosixPath(name).parts[0] if "/" in name else None for name in names]
-    folders = Counter(top for top in tops if top is not None)
-    strays = [name for name, top in zip(names, tops, strict=True) if top is None]
+    tops = [class_of(name) for name in names]
+    folders = {top for top in tops if top}
+    strays = [name for name, top in zip(names, tops, strict=True) if not top]
     if folders and strays:
         shown = ", ".join(strays[:NAMED]) + (", ..." if len(strays) > NAMED else "")
         raise PictureError(
@@ -171,4 +175,4 @@ def classes_of(names: Sequence[str], *, where: str) -> Classes:
         )
     ranked = tuple(sorted(folders))
     ranks = {name: rank for rank, name in enumerate(ranked)}
-    return Classes(ranked, tuple(ranks[top] for top in tops if top is not None))
+    return Classes(ranked, tuple(ranks[top] for top in tops if top))

@@ -110,7 +110,7 @@ class StudyForm(forms.ModelForm):
 class ArmForm(forms.ModelForm):
     class Meta:
         model = Arm
-        fields = ["name", "description", "recipe"]
+        fields = ["name", "title", "description", "recipe"]
         widgets = {"recipe": forms.Textarea(attrs={"rows": 2, "cols": 36})}
 
 
@@ -234,7 +234,7 @@ class StudyAdmin(StudyScopedAdmin):
                     arm_remove(arm=row.instance, actor=request.user)
                     formset.deleted_objects.append(row.instance)
             elif row.has_changed():
-                fields = {name: row.cleaned_data[name] for name in ("description", "recipe")}
+                fields = {name: row.cleaned_data[name] for name in ("title", "description", "recipe")}
                 name = row.cleaned_data["name"]
                 if row.instance.pk and "name" in row.changed_data:
                     arm_rename(arm=row.instance, name=name, actor=request.user)

@@ -21,7 +21,7 @@ from survey.selectors.jobs import study_jobs
 from survey.services.background import IMPORT, import_begin, work_cancel
 from survey.services.images.class_names import MOST_CLASS_BYTES, class_names_read
 from survey.services.images.import_sources import zip_sources
-from survey.services.images.importing import images_check
+from survey.services.images.importing import import_check
 
 __all__ = ["import_images", "job_step", "jobs"]
 
@@ -81,10 +81,7 @@ def _do_import(request: HttpRequest, study: Study, asked: dict[str, Any]) -> Any
     rules = {"leave_out_unmatched": asked["leave_out_unmatched"]}
     if asked["only_check"]:
         with zip_sources(asked["zip"]) as sources:
-            report, _ = images_check(sources, **rules)
-        if report.problems:
-            raise ImportRefused(report.problems)
-        return report
+            return import_check(study=study, sources=sources, class_names=asked["classes"], **rules)
     report, _ = import_begin(study=study, file=asked["zip"], actor=request.user, class_names=asked["classes"], **rules)
     if report is not None:
         return report

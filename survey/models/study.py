@@ -191,7 +191,7 @@ class StudyMember(models.Model):
 
 
 class Arm(models.Model):
-    """One way of making images. Its name never reaches a rater.
+    """One way of making images. Neither its name, which files and tables use, nor its title ever reaches a rater.
 
     ``recipe`` is checked by ``generation.recipes.recipe`` when images are generated here, and is empty for
     imported images.
@@ -199,6 +199,9 @@ class Arm(models.Model):
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="arms")
     name = models.SlugField(max_length=60)
+    title = models.CharField(
+        max_length=200, blank=True, help_text="as people write it, for example SDXL 1.0; empty: the name"
+    )
     description = models.CharField(max_length=300, blank=True)
     recipe = models.JSONField(default=dict, blank=True)
 

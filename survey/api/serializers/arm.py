@@ -17,12 +17,13 @@ def _object_problems(value: Any) -> list[str]:
 class ArmSerializer(serializers.ModelSerializer):
     class Meta:
         model = Arm
-        fields = ["name", "description", "recipe"]
+        fields = ["name", "title", "description", "recipe"]
 
 
 @example({"name": "robust", "description": "guided by the robust classifier"})
 class ArmInputSerializer(StrictSerializer):
     name = serializers.SlugField(max_length=60)
+    title = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
     description = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
     recipe = CheckedJSON(_object_problems, required=False, default=dict)
 

@@ -20,12 +20,12 @@ from survey.api.serializers.pair import (
     PairsInputSerializer,
     PairsRemoveSerializer,
 )
-from survey.exceptions import ImportRefused, StudyNotEditable
+from survey.exceptions import StudyNotEditable
 from survey.models import Study
 from survey.services.background import import_begin
 from survey.services.images.class_names import MOST_CLASS_BYTES, class_names_read
 from survey.services.images.import_sources import zip_sources
-from survey.services.images.importing import images_check
+from survey.services.images.importing import import_check
 from survey.services.images.pairs import pairs_remove, pairs_select
 
 
@@ -43,15 +43,13 @@ class Import(APIView):
         given = checked(ImportInputSerializer, request.data)
         if study.state != Study.State.DRAFT:
             raise StudyNotEditable
-        rules = {"leave_out_unmatched": given["leave_out_unmatched"]}
+        names = class_names_read(given["classes"].read(MOST_CLASS_BYTES)) if "classes" in given else {}
+        rules = {"study": study, "class_names": names, "leave_out_unmatched": given["leave_out_unmatched"]}
         if given["is_check"]:
             with zip_sources(given["zip"]) as sources:
-                report, _ = images_check(sources, **rules)
-            if report.problems:
-                raise ImportRefused(report.problems)
+                report = import_check(sources=sources, **rules)
             return Response(ImportSerializer(report.as_dict() | {"job": None}).data)
-        names = class_names_read(given["classes"].read(MOST_CLASS_BYTES)) if "classes" in given else {}
-        report, job = import_begin(study=study, file=given["zip"], actor=request.user, class_names=names, **rules)
+        report, job = import_begin(file=given["zip"], actor=request.user, **rules)
         if report is None:
             empty = {"arms": [], "pairs": 0, "new_pairs": 0, "notes": [], "sha256": "", "job": job.pk}
             return Response(ImportSerializer(empty).data, status=status.HTTP_202_ACCEPTED)

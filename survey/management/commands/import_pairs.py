@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from survey.exceptions import ImportRefused, SurveyError
 from survey.services.images.class_names import class_names_read
 from survey.services.images.import_sources import FolderSource, zip_sources
-from survey.services.images.importing import ImportReport, images_check, images_import
+from survey.services.images.importing import ImportReport, images_import, import_check
 from survey.services.study.study import study_get
 
 
@@ -57,13 +57,8 @@ class Command(BaseCommand):
 
     def _run(self, study: Any, sources: Any, options: dict[str, Any]) -> ImportReport:
         rules = {"leave_out_unmatched": options["leave_out_unmatched"], "on_progress": self._progress}
-        if options["check"]:
-            report, _ = images_check(sources, **rules)
-            if report.problems:
-                raise ImportRefused(report.problems)
-            return report
-        names = _class_names(options["classes"])
-        return images_import(study=study, sources=sources, class_names=names, actor="command line", **rules)
+        rules |= {"study": study, "sources": sources, "class_names": _class_names(options["classes"])}
+        return import_check(**rules) if options["check"] else images_import(actor="command line", **rules)
 
     def _progress(self, done: int, total: int) -> None:
         if sys.stderr.isatty() and (done == total or done % 50 == 0):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+from analysis.pictures.listing import nfc
 from survey.exceptions import ImportRefused
 
 __all__ = ["MOST_CLASS_BYTES", "class_names_read"]
@@ -30,5 +31,5 @@ def class_names_read(content: bytes) -> dict[str, str]:
         if row and row[0] != "class_label":
             if len(row) != 2:
                 raise ImportRefused([f"class names, line {number}: expected class_label,class_name"])
-            names[row[0]] = row[1]
+            names[nfc(row[0])] = nfc(row[1])
     return names

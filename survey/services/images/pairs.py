@@ -19,7 +19,16 @@ from survey.services.records.audit import audit_record
 from survey.services.records.stored_files import files_forget_later, image_files
 from survey.services.study.study import study_locked_draft
 
-__all__ = ["NewImage", "NewPair", "image_name", "image_store", "pairs_register", "pairs_remove", "pairs_select"]
+__all__ = [
+    "NewImage",
+    "NewPair",
+    "image_name",
+    "image_store",
+    "pairs_conflicts",
+    "pairs_register",
+    "pairs_remove",
+    "pairs_select",
+]
 
 # Rows of one INSERT: fewer round trips than rows, and little memory.
 _BATCH = 2000
@@ -86,24 +95,46 @@ def pairs_register(*, study: Study, pairs: Iterable[NewPair]) -> int:
     return new
 
 
+def pairs_conflicts(study: Study, pairs: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return which of {key: {arm: sha256}} the study has with other images."""
+    keys, found = iter(pairs), []
+    while batch := list(islice(keys, _BATCH)):
+        found += _conflicts(_stored_digests(study, batch), pairs)
+    return found
+
+
+def _stored_digests(study: Study, keys: Collection[str]) -> dict[str, dict[str, str]]:
+    stored: dict[str, dict[str, str]] = {}
+    rows = PairImage.objects.filter(pair__study=study, pair__key__in=keys).values_list(
+        "pair__key", "arm__name", "sha256"
+    )
+    for key, arm, sha256 in rows:
+        stored.setdefault(key, {})[arm] = sha256
+    return stored
+
+
+def _conflicts(stored: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]) -> list[str]:
+    differing = {
+        key: sorted(arm for arm, sha256 in new[key].items() if digests.get(arm, sha256) != sha256)
+        for key, digests in stored.items()
+    }
+    return [
+        f"pair {key!r} exists with other images of {', '.join(arms)}; the recipe or the seed has changed"
+        for key, arms in differing.items()
+        if arms
+    ]
+
+
 def _register(locked: Study, arms: Mapping[str, Arm], pairs: Sequence[NewPair]) -> int:
     """Register so many pairs as a query may name: SQLite allows 32,766 values as a rule."""
     for pair in pairs:
         if unknown := sorted(set(pair.images) - set(arms)):
             raise PairConflict(f"pair {pair.key!r}: the study has no arm {', '.join(unknown)}; add the arm first")
     by_key = {pair.key: pair for pair in pairs}
-    stored: dict[str, dict[str, str]] = {}
-    rows = PairImage.objects.filter(pair__study=locked, pair__key__in=by_key).values_list(
-        "pair__key", "arm__name", "sha256"
-    )
-    for key, arm, sha256 in rows:
-        stored.setdefault(key, {})[arm] = sha256
-    for key, digests in stored.items():
-        new = by_key[key].images
-        if differing := sorted(arm for arm in new if arm in digests and digests[arm] != new[arm].sha256):
-            raise PairConflict(
-                f"pair {key!r} exists with other images of {', '.join(differing)}; the recipe or the seed has changed"
-            )
+    stored = _stored_digests(locked, by_key)
+    new = {key: {arm: image.sha256 for arm, image in pair.images.items()} for key, pair in by_key.items()}
+    if problems := _conflicts(stored, new):
+        raise PairConflict(problems[0])
     fresh = [pair for key, pair in by_key.items() if key not in stored]
     ImagePair.objects.bulk_create(
         [

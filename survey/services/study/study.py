@@ -136,15 +136,23 @@ def study_delete(*, study: Study, actor: Any) -> None:
 
 
 @transaction.atomic
-def arm_add(*, study: Study, name: str, actor: Any = None, recipe: dict | None = None, description: str = "") -> Arm:
-    """Add an arm to a draft, or return the one of that name after updating its recipe."""
+def arm_add(
+    *,
+    study: Study,
+    name: str,
+    actor: Any = None,
+    recipe: dict | None = None,
+    description: str = "",
+    title: str = "",
+) -> Arm:
+    """Add an arm to a draft, or return the one of that name after updating its title, description and recipe."""
     locked = study_locked_draft(study)
     arm = Arm.objects.filter(study=locked, name=name).first() or Arm(study=locked, name=name)
     if arm.pk and arm.images.exists() and arm.recipe != (recipe or {}):
         raise StudyNotEditable(
             f"arm {name!r} has images made by another recipe; add an arm of another name, or delete its images first"
         )
-    arm.recipe, arm.description = recipe or {}, description
+    arm.recipe, arm.description, arm.title = recipe or {}, description, title
     arm.full_clean()
     arm.save()
     audit_record(study=locked, actor=actor, action="add arm", detail={"arm": name})

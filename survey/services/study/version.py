@@ -131,6 +131,7 @@ def version_config(study: Study) -> dict[str, Any]:
         },
         "arms": [
             {"name": arm.name, "description": arm.description, "recipe": arm_recipe(arm, made_by[arm.name])}
+            | ({"title": arm.title} if arm.title else {})
             for arm in study.arms.order_by("name")
         ],
         "pairs": {"selected": _selected(study).count(), "of": study.pairs.count(), "steps": selection_steps(study)},

@@ -37,10 +37,10 @@ def _texts(study: Study) -> list[str]:
         "consent text": study.consent_text,
     }
     found = []
-    for arm in study.arms.all():
-        word = re.compile(rf"(?<![a-z0-9]){re.escape(arm.name.lower())}(?![a-z0-9])")
+    for name in dict.fromkeys(name for arm in study.arms.all() for name in (arm.name, arm.title) if name):
+        word = re.compile(rf"(?<![a-z0-9]){re.escape(name.lower())}(?![a-z0-9])")
         found += [
-            f"the {where} names the arm {arm.name!r}; raters read it"
+            f"the {where} names the arm {name!r}; raters read it"
             for where, text in shown.items()
             if word.search(text.lower())
         ]

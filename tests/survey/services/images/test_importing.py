@@ -14,7 +14,8 @@ from survey.exceptions import BadArchive, ImportRefused, StudyNotEditable
 from survey.models import AuditEntry, ImagePair, PairImage
 from survey.selectors.jobs import study_subject
 from survey.services.images.import_sources import FolderSource, Limits, zip_sources
-from survey.services.images.importing import images_check, images_import
+from survey.services.images.importing import images_check, images_import, import_check
+from survey.services.study.arm_names import short_name
 from survey.services.study.version import version_freeze
 from tests.factories import make_png, make_study, make_user
 
@@ -292,3 +293,80 @@ def test_jobs_of_a_study_are_cancelled_and_retried_by_its_people_alone(client) -
     client.post(f"{address}/retry/")
     job.refresh_from_db()
     assert job.state == "queued"
+
+
+def of_zip(*names: str, content: bytes | None = None):
+    """Check a zip of these names."""
+    with zip_sources(zipped({name: content or make_png(n) for n, name in enumerate(names)})) as sources:
+        return images_check(sources)
+
+
+@pytest.mark.parametrize("around", ["study/", "out/study/"])
+def test_a_folder_around_the_arms_is_understood_and_said(around: str) -> None:
+    report, pairs = of_zip(*(f"{around}{arm}/{path}" for arm in ("a", "b") for path in ("cat/1.png", "dog/1.png")))
+    assert (report.problems, report.arms, sorted(pairs)) == ([], ["a", "b"], ["cat/1", "dog/1"])
+    assert f"everything lies in the folder {around!r}" in report.notes[0]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("vanilla/cat/1.png", "vanilla/dog/1.png"),
+        ("vanilla/1.png", "vanilla/2.png"),
+        ("vanilla/cat/1.png", "vanilla/cat/2.png"),
+        ("vanilla/a/1.png", "vanilla/b/c/1.png"),
+    ],
+)
+def test_one_arm_is_no_wrapper_and_the_wanted_tree_is_shown(names: tuple[str, ...]) -> None:
+    report, pairs = of_zip(*names)
+    assert not pairs
+    assert "found: vanilla (2 image(s)" in report.problems[0]
+    assert "robust/dog/0001.png" in report.problems[0]
+
+
+def test_an_arm_too_many_and_a_zip_of_videos_are_named() -> None:
+    report, _ = of_zip("a/cat/1.png", "b/cat/1.png", "originals/x.png")
+    assert any("arm originals (1 image(s)) shares no path" in problem for problem in report.problems)
+    with pytest.raises(BadArchive, match=r"no images; found: 2 videos \(a/1\.mp4, b/1\.mp4\)[^$]*robust"):
+        of_zip("a/1.mp4", "b/1.mp4", content=b"\0\0\0\x18ftypisom\0\0\0\0isomavc1")
+
+
+def test_one_damaged_entry_does_not_hide_the_next(tmp_path: Path) -> None:
+    content = bytearray(zipped({f"{arm}/c/{n}.png": make_png(n) for arm in "ab" for n in range(2)}).getvalue())
+    for name in (b"a/c/0.png", b"b/c/1.png"):
+        content[content.index(name) + len(name) + 20] ^= 0xFF
+    with zip_sources(io.BytesIO(bytes(content))) as sources:
+        report, _ = images_check(sources)
+    assert [problem.split()[2] for problem in report.problems] == ["a/c/0.png", "b/c/1.png"]
+
+
+def test_folders_named_as_people_name_methods_become_arms_with_a_title(tmp_path: Path) -> None:
+    study = empty_draft()
+    long = "ours " + "with a very long name " * 4
+    sources = folders(tmp_path, **matched(("SDXL 1.0", "méthode_v2.1", long)))
+    checked = import_check(study=study, sources=sources)
+    assert images_import(study=study, sources=sources).pairs == checked.pairs == 3
+    arms = dict(study.arms.values_list("title", "name"))
+    assert arms == {"SDXL 1.0": "SDXL-1-0", "méthode_v2.1": "methode_v2-1", long: short_name(long)}
+    assert images_import(study=study, sources=sources).new_pairs == 0
+    assert study.arms.count() == 3
+
+
+def test_what_the_check_passes_the_import_takes(tmp_path: Path) -> None:
+    study = empty_draft()
+    sources = folders(tmp_path, **matched())
+    images_import(study=study, sources=sources)
+    changed = folders(tmp_path, a={"cat/1.png": make_png(77)})
+    with pytest.raises(ImportRefused, match="pair 'cat/1' exists with other images of a"):
+        import_check(study=study, sources=sources | changed)
+    with pytest.raises(ImportRefused, match="the name of class cat"):
+        import_check(study=empty_draft(slug="other"), sources=sources, class_names={"cat": "x" * 201})
+    notes = import_check(study=empty_draft(slug="third"), sources=sources, class_names={"dgo": "a dog"}).notes
+    assert "class names: no image is of class dgo" in notes
+
+
+def test_a_class_folder_that_is_too_long_is_refused_and_not_cut(tmp_path: Path) -> None:
+    stem = "a photo of an astronaut who rides a horse across the moon, in the style of "
+    files = {f"{stem}{one}/1.png": make_png(1) for one in ("oil", "pencil")}
+    with pytest.raises(ImportRefused, match="longer than 60 characters"):
+        images_import(study=empty_draft(), sources=folders(tmp_path, a=files, b=files))

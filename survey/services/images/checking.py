@@ -1,0 +1,229 @@
+"""Look at images before they are imported: every file of every arm, to the last pixel. Nothing is written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import ImageCms
+
+from analysis.pictures.errors import PictureError
+from analysis.pictures.formats import stem
+from analysis.pictures.listing import classes_of
+from analysis.pictures.pixels import note_counts, read_picture
+from survey.canonical import canonical_json
+from survey.exceptions import BadArchive
+from survey.services.images.import_sources import WANTED_TREE, ImportSource, Limits
+
+__all__ = ["ImageFacts", "ImportReport", "Progress", "images_check", "inspect"]
+
+# Unmatched images of an arm that a message names; the report holds them all.
+NAMED = 20
+NAMED_FOLDERS = 5
+# Characters that the database keeps of a pair's path, of a class and of an arm.
+LONGEST_KEY = 300
+LONGEST_CLASS = 60
+LONGEST_ARM = 200
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What one file is, without its pixels."""
+
+    path: str
+    sha256: str
+    width: int
+    height: int
+    format: str
+    mode: str
+    profile: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class ImportReport:
+    """What an import found. ``problems`` forbid it; ``notes`` are worth knowing."""
+
+    arms: list[str]
+    pairs: int = 0
+    new_pairs: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unmatched: dict[str, list[str]] = field(default_factory=dict)
+    sha256: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return vars(self)
+
+
+def _profile_name(raw: bytes) -> str:
+    """Return the name of an embedded colour profile; empty when there is none."""
+    if not raw:
+        return ""
+    try:
+        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(raw))).strip() or "unnamed profile"
+    except (ImageCms.PyCMSError, OSError):
+        return "unreadable profile"
+
+
+def inspect(path: str, content: bytes, limits: Limits) -> ImageFacts:
+    """Read a file to its last pixel and say what it is.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be shown to raters, saying why.
+    """
+    picture = read_picture(content, name=path, most_px=limits.side_px)
+    return ImageFacts(
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        mode=picture.mode,
+        profile=_profile_name(picture.profile),
+        notes=picture.notes,
+    )
+
+
+def _keys(source: ImportSource, report: ImportReport, arm: str) -> dict[str, str]:
+    """Return {path without ending: path}; the same picture may be a PNG in one arm and a JPEG in another."""
+    names = source.names()
+    keys: dict[str, str] = {}
+    for name in names:
+        key = stem(name)
+        if key in keys:
+            report.problems.append(f"arm {arm}: {keys[key]} and {name} would be the same pair")
+        keys[key] = name
+        if len(key) > LONGEST_KEY:
+            report.problems.append(f"arm {arm}: the path {key[:60]}... is longer than {LONGEST_KEY} characters")
+    if not keys:
+        found = "; ".join(source.notes()) or "nothing"
+        report.problems.append(f"arm {arm}: no images in {source.label}; found: {found}")
+    report.problems += _class_problems(arm, names)
+    return keys
+
+
+def _class_problems(arm: str, names: Sequence[str]) -> list[str]:
+    try:
+        classes = classes_of(names, where=f"arm {arm}").names
+    except PictureError as error:
+        return [str(error)]
+    return [
+        f"arm {arm}: the class folder {name} is longer than {LONGEST_CLASS} characters; shorten it, and give what "
+        "raters read with the class names"
+        for name in classes
+        if len(name) > LONGEST_CLASS
+    ]
+
+
+def images_check(
+    sources: Mapping[str, ImportSource],
+    *,
+    leave_out_unmatched: bool = False,
+    limits: Limits | None = None,
+    on_progress: Progress = lambda done, total: None,
+) -> tuple[ImportReport, dict[str, dict[str, ImageFacts]]]:
+    """Look at every image of every arm; return the report and {key: {arm: picture}} of the pairs that all arms have."""
+    limits = limits or Limits()
+    report = ImportReport(arms=sorted(sources))
+    report.problems += [
+        f"the arm {arm[:NAMED]}... has more than {LONGEST_ARM} characters; shorten the folder's name"
+        for arm in report.arms
+        if len(arm) > LONGEST_ARM
+    ]
+    paths = {arm: _keys(source, report, arm) for arm, source in sources.items()}
+    report.notes += dict.fromkeys(note for source in sources.values() for note in source.notes())
+    shared = _shared(paths, report, leave_out_unmatched=leave_out_unmatched)
+    pairs: dict[str, dict[str, ImageFacts]] = {}
+    total, done = len(shared) * len(paths), 0
+    for key in shared:
+        row = {}
+        for arm, source in sources.items():
+            name = paths[arm][key]
+            try:
+                row[arm] = inspect(name, source.read(name), limits)
+            except PictureError as error:
+                report.problems.append(f"arm {arm}: {name} {error}")
+            except BadArchive as error:
+                report.problems.append(f"arm {arm}: {error}")
+            done += 1
+            on_progress(done, total)
+        if len(row) == len(sources):
+            _compare(key, row, report)
+            pairs[key] = row
+    _colours(pairs, report)
+    _changes(pairs, report)
+    report.pairs = len(pairs)
+    lines = (canonical_json([key, {arm: one.sha256 for arm, one in row.items()}]) for key, row in pairs.items())
+    report.sha256 = hashlib.sha256(b"\n".join(lines)).hexdigest()
+    return report, pairs
+
+
+def _shared(paths: Mapping[str, Mapping[str, str]], report: ImportReport, *, leave_out_unmatched: bool) -> list[str]:
+    """Return the keys that all arms have; report arms and images without a partner."""
+    if len(paths) < 2:
+        given = ", ".join(f"{arm} ({_found(keys)})" for arm, keys in paths.items()) or "none"
+        report.problems.append(f"a comparison needs at least two arms, found: {given}; {WANTED_TREE}")
+        return []
+    shared = sorted(set.intersection(*(set(keys) for keys in paths.values())))
+    for arm, keys in paths.items():
+        others = set().union(*(other for name, other in paths.items() if name != arm))
+        if keys and not others & set(keys):
+            report.problems.append(
+                f"arm {arm} ({_found(keys)}) shares no path with any other arm; if it is no arm, leave it out"
+            )
+        elif alone := sorted(set(keys) - set(shared)):
+            report.unmatched[arm] = [keys[key] for key in alone]
+            named = ", ".join(keys[key] for key in alone[:NAMED]) + (", ..." if len(alone) > NAMED else "")
+            text = f"arm {arm}: {len(alone)} image(s) without a partner in every other arm: {named}"
+            (report.notes if leave_out_unmatched else report.problems).append(text)
+    if not shared:
+        report.problems.append(f"no relative path is in every arm; name the files of a pair alike; {WANTED_TREE}")
+    return shared
+
+
+def _found(keys: Mapping[str, str]) -> str:
+    """Say in a few words what an arm holds."""
+    folders = sorted({name.split("/")[0] for name in keys.values() if "/" in name})
+    inside = ", ".join(folders[:NAMED_FOLDERS]) + (", ..." if len(folders) > NAMED_FOLDERS else "")
+    return f"{len(keys)} image(s)" + (f" in {len(folders)} folder(s): {inside}" if folders else "")
+
+
+def _changes(pairs: Mapping[str, Mapping[str, ImageFacts]], report: ImportReport) -> None:
+    """Say what raters see otherwise than it is stored."""
+    for arm in report.arms:
+        notes = note_counts(note for row in pairs.values() if arm in row for note in row[arm].notes)
+        report.notes += [f"arm {arm}: {note}" for note in notes]
+
+
+def _compare(key: str, row: Mapping[str, ImageFacts], report: ImportReport) -> None:
+    sizes = {f"{one.width}x{one.height}" for one in row.values()}
+    if len(sizes) > 1:
+        shown = ", ".join(f"{arm} {one.width}x{one.height}" for arm, one in row.items())
+        report.problems.append(f"pair {key}: the arms' images differ in size ({shown})")
+    if len({one.sha256 for one in row.values()}) == 1:
+        report.notes.append(f"pair {key}: identical bytes in all arms")
+
+
+def _colours(pairs: Mapping[str, Mapping[str, ImageFacts]], report: ImportReport) -> None:
+    """Say where colour could tell the arms apart: raters get plain pixels, profiles are not carried along."""
+    by_arm: dict[str, Counter[tuple[str, str]]] = {}
+    for row in pairs.values():
+        for arm, one in row.items():
+            by_arm.setdefault(arm, Counter())[(one.mode, one.profile)] += 1
+    for arm, kinds in sorted(by_arm.items()):
+        for (mode, profile), count in sorted(kinds.items()):
+            if profile and "srgb" not in profile.lower().replace(" ", ""):
+                report.notes.append(
+                    f"arm {arm}: {count} image(s) carry the colour profile {profile!r}; raters see the raw values as "
+                    "sRGB, convert them first if that is wrong"
+                )
+            if mode not in {"RGB", "RGBA"}:
+                report.notes.append(f"arm {arm}: {count} image(s) have mode {mode} and are shown as RGB")
