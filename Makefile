@@ -8,7 +8,7 @@ JOBS ?= auto
 # A test that fails is tried once more. One that passes only then is listed as RERUN: a defect of that test, to be fixed.
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --reruns 1
 
-.PHONY: demo setup test test-sqlite test-postgresql lint lint-scripts format bench serve worker lock audit clean
+.PHONY: demo setup test check coverage lint lint-scripts types format bench serve worker lock audit clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python manage.py demo $(ARGS)
@@ -22,6 +22,19 @@ test: lint
 	@echo "== whole suite on PostgreSQL"
 	@$(PYTEST) --db postgresql
 
+# One file or folder of tests, in seconds: make check FILE=tests/survey/services/test_access.py
+check: $(VENV)/.test
+	@test -n "$(FILE)" || { echo "name what to check: make check FILE=tests/survey/reports/test_report.py"; exit 2; }
+	@$(BIN)/python -m pytest -q --db sqlite $(FILE) $(ARGS)
+
+# Lines and branches of what decides: statistics, rules of the survey, jobs. The figure stands in CONTRIBUTING.md.
+COVERED := analysis survey/services jobs
+coverage: $(VENV)/.test
+	@$(BIN)/python -m pytest -q -n $(JOBS) --db sqlite $(COVERED:%=--cov=%) --cov-branch --cov-report= \
+	    tests/analysis tests/jobs tests/survey $(ARGS)
+	@for folder in $(COVERED); do printf '%-16s ' $$folder; \
+	    $(BIN)/python -m coverage report --include="$$folder/*" --format=total --precision=1 --fail-under=90 || exit 1; done
+
 lint: $(VENV)/.test lint-scripts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
@@ -29,6 +42,11 @@ lint: $(VENV)/.test lint-scripts
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/hadolint deploy/*.Dockerfile
 	@BLINDPAIR_DATA_DIR=$(VENV)/lint $(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
+
+# How many errors of types are left in each folder.
+types: $(VENV)/.test
+	@for folder in analysis config diffusion generation jobs survey training; do printf '%-12s' $$folder; \
+	    $(BIN)/python -m mypy $$folder 2>&1 | tail -1; done
 
 # ESLint over the scripts of the pages, which need no build; a machine without npm goes on without it, CI does not.
 lint-scripts:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from analysis.inference.crossing import Crossing, crossing_of
-from analysis.inference.estimate import Estimate, refused
+from analysis.inference.estimate import Estimate, Sizes, refused
 from analysis.inference.intervals import LEVEL, clamped_p, few_units_warning, joined
 from analysis.votes.table import Comparison
 
@@ -161,7 +161,7 @@ def percentile_estimate(
     method: str,
     null: float | None = None,
     reason: str | None = None,
-    counts: dict[str, int] | None = None,
+    counts: Sizes | None = None,
 ) -> Estimate:
     """Return the percentile interval of bootstrap replicates; undefined ones (NaN) are left out, counted and reported.
 
@@ -170,7 +170,7 @@ def percentile_estimate(
     null : float or None
         Value that the two-sided p-value is against; None gives no p-value. The smallest p is 2 / (repetitions + 1).
     """
-    counts = counts or {}
+    counts = counts or Sizes()
     defined = replicates[np.isfinite(replicates)]
     lost = len(replicates) - len(defined)
     remark = f"{lost} of {len(replicates)} resamples left the quantity undefined" if lost else None

@@ -8,6 +8,7 @@ from itertools import count
 
 import numpy as np
 
+from analysis.inference.estimate import Sizes
 from analysis.votes.table import Comparison
 
 __all__ = [
@@ -144,7 +145,7 @@ class Crossing:
             return f"only {self.n_units} {self.unit_name}"
         return f"only {self.n_pairs} pair" if self.n_pairs < 2 else None
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Sizes:
         """Return the three sizes under the names that results carry."""
         return {"n_raters": self.n_raters, "n_pairs": self.n_pairs, "n_votes": len(self)}
 

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from typing import Any, TypedDict, Unpack
 
-__all__ = ["Estimate", "refused"]
+__all__ = ["Estimate", "Sizes", "refused"]
+
+
+class Sizes(TypedDict, total=False):
+    """What a number rests on; the fields of :class:`Estimate` of these names."""
+
+    n_raters: int | None
+    n_pairs: int | None
+    n_votes: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +75,7 @@ class Estimate:
         if self.estimate is None and not self.reason:
             raise ValueError(f"{self.method}: a missing estimate needs a reason")
 
-    def as_json(self) -> dict:
+    def as_json(self) -> dict[str, Any]:
         """Return the mapping written to ``report.json``, keys in the contract's order."""
         values = asdict(self)
         keys = ("estimate", "ci95", "se", "df", "p_value", "n_raters", "n_pairs", "n_votes", "method", "reason")
@@ -78,6 +87,6 @@ class Estimate:
         return replace(self, reason=reason if not self.reason else f"{self.reason}; {reason}")
 
 
-def refused(method: str, reason: str, **counts: int | None) -> Estimate:
+def refused(method: str, reason: str, **counts: Unpack[Sizes]) -> Estimate:
     """Return the refusal of a quantity: null with its reason, and the counts that led to it."""
     return Estimate(method=method, reason=reason, **counts)

@@ -7,7 +7,7 @@ import sys
 from scipy import special, stats
 
 from analysis.inference.crossing import Crossing
-from analysis.inference.estimate import Estimate
+from analysis.inference.estimate import Estimate, Sizes
 
 __all__ = [
     "FEW_UNITS",
@@ -56,10 +56,10 @@ def t_interval(
     method: str,
     null: float = 0.0,
     reason: str | None = None,
-    counts: dict[str, int] | None = None,
+    counts: Sizes | None = None,
 ) -> Estimate:
     """Return the t interval and two-sided p of an unbounded quantity; no interval where the standard error is zero."""
-    counts = counts or {}
+    counts = counts or Sizes()
     if not se > _ZERO_SE:
         return Estimate(method=method, estimate=estimate, reason=joined(_NO_VARIANCE, reason), **counts)
     half = stats.t.ppf(0.5 + LEVEL / 2, df) * se
@@ -85,7 +85,7 @@ def rate_interval(
     df: float,
     method: str,
     reason: str | None = None,
-    counts: dict[str, int] | None = None,
+    counts: Sizes | None = None,
 ) -> Estimate:
     """Return the t interval of a rate and its p against 1/2, on the logit scale when the plain bounds leave [0, 1].
 

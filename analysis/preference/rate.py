@@ -18,7 +18,7 @@ from analysis.inference.crossing import (
     rater_averaged_weights,
     sum_of_squares,
 )
-from analysis.inference.estimate import Estimate, refused
+from analysis.inference.estimate import Estimate, Sizes, refused
 from analysis.inference.intervals import LEVEL, clamped_p, few_units_warning, joined, rate_interval
 from analysis.votes.table import Comparison
 
@@ -270,7 +270,7 @@ def _exact(comparison: Comparison, method: str) -> Estimate:
     return exact_rate(counts.wins, counts.losses, method=method, sizes=sizes)
 
 
-def exact_rate(wins: int, losses: int, *, method: str, sizes: dict[str, int], reason: str | None = None) -> Estimate:
+def exact_rate(wins: int, losses: int, *, method: str, sizes: Sizes, reason: str | None = None) -> Estimate:
     """Return the exact binomial result of independent successes and failures, at least one of them.
 
     Zero successes or failures give the exact one-sided border 0 or 1 and no standard error (it would be 0).
@@ -297,7 +297,7 @@ def _binomial_se(counts: Counts) -> float | None:
     return math.sqrt(rate * (1 - rate) / counts.decisive) or None
 
 
-def _decisive_sizes(comparison: Comparison) -> dict[str, int]:
+def _decisive_sizes(comparison: Comparison) -> Sizes:
     decisive = np.flatnonzero(comparison.score != 0.5)
     raters, pairs = distinct(comparison.rater[decisive]), distinct(comparison.pair[decisive])
     return {"n_raters": raters, "n_pairs": pairs, "n_votes": len(decisive)}

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.inference.crossing import Crossing
+from analysis.inference.estimate import Sizes
 from analysis.inference.intervals import clamped_p
 from analysis.ranking.paired_models import Design, Fit, PairedModel, fit_counts
 from analysis.ranking.win_matrix import OUTCOMES, WinMatrix
@@ -44,7 +45,7 @@ class StrengthErrors:
     reason: str | None
 
     @property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Sizes:
         return self.crossing.counts()
 
     @property

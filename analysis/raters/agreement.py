@@ -15,7 +15,7 @@ from scipy import stats
 
 from analysis.inference.bootstrap import percentile_estimate, unit_bootstrap
 from analysis.inference.crossing import Crossing, crossing_of, distinct, group_index
-from analysis.inference.estimate import Estimate, refused
+from analysis.inference.estimate import Estimate, Sizes, refused
 from analysis.inference.intervals import joined
 from analysis.votes.table import LEFT, TIE, Comparison, VoteTable
 
@@ -79,7 +79,7 @@ class _Ratings:
 
     counts: np.ndarray
     comparison: np.ndarray
-    sizes: dict[str, int]
+    sizes: Sizes
 
     @property
     def repeated(self) -> np.ndarray:

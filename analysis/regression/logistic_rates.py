@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special, stats
 
 from analysis.inference.crossing import Crossing, site_lack
-from analysis.inference.estimate import Estimate
+from analysis.inference.estimate import Estimate, Sizes
 from analysis.inference.intervals import clamped_p, few_units_warning, joined
 from analysis.regression.crossed_effects import MOST_DENSE_LEVELS
 from analysis.regression.laplace import LaplaceFit
@@ -153,7 +153,7 @@ def between_df(crossing: Crossing, left_out: tuple[str, ...]) -> int:
 
 
 def coefficient(
-    fit: LaplaceFit, which: int, *, df: int | None, method: str, reason: str | None, counts: dict[str, int]
+    fit: LaplaceFit, which: int, *, df: int | None, method: str, reason: str | None, counts: Sizes
 ) -> Estimate:
     """Return a fixed effect with its Wald interval and p against 0; ``df`` None takes the normal distribution."""
     value, se = float(fit.beta[which]), math.sqrt(fit.covariance[which, which])
@@ -212,7 +212,7 @@ def rate_estimate(
     df: int,
     method: str,
     reason: str | None,
-    counts: dict[str, int],
+    counts: Sizes,
 ) -> Estimate:
     """Return ``constant + sum_i w_i E[expit(row_i . beta + s Z)]`` with its delta-method interval on the logit scale.
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from analysis.inference.crossing import Crossing, crossing_of, group_index
-from analysis.inference.estimate import Estimate, refused
+from analysis.inference.estimate import Estimate, Sizes, refused
 from analysis.inference.intervals import joined
 from analysis.inference.separation import has_recession_direction
 from analysis.regression.glmm import ONE_SIDE, Glmm, divergence, fit_crossed, glmm
@@ -251,7 +251,7 @@ def _rows(sides: tuple[float | None, ...], end: float) -> np.ndarray:
     return np.array([[1.0, end] if side is None else [1.0, side, end] for side in sides])
 
 
-def _half_width(fit: LaplaceFit, *, reason: str | None, counts: dict[str, int]) -> Estimate:
+def _half_width(fit: LaplaceFit, *, reason: str | None, counts: Sizes) -> Estimate:
     """delta > 0 by definition: an interval on the log scale and no test."""
     which = len(fit.beta) - 1
     value, se = float(fit.beta[-1]), math.sqrt(fit.covariance[which, which])
