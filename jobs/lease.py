@@ -58,7 +58,7 @@ class Lease:
         if self._is_cancelled:
             raise JobCancelled(f"{self.job}: cancelled on request")
         if is_leaving():
-            raise WorkerLeaving(f"{self.job}: the worker was told to go")
+            raise WorkerLeaving(f"{self.job}: the worker was asked to stop")
 
     def progress(self, done: int, total: int, note: str = "", *, force: bool = False) -> None:
         """Store how far the work is, at most once a second, and raise when it should stop."""

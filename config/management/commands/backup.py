@@ -18,4 +18,4 @@ class Command(BaseCommand):
             manifest = backup_write(folder, on_progress=self.stdout.write)
         except (BackupError, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{folder}: {len(manifest['entries'])} entries; keep it where this server's disk is not")
+        self.stdout.write(f"{folder}: {len(manifest['entries'])} entries; keep it on another disk")

@@ -16,7 +16,7 @@ class Command(BaseCommand):
     help = "Announce jobs with an expired lease or a lost message to the broker again, and mark abandoned visits."
 
     def add_arguments(self, parser) -> None:
-        parser.add_argument("--every", type=float, metavar="SECONDS", help="repeat for ever at this interval")
+        parser.add_argument("--every", type=float, metavar="SECONDS", help="repeat at this interval")
 
     def handle(self, *, every: float | None, **options) -> None:
         while True:
