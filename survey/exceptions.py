@@ -47,7 +47,7 @@ class BadImage(SurveyError):
 
 
 class StudyNotOpen(SurveyError):
-    """This study is not recruiting at the moment. Come back later or write to the researchers."""
+    """No study is open at this address. Check the link that you were given, or come back later."""
 
 
 class LastOwner(SurveyError):
@@ -124,6 +124,14 @@ class ExclusionRefused(SurveyError):
 
 class EntryRefused(SurveyError):
     """This link does not open the study. Open the study again from where you found it."""
+
+
+class PanelIdRefused(EntryRefused):
+    """The link does not say who you are. Nothing is wrong on your side: please show this page to the researchers."""
+
+    def __init__(self, name: str, value: str, remedy: str) -> None:
+        self.name, self.value, self.remedy = name, value, remedy
+        super().__init__()
 
 
 class AlreadyTaken(SurveyError):

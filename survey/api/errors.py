@@ -38,7 +38,7 @@ _STATUS: dict[type[errors.SurveyError], int] = {
     errors.SessionNotActive: 409,
     errors.SessionUnknown: 404,
     errors.StudyNotEditable: 409,
-    errors.StudyNotOpen: 403,
+    errors.StudyNotOpen: 404,
     errors.StudyNotReady: 422,
     errors.StudyUnknown: 404,
     errors.TokenExpired: 410,

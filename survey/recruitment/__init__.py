@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from survey.recruitment.base import Completion, Entry, Provider
+from survey.recruitment.base import Completion, Entry, Provider, is_origin
 from survey.recruitment.mturk import MTurk
 from survey.recruitment.open_link import OpenLink
 from survey.recruitment.personal import PersonalLinks
@@ -16,6 +16,7 @@ __all__ = [
     "Completion",
     "Entry",
     "Provider",
+    "is_origin",
     "provider_of",
     "recruitment_frozen",
     "recruitment_problems",
@@ -34,7 +35,7 @@ def recruitment_problems(settings: Any) -> list[str]:
     if not isinstance(settings, dict):
         return ['the recruitment settings are not an object; write {"provider": "open"}']
     name = settings.get("provider") or OpenLink.name
-    if name not in PROVIDERS:
+    if not isinstance(name, str) or name not in PROVIDERS:
         return [f"there is no recruitment provider {name!r}; the providers are {', '.join(PROVIDERS)}"]
     return PROVIDERS[name].problems(settings)
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from django.http import HttpRequest
 
+from survey.exceptions import PanelIdRefused
 from survey.models import RaterSession, Study
 
-__all__ = ["OUTCOMES", "Completion", "Entry", "Provider"]
+__all__ = ["OUTCOMES", "Completion", "Entry", "Provider", "is_origin"]
 
 # How a visit can end; a panel's study has one completion code for each.
 OUTCOMES = ("complete", "screen", "full", "withdrawn")
+_ORIGIN = re.compile(r"https://(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(:\d{1,5})?", re.I)
+_ADDRESS = re.compile(r"https://[^\s\x00-\x20\x7f\"'<>\\]+")
+_LONGEST_CODE = 40
+# An id of fewer different characters is padding, such as the zeros of a test.
+_LEAST_VARIETY = 4
+
+
+def is_origin(text: Any) -> bool:
+    """Return whether a text is one origin, ``https://host``, and nothing that a policy would read as more."""
+    return isinstance(text, str) and len(text) <= 200 and _ORIGIN.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +60,20 @@ class Provider:
         {"provider", "codes", "completion_url", "frame_ancestors", "form_action"}
     )
 
+    # The ids that come in the address, and the shape of each; what else arrives there stands for nobody: a placeholder
+    # that no panel filled in, or the word that some script writes for nothing. Two such people would be one to us.
+    ids: ClassVar[Mapping[str, re.Pattern[str]]]
+    ids_remedy: ClassVar[str] = ""
+
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
+
+    def require_shape(self, given: Mapping[str, str]) -> None:
+        """Raise PanelIdRefused, which says what the researcher must mend, unless every id has its shape."""
+        for name, shape in self.ids.items():
+            value = given.get(name, "")
+            if shape.fullmatch(value) is None or len(set(value)) < _LEAST_VARIETY:
+                raise PanelIdRefused(name, value[:80], self.ids_remedy)
 
     @classmethod
     def problems(cls, settings: Mapping[str, Any]) -> list[str]:
@@ -61,15 +85,24 @@ class Provider:
                 f"{', '.join(sorted(cls.settings_known))}"
             )
         codes = settings.get("codes") or {}
-        if not isinstance(codes, dict) or not all(isinstance(code, str) and code for code in codes.values()):
-            found.append('the completion codes are an object of texts, for example {"complete": "C1A2B3"}')
+        if not isinstance(codes, dict) or not all(
+            isinstance(code, str) and 0 < len(code) <= _LONGEST_CODE and code.isprintable() for code in codes.values()
+        ):
+            found.append(
+                f"the completion codes are an object of texts of at most {_LONGEST_CODE} characters, for example "
+                '{"complete": "C1A2B3"}'
+            )
         elif strange := sorted(set(codes) - set(OUTCOMES)):
             found.append(f"there is no outcome {', '.join(strange)}; the outcomes are {', '.join(OUTCOMES)}")
         elif len(set(codes.values())) < len(codes):
             found.append("two outcomes have the same completion code; the panel could not tell them apart")
         url = settings.get("completion_url", "")
-        if url and not (isinstance(url, str) and url.startswith("https://")):
-            found.append("the completion address starts with https://")
+        if url and not (isinstance(url, str) and _ADDRESS.fullmatch(url)):
+            found.append("the completion address starts with https:// and holds no space or quotation mark")
+        for name in ("frame_ancestors", "form_action"):
+            origins = settings.get(name) or []
+            if not isinstance(origins, list) or len(origins) > 20 or not all(map(is_origin, origins)):
+                found.append(f'{name} is a list of at most 20 origins, for example ["https://worker.mturk.com"]')
         return found
 
     def defaults(self) -> Mapping[str, Any]:

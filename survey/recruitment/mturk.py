@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,11 @@ _FRAMES = ("https://worker.mturk.com", *HOSTS)
 
 class MTurk(Provider):
     name = "mturk"
+    ids = {"workerId": re.compile("A[0-9A-Z]{9,20}"), "assignmentId": re.compile("[0-9A-Z]{20,40}")}
+    ids_remedy = (
+        "Publish the task as an ExternalQuestion: Mechanical Turk then adds workerId and assignmentId to the address "
+        "itself. Do not write them into it."
+    )
 
     def defaults(self) -> Mapping[str, Any]:
         return {"provider": self.name, "frame_ancestors": list(_FRAMES), "form_action": list(HOSTS)}
@@ -34,17 +40,18 @@ class MTurk(Provider):
     def identify(self, request: HttpRequest) -> Entry:
         if self.is_preview(request):
             raise EntryRefused("This is a preview. Accept the task first, then start.")
-        worker, assignment = request.GET.get("workerId", ""), request.GET.get("assignmentId", "")
+        given = {name: request.GET.get(name, "") for name in self.ids}
+        self.require_shape(given)
         back = urlsplit(request.GET.get("turkSubmitTo", ""))
         host = f"{back.scheme}://{back.netloc}"
-        if not worker or host not in HOSTS:
+        if host not in HOSTS:
             raise EntryRefused("The link misses who you are. Open the task from Mechanical Turk again.")
         return Entry(
             provider=self.name,
-            person=worker[:200],
-            submission=assignment[:200],
+            person=given["workerId"],
+            submission=given["assignmentId"],
             return_url=f"{host}/mturk/externalSubmit",
-            return_fields={"assignmentId": assignment[:200]},
+            return_fields={"assignmentId": given["assignmentId"]},
         )
 
     def finish(self, session: RaterSession) -> Completion:

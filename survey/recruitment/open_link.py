@@ -11,6 +11,7 @@ __all__ = ["OpenLink"]
 
 class OpenLink(Provider):
     name = "open"
+    ids = {}
 
     def identify(self, request: HttpRequest) -> Entry:
         return Entry(provider=self.name)

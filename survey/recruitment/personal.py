@@ -14,6 +14,8 @@ __all__ = ["PersonalLinks"]
 
 class PersonalLinks(Provider):
     name = "personal"
+    # The key of a link is sealed: nobody can make one up.
+    ids = {}
 
     @classmethod
     def person_of(cls, study: Study, name: str) -> str:

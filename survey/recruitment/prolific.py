@@ -6,6 +6,7 @@ site, and that the ids in its ``prolific`` claim are the ones used.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -21,12 +22,19 @@ __all__ = ["Prolific"]
 
 KEY_SET = "https://api.prolific.com/.well-known/study/jwks.json"
 COMPLETION = "https://app.prolific.com/submissions/complete?cc={code}"
+# Prolific's ids are 24 hexadecimal digits.
+_ID = re.compile("[0-9a-f]{24}", re.I)
 _IDS = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
 _TOKEN = "prolific_token"
 
 
 class Prolific(Provider):
     name = "prolific"
+    ids = dict.fromkeys(_IDS, _ID)
+    ids_remedy = (
+        "In Prolific, enter the study's address from the page Recruitment as it stands there, with "
+        "{{%PROLIFIC_PID%}}, {{%STUDY_ID%}} and {{%SESSION_ID%}} in it: Prolific fills them in for each participant."
+    )
     settings_known = Provider.settings_known | {"study_id", "is_signed"}
 
     @classmethod
@@ -35,6 +43,10 @@ class Prolific(Provider):
         codes = settings.get("codes")
         if not isinstance(codes, dict) or "complete" not in codes:
             found.append("Prolific needs a completion code at least for the outcome complete")
+        if not isinstance(settings.get("study_id") or "", str):
+            found.append("study_id is the text by which Prolific names the study, 24 hexadecimal digits")
+        if not isinstance(settings.get("is_signed", True), bool):
+            found.append("is_signed is true or false")
         return found
 
     def defaults(self) -> Mapping[str, Any]:
@@ -57,14 +69,13 @@ class Prolific(Provider):
             is_verified = True
         elif self.settings.get("is_signed", True):
             raise EntryRefused("The link misses its signature. Open the study from Prolific again.")
-        if not given["PROLIFIC_PID"] or not given["SESSION_ID"]:
-            raise EntryRefused("The link misses who you are. Open the study from Prolific again.")
+        self.require_shape(given)
         expected = self.settings.get("study_id")
         if expected and given["STUDY_ID"] != expected:
             raise EntryRefused("The link belongs to another study. Open the study from Prolific again.")
         return Entry(
             provider=self.name,
-            person=given["PROLIFIC_PID"][:200],
-            submission=given["SESSION_ID"][:200],
+            person=given["PROLIFIC_PID"],
+            submission=given["SESSION_ID"],
             is_verified=is_verified,
         )

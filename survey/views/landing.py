@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from django.core import signing
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import translation
-from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods
 
-from survey.exceptions import StudyNotOpen, StudyUnknown, SurveyError
-from survey.models import Study
+from survey.exceptions import EntryRefused, StudyNotOpen, StudyUnknown, SurveyError
+from survey.models import RaterSession, Study
 from survey.selectors.version import frozen_config, version_current
 from survey.services.study.study import study_get
 from survey.services.visit.arrival import arrival_of
@@ -34,32 +34,44 @@ def _is_rehearsal(request: HttpRequest, slug: str) -> bool:
             return True
     except signing.BadSignature:
         pass
-    raise StudyNotOpen("The rehearsal's ticket is not valid (any more); start the rehearsal again.")
+    raise EntryRefused("The rehearsal's ticket is not valid (any more); start the rehearsal again.")
+
+
+def _open_study(slug: str, *, is_rehearsal: bool = False) -> Study | None:
+    """Return the study if it takes raters, or may be rehearsed; None for any other, and for none."""
+    try:
+        study = study_get(slug)
+    except StudyUnknown:
+        return None
+    return study if study.state in OPEN_STATES or (is_rehearsal and study.state != Study.State.DRAFT) else None
+
+
+def _not_open(request: HttpRequest) -> HttpResponse:
+    """The one answer for drafts, frozen, paused and closed studies and for those that never were.
+
+    Any difference would tell strangers which studies a laboratory has.
+    """
+    return error_page(request, StudyNotOpen())
 
 
 @require_GET
 def landing(request: HttpRequest, slug: str) -> HttpResponse:
     """Say what the study is, before anything is stored."""
     try:
-        study = study_get(slug)
-        version = version_current(study)
-        if version is None or study.state == Study.State.DRAFT:
-            raise StudyUnknown(_("There is no study at this address. Check the link that you were given."))
-        config = frozen_config(version.pk)
-        if study.state not in OPEN_STATES and not _is_rehearsal(request, slug):
-            raise StudyNotOpen
-    except StudyNotOpen as error:
-        return error_page(request, error, config)
-    except StudyUnknown:
-        error = StudyUnknown("There is no study at this address. Check the link that you were given.")
+        is_rehearsal = _is_rehearsal(request, slug)
+    except EntryRefused as error:
         return error_page(request, error)
+    study = _open_study(slug, is_rehearsal=is_rehearsal)
+    version = version_current(study) if study else None
+    if version is None:
+        return _not_open(request)
     query, language = other_query(request), language_of(request)
     with translation.override(language):
         context = {
             "action": reverse("survey:start", args=[slug]) + (f"?{query.removesuffix('&')}" if query else ""),
             "language": language,
         }
-        return rater_page(request, "landing", config, context)
+        return rater_page(request, "landing", frozen_config(version.pk), context)
 
 
 @csrf_exempt
@@ -70,14 +82,22 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
         return HttpResponseRedirect(reverse("survey:landing", args=[slug]) + f"?{request.GET.urlencode()}")
     try:
         is_simulated = _is_rehearsal(request, slug)
-        study = study_get(slug)
-        arrival = {} if is_simulated else arrival_of(study=study, request=request)
-        session = session_start(
-            study=study, is_simulated=is_simulated, language=request.POST.get("language", ""), **arrival
-        )
-    except SurveyError as error:
+    except EntryRefused as error:
         return error_page(request, error)
+    is_open = _open_study(slug) is not None
+    try:
+        session = _begun(request, slug, is_simulated=is_simulated)
+    except SurveyError as error:
+        return error_page(request, error) if is_open else _not_open(request)
     response = to_visit(session.pk)
     # The limit on visits from one network is for strangers: who holds a ticket was let in by a researcher.
     response.is_rehearsal = is_simulated
     return response
+
+
+@transaction.atomic
+def _begun(request: HttpRequest, slug: str, *, is_simulated: bool) -> RaterSession:
+    """Return a new visit, or the one that a known person has; of a refused one nothing stays."""
+    study = study_get(slug)
+    arrival = {} if is_simulated else arrival_of(study=study, request=request)
+    return session_start(study=study, is_simulated=is_simulated, language=request.POST.get("language", ""), **arrival)

@@ -17,8 +17,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
 from survey.api.errors import error_status
-from survey.exceptions import SurveyError
+from survey.exceptions import PanelIdRefused, SurveyError
 from survey.models import RaterSession
+from survey.recruitment import is_origin
 from survey.selectors.version import frozen_config
 from survey.selectors.visit import session_get
 from survey.services.visit.session import session_set_language
@@ -56,10 +57,11 @@ def rater_page(
     patch_cache_control(response, private=True, no_store=True)
     recruitment = (config or {}).get("recruitment", {})
     response.csp_replace = {}
-    if ancestors := recruitment.get("frame_ancestors"):
-        response.csp_replace["frame-ancestors"] = list(ancestors)
+    # Versions frozen by 0.1 may hold anything: what is no origin would add rules of its own, or break the header.
+    if ancestors := [*filter(is_origin, recruitment.get("frame_ancestors") or ())]:
+        response.csp_replace["frame-ancestors"] = ancestors
         response.xframe_options_exempt = True
-    if targets := recruitment.get("form_action"):
+    if targets := [*filter(is_origin, recruitment.get("form_action") or ())]:
         response.csp_replace["form-action"] = ["'self'", *targets]
     return response
 
@@ -106,7 +108,8 @@ def error_page(
     visit: str = "",
 ) -> HttpResponse:
     with translation.override(language or language_of(request)):
-        context = {"text": _(str(error)), "visit": visit}
+        refused_id = error if isinstance(error, PanelIdRefused) else None
+        context = {"text": _(str(error)), "visit": visit, "refused_id": refused_id}
         return rater_page(request, "message", config, context, status=error_status(error))
 
 

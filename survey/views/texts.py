@@ -15,9 +15,12 @@ PAGE_ERRORS = (
     gettext_noop("This visit takes no votes at its present step. Reload the page to see where you are."),
     gettext_noop("The consent text has changed since the page was opened. Reload the page and read it again."),
     gettext_noop("The answer was incomplete or had a wrong value. Reload the page and answer again."),
-    gettext_noop("This study is not recruiting at the moment. Come back later or write to the researchers."),
+    gettext_noop("No study is open at this address. Check the link that you were given, or come back later."),
     gettext_noop("This link does not open the study. Open the study again from where you found it."),
     gettext_noop("You have already taken part in this study, and each person can take part once. Thank you."),
+    gettext_noop(
+        "The link does not say who you are. Nothing is wrong on your side: please show this page to the researchers."
+    ),
 )
 
 

@@ -177,7 +177,7 @@ def test_pages_that_refuse_are_accessible(rater, settings, monkeypatch) -> None:
     says("Too many tries from here")
     study_transition(study=one.version.study, name="pause", actor=None)
     one.land()
-    says("not recruiting")
+    says("No study is open at this address")
 
 
 @pytest.mark.parametrize("stays", [False, True], ids=["goes", "stays"])

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.models import Attempts
-from survey.models import RaterSession, Slot, Trial, Vote
+from survey.models import Rater, RaterSession, Slot, Trial, Vote
+from survey.services.study.study import study_transition
 from survey.services.visit.session import REHEARSAL_SALT, session_take_tab
 from survey.services.visit.vote import trials_issue
 from survey.tokens import image_token, personal_link_token, session_token
@@ -129,14 +130,52 @@ def test_ids_of_rows_are_no_addresses(session) -> None:
         assert Client().get(f"/i/{found}.png").status_code == 404
 
 
-def test_drafts_and_frozen_studies_do_not_exist_for_strangers() -> None:
-    draft, frozen = make_study(), make_version()
-    known = Client().get(reverse("survey:landing", args=[draft.slug]))
-    unknown = Client().get(reverse("survey:landing", args=["no-such-study"]))
-    assert (known.status_code, unknown.status_code) == (404, 404)
-    assert known.content == unknown.content
-    assert Client().post(reverse("survey:start", args=[frozen.study.slug])).status_code == 403
-    assert RaterSession.objects.count() == 0
+PERSONAL = {"provider": "personal"}
+SIGNED = {"provider": "prolific", "codes": {"complete": "C1"}}
+
+
+def not_open(kind: str, recruitment: dict) -> str:
+    """Return the slug of a study that takes no raters, for one reason or another, or of none at all."""
+    if kind == "unknown":
+        return "no-such-study"
+    study = make_study(recruitment=recruitment)
+    if kind != "draft":
+        make_version(study)
+    for step in {"revised": ["revise"], "paused": ["open", "pause"], "closed": ["open", "close"]}.get(kind, []):
+        study_transition(study=study, name=step, actor=None)
+    return study.slug
+
+
+def seen_by_a_stranger(slug: str, query: str) -> list[tuple]:
+    """Return all that a stranger is told at the doors of a study, its name in the address aside."""
+    client = Client(raise_request_exception=False)
+    landing, started = reverse("survey:landing", args=[slug]), reverse("survey:start", args=[slug])
+    answers = [
+        client.get(landing + query),
+        client.head(landing + query),
+        client.post(started + query, {"language": "de"}),
+        client.post(started + query, {"language": "xx", "more": "x" * 5000}),
+    ]
+    return [(one.status_code, sorted(one.items()), one.content.replace(slug.encode(), b"*")) for one in answers]
+
+
+@pytest.mark.parametrize("query", ["", "?ticket=made-up", "?PROLIFIC_PID=" + "5c2f" * 6, "?lang=ar", "?key=x"])
+def test_what_is_not_open_looks_like_what_is_not_there(query: str) -> None:
+    wanted = seen_by_a_stranger("no-such-study", query)
+    assert all(status in {403, 404, 405} for status, *_ in wanted)
+    for kind in ("draft", "frozen", "revised", "paused", "closed"):
+        for recruitment in ({}, PERSONAL, SIGNED):
+            assert seen_by_a_stranger(not_open(kind, recruitment), query) == wanted, (kind, recruitment)
+    assert not RaterSession.objects.exists()
+    assert not Rater.objects.exists()
+
+
+def test_no_door_lists_the_studies() -> None:
+    names = {not_open(kind, {}) for kind in ("draft", "frozen", "closed")} | {make_running().study.slug}
+    for path in ("/s/anything/", "/s/anything/start", "/s/", "/s/anything/start?ticket=x", "/api/v1/studies/anything/"):
+        for method in ("get", "post", "put"):
+            text = getattr(Client(raise_request_exception=False), method)(path).content.decode()
+            assert not [name for name in names if name in text], (method, path)
 
 
 def test_a_made_up_rehearsal_ticket_is_refused() -> None:

@@ -5,17 +5,20 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import urlencode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from django.core.cache import cache
 from django.test import Client
+from django.utils.html import escape
 
 from survey.exceptions import StudyNotReady
-from survey.models import PersonalLink, Rater, RaterIdentity, RaterSession
+from survey.models import PersonalLink, Rater, RaterIdentity, RaterSession, StudyVersion
 from survey.outgoing import OutgoingRefused, outgoing_check, outgoing_get
-from survey.recruitment import provider_of, recruitment_problems
+from survey.recruitment import PROVIDERS, provider_of, recruitment_problems
+from survey.selectors.version import frozen_config
 from survey.services.panel.links import personal_link_revoke, personal_links_create
 from survey.services.study.version import version_freeze
 from survey.tokens import personal_link_token, session_token
@@ -24,8 +27,9 @@ from tests.factories import make_running, make_study
 pytestmark = pytest.mark.django_db
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-IDS = {"PROLIFIC_PID": "p1", "STUDY_ID": "s1", "SESSION_ID": "x1"}
-PROLIFIC = {"provider": "prolific", "study_id": "s1", "codes": {"complete": "CDONE", "withdrawn": "CGONE"}}
+PERSON, SUBMISSION, STUDY = "5c2f3a9d7b1e4f6082a1c0de", "60d9aadeb86739de712faee0", "61f0c2b4a89e5d3716fb0a2c"
+IDS = {"PROLIFIC_PID": PERSON, "STUDY_ID": STUDY, "SESSION_ID": SUBMISSION}
+PROLIFIC = {"provider": "prolific", "study_id": STUDY, "codes": {"complete": "CDONE", "withdrawn": "CGONE"}}
 
 
 def b64(raw: bytes) -> str:
@@ -109,8 +113,8 @@ def test_a_signed_prolific_entry_is_verified_and_its_ids_are_kept_as_hashes(key_
     session = RaterSession.objects.get()
     assert session.is_entry_verified
     stored = f"{session.rater.provider_key} {vars(session.rater.identity)}"
-    assert "p1" not in stored
-    assert "x1" not in stored
+    assert PERSON not in stored
+    assert SUBMISSION not in stored
     assert start(version, prolific_token=signed()).status_code == 303
     assert RaterSession.objects.count() == 1
     assert len(key_set) == 1, "the keys are kept for a day"
@@ -136,9 +140,9 @@ def test_a_signed_prolific_entry_is_verified_and_its_ids_are_kept_as_hashes(key_
         (lambda: signed(aud=["evil.example", 1]), {}),
         (lambda: signed().rpartition(".")[0] + ".", {}),
         (lambda: f"{b64(b'[' * 2500)}.{b64(b'{}')}.{b64(b'x')}", {}),
-        (lambda: signed(prolific=IDS | {"STUDY_ID": "s2"}), {}),
+        (lambda: signed(prolific=IDS | {"STUDY_ID": PERSON}), {}),
         (lambda: signed(prolific={}), {}),
-        (lambda: signed(), IDS | {"PROLIFIC_PID": "p2"}),
+        (lambda: signed(), IDS | {"PROLIFIC_PID": STUDY}),
     ],
 )
 def test_a_forged_prolific_entry_is_refused(key_set, token, query: dict[str, str]) -> None:
@@ -189,7 +193,7 @@ def test_unsigned_entries_work_where_the_study_takes_them_but_open_nobody_elses_
     assert first.status_code == 303
     assert not RaterSession.objects.get().is_entry_verified
     assert start(version, **IDS)["Location"] == first["Location"]
-    assert start(version, **(IDS | {"SESSION_ID": "guessed"})).status_code == 403
+    assert start(version, **(IDS | {"SESSION_ID": STUDY})).status_code == 403
     assert RaterSession.objects.count() == 1
 
 
@@ -201,11 +205,12 @@ def test_a_finished_prolific_visit_returns_with_the_code_of_its_outcome(key_set)
     Client().post(f"{address}withdraw")
     page = Client().get(address).content.decode()
     assert "https://app.prolific.com/submissions/complete?cc=CGONE" in page
-    returned = start(version, prolific_token=signed(prolific=IDS | {"SESSION_ID": "x2"}))
+    returned = start(version, prolific_token=signed(prolific=IDS | {"SESSION_ID": STUDY}))
     assert returned.status_code == 403, "one visit a person"
 
 
-MTURK = {"assignmentId": "a1", "workerId": "w1", "turkSubmitTo": "https://workersandbox.mturk.com"}
+WORKER, ASSIGNMENT = "A1B2C3D4E5F6G7", "3X4JMASXCM8QJ1ZV5R2D7K6W0YB9LT"
+MTURK = {"assignmentId": ASSIGNMENT, "workerId": WORKER, "turkSubmitTo": "https://workersandbox.mturk.com"}
 
 
 def test_mturk_shows_a_preview_stands_in_a_frame_and_posts_itself_back() -> None:
@@ -221,7 +226,7 @@ def test_mturk_shows_a_preview_stands_in_a_frame_and_posts_itself_back() -> None
     page = Client().get(f"/r/{session_token(session.pk)}/")
     body = page.content.decode()
     assert 'action="https://workersandbox.mturk.com/mturk/externalSubmit"' in body
-    assert 'name="assignmentId" value="a1"' in body
+    assert f'name="assignmentId" value="{ASSIGNMENT}"' in body
     assert "form-action 'self' https://www.mturk.com" in page["Content-Security-Policy"]
 
 
@@ -243,12 +248,153 @@ def test_mturk_posts_back_to_mturk_alone(target: str) -> None:
         ({"provider": "open", "codes": {"lost": "A"}}, "no outcome"),
         ({"provider": "open", "codes": {"complete": "A", "full": "A"}}, "same completion code"),
         ({"provider": "open", "completion_url": "javascript:alert(1)"}, "https://"),
+        ({"provider": "open", "completion_url": "https://a.example/ x"}, "https://"),
+        ({"provider": "open", "completion_url": ["https://a.example"]}, "https://"),
+        ({"provider": ["x"]}, "no recruitment provider"),
+        ({"provider": {"a": 1}}, "no recruitment provider"),
+        ({"provider": "open", "codes": ["A"]}, "object of texts"),
+        ({"provider": "open", "codes": {"complete": "A" * 41}}, "at most 40"),
+        ({"provider": "open", "codes": {"complete": "A\n"}}, "object of texts"),
+        (PROLIFIC | {"study_id": ["s"]}, "study_id"),
+        (PROLIFIC | {"is_signed": "no"}, "is_signed"),
+        *(
+            ({"provider": "open", name: origins}, name)
+            for name in ("frame_ancestors", "form_action")
+            for origins in (
+                "https://a.example",
+                ["https://a.example\nX: y"],
+                ["https://a.example; script-src *"],
+                ["https://a.example https://b.example"],
+                ["*"],
+                ["https:"],
+                ["'self'"],
+                ["http://a.example"],
+                ["https://a.example/path"],
+                [{"a": 1}],
+                {"https://a.example": 1},
+            )
+        ),
     ],
 )
 def test_wrong_recruitment_settings_keep_a_study_from_freezing(recruitment, part: str) -> None:
     assert part in recruitment_problems(recruitment)[0]
     with pytest.raises(StudyNotReady, match=part):
         version_freeze(study=make_study(recruitment=recruitment))
+
+
+def test_a_policy_that_an_older_version_froze_adds_no_rule_of_its_own() -> None:
+    version = make_running(recruitment={"provider": "open", "frame_ancestors": ["https://panel.example"]})
+    kept = ["https://panel.example", "https://a.example\nX-Evil: 1", "https://b.example; script-src *"]
+    version.config["recruitment"] |= {"frame_ancestors": kept, "form_action": kept}
+    StudyVersion.objects.filter(pk=version.pk).update(config=version.config)
+    frozen_config.cache_clear()
+    page = Client().get(f"/s/{version.study.slug}/")
+    policy = page["Content-Security-Policy"]
+    assert page.status_code == 200
+    assert "frame-ancestors https://panel.example;" in policy + ";"
+    assert policy.count("script-src") == 1
+    assert "form-action 'self' https://panel.example;" in policy + ";"
+
+
+# Ids of nobody --------------------------------------------------------------------------------------------------------
+
+# What arrives where nobody filled a placeholder in, and what scripts, forms and testers write for nothing.
+NOBODY = [
+    "{{%PROLIFIC_PID%}}",
+    "{{PROLIFIC_PID}}",
+    "{PROLIFIC_PID}",
+    "%PROLIFIC_PID%",
+    "${e://Field/PROLIFIC_PID}",
+    "${workerId}",
+    "[PROLIFIC_PID]",
+    "[[worker]]",
+    "<PROLIFIC_PID>",
+    "<%= id %>",
+    "@@ID@@",
+    "__ID__",
+    "$id",
+    ":id",
+    "#{id}",
+    "*|UNIQID|*",
+    "PROLIFIC_PID",
+    "workerId",
+    "ASSIGNMENT_ID_NOT_AVAILABLE",
+    "undefined",
+    "null",
+    "None",
+    "NaN",
+    "nil",
+    "[object Object]",
+    "true",
+    "false",
+    "",
+    " ",
+    "+",
+    "-",
+    "--",
+    ".",
+    "?",
+    "0",
+    "1",
+    "-1",
+    "000000000000000000000000",
+    "ffffffffffffffffffffffff",
+    "test",
+    "TEST",
+    "xxx",
+    "abc",
+    "n/a",
+    "N/A",
+    "unknown",
+    "anonymous",
+    "id",
+    "participant",
+    "%00",
+    "\u200b",
+    "5c2f3a9d",
+    "5c2f3a9d7b1e4f6082a1c0de5c2f3a9d7b1e4f6082a1c0de",
+    "5c2f3a9d7b1e4f6082a1c0de ",
+    "５c2f3a9d7b1e4f6082a1c0de",
+]
+ENTRIES = [
+    ("PROLIFIC_PID", PROLIFIC | {"is_signed": False}, IDS),
+    ("SESSION_ID", PROLIFIC | {"is_signed": False}, IDS),
+    ("STUDY_ID", {"provider": "prolific", "is_signed": False, "codes": {"complete": "C"}}, IDS),
+    ("workerId", {"provider": "mturk"}, MTURK),
+    ("assignmentId", {"provider": "mturk"}, MTURK),
+]
+
+
+@pytest.mark.parametrize(("name", "recruitment", "ids"), ENTRIES, ids=[entry[0] for entry in ENTRIES])
+def test_ids_that_are_nobodys_open_no_visit_and_say_what_to_mend(name: str, recruitment: dict, ids: dict) -> None:
+    version = make_running(recruitment=recruitment)
+    address = f"/s/{version.study.slug}/start?"
+    for nobody in NOBODY:
+        answer = Client().post(address + urlencode(ids | {name: nobody}), {"language": "de"})
+        assert answer.status_code in {400, 403}, nobody
+        # A worker who only looks at the task is told so; a NUL is refused before anybody reads it.
+        if answer.status_code == 403 and nobody != "ASSIGNMENT_ID_NOT_AVAILABLE":
+            page = answer.content.decode()
+            assert "Für die Forschenden" in page, nobody
+            assert f"{name} = „{escape(nobody)}“" in page, nobody
+            assert escape(provider_of(recruitment).ids_remedy) in page
+    without = {one: value for one, value in ids.items() if one != name}
+    assert Client().post(address + urlencode(without)).status_code == 403
+    assert not Rater.objects.exists()
+    assert Client().post(address + urlencode(ids)).status_code == 303
+
+
+def test_a_signed_token_may_not_hold_the_id_of_nobody_either(key_set) -> None:
+    version = make_running(recruitment=PROLIFIC)
+    for nobody in ("{{%PROLIFIC_PID%}}", "undefined", None):
+        assert start(version, prolific_token=signed(prolific=IDS | {"PROLIFIC_PID": nobody})).status_code == 403
+    assert not Rater.objects.exists()
+
+
+def test_every_provider_states_the_shape_of_its_ids_and_what_to_mend() -> None:
+    for name, kind in PROVIDERS.items():
+        assert isinstance(kind.ids, dict), name
+        assert bool(kind.ids) == bool(kind.ids_remedy), name
 
 
 def test_the_link_for_prolific_carries_its_placeholders() -> None:
