@@ -14,7 +14,7 @@ from jobs.exceptions import JobCancelled, LeaseLost, WorkerLeaving, error_text
 from jobs.models import Job
 from jobs.services import job_cancel, job_enqueue, job_retry
 from training.models import Checkpoint, TrainingRun
-from training.presets import ConfigError, read_settings
+from training.presets import ConfigError, are_alike_but_intake, read_settings
 
 __all__ = [
     "checkpoint_record",
@@ -54,7 +54,10 @@ def run_create(
             run.save()
             return run
     differs = [field for field, value in order.items() if getattr(run, field) != value and field != "processes"]
-    if differs:
+    if differs == ["changes"] and are_alike_but_intake(run.changes, order["changes"]):
+        run.changes = order["changes"]
+        run.save(update_fields=["changes"])
+    elif differs:
         raise ConfigError(
             f"run {name!r} exists with {differs[0]} = {getattr(run, differs[0])!r}, asked for {order[differs[0]]!r}; "
             "choose another --name, or start it afresh with --no-resume"

@@ -17,6 +17,8 @@ from diffusion.checkpoints import load_network
 from jobs.models import Job
 from tests.workers import wait_until
 from training.models import TrainingRun
+from training.presets import ConfigError
+from training.services import run_create
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,7 +147,36 @@ def test_data_check_counts_classes_and_names_bad_files(tmp_path):
             Image.new("RGB", (40, 40)).save(tmp_path / "images" / name / f"{number}.png")
     arguments = ["--config", "cifar10_classifier", "--data", str(tmp_path / "images"), "--set", "data.kind=folder"]
 
-    assert "6 images of 2 classes, 3 to 3" in run_command(*arguments, command="check_training_data")
-    (tmp_path / "images" / "dog" / "1.png").write_bytes(b"no image")
-    with pytest.raises(CommandError, match=r"data\.corrupt=skip"):
+    with pytest.raises(CommandError, match=r"set network\.num_classes = 2"):
         run_command(*arguments, command="check_training_data")
+    arguments += ["--set", "network.num_classes=2", "--set", "data.crop=center"]
+    assert "train: 6 images of 2 classes, 3 to 3" in run_command(*arguments, command="check_training_data")
+    (tmp_path / "images" / "dog" / "1.png").write_bytes(b"no image")
+    with pytest.raises(CommandError, match=r"1 image\(s\) would stop the run"):
+        run_command(*arguments, command="check_training_data")
+    told = run_command(*arguments, "--set", "data.corrupt=skip", command="check_training_data")
+    assert "0 that cannot be used, 1 left out" in told
+
+
+@pytest.mark.django_db
+def test_data_check_and_presets_agree_on_images_smaller_than_the_network(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        Image.new("RGB", (50, 90)).save(tmp_path / "images" / name / "1.png")
+    arguments = ["--data", str(tmp_path / "images"), "--set", "network.num_classes=2"]
+    arguments += ["--set", "data.validation_share=0"]
+    said = run_command("--config", "adm64_classifier", *arguments, command="check_training_data")
+    assert "0 that cannot be used, 0 left out" in said
+    with pytest.raises(CommandError, match="2 image"):
+        run_command(
+            "--config", "adm64_classifier", *arguments, "--set", "data.upscale=false", command="check_training_data"
+        )
+
+
+@pytest.mark.django_db
+def test_an_order_may_change_how_images_are_taken_in():
+    order = {"name": "tiny", "preset": "digits_vanilla"}
+    run_create(**order, changes={"data.corrupt": "refuse"})
+    assert run_create(**order, changes={"data.upscale": True}).changes == {"data.upscale": True}
+    with pytest.raises(ConfigError, match="exists with changes"):
+        run_create(**order, changes={"data.upscale": True, "data.flip": True})

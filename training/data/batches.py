@@ -326,11 +326,12 @@ def ahead(make: Callable[[int], T], items: range, *, workers: int) -> Iterator[T
 
 @dataclass(frozen=True)
 class DataReport:
-    """What a check of all images found."""
+    """What a check of all images found: `problems` stop a run, `skipped` images it leaves out."""
 
     images: int
     class_counts: dict[str, int]
     problems: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def check_data(
@@ -341,22 +342,26 @@ def check_data(
     channels: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> DataReport:
-    """Decode every image and count the classes; problems name the file and what is wrong with it."""
+    """Read every image as a run would and count the classes; problems name the file and what is wrong with it."""
     problems: list[str] = []
+    skipped: list[str] = []
 
-    def read(position: int) -> str | None:
+    def read(position: int) -> DataError | None:
         try:
             read_pixels(data.source, int(data.indices[position]), config, side=side, channels=channels)
         except DataError as error:
-            return str(error)
+            return error
         return None
 
     total = len(data.indices)
     for position, problem in enumerate(ahead(read, range(total), workers=config.workers)):
-        if problem:
-            problems.append(problem)
+        if problem is not None:
+            is_left_out = isinstance(problem, CorruptImage) and config.corrupt == "skip"
+            (skipped if is_left_out else problems).append(str(problem))
         if on_progress:
             on_progress(position + 1, total)
+    if total and len(skipped) == total:
+        problems.append(f"none of the {total} images can be read")
     counts = np.bincount(data.source.labels[data.indices], minlength=len(data.source.class_names))
     named = dict(zip(data.source.class_names, counts.tolist(), strict=True))
-    return DataReport(total, named, tuple(problems))
+    return DataReport(total, named, tuple(problems), tuple(skipped))

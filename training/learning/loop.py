@@ -132,6 +132,23 @@ def train(
     return trainer.run(should_stop=should_stop, max_seconds=max_seconds)
 
 
+def check_classes(config: TrainingConfig, data: Dataset) -> None:
+    """Refuse images that have another number of classes than the network.
+
+    Raises
+    ------
+    DataError
+        Saying which number the network should have.
+    """
+    wanted, found = config.network.num_classes, len(data.source.class_names)
+    labels = found + (config.label_dropout > 0)
+    if wanted is not None and wanted != labels:
+        raise DataError(
+            f"the data has {found} classes, the network {wanted}; set network.num_classes = {labels}"
+            + (' (the last label is "no class", for label_dropout)' if labels > found else "")
+        )
+
+
 class Trainer:
     """A run in progress; `train` is the plain door to it."""
 
@@ -146,7 +163,7 @@ class Trainer:
         self.config, self.folder, self.processes = config, folder, processes
         self.on_progress = on_progress
         self.data = open_data(config.data, split="train", index_folder=folder.folder)
-        self._check_classes(self.data)
+        check_classes(config, self.data)
         self.learner = Learner(config, processes)
         self.schedule = self.learner.schedule
         self.batches = Batches(
@@ -165,15 +182,6 @@ class Trainer:
         self.metrics: dict[str, Any] = {}
         self._validation: NoisedImages | None = None
 
-    def _check_classes(self, data: Dataset) -> None:
-        wanted, found = self.config.network.num_classes, len(data.source.class_names)
-        labels = found + (self.config.label_dropout > 0)
-        if wanted is not None and wanted != labels:
-            raise DataError(
-                f"the data has {found} classes, the network {wanted}; set network.num_classes = {labels}"
-                + (' (the last label is "no class", for label_dropout)' if labels > found else "")
-            )
-
     @property
     def iteration(self) -> int:
         """Weight updates done so far."""
@@ -185,6 +193,7 @@ class Trainer:
             self.folder.check_config(self.config)
             self._load(self.folder.read_state(self.processes.device))
             if self.processes.is_first:
+                self.folder.write_config(self.config)
                 self.folder.cut_log(self.iteration)
         elif self.processes.is_first:
             self.folder.start(self.config)
@@ -313,9 +322,11 @@ class Trainer:
             "best_score": self.best_score,
             "metrics": self.metrics,
             "versions": library_versions(),
+            "images": self.data.source.describe(),
         }
 
     def _load(self, state: dict[str, Any]) -> None:
+        self.folder.check_images(state.get("images"), self.data.source.describe())
         self.learner.load_state_dict(state)
         self.best_score, self.metrics = state["best_score"], state["metrics"]
 

@@ -17,6 +17,7 @@ import torch
 
 from diffusion.files import write_atomically
 from training.learning.config import ConfigError, TrainingConfig, config_from_dict
+from training.presets import INTAKE_SETTINGS
 
 STATE_FORMAT = 1
 
@@ -45,11 +46,15 @@ class RunFolder:
         """Write the settings of a fresh run and remove an older run's files."""
         for path in (self.state_path, self.log_path, self.best_path, self.last_path):
             path.unlink(missing_ok=True)
+        self.write_config(config)
+
+    def write_config(self, config: TrainingConfig) -> None:
+        """Write the settings."""
         text = json.dumps(config.to_dict(), indent=2, sort_keys=True)
         write_atomically(self.config_path, [text.encode()])
 
     def check_config(self, config: TrainingConfig) -> None:
-        """Refuse to continue with other settings than the run was started with.
+        """Refuse to continue with other settings than the run was started with; how images are taken in may change.
 
         Raises
         ------
@@ -62,9 +67,26 @@ class RunFolder:
             raise StateError(f"{self.config_path} cannot be read ({error}); start afresh in another folder") from error
         wanted = json.loads(json.dumps(config.to_dict()))
         for name, old, new in _differences(begun, wanted):
+            if name in INTAKE_SETTINGS:
+                continue
             raise StateError(
                 f"{self.folder} holds a run with {name} = {old!r}, asked for {new!r}; "
                 "use the same settings, another folder, or start afresh (resume=False, --no-resume)"
+            )
+
+    def check_images(self, begun: dict[str, Any] | None, now: dict[str, Any]) -> None:
+        """Refuse to continue on other images, as `ImageSource.describe` tells them; their folder's name may change.
+
+        Raises
+        ------
+        StateError
+            The set of images has changed.
+        """
+        facts = [{name: value for name, value in (one or {}).items() if name != "name"} for one in (begun, now)]
+        if begun is not None and facts[0] != facts[1]:
+            raise StateError(
+                f"{self.folder} holds a run on other images: {begun.get('images')} then, {now.get('images')} now, or "
+                "other names; bring the set back as it was, or start afresh (resume=False, --no-resume)"
             )
 
     def write_state(self, state: dict[str, Any]) -> None:

@@ -7,6 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+# How images are taken in, not which or what is learned from them: a run may go on with another value of these.
+INTAKE_SETTINGS = frozenset({"data.path", "data.upscale", "data.corrupt", "data.workers"})
+
 
 class ConfigError(ValueError):
     """A setting cannot be used; the message names it, what is allowed and the nearest valid name."""
@@ -27,6 +30,12 @@ def read_settings(name_or_path: str | Path, *, changes: Mapping[str, Any] | None
     for dotted, value in (changes or {}).items():
         _set(values, dotted.split("."), value)
     return values
+
+
+def are_alike_but_intake(changes: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Return whether two sets of changed settings differ in `INTAKE_SETTINGS` alone."""
+    learned = [{name: value for name, value in one.items() if name not in INTAKE_SETTINGS} for one in (changes, others)]
+    return learned[0] == learned[1]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -32,13 +32,14 @@ NETWORK = {
 }
 
 
-def config(path, *, task="classifier", network=None, optimizer=None, run=None, **rest):
+def config(path, *, task="classifier", network=None, optimizer=None, run=None, data=None, **rest):
     return config_from_dict(
         {
             "name": "tiny",
             "task": task,
             "network": {**NETWORK, **(network or {})},
-            "data": {"kind": "npz", "path": str(path), "validation_share": 0.2, "crop": "none", "workers": 1},
+            "data": {"kind": "npz", "path": str(path), "validation_share": 0.2, "crop": "none", "workers": 1}
+            | (data or {}),
             "optimizer": {"iterations": 6, "batch_size": 8, "learning_rate": 1e-3, "weight_decay": 0.05}
             | (optimizer or {}),
             "run": {"log_every": 2, "save_every": 100, "seed": 3} | (run or {}),
@@ -245,6 +246,27 @@ def test_other_settings_are_refused_by_name(images, tmp_path):
         train(config(images, optimizer={"learning_rate": 1e-2}), out_dir=tmp_path / "run")
     fresh = train(config(images, optimizer={"learning_rate": 1e-2}), out_dir=tmp_path / "run", resume=False)
     assert fresh.iteration == 6
+
+
+def test_a_run_goes_on_with_another_way_to_take_images_in_and_from_another_place(images, tmp_path):
+    train(config(images), out_dir=tmp_path / "whole")
+    train(config(images), out_dir=tmp_path / "run", max_seconds=0)
+    moved = tmp_path / "disk" / "same.npz"
+    moved.parent.mkdir()
+    moved.write_bytes(Path(images).read_bytes())
+    changed = config(moved, data={"upscale": True, "corrupt": "skip", "workers": 0})
+    assert train(changed, out_dir=tmp_path / "run").state == "finished"
+    ours, whole = (load_network(tmp_path / name / "last.safetensors").network.state_dict() for name in ("run", "whole"))
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in ours.items())
+
+
+def test_a_run_does_not_go_on_with_other_images(images, tmp_path):
+    train(config(images), out_dir=tmp_path / "run", max_seconds=0)
+    with np.load(images) as arrays:
+        other = {name: arrays[name] for name in arrays.files}
+    np.savez(images, **{name: array[:-1] for name, array in other.items()})
+    with pytest.raises(StateError, match="a run on other images"):
+        train(config(images), out_dir=tmp_path / "run")
 
 
 def test_damaged_state_is_refused(images, tmp_path):

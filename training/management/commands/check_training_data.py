@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from training.presets import parse_change
 
 
 class Command(BaseCommand):
-    help = __doc__ + " Ends with an error if there is any such image."
+    help = __doc__ + " Ends with an error where the run would."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--config", required=True, metavar="C", help="a preset or a .toml file")
@@ -23,30 +24,39 @@ class Command(BaseCommand):
         # Torch is loaded from here on.
         from training.data.batches import check_data, open_data
         from training.learning.config import read_config
+        from training.learning.loop import check_classes
 
         try:
             changes = dict(parse_change(text) for text in options["set"])
             if data:
                 changes["data.path"] = str(Path(data).resolve())
             settings = read_config(config, changes=changes)
-            report = check_data(
-                open_data(settings.data, split="train"),
-                settings.data,
-                side=settings.network.image_size,
-                channels=settings.network.in_channels,
-                on_progress=self._show,
-            )
+            problems = 0
+            for split in ("train", "validation"):
+                images = open_data(settings.data, split=split)
+                check_classes(settings, images)
+                report = check_data(
+                    images,
+                    settings.data,
+                    side=settings.network.image_size,
+                    channels=settings.network.in_channels,
+                    on_progress=self._show,
+                )
+                self._say(split, report, getattr(images.source, "notes", ()))
+                problems += len(report.problems)
         except (ValueError, OSError) as error:
             raise CommandError(str(error)) from error
-        for problem in report.problems:
-            self.stderr.write(problem)
+        if problems:
+            raise CommandError(f"{problems} image(s) would stop the run; do as the messages say")
+
+    def _say(self, split: str, report: Any, notes: Iterable[str]) -> None:
+        for line in (*notes, *report.problems, *(f"left out: {text}" for text in report.skipped)):
+            self.stderr.write(line)
         counts = report.class_counts.values()
         self.stdout.write(
-            f"{report.images} images of {len(counts)} classes, {min(counts)} to {max(counts)} in a class, "
-            f"{len(report.problems)} that cannot be used"
+            f"{split}: {report.images} images of {len(counts)} classes, {min(counts)} to {max(counts)} in a class, "
+            f"{len(report.problems)} that cannot be used, {len(report.skipped)} left out"
         )
-        if report.problems:
-            raise CommandError("replace these images, or train with --set data.corrupt=skip")
 
     def _show(self, done: int, total: int) -> None:
         if self.stderr.isatty():
