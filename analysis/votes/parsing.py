@@ -3,94 +3,35 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 
-from analysis.votes.columns import CHECK_KINDS, CHOICES
+from analysis.votes.checks import EMPTY, FLAG_COLUMNS, KIND_CODES, NUMBERS, TEXT_COLUMNS, Checks, Labels, shown
+from analysis.votes.coded import Coded
+from analysis.votes.columns import CHECK_KINDS
 from analysis.votes.csv_text import unguard
+from analysis.votes.errors import BadRow
+from analysis.votes.room import constant, kept, looked_up, together
 from analysis.votes.spelling import Spelling, copied_rows, misspelt_in, tidied, unified
-from analysis.votes.table import LEFT, RIGHT, TIE, VoteTable
+from analysis.votes.table import VoteTable
 
-__all__ = ["BadRow", "Gatherer"]
+__all__ = ["Gatherer"]
 
-# A file whose every row is bad must not fill the memory with complaints.
-MOST_LISTED = 100_000
-
-_EMPTY, _NOT_UTF8, _UNKNOWN = -1, -2, -3
-_BOOLEANS = {"": 0, "true": 1, "True": 1, "TRUE": 1, "1": 1, "false": 0, "False": 0, "FALSE": 0, "0": 0}
-_CHOICE_CODES = dict(zip(CHOICES, (LEFT, RIGHT, TIE), strict=True))
-_KIND_CODES = {name: code for code, name in enumerate(CHECK_KINDS)}
-_TEXTS = ("study", "study_version", "session", "class_label", "seed", "site", "exclusion_reason")
-_FLAGS = ("is_repeat", "excluded", "simulated")
-_NUMBERS = {"response_ms": 0.0, "exposure_ms": 0.0, "position": 1.0}
+# Of each kind of fault; a file whose every row is bad needs one remedy, not a million lines.
+MOST_LISTED = 20
+_COPY = "is word for word an earlier row; leave it out, or give each vote its trial (or keep all: --keep-copies)"
 # What a column holds in the blocks in which no row names it.
 _BLANKS = {
-    **dict.fromkeys(_TEXTS, _EMPTY),
-    **dict.fromkeys(_FLAGS, False),
-    **dict.fromkeys(_NUMBERS, math.nan),
-    "check_kind": _KIND_CODES[""],
+    **dict.fromkeys(TEXT_COLUMNS, EMPTY),
+    **dict.fromkeys(FLAG_COLUMNS, False),
+    **dict.fromkeys(NUMBERS, math.nan),
+    "check_kind": KIND_CODES[""],
     "submitted_at": np.datetime64("NaT", "ms"),
-    "has_trial": False,
-    **dict.fromkeys(("trial_hash", "trial_hash2"), 0),
+    **dict.fromkeys(("trial_hash", "trial_hash2"), np.uint64(0)),
 }
-
-
-@dataclass(frozen=True, order=True)
-class BadRow:
-    """A row that cannot be used: where it stands and why.
-
-    Parameters
-    ----------
-    line : int
-        1-based line of the file on which the row begins; in Parquet the 1-based row.
-    column : str
-        The column at fault; empty when the row as a whole is.
-    reason : str
-        What is wrong, the value included.
-    file : str
-        The file's name as it was given.
-    """
-
-    line: int
-    column: str
-    reason: str
-    file: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.column + ': ' if self.column else ''}{self.reason}"
-
-
-class _Labels(dict):
-    """Raw text -> code, numbered by first sight. Empty and undecodable texts get negative codes."""
-
-    def __init__(self, decode: Callable[[str], str]) -> None:
-        super().__init__()
-        self.decode = decode
-        self.codes: dict[str, int] = {}
-
-    def __missing__(self, raw: str) -> int:
-        label = self.decode(raw)
-        if not label.strip():
-            code = _EMPTY
-        elif not label.isascii() and any("\ud800" <= character <= "\udfff" for character in label):
-            code = _NOT_UTF8
-        else:
-            code = self.codes.setdefault(label, len(self.codes))
-        self[raw] = code
-        return code
-
-    def ordered(self, *used: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
-        """Return the labels in use, sorted, and for each code by first sight its place among them."""
-        counts = sum(np.bincount(codes, minlength=len(self.codes)) for codes in used)
-        labels = tuple(sorted(label for label, code in self.codes.items() if counts[code]))
-        places = np.full(len(self.codes), -1, dtype=np.int64)
-        for place, label in enumerate(labels):
-            places[self.codes[label]] = place
-        return labels, places
 
 
 class Gatherer:
@@ -120,46 +61,57 @@ class Gatherer:
         self.misspelt: list[BadRow] = []
         plain = unguard if is_guarded else str
         self.decode = (lambda text: tidied(plain(text))) if spelling == "trim" else plain
-        self._raters, self._pairs, self._arms = (_Labels(self.decode) for _ in range(3))
-        self._texts = {name: _Labels(self.decode) for name in _TEXTS}
+        self._of_kind: Counter[tuple[str, str]] = Counter()
+        self._raters, self._pairs, self._arms = (Labels(self.decode) for _ in range(3))
+        self._texts = {name: Labels(self.decode) for name in TEXT_COLUMNS}
         self._blocks: list[dict[str, np.ndarray]] = []
+        self._lines: list[Sequence[int]] = []
 
-    def report(self, line: int, column: str, reason: str) -> None:
-        """Count one bad row, and list it unless very many are listed already."""
+    def report(self, line: int, column: str, reason: str, *, kind: str) -> None:
+        """Count one bad row, and list it unless enough of its kind are listed."""
         self.bad_counts[column or "row"] += 1
-        if len(self.bad) < MOST_LISTED:
+        self._of_kind[column, kind] += 1
+        if self._of_kind[column, kind] <= MOST_LISTED:
             self.bad.append(BadRow(line, column, reason, self.file))
 
-    def add(self, columns: Mapping[str, Sequence[str]], lines: Sequence[int]) -> None:
+    def report_many(self, bad: np.ndarray, line: Callable[[int], int], column: str, reason: Callable, *, kind: str):
+        """Report the rows of an index array; lines and reasons are made for those that are listed alone."""
+        room = max(MOST_LISTED - self._of_kind[column, kind], 0)
+        for row in bad[:room].tolist():
+            self.report(line(row), column, reason(row), kind=kind)
+        unlisted = len(bad) - len(bad[:room])
+        if unlisted:
+            self.bad_counts[column or "row"] += unlisted
+            self._of_kind[column, kind] += unlisted
+
+    def add(self, columns: Mapping[str, Coded], lines: Sequence[int]) -> None:
         """Check and keep one block.
 
         Parameters
         ----------
-        columns : mapping of str to sequence of str
-            Text of the required columns and of every other that these rows name, one entry a row; a missing value is
-            the empty text.
+        columns : mapping of str to Coded
+            The required columns and every other that these rows name; a missing value is the empty text.
         lines : sequence of int
-            The line on which each row begins.
+            The line on which each row begins, ascending.
         """
-        count = len(lines)
-        if not count:
+        if not len(lines):
             return
-        check = _Checks(self, columns, np.asarray(lines, dtype=np.int64))
-        block = {"line": check.lines}
+        check = Checks(columns, lines, self.report_many)
+        block = {}
         for name, labels in (("rater", self._raters), ("pair", self._pairs)):
             block[name] = check.labels(name, labels, required=True)
         for name in ("arm_left", "arm_right"):
             block[name] = check.labels(name, self._arms, required=True)
-        block["choice"] = check.codes("choice", _CHOICE_CODES)
+        block["choice"] = check.choices()
         if "check_kind" in columns:
-            block["check_kind"] = check.codes("check_kind", _KIND_CODES)
-        for name in _FLAGS:
+            block["check_kind"] = check.codes("check_kind", KIND_CODES)
+        for name in FLAG_COLUMNS:
             if name in columns:
-                block[name] = check.codes(name, _BOOLEANS, allowed="true, false, 1, 0 or empty") == 1
+                block[name] = check.flags(name)
         for name, labels in self._texts.items():
             if name in columns:
                 block[name] = check.labels(name, labels, required=False)
-        for name, lowest in _NUMBERS.items():
+        for name, lowest in NUMBERS.items():
             if name in columns:
                 block[name] = check.numbers(name, lowest)
         if "submitted_at" in columns:
@@ -167,90 +119,115 @@ class Gatherer:
         check.arms(block, self._arms)
         if "trial" in columns:
             block["trial_hash"], block["trial_hash2"] = check.fingerprints("trial")
-            block["has_trial"] = block["trial_hash"] != 0
-        keep = ~check.is_bad
-        self._blocks.append(block if keep.all() else {name: values[keep] for name, values in block.items()})
+        self._keep(block, lines, check.is_bad)
 
     def finish(self) -> VoteTable:
-        """Return the table of all rows that passed, after looking for trials answered twice by the same rater."""
+        """Return the table of all rows that passed, after looking for votes that are there twice."""
+        again, has_trial = self._second_answers()
         columns = self._joined()
-        if "trial_hash" in columns:
-            again = _second_answers(columns)
-            for line in columns["line"][again]:
-                self.report(int(line), "trial", "this rater already has a vote on this trial; one current vote a trial")
-            columns = _without(columns, again)
-        if "line" in columns and not self.keep_copies:
-            columns = self._without_copies(columns)
+        rows = self._without_repeats(columns, again, has_trial)
         self.bad.sort()
-        lines = columns.get("line", np.zeros(0, dtype=np.int64))
         table = self._table(columns)
         if self.spelling == "trim":
             return unified(table)
         if self.spelling == "refuse":
-            self.misspelt = [
-                self._misspelling(table, lines, name, group)
-                for name, groups in misspelt_in(table).items()
-                for group in groups
-            ]
+            groups = [(name, group) for name, found in misspelt_in(self._labels_in(table)).items() for group in found]
+            self.misspelt = [self._misspelling(table, rows, name, group) for name, group in groups]
         return table
 
-    def _without_copies(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        has_trial = columns.get("has_trial", np.zeros(len(columns["line"]), dtype=bool))
-        compared = {name: values for name, values in columns.items() if name not in ("line", "has_trial")}
-        copies = copied_rows(compared, ~has_trial)
-        for line in columns["line"][copies]:
-            self.report(
-                int(line),
-                "",
-                "is word for word an earlier row; leave it out, or give each vote its trial (or keep all: "
-                "--keep-copies)",
-            )
-        return _without(columns, copies)
+    def _without_repeats(
+        self, columns: dict[str, np.ndarray], again: np.ndarray, has_trial: np.ndarray | None
+    ) -> np.ndarray | None:
+        """Report and drop, in place, second answers and copies; return the rows left, None for all."""
+        if not columns:
+            return None
+        reason = "this rater already has a vote on this trial; one current vote a trial"
+        self.report_many(again, self._line, "trial", lambda row: reason, kind="again")
+        keep = np.ones(len(columns["rater"]), dtype=bool)
+        keep[again] = False
+        if not self.keep_copies:
+            copies = np.flatnonzero(copied_rows(columns, keep if has_trial is None else ~has_trial))
+            self.report_many(copies, self._line, "", lambda row: _COPY, kind="copy")
+            keep[copies] = False
+        if keep.all():
+            return None
+        columns |= {name: kept(values, keep) for name, values in columns.items()}
+        return np.flatnonzero(keep)
 
-    def _misspelling(self, table: VoteTable, lines: np.ndarray, name: str, group: tuple[str, ...]) -> BadRow:
+    def _labels_in(self, table: VoteTable) -> dict[str, Sequence[str]]:
+        """Return the labels that rows of the table hold, under the column of each."""
+        texts = {name: self._texts[name].used for name in self._texts if name in table.extra}
+        return {"rater": table.raters, "pair": table.pairs, "arm": table.arms, **texts}
+
+    def _misspelling(self, table: VoteTable, rows: np.ndarray | None, name: str, group: tuple[str, ...]) -> BadRow:
         """Return where the rarest of labels that look alike first stands, and what it is taken for."""
         column = "arm_left, arm_right" if name == "arm" else name
         uses = [_rows_of(table, name, label) for label in group]
-        rarest = min(uses, key=np.count_nonzero)
-        alike = " and ".join(map(_shown, group))
+        first = int(np.argmax(min(uses, key=np.count_nonzero)))
+        alike = " and ".join(map(shown, group))
         return BadRow(
-            int(lines[np.argmax(rarest)]),
+            self._line(first if rows is None else int(rows[first])),
             column,
             f"{alike} differ only in spaces, case or Unicode form; one name each, or make them one with --trim "
             "(or take them as different: --as-spelt)",
             self.file,
         )
 
+    def _keep(self, block: dict[str, np.ndarray], lines: Sequence[int], is_bad: np.ndarray) -> None:
+        if is_bad.any():
+            keep = ~is_bad
+            block = {name: kept(values, keep) for name, values in block.items()}
+            lines = np.asarray(lines, dtype=np.int64)[keep]
+        self._blocks.append(block)
+        self._lines.append(lines)
+
+    def _line(self, row: int) -> int:
+        """Return the line of a row of the table."""
+        ends = np.cumsum([len(lines) for lines in self._lines]).tolist()
+        block = bisect_right(ends, row)
+        return int(self._lines[block][row - ends[block]])
+
+    def _second_answers(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the rows whose rater and trial stand in an earlier row, and which rows have a trial."""
+        first, second = self._column("trial_hash"), self._column("trial_hash2")
+        if first is None:
+            return np.zeros(0, dtype=np.int64), None
+        return _second_answers(self._column("rater", is_needed_later=True), first, second), first != 0
+
+    def _column(self, name: str, *, is_needed_later: bool = False) -> np.ndarray | None:
+        """Return one column of all blocks, or None where no block names it; the blocks let go of it."""
+        if not any(name in block for block in self._blocks):
+            return None
+        # Popping frees each block's column as soon as it is joined: the peak is the table plus one column.
+        take = dict.get if is_needed_later else dict.pop
+        parts = []
+        for block, lines in zip(self._blocks, self._lines, strict=True):
+            part = take(block, name, None)
+            parts.append(constant(_BLANKS[name], len(lines)) if part is None else part)
+        return together(parts)
+
     def _joined(self) -> dict[str, np.ndarray]:
-        sizes = [len(block["line"]) for block in self._blocks]
-        joined = {}
-        for name in dict.fromkeys(name for block in self._blocks for name in block):
-            # Popping frees each block's column as soon as it is joined: the peak is the table plus one column.
-            parts = [
-                block.pop(name) if name in block else np.full(size, _BLANKS[name])
-                for block, size in zip(self._blocks, sizes, strict=True)
-            ]
-            joined[name] = np.concatenate(parts)
-        return joined
+        names = dict.fromkeys(name for block in self._blocks for name in block)
+        return {name: self._column(name) for name in names}
 
     def _table(self, columns: dict[str, np.ndarray]) -> VoteTable:
         none = np.zeros(0, dtype=np.int64)
         rater, pair = columns.pop("rater", none), columns.pop("pair", none)
         left, right = columns.pop("arm_left", none), columns.pop("arm_right", none)
-        raters, rater_places = self._raters.ordered(rater)
-        pairs, pair_places = self._pairs.ordered(pair)
-        arms, arm_places = self._arms.ordered(left, right)
         choice = columns.pop("choice", none).astype(np.int8)
         extra: dict[str, np.ndarray] = {}
         for name, labels in self._texts.items():
             if name in columns:
                 # Objects share one string per distinct label: 8 bytes a vote however long the label.
-                extra[name] = np.array([*labels.codes, ""], dtype=object)[columns.pop(name)]
+                extra[name] = labels.of(columns.pop(name))
         if "check_kind" in columns:
-            extra["check_kind"] = np.array(CHECK_KINDS, dtype=object)[columns.pop("check_kind")]
-        for name in (*_FLAGS, *_NUMBERS, "submitted_at"):
+            extra["check_kind"] = looked_up(np.array(CHECK_KINDS, dtype=object), columns.pop("check_kind"))
+        for name in (*FLAG_COLUMNS, *NUMBERS, "submitted_at"):
             if name in columns:
                 extra[name] = columns.pop(name)
+        raters, rater_places = self._raters.ordered(rater)
+        pairs, pair_places = self._pairs.ordered(pair)
+        arms, arm_places = self._arms.ordered(left, right)
         return VoteTable(
             raters=raters,
             pairs=pairs,
@@ -261,87 +238,6 @@ class Gatherer:
             arm_right=arm_places[right],
             choice=choice,
             extra=extra,
-        )
-
-
-class _Checks:
-    """The checks on one block; a row is reported for the first check that it fails."""
-
-    def __init__(self, gatherer: Gatherer, columns: Mapping[str, Sequence[str]], lines: np.ndarray) -> None:
-        self.gatherer, self.columns, self.lines = gatherer, columns, lines
-        self.is_bad = np.zeros(len(lines), dtype=bool)
-
-    def flag(self, bad: np.ndarray, column: str, reason) -> None:
-        """Report the rows of a mask that no earlier check has reported; ``reason`` takes the row's index."""
-        for row in np.flatnonzero(bad & ~self.is_bad):
-            self.gatherer.report(int(self.lines[row]), column, reason(row))
-        self.is_bad |= bad
-
-    def labels(self, name: str, labels: _Labels, *, required: bool) -> np.ndarray:
-        codes = np.fromiter(map(labels.__getitem__, self.columns[name]), dtype=np.int32, count=len(self.lines))
-        if required:
-            self.flag(codes == _EMPTY, name, lambda row: "is empty; every vote needs one")
-        self.flag(codes == _NOT_UTF8, name, lambda row: "is not UTF-8 text; save the file as UTF-8")
-        return codes
-
-    def codes(self, name: str, known: Mapping[str, int], *, allowed: str | None = None) -> np.ndarray:
-        values = self.columns[name]
-        found = np.fromiter((known.get(text, _UNKNOWN) for text in values), dtype=np.int8, count=len(self.lines))
-        allowed = allowed or ", ".join(text or "empty" for text in known)
-        self.flag(found == _UNKNOWN, name, lambda row: f"{_shown(values[row])} is not one of {allowed}")
-        return found
-
-    def numbers(self, name: str, lowest: float) -> np.ndarray:
-        texts = self.columns[name]
-        try:
-            values = np.fromiter((float(text) if text else math.nan for text in texts), np.float64, len(texts))
-        except ValueError:
-            values = np.fromiter((_number(text) for text in texts), np.float64, len(texts))
-        given = np.fromiter(map(bool, texts), dtype=bool, count=len(texts))
-        usable = np.isfinite(values) & (values >= lowest)
-        self.flag(given & ~usable, name, lambda row: f"{_shown(texts[row])} is not a number of at least {lowest:g}")
-        return values
-
-    def times(self, name: str) -> np.ndarray:
-        texts = self.columns[name]
-        try:
-            # The parser in C knows no time zones: texts in UTC, the contract's form, go through it bare.
-            return np.array([_bare(text) for text in texts], dtype="datetime64[ms]")
-        except ValueError:
-            values = np.array([_instant(text) for text in texts], dtype="datetime64[ms]")
-        given = np.fromiter(map(bool, texts), dtype=bool, count=len(texts))
-        self.flag(given & np.isnat(values), name, lambda row: f"{_shown(texts[row])} is not an ISO 8601 time with zone")
-        return values
-
-    def fingerprints(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return two hashes of every text: trials are as many as votes, so their texts are not kept."""
-        texts, count = self.columns[name], len(self.lines)
-        first = np.fromiter((hash(text) if text else 0 for text in texts), dtype=np.int64, count=count)
-        second = np.fromiter((hash("#" + text) if text else 0 for text in texts), dtype=np.int64, count=count)
-        return first, second
-
-    def arms(self, block: dict[str, np.ndarray], arms: _Labels) -> None:
-        left, right, choice = block["arm_left"], block["arm_right"], block["choice"]
-        kinds = block.get("check_kind")
-        is_identical = np.zeros(len(left), dtype=bool) if kinds is None else kinds == _KIND_CODES["identical"]
-        names = self.columns["arm_right"]
-        self.flag(
-            (left == right) & ~is_identical,
-            "arm_right",
-            lambda row: f"{_shown(names[row])} is also arm_left; only a check of kind identical shows one arm twice",
-        )
-        if "choice_arm" not in self.columns:
-            return
-        texts = self.columns["choice_arm"]
-        named = np.fromiter(
-            (arms.codes.get(arms.decode(text), _UNKNOWN) if text else _EMPTY for text in texts), np.int64, len(texts)
-        )
-        chosen = np.where(choice == LEFT, left, np.where(choice == RIGHT, right, _EMPTY))
-        choices = self.columns["choice"]
-        self.flag(
-            named != chosen,
-            "choice_arm",
-            lambda row: f"{_shown(texts[row])} is not the arm that choice {_shown(choices[row])} names",
         )
 
 
@@ -356,55 +252,18 @@ def _rows_of(table: VoteTable, name: str, label: str) -> np.ndarray:
     return table.extra[name] == label
 
 
-def _without(columns: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: values[~rows] for name, values in columns.items()} if rows.any() else columns
-
-
-def _second_answers(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the mask of rows whose rater and trial stand in an earlier row; rows without a trial are let be."""
-    first, second = columns.pop("trial_hash"), columns.pop("trial_hash2")
-    again = np.zeros(len(first), dtype=bool)
-    rows = np.flatnonzero(first != 0)
+def _second_answers(rater: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return, ascending, the rows whose rater and hashes of a trial stand in an earlier row."""
     # One cheap sort finds the few rows whose keys meet; only those are compared in full.
-    keys = first[rows] + columns["rater"][rows].astype(np.int64) * np.int64(0x9E3779B97F4A7C1)
-    ordered = np.sort(keys)
-    rows = rows[np.isin(keys, ordered[1:][ordered[1:] == ordered[:-1]])]
-    rows = rows[np.lexsort((rows, second[rows], first[rows], columns["rater"][rows]))]
+    keys = first + rater.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    has_trial = first != 0
+    ordered = np.sort(keys if has_trial.all() else keys[has_trial])
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return np.zeros(0, dtype=np.int64)
+    rows = np.flatnonzero(np.isin(keys, twice) & has_trial)
+    rows = rows[np.lexsort((rows, second[rows], first[rows], rater[rows]))]
     same = np.ones(max(len(rows) - 1, 0), dtype=bool)
-    for values in (columns["rater"], first, second):
+    for values in (rater, first, second):
         same &= values[rows[1:]] == values[rows[:-1]]
-    again[rows[1:][same]] = True
-    return again
-
-
-def _shown(text: str, *, longest: int = 40) -> str:
-    """Return a value as an error message quotes it: escaped, on one line, cut when long."""
-    quoted = ascii(text) if "\ud800" <= max(text, default="") <= "\udfff" else repr(text)
-    return quoted if len(quoted) <= longest else quoted[:longest] + "…'"
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text) if text else math.nan
-    except ValueError:
-        return math.nan
-
-
-def _bare(text: str) -> str:
-    if not text:
-        return "NaT"
-    if text.endswith("Z"):
-        return text[:-1]
-    if text.endswith("+00:00"):
-        return text[:-6]
-    raise ValueError("needs its zone worked out")
-
-
-def _instant(text: str) -> np.datetime64:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return np.datetime64("NaT", "ms")
-    if moment.tzinfo is None:
-        return np.datetime64("NaT", "ms")
-    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "ms")
+    return np.sort(rows[1:][same])

@@ -63,11 +63,10 @@ def misspelt(labels: Iterable[str]) -> list[tuple[str, ...]]:
     return [tuple(sorted(group)) for group in groups.values() if len(group) > 1]
 
 
-def misspelt_in(table: VoteTable) -> dict[str, list[tuple[str, ...]]]:
-    """Return the misspelt labels of a table under the column that holds them (``arm`` for both sides')."""
-    columns = {"rater": table.raters, "pair": table.pairs, "arm": table.arms}
-    columns |= {name: set(table.extra[name]) - {""} for name in _TEXT_COLUMNS if name in table.extra}
-    found = {name: misspelt(labels) for name, labels in columns.items()}
+def misspelt_in(labels: Mapping[str, Iterable[str]]) -> dict[str, list[tuple[str, ...]]]:
+    """Return the misspelt labels under the column that holds them (``arm`` for both sides')."""
+    names = ("rater", "pair", "arm", *_TEXT_COLUMNS)
+    found = {name: misspelt(set(labels[name]) - {""}) for name in names if name in labels}
     return {name: groups for name, groups in found.items() if groups}
 
 

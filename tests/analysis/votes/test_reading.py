@@ -59,7 +59,7 @@ def test_the_five_required_columns_suffice_in_every_format(tmp_path, suffix):
 
 
 def test_a_column_that_only_later_rows_name_is_blank_before_them(monkeypatch):
-    monkeypatch.setattr("analysis.votes.reading.BLOCK_ROWS", 2)
+    monkeypatch.setattr("analysis.votes.files.jsonl_file.BLOCK_ROWS", 2)
     bare = [{name: vote_row(number)[name] for name in REQUIRED} for number in range(5)]
     table = votes_from_rows([*bare, vote_row(7, check_kind="repeat", is_repeat=True)]).table
     assert table.extra["class_label"].tolist() == ["", "", "", "", "", "7"]

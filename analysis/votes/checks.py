@@ -1,0 +1,174 @@
+"""The checks on a block of votes, made on distinct texts, and the labels that the blocks of a file share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from analysis.votes.coded import Coded
+from analysis.votes.columns import CHECK_KINDS, CHOICES
+from analysis.votes.room import is_constant, looked_up
+from analysis.votes.table import LEFT, RIGHT, TIE
+
+__all__ = [
+    "FLAG_COLUMNS",
+    "KIND_CODES",
+    "NUMBERS",
+    "NUMBER_COLUMNS",
+    "READ_COLUMNS",
+    "TEXT_COLUMNS",
+    "TIME_COLUMNS",
+    "VARIED_COLUMNS",
+    "Checks",
+    "Labels",
+    "shown",
+]
+
+Report = Callable[..., None]
+EMPTY, _NOT_UTF8, _UNKNOWN = -1, -2, -3
+_BOOLEANS = {"": 0, "true": 1, "True": 1, "TRUE": 1, "1": 1, "false": 0, "False": 0, "FALSE": 0, "0": 0}
+_CHOICE_CODES = dict(zip(CHOICES, (LEFT, RIGHT, TIE), strict=True))
+KIND_CODES = {name: code for code, name in enumerate(CHECK_KINDS)}
+TEXT_COLUMNS = ("study", "study_version", "session", "class_label", "seed", "site", "exclusion_reason")
+FLAG_COLUMNS = ("is_repeat", "excluded", "simulated")
+NUMBERS = {"response_ms": 0.0, "exposure_ms": 0.0, "position": 1.0}
+# What a reader hands over.
+READ_COLUMNS = (
+    *("rater", "pair", "arm_left", "arm_right", "choice", "choice_arm", "trial", "check_kind", "submitted_at"),
+    *TEXT_COLUMNS,
+    *FLAG_COLUMNS,
+    *NUMBERS,
+)
+# Columns whose texts mostly differ from row to row: coding them gains nothing.
+NUMBER_COLUMNS, TIME_COLUMNS = tuple(NUMBERS), ("submitted_at",)
+VARIED_COLUMNS = ("trial", *TIME_COLUMNS, *NUMBER_COLUMNS)
+
+
+class Labels(dict):
+    """Raw text -> code, numbered by first sight. Empty and undecodable texts get negative codes."""
+
+    def __init__(self, decode: Callable[[str], str]) -> None:
+        super().__init__()
+        self.decode = decode
+        self.codes: dict[str, int] = {}
+        self.used: tuple[str, ...] = ()
+
+    def __missing__(self, raw: str) -> int:
+        label = self.decode(raw)
+        if not label.strip():
+            code = EMPTY
+        elif not label.isascii() and any("\ud800" <= character <= "\udfff" for character in label):
+            code = _NOT_UTF8
+        else:
+            code = self.codes.setdefault(label, len(self.codes))
+        self[raw] = code
+        return code
+
+    def ordered(self, *used: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+        """Return the labels in use, sorted, and for each code by first sight its place among them."""
+        counts = sum(np.bincount(codes, minlength=len(self.codes)) for codes in used)
+        labels = tuple(sorted(label for label, code in self.codes.items() if counts[code]))
+        places = np.full(len(self.codes), -1, dtype=np.int64)
+        for place, label in enumerate(labels):
+            places[self.codes[label]] = place
+        return labels, places
+
+    def of(self, codes: np.ndarray) -> np.ndarray:
+        """Return the label of each row, and remember which labels are used."""
+        # Objects share one string per distinct label: 8 bytes a vote however long the label.
+        labels = np.array([*self.codes, ""], dtype=object)
+        counts = np.bincount(codes[:1] + 1 if is_constant(codes) else codes + 1, minlength=len(labels))
+        self.used = tuple(labels[np.flatnonzero(counts[1:])])
+        return looked_up(labels, codes)
+
+
+class Checks:
+    """The checks on one block, made on distinct texts; a row is reported for the first check that it fails."""
+
+    def __init__(self, columns: Mapping[str, Coded], lines: Sequence[int], report_many: Report) -> None:
+        self.columns, self.lines, self.report_many = columns, lines, report_many
+        self.is_bad = np.zeros(len(lines), dtype=bool)
+
+    def flag(self, bad: np.ndarray, column: str, reason: Callable[[int], str], *, kind: str) -> None:
+        """Report the rows of a mask that no earlier check has reported; ``reason`` takes the row's index."""
+        rows = np.flatnonzero(bad & ~self.is_bad)
+        self.report_many(rows, lambda row: int(self.lines[row]), column, reason, kind=kind)
+        self.is_bad[rows] = True
+
+    def flag_texts(self, bad: np.ndarray, column: str, reason: Callable[[str], str], *, kind: str) -> None:
+        """Report the rows whose text is bad; nothing is done a row where no text is."""
+        if bad.any():
+            values = self.columns[column]
+            self.flag(values.rows(bad), column, lambda row: reason(values.at(row)), kind=kind)
+
+    def labels(self, name: str, labels: Labels, *, required: bool) -> np.ndarray:
+        texts = self.columns[name].texts
+        codes = np.fromiter(map(labels.__getitem__, texts.labels()), dtype=np.int32, count=len(texts))
+        if required:
+            self.flag_texts(codes == EMPTY, name, lambda text: "is empty; every vote needs one", kind="empty")
+        said = "is not UTF-8 text; save the file as UTF-8"
+        self.flag_texts(codes == _NOT_UTF8, name, lambda text: said, kind="text")
+        # A code takes as many bytes as the labels need.
+        return self.columns[name].rows(codes.astype(np.min_scalar_type(-max(len(labels.codes), 3))))
+
+    def codes(self, name: str, known: Mapping[str, int], *, allowed: str | None = None) -> np.ndarray:
+        texts = self.columns[name].texts
+        found = np.fromiter((known.get(text, _UNKNOWN) for text in texts.labels()), dtype=np.int8, count=len(texts))
+        allowed = allowed or ", ".join(text or "empty" for text in known)
+        self.flag_texts(found == _UNKNOWN, name, lambda text: f"{shown(text)} is not one of {allowed}", kind="unknown")
+        return self.columns[name].rows(found)
+
+    def choices(self) -> np.ndarray:
+        return self.codes("choice", _CHOICE_CODES)
+
+    def flags(self, name: str) -> np.ndarray:
+        return self.codes(name, _BOOLEANS, allowed="true, false, 1, 0 or empty") == 1
+
+    def numbers(self, name: str, lowest: float) -> np.ndarray:
+        texts = self.columns[name].texts
+        values, given = texts.numbers(), texts.given()
+        unusable = given & ~(np.isfinite(values) & (values >= lowest))
+        said = f"is not a number of at least {lowest:g}"
+        self.flag_texts(unusable, name, lambda text: f"{shown(text)} {said}", kind="number")
+        return self.columns[name].rows(values)
+
+    def times(self, name: str) -> np.ndarray:
+        texts = self.columns[name].texts
+        values = texts.instants()
+        bad = texts.given() & np.isnat(values)
+        self.flag_texts(bad, name, lambda text: f"{shown(text)} is not an ISO 8601 time with zone", kind="time")
+        return self.columns[name].rows(values)
+
+    def fingerprints(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        values = self.columns[name]
+        first, second = values.texts.fingerprints()
+        return values.rows(first), values.rows(second)
+
+    def arms(self, block: dict[str, np.ndarray], arms: Labels) -> None:
+        left, right, choice = block["arm_left"], block["arm_right"], block["choice"]
+        is_same = left == right
+        if is_same.any():
+            if "check_kind" in block:
+                is_same &= block["check_kind"] != KIND_CODES["identical"]
+            names = self.columns["arm_right"]
+            said = "is also arm_left; only a check of kind identical shows one arm twice"
+            self.flag(is_same, "arm_right", lambda row: f"{shown(names.at(row))} {said}", kind="same")
+        if "choice_arm" not in self.columns:
+            return
+        values, choices = self.columns["choice_arm"], self.columns["choice"]
+        known = (arms.codes.get(arms.decode(text), _UNKNOWN) if text else EMPTY for text in values.texts.labels())
+        named = values.rows(np.fromiter(known, dtype=np.int32, count=len(values.texts)))
+        chosen = np.where(choice == LEFT, left, np.where(choice == RIGHT, right, np.int32(EMPTY)))
+        self.flag(
+            named != chosen,
+            "choice_arm",
+            lambda row: f"{shown(values.at(row))} is not the arm that choice {shown(choices.at(row))} names",
+            kind="chosen",
+        )
+
+
+def shown(text: str, *, longest: int = 40) -> str:
+    """Return a value as an error message quotes it: escaped, on one line, cut when long."""
+    quoted = ascii(text) if "\ud800" <= max(text, default="") <= "\udfff" else repr(text)
+    return quoted if len(quoted) <= longest else quoted[:longest] + "…'"

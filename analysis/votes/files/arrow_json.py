@@ -1,0 +1,118 @@
+"""Blocks of JSON Lines parsed by pyarrow: whatever it might read otherwise than Python does is left to Python."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json
+
+from analysis.votes.checks import NUMBER_COLUMNS, READ_COLUMNS
+from analysis.votes.coded import Coded
+from analysis.votes.files.arrow_texts import arrow_column, empty_column
+
+__all__ = ["JsonBlock", "json_block"]
+
+_LF, _CR, _OPEN, _CLOSE = b"\n\r{}"
+# Deep nesting would exhaust the stack of Arrow's parser; votes have none.
+_MOST_BRACKETS = 1000
+
+
+@dataclass(frozen=True)
+class JsonBlock:
+    """A block of JSON Lines, parsed.
+
+    Parameters
+    ----------
+    names : frozenset of str
+        Columns that any row names.
+    first_names : frozenset of str
+        Columns that the first row names.
+    columns : dict of str to Coded
+        Those of them that reading needs.
+    lines : range or (N,) int64
+        The 1-based line within the block of each row.
+    line_count : int
+        Lines in the block, blank ones included.
+    """
+
+    names: frozenset[str]
+    first_names: frozenset[str]
+    columns: dict[str, Coded]
+    lines: Sequence[int]
+    line_count: int
+
+    def column(self, name: str) -> Coded:
+        """Return a column, empty where no row of the block names it."""
+        return self.columns.get(name) or empty_column(len(self.lines))
+
+
+def json_block(block: bytes) -> JsonBlock | None:
+    """Parse whole lines of JSON.
+
+    Returns
+    -------
+    JsonBlock or None
+        None where anything about the block is not one plain object a line.
+    """
+    lines = _lines(block)
+    if lines is None:
+        return None
+    try:
+        block.decode()
+        first = json.loads(block[: block.find(b"\n") + 1 or None])
+        # Arrow takes texts like a date for times unless it is told.
+        texts = pa.schema([(name, pa.string()) for name, value in first.items() if type(value) is str])
+        table = pyarrow.json.read_json(
+            pa.BufferReader(block),
+            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+            parse_options=pyarrow.json.ParseOptions(explicit_schema=texts),
+        )
+        if table.num_rows != len(lines):
+            return None
+        columns = {
+            name: _column(name, table.column(name).combine_chunks())
+            for name in READ_COLUMNS
+            if name in first or name in table.column_names
+        }
+    except (ValueError, RecursionError, pa.ArrowException):
+        return None
+    if any(column is None for column in columns.values()):
+        return None
+    line_count = block.count(b"\n") + (not block.endswith(b"\n"))
+    return JsonBlock(frozenset(table.column_names), frozenset(first), columns, lines, line_count)
+
+
+def _lines(block: bytes) -> Sequence[int] | None:
+    """Return the lines that hold an object, or None where a line is anything else but empty."""
+    if block.count(b"[") + block.count(b"{") > block.count(b"\n") + _MOST_BRACKETS:
+        return None
+    data = np.frombuffer(block, dtype=np.uint8)
+    ends = np.flatnonzero(data == _LF)
+    if not block.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    last = np.where((ends > starts) & (data[ends - 1] == _CR), ends - 1, ends)
+    given = np.flatnonzero(last > starts)
+    # A line that begins and ends with a brace holds no part of an object begun elsewhere.
+    if not len(given) or given[0] or (data[starts[given]] != _OPEN).any() or (data[last[given] - 1] != _CLOSE).any():
+        return None
+    return range(1, len(ends) + 1) if len(given) == len(ends) else given + 1
+
+
+def _column(name: str, values: pa.Array) -> Coded | None:
+    if pa.types.is_null(values.type):
+        return empty_column(len(values))
+    if pa.types.is_floating(values.type):
+        # A message about a number quotes it as the file has it, which Arrow no longer knows.
+        return arrow_column(name, values) if name in NUMBER_COLUMNS and _are_plain(values) else None
+    is_text = pa.types.is_string(values.type) or pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)
+    return arrow_column(name, values) if is_text else None
+
+
+def _are_plain(values: pa.Array) -> bool:
+    found = values.drop_null().to_numpy(zero_copy_only=False)
+    return bool(np.isfinite(found).all() and (found >= 1).all())
