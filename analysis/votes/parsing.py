@@ -14,7 +14,7 @@ from analysis.votes.coded import Coded
 from analysis.votes.columns import CHECK_KINDS
 from analysis.votes.csv_text import unguard
 from analysis.votes.errors import BadRow
-from analysis.votes.room import constant, kept, looked_up, together
+from analysis.votes.room import GrowingColumn, kept, looked_up
 from analysis.votes.spelling import Spelling, copied_rows, misspelt_in, tidied, unified
 from analysis.votes.table import VoteTable
 
@@ -25,10 +25,10 @@ MOST_LISTED = 20
 _COPY = "is word for word an earlier row; leave it out, or give each vote its trial (or keep all: --keep-copies)"
 # What a column holds in the blocks in which no row names it.
 _BLANKS = {
-    **dict.fromkeys(TEXT_COLUMNS, EMPTY),
+    **dict.fromkeys(TEXT_COLUMNS, np.int8(EMPTY)),
     **dict.fromkeys(FLAG_COLUMNS, False),
     **dict.fromkeys(NUMBERS, math.nan),
-    "check_kind": KIND_CODES[""],
+    "check_kind": np.int8(KIND_CODES[""]),
     "submitted_at": np.datetime64("NaT", "ms"),
     **dict.fromkeys(("trial_hash", "trial_hash2"), np.uint64(0)),
 }
@@ -64,8 +64,9 @@ class Gatherer:
         self._of_kind: Counter[tuple[str, str]] = Counter()
         self._raters, self._pairs, self._arms = (Labels(self.decode) for _ in range(3))
         self._texts = {name: Labels(self.decode) for name in TEXT_COLUMNS}
-        self._blocks: list[dict[str, np.ndarray]] = []
+        self._columns: dict[str, GrowingColumn] = {}
         self._lines: list[Sequence[int]] = []
+        self._rows = 0
 
     def report(self, line: int, column: str, reason: str, *, kind: str) -> None:
         """Count one bad row, and list it unless enough of its kind are listed."""
@@ -124,7 +125,7 @@ class Gatherer:
     def finish(self) -> VoteTable:
         """Return the table of all rows that passed, after looking for votes that are there twice."""
         again, has_trial = self._second_answers()
-        columns = self._joined()
+        columns = {name: self._columns.pop(name).taken() for name in list(self._columns)}
         rows = self._without_repeats(columns, again, has_trial)
         self.bad.sort()
         table = self._table(columns)
@@ -178,8 +179,15 @@ class Gatherer:
             keep = ~is_bad
             block = {name: kept(values, keep) for name, values in block.items()}
             lines = np.asarray(lines, dtype=np.int64)[keep]
-        self._blocks.append(block)
+        for name in block.keys() - self._columns.keys():
+            self._columns[name] = GrowingColumn(_BLANKS.get(name, 0), self._rows)
+        for name, column in self._columns.items():
+            if name in block:
+                column.add(block[name])
+            else:
+                column.add_blank(_BLANKS[name], len(lines))
         self._lines.append(lines)
+        self._rows += len(lines)
 
     def _line(self, row: int) -> int:
         """Return the line of a row of the table."""
@@ -189,26 +197,11 @@ class Gatherer:
 
     def _second_answers(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the rows whose rater and trial stand in an earlier row, and which rows have a trial."""
-        first, second = self._column("trial_hash"), self._column("trial_hash2")
-        if first is None:
+        if "trial_hash" not in self._columns:
             return np.zeros(0, dtype=np.int64), None
-        return _second_answers(self._column("rater", is_needed_later=True), first, second), first != 0
-
-    def _column(self, name: str, *, is_needed_later: bool = False) -> np.ndarray | None:
-        """Return one column of all blocks, or None where no block names it; the blocks let go of it."""
-        if not any(name in block for block in self._blocks):
-            return None
-        # Popping frees each block's column as soon as it is joined: the peak is the table plus one column.
-        take = dict.get if is_needed_later else dict.pop
-        parts = []
-        for block, lines in zip(self._blocks, self._lines, strict=True):
-            part = take(block, name, None)
-            parts.append(constant(_BLANKS[name], len(lines)) if part is None else part)
-        return together(parts)
-
-    def _joined(self) -> dict[str, np.ndarray]:
-        names = dict.fromkeys(name for block in self._blocks for name in block)
-        return {name: self._column(name) for name in names}
+        # Taken here and let go of, before the table is made: hashes take more room than any column.
+        first, second = (self._columns.pop(name).taken() for name in ("trial_hash", "trial_hash2"))
+        return _second_answers(self._columns["rater"].taken(), first, second), first != 0
 
     def _table(self, columns: dict[str, np.ndarray]) -> VoteTable:
         none = np.zeros(0, dtype=np.int64)

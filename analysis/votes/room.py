@@ -1,35 +1,75 @@
-"""Columns of which every row holds one value take the room of one: most optional columns of most files do."""
+"""Columns that grow by blocks; one that holds one value throughout, as most optional ones do, takes the room of one."""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["constant", "is_constant", "kept", "looked_up", "together"]
+__all__ = ["GrowingColumn", "is_constant", "kept", "looked_up"]
+
+# A store grows in place by so many rows or a sixteenth, so that little of it is ever unused.
+_LEAST_GROWTH = 1 << 16
 
 
-def constant(value: object, count: int) -> np.ndarray:
-    return np.broadcast_to(np.asarray(value), (count,))
+class GrowingColumn:
+    """One column of all blocks so far.
+
+    Parameters
+    ----------
+    blank : scalar
+        What the rows hold that came before the column did.
+    rows : int
+        How many those are.
+    """
+
+    def __init__(self, blank: object, rows: int) -> None:
+        self._value = np.asarray(blank).reshape(1)
+        self._store: np.ndarray | None = None
+        self._rows = rows
+
+    def add(self, part: np.ndarray) -> None:
+        """Append the rows of a block."""
+        if not len(part):
+            return
+        if self._store is None:
+            if not self._rows:
+                self._value = part[:1].copy()
+            if is_constant(part) and np.array_equal(part[:1], self._value, equal_nan=True):
+                self._rows += len(part)
+                return
+            self._store = np.full(self._rows, self._value[0])
+        self._reserve(self._rows + len(part), np.promote_types(self._store.dtype, part.dtype))
+        self._store[self._rows : self._rows + len(part)] = part
+        self._rows += len(part)
+
+    def add_blank(self, blank: object, rows: int) -> None:
+        """Append rows that do not name the column."""
+        self.add(np.broadcast_to(np.asarray(blank), (rows,)))
+
+    def taken(self) -> np.ndarray:
+        """Return the whole column."""
+        if self._store is None:
+            return np.broadcast_to(self._value, (self._rows,))
+        self._store.resize(self._rows, refcheck=False)
+        return self._store
+
+    def _reserve(self, rows: int, dtype: np.dtype) -> None:
+        if dtype != self._store.dtype:
+            self._store = self._store.astype(dtype)
+        if rows > len(self._store):
+            # Large stores are enlarged by moving pages, not bytes.
+            self._store.resize(rows + max(_LEAST_GROWTH, rows // 16), refcheck=False)
 
 
 def is_constant(values: np.ndarray) -> bool:
-    return values.strides == (0,)
+    """Whether the column takes the room of one value."""
+    return values.strides == (0,) and len(values) > 0
 
 
 def kept(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Return the rows of a mask."""
     return np.broadcast_to(values[:1], (np.count_nonzero(keep),)) if is_constant(values) else values[keep]
 
 
-def together(parts: list[np.ndarray]) -> np.ndarray:
-    """Return blocks of a column as one array; what is one value throughout stays one value."""
-    parts = [part for part in parts if len(part)] or parts[:1]
-    if all(map(is_constant, parts)):
-        values = np.array([part[0] for part in parts if len(part)], dtype=np.result_type(*parts))
-        if len(values) and np.array_equal(values, np.broadcast_to(values[0], values.shape), equal_nan=True):
-            return np.broadcast_to(values[:1], (sum(map(len, parts)),))
-    return np.concatenate(parts)
-
-
 def looked_up(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    if is_constant(codes) and len(codes):
-        return np.broadcast_to(values[codes[:1]], codes.shape)
-    return values[codes]
+    """Return the value of each row's code."""
+    return np.broadcast_to(values[codes[:1]], codes.shape) if is_constant(codes) else values[codes]
