@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+
+from analysis.charts import COLOURS, Frame, element, picture, text
 
 __all__ = ["curve_svg", "draw_curves"]
 
 WIDTH, HEIGHT = 640, 190
 LEFT, RIGHT, TOP, BOTTOM = 48, 130, 22, 24
-COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad", "#b9770e")
 
 
 @dataclass(frozen=True)
@@ -56,45 +58,35 @@ def curve_svg(chart: Chart, rows: Sequence[dict]) -> SafeString:
     values = [value for points in series.values() for _, value in points]
     low, high = (0.0, 1.0) if chart.is_share else (min(0.0, *values), max(values) or 1.0)
     last = max(iteration for points in series.values() for iteration, _ in points) or 1
-
-    def place(iteration: int, value: float) -> str:
-        x = LEFT + (WIDTH - LEFT - RIGHT) * iteration / last
-        y = TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / ((high - low) or 1.0)
-        return f"{x:.1f},{y:.1f}"
-
+    frame = Frame(left=LEFT, right=WIDTH - RIGHT, top=TOP, bottom=HEIGHT - BOTTOM, low=low, high=high)
     lines = [
-        (" ".join(place(*point) for point in points), colour)
-        for points, colour in zip(series.values(), COLOURS, strict=False)
+        frame.line(
+            [(iteration / last, value) for iteration, value in points], fill="none", stroke=colour, stroke_width=1.5
+        )
+        for points, colour in zip(series.values(), cycle(COLOURS), strict=False)
     ]
-    captions = [
-        (WIDTH - RIGHT + 8, TOP + 12 + 16 * row, colour, f"{caption} {points[-1][1]:.3g}")
-        for row, ((caption, points), colour) in enumerate(zip(series.items(), COLOURS, strict=False))
-    ]
-    return format_html(
-        '<svg viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{} by iteration">'
-        '<rect x="{}" y="{}" width="{}" height="{}" fill="none" stroke="#999"/>'
-        '<g font-size="11" fill="currentColor">{}</g>{}<g font-size="11">{}</g></svg>',
+    captions = [f"{caption} {points[-1][1]:.3g}" for caption, points in series.items()]
+    drawn = picture(
         WIDTH,
         HEIGHT,
-        WIDTH,
-        HEIGHT,
-        chart.title,
-        LEFT,
-        TOP,
-        WIDTH - LEFT - RIGHT,
-        HEIGHT - TOP - BOTTOM,
-        _axis(chart.title, low, high, last),
-        format_html_join("", '<polyline points="{}" fill="none" stroke="{}" stroke-width="1.5"/>', lines),
-        format_html_join("", '<text x="{}" y="{}" fill="{}">{}</text>', captions),
+        element("rect", x=LEFT, y=TOP, width=frame.right - LEFT, height=frame.bottom - TOP, fill="none", stroke="#999"),
+        element("g", _axis(chart.title, frame, last), font_size=11, fill="currentColor"),
+        *lines,
+        element("g", frame.legend(captions, x=frame.right + 8, y=TOP + 12, step=16), font_size=11),
+        title=f"{chart.title} by iteration",
+        width=WIDTH,
+        height=HEIGHT,
     )
+    # Escaped where it was drawn.
+    return SafeString(drawn)
 
 
-def _axis(title: str, low: float, high: float, last: int) -> SafeString:
+def _axis(title: str, frame: Frame, last: int) -> str:
     texts = [
-        (LEFT - 4, TOP + 8, "end", f"{high:.3g}"),
-        (LEFT - 4, HEIGHT - BOTTOM, "end", f"{low:.3g}"),
-        (LEFT, HEIGHT - 8, "start", "0"),
-        (WIDTH - RIGHT, HEIGHT - 8, "end", f"{last} iterations"),
-        (LEFT, TOP - 8, "start", title),
+        (frame.left - 4, frame.top + 8, f"{frame.high:.3g}", "end"),
+        (frame.left - 4, frame.bottom, f"{frame.low:.3g}", "end"),
+        (frame.left, HEIGHT - 8, "0", "start"),
+        (frame.right, HEIGHT - 8, f"{last} iterations", "end"),
+        (frame.left, frame.top - 8, title, "start"),
     ]
-    return format_html_join("", '<text x="{}" y="{}" text-anchor="{}">{}</text>', texts)
+    return "".join(text(x, y, words, text_anchor=anchor) for x, y, words, anchor in texts)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape
 from django.utils.safestring import SafeString
+
+from analysis.charts import Frame, element, picture, text
 
 __all__ = ["bars", "line"]
 
@@ -24,89 +26,58 @@ def _ceiling(value: float) -> float:
     return 10 * step
 
 
-def _frame(title: str, top: float, body: SafeString, first: str, last: str, caption: str) -> SafeString:
-    floor, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-    return format_html(
-        '<svg class="bp-plot" viewBox="0 0 {w} {h}" role="img" aria-label="{title}">'
-        '<line x1="{left}" y1="{ceil}" x2="{right}" y2="{ceil}" class="bp-grid"/>'
-        '<line x1="{left}" y1="{mid}" x2="{right}" y2="{mid}" class="bp-grid"/>'
-        '<line x1="{left}" y1="{floor}" x2="{right}" y2="{floor}" class="bp-axis"/>'
-        '<text x="{tick}" y="{ceil_text}" class="bp-tick bp-end">{top}</text>'
-        '<text x="{tick}" y="{mid_text}" class="bp-tick bp-end">{half}</text>'
-        '<text x="{tick}" y="{floor_text}" class="bp-tick bp-end">0</text>{body}'
-        '<text x="{left}" y="{label}" class="bp-tick">{first}</text>'
-        '<text x="{right}" y="{label}" class="bp-tick bp-end">{last}</text>'
-        '<text x="{centre}" y="{below}" class="bp-tick bp-mid">{caption}</text></svg>',
-        w=WIDTH,
-        h=HEIGHT,
+def _frame(top: float) -> Frame:
+    return Frame(left=LEFT, right=WIDTH - RIGHT, top=TOP, bottom=HEIGHT - BOTTOM, high=top)
+
+
+def _drawn(rows: Sequence[tuple[str, float]], frame: Frame, body: str, *, title: str, caption: str) -> SafeString:
+    """Return the plot with its axis, its grid and the names of its first and last row."""
+    half = frame.high / 2
+    first, last = rows[0][0], rows[-1][0] if len(rows) > 1 else ""
+    ticks = ((frame.high, "bp-grid"), (half, "bp-grid"), (0.0, "bp-axis"))
+    drawn = picture(
+        WIDTH,
+        HEIGHT,
+        *(frame.rule(value, class_=look) for value, look in ticks),
+        *(text(LEFT - 5, frame.y(value) + 4, f"{value:g}", class_="bp-tick bp-end") for value, _ in ticks),
+        body,
+        text(frame.left, frame.bottom + 14, first, class_="bp-tick"),
+        text(frame.right, frame.bottom + 14, last, class_="bp-tick bp-end"),
+        text(frame.x(0.5), HEIGHT - 6, caption, class_="bp-tick bp-mid"),
         title=title,
-        left=LEFT,
-        right=right,
-        ceil=TOP,
-        mid=(TOP + floor) / 2,
-        floor=floor,
-        tick=LEFT - 5,
-        ceil_text=TOP + 4,
-        mid_text=(TOP + floor) / 2 + 4,
-        floor_text=floor + 4,
-        top=f"{top:g}",
-        half=f"{top / 2:g}",
-        body=body,
-        label=floor + 14,
-        first=first,
-        last=last,
-        centre=(LEFT + right) / 2,
-        below=HEIGHT - 6,
-        caption=caption,
+        class_="bp-plot",
     )
+    # Escaped where it was drawn.
+    return SafeString(drawn)
 
 
 def bars(rows: Sequence[tuple[str, float]], *, title: str, caption: str) -> SafeString:
     """Return a bar plot; ``rows`` are (what the bar stands for, its height)."""
     if not rows:
         return SafeString("")
-    top = _ceiling(max(height for _, height in rows))
-    room = (WIDTH - LEFT - RIGHT) / len(rows)
-    span = HEIGHT - TOP - BOTTOM
-    drawn = format_html_join(
-        "",
-        '<rect x="{}" y="{}" width="{}" height="{}" class="bp-bar"><title>{}: {}</title></rect>',
-        (
-            (
-                f"{LEFT + place * room + 0.08 * room:.1f}",
-                f"{TOP + span * (1 - height / top):.1f}",
-                f"{0.84 * room:.1f}",
-                f"{span * height / top:.1f}",
-                name,
-                f"{height:g}",
-            )
-            for place, (name, height) in enumerate(rows)
-        ),
+    frame = _frame(_ceiling(max(height for _, height in rows)))
+    room = (frame.right - frame.left) / len(rows)
+    body = "".join(
+        frame.bar(
+            frame.left + (place + 0.08) * room,
+            height,
+            element("title", escape(f"{name}: {height:g}")),
+            width=0.84 * room,
+            class_="bp-bar",
+        )
+        for place, (name, height) in enumerate(rows)
     )
-    return _frame(title, top, drawn, rows[0][0], rows[-1][0] if len(rows) > 1 else "", caption)
+    return _drawn(rows, frame, body, title=title, caption=caption)
 
 
 def line(rows: Sequence[tuple[str, float]], *, title: str, caption: str, goal: float | None = None) -> SafeString:
     """Return a line through the points, with a dashed line at the goal."""
     if not rows:
         return SafeString("")
-    top = _ceiling(max([height for _, height in rows] + ([goal] if goal else [])))
-    span, room = HEIGHT - TOP - BOTTOM, WIDTH - LEFT - RIGHT
-    step = room / max(1, len(rows) - 1)
-    points = [
-        f"{LEFT + place * step:.1f},{TOP + span * (1 - height / top):.1f}" for place, (_, height) in enumerate(rows)
-    ]
-    if len(points) == 1:
-        points = [f"{LEFT},{HEIGHT - BOTTOM}", f"{WIDTH - RIGHT},{points[0].split(',')[1]}"]
-    drawn = format_html('<polyline points="{}" class="bp-line"/>', " ".join(points))
+    frame = _frame(_ceiling(max([height for _, height in rows] + ([goal] if goal else []))))
+    # One point makes no line: it is drawn from zero.
+    heights = [height for _, height in rows] if len(rows) > 1 else [0.0, rows[0][1]]
+    body = frame.line(((place / (len(heights) - 1), height) for place, height in enumerate(heights)), class_="bp-line")
     if goal:
-        y = f"{TOP + span * (1 - goal / top):.1f}"
-        drawn += format_html(
-            '<line x1="{}" y1="{}" x2="{}" y2="{}" class="bp-goal"><title>planned: {}</title></line>',
-            LEFT,
-            y,
-            WIDTH - RIGHT,
-            y,
-            f"{goal:g}",
-        )
-    return _frame(title, top, drawn, rows[0][0], rows[-1][0] if len(rows) > 1 else "", caption)
+        body += frame.rule(goal, element("title", f"planned: {goal:g}"), class_="bp-goal")
+    return _drawn(rows, frame, body, title=title, caption=caption)
