@@ -13,7 +13,9 @@ __all__ = ["JsonLines", "WithContext", "log_context", "without_secrets"]
 
 
 # Addresses of visits and images hold secrets, and Django logs the address of every refused request.
-_SECRET_PATH = re.compile(r"/(r|i)/[A-Za-z0-9_=-]{16,}(?:\.png)?|((?:link|ticket|token|key)=)[^&\s\"']+")
+_SECRET_PATH = re.compile(
+    r"/(r|i)/[A-Za-z0-9_=-]{16,}(?:[.0-9]*\.(?:png|webp))?|((?:link|ticket|token|key)=)[^&\s\"']+"
+)
 
 
 def without_secrets(text: str) -> str:

@@ -46,6 +46,10 @@ class BadImage(SurveyError):
     """The file is not an image that can be shown. Convert it to PNG or JPEG in RGB and import it again."""
 
 
+class CopiesUnstored(SurveyError):
+    """The disk is full: nothing was frozen. Free some space, then freeze again; the copies made so far are kept."""
+
+
 class StudyNotOpen(SurveyError):
     """No study is open at this address. Check the link that you were given, or come back later."""
 

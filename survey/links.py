@@ -1,15 +1,18 @@
-"""Addresses that leave the site: in mails, printed links, panels and webhooks."""
+"""Addresses that rows turn into: those that leave the site, and those of images."""
 
 from __future__ import annotations
+
+import functools
+import uuid
 
 from django.conf import settings
 from django.urls import reverse
 
 from survey.models import PersonalLink, Study
 from survey.recruitment import provider_of, recruitment_problems
-from survey.tokens import personal_link_token
+from survey.tokens import NO_TRIAL, image_token, personal_link_token
 
-__all__ = ["entry_link", "personal_link", "rater_link"]
+__all__ = ["entry_link", "image_link", "personal_link", "rater_link"]
 
 
 def rater_link(study: Study) -> str:
@@ -26,3 +29,14 @@ def entry_link(study: Study) -> str:
 def personal_link(study: Study, link: PersonalLink) -> str:
     """Return the address of one person's link."""
     return f"{rater_link(study)}?key={personal_link_token(link.pk)}"
+
+
+@functools.lru_cache(maxsize=1)
+def _image_folder() -> str:
+    return reverse("survey:image", args=["-"]).removesuffix("-.webp")
+
+
+def image_link(served: str, *, side: str, trial_id: uuid.UUID = NO_TRIAL) -> str:
+    """Return the sealed address of an image; where it has several copies, of number 0, the largest."""
+    token = image_token(served=served, trial_id=trial_id, side=side)
+    return f"{_image_folder()}{token}.png" if served.endswith(".png") else f"{_image_folder()}{token}.0.webp"

@@ -34,8 +34,10 @@ __all__ = [
 ]
 
 _TAG_BYTES = 16
-# Trial, side, end of validity, encoded length and digest of the served copy.
+# Trial, side, end of validity, and what is granted: the length and the digest of a version's one copy of an image, or
+# no length and the folder of its copies, as image, setup and whether they are the spoilt ones.
 _IMAGE = struct.Struct(">16scII32s")
+_FOLDER = struct.Struct(">16s8s?7x")
 NO_TRIAL = uuid.UUID(int=0)
 
 
@@ -106,25 +108,38 @@ def personal_link_id_of(token: str) -> uuid.UUID:
 
 @dataclass(frozen=True)
 class ImageClaim:
-    """What an image address grants: one served file, for one side of one trial, until a time."""
+    """What an image address grants, for one side of one trial, until a time: a folder of copies, or one PNG."""
 
     name: str
-    length: int
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the address says besides which of the copies it asks for."""
+        return not self.name.endswith(".png")
 
 
 def image_token(*, served: str, trial_id: uuid.UUID = NO_TRIAL, side: str, now: float | None = None) -> str:
-    """Return the address part of a served copy (``served/LENGTH/xx/SHA256.png``), another for each trial and side."""
-    _, length, _, file = served.split("/")
+    """Return the address part of an image's copies, another for each trial and side.
+
+    ``served`` is ``served/SETUP/xx/IMAGE`` with an ``s`` behind it for spoilt copies, or, of a version frozen up to
+    release 0.1, ``served/LENGTH/xx/SHA256.png``.
+    """
+    _, group, _, file = served.split("/")
     until = int((time.time() if now is None else now) + settings.RATER_IMAGE_SECONDS)
-    payload = _IMAGE.pack(
-        trial_id.bytes, side[:1].encode(), until, int(length), bytes.fromhex(file.removesuffix(".png"))
-    )
-    return _seal(payload, purpose="image")
+    if file.endswith(".png"):
+        length, granted = int(group), bytes.fromhex(file.removesuffix(".png"))
+    else:
+        image = bytes.fromhex(file.removesuffix("s"))
+        length, granted = 0, _FOLDER.pack(image, bytes.fromhex(group), file.endswith("s"))
+    return _seal(_IMAGE.pack(trial_id.bytes, side[:1].encode(), until, length, granted), purpose="image")
 
 
 def image_claim_of(token: str, *, now: float | None = None) -> ImageClaim:
     """Return what an image token grants. Raises TokenInvalid or TokenExpired."""
-    _, _, until, length, digest = _IMAGE.unpack(_unseal(token, purpose="image", length=_IMAGE.size))
+    _, _, until, length, granted = _IMAGE.unpack(_unseal(token, purpose="image", length=_IMAGE.size))
     if until < (time.time() if now is None else now):
         raise TokenExpired
-    return ImageClaim(name=f"served/{length}/{digest.hex()[:2]}/{digest.hex()}.png", length=length)
+    if length:
+        return ImageClaim(name=f"served/{length}/{granted.hex()[:2]}/{granted.hex()}.png")
+    image, setup, is_spoilt = _FOLDER.unpack(granted)
+    return ImageClaim(name=f"served/{setup.hex()}/{image.hex()[:2]}/{image.hex()}{'s' if is_spoilt else ''}")

@@ -20,5 +20,6 @@ urlpatterns = [
     path("r/<str:token>/api/undo", api.undo, name="api-undo"),
     path("r/<str:token>/api/faults", api.fault, name="api-fault"),
     path("r/<str:token>/api/events", api.events, name="api-events"),
-    path("i/<str:token>.png", image.image, name="image"),
+    path("i/<str:token>.webp", image.image, name="image"),
+    path("i/<str:token>.png", image.image, name="image-png"),
 ]

@@ -33,7 +33,11 @@ GROUPS = [
         "What raters read",
         "organisation contact summary payment minutes consent_text instructions question debrief exit_questions",
     ),
-    ("How a trial looks", "are_ties_allowed minimum_exposure_ms pixel_multiple narrow_screens is_zoom_allowed"),
+    (
+        "How a trial looks",
+        "are_ties_allowed minimum_exposure_ms display box_px least_box_px pixel_multiple narrow_screens near_lossless "
+        "is_zoom_allowed",
+    ),
     (
         "Trial plan",
         "comparisons votes_per_pair trials_per_session practice_trials repeat_trials identical_trials "

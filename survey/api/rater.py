@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from survey.api.errors import error_response
 from survey.exceptions import BadSubmission, SurveyError
+from survey.links import image_link
 from survey.models import RaterSession
 from survey.selectors.trial import AHEAD, NextTrial, next_trials, trial_facts
 from survey.services.blinding.timing import response_jitter
@@ -22,7 +22,7 @@ from survey.services.visit.event import events_record
 from survey.services.visit.session import session_take_tab
 from survey.services.visit.trial import FAULT_KINDS, trial_fault
 from survey.services.visit.vote import VoteSubmission, trials_issue, vote_create, vote_undo
-from survey.tokens import image_token, session_id_of
+from survey.tokens import session_id_of
 
 __all__ = ["events", "fault", "undo", "vote", "window", "window_of"]
 
@@ -118,17 +118,9 @@ def window_of(session: RaterSession, trials: list[NextTrial]) -> dict[str, Any]:
     }
 
 
-@functools.lru_cache(maxsize=1)
-def _image_folder() -> str:
-    return reverse("survey:image", args=["-"]).removesuffix("-.png")
-
-
 def _trial(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
     facts = trial_facts(trial, session)
-    for side in ("left", "right"):
-        token = image_token(served=facts[side], trial_id=trial.pk, side=side)
-        facts[side] = f"{_image_folder()}{token}.png"
-    return facts
+    return facts | {side: image_link(facts[side], trial_id=trial.pk, side=side) for side in ("left", "right")}
 
 
 @_endpoint

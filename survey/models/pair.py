@@ -42,7 +42,11 @@ class ImagePair(models.Model):
 
 
 class PairImage(models.Model):
-    """One arm's image of a pair. ``file`` stays as it was made; raters get ``served``, encoded alike for all arms."""
+    """One arm's image of a pair. ``file`` stays as it was made; raters get copies, encoded alike for all arms.
+
+    ``served``, ``served_sha256``, ``degraded`` and ``encoded_bytes`` are of versions frozen up to release 0.1, which
+    keep these copies; later versions have :class:`ServedCopies`.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     pair = models.ForeignKey(ImagePair, on_delete=models.CASCADE, related_name="images")
@@ -64,3 +68,26 @@ class PairImage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pair} by {self.arm}"
+
+
+class ServedCopies(models.Model):
+    """One image's copies for raters: every size of it, and of its spoilt copy where there is one.
+
+    ``setup`` names everything that decides the copies but the pixels: versions of one setup share them.
+    """
+
+    image = models.ForeignKey(PairImage, on_delete=models.CASCADE, related_name="copies")
+    setup = models.CharField(max_length=16)
+    has_spoilt = models.BooleanField(default=False)
+    lengths = models.JSONField(help_text="bytes of the copy of each size, the original's first")
+    difference = models.JSONField(
+        default=dict, help_text="of near-lossless copies from the pixels: largest, sums of absolutes and squares, count"
+    )
+
+    class Meta:
+        verbose_name_plural = "served copies"
+        constraints = [models.UniqueConstraint(fields=["image", "setup"], name="one_set_of_copies_per_setup")]
+        indexes = [models.Index(fields=["setup", "has_spoilt"])]
+
+    def __str__(self) -> str:
+        return f"copies of {self.image}"

@@ -32,6 +32,17 @@ class Study(models.Model):
         ALL = "all", "every arm against every other"
         BASELINE = "baseline", "every arm against the baseline arm"
 
+    class Display(models.TextChoices):
+        AUTO = "auto", "by the images: pixels up to 128 pixels, fit above"
+        FIT = "fit", "fit: as large as the window allows, in the images' own shapes"
+        PIXELS = "pixels", "pixels: every image pixel the same whole number of screen pixels"
+
+    class NearLossless(models.IntegerChoices):
+        OFF = 0, "off: pixels as they are"
+        Q80 = 80, "80: rough parts lose 1 bit of 8"
+        Q60 = 60, "60: rough parts lose 2 bits"
+        Q40 = 40, "40: rough parts lose 3 bits"
+
     class NarrowScreens(models.TextChoices):
         REFUSE = "refuse", "refuse screens too narrow for two images side by side"
         STACK = "stack", "stack the images, order randomised and stored"
@@ -79,8 +90,28 @@ class Study(models.Model):
     # How a trial looks
     are_ties_allowed = models.BooleanField(default=True)
     minimum_exposure_ms = models.PositiveIntegerField(default=800, validators=[MaxValueValidator(10_000)])
+    display = models.CharField(
+        max_length=6, choices=Display.choices, default=Display.AUTO, help_text="how images come to their size on screen"
+    )
+    box_px = models.PositiveSmallIntegerField(
+        default=640,
+        validators=[MinValueValidator(64), MaxValueValidator(4096)],
+        help_text="fit: the most that an image's longer side takes, in CSS pixels",
+    )
+    least_box_px = models.PositiveSmallIntegerField(
+        default=256,
+        validators=[MinValueValidator(16), MaxValueValidator(4096)],
+        help_text="fit: the least that an image's shorter side takes, in device pixels; smaller windows are refused",
+    )
+    near_lossless = models.PositiveSmallIntegerField(
+        choices=NearLossless.choices,
+        default=NearLossless.OFF,
+        help_text="lighter copies for raters on slow lines; how far they are off is measured and reported",
+    )
     pixel_multiple = models.PositiveSmallIntegerField(
-        default=1, validators=[MinValueValidator(1), MaxValueValidator(32)], help_text="screen pixels per image pixel"
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(32)],
+        help_text="pixels: screen pixels per image pixel",
     )
     narrow_screens = models.CharField(max_length=10, choices=NarrowScreens.choices, default=NarrowScreens.REFUSE)
     is_zoom_allowed = models.BooleanField(default=False)
@@ -223,7 +254,9 @@ class StudyVersion(models.Model):
     config_sha256 = models.CharField(max_length=64)
     manifest_sha256 = models.CharField(max_length=64, help_text="over every image of every pair, in order")
     consent_sha256 = models.CharField(max_length=64)
-    served_bytes = models.PositiveIntegerField(help_text="the one encoded length of all served images")
+    served_bytes = models.PositiveIntegerField(
+        help_text="of the longest served copy; up to release 0.1, of each of them"
+    )
     frozen_at = models.DateTimeField(auto_now_add=True)
     frozen_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 

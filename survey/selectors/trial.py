@@ -12,6 +12,8 @@ from django.db import connection
 from django.db.models import Q
 
 from survey.models import RaterSession, Trial
+from survey.renditions import rendition_sizes
+from survey.selectors.copies import least_px_of, served_name
 from survey.selectors.version import frozen_config
 
 __all__ = ["AHEAD", "NextTrial", "next_trials", "next_trials_of", "next_trials_query", "trial_facts"]
@@ -23,7 +25,7 @@ _ANY_SESSION, _ANY_TRIAL = uuid.UUID(int=1), uuid.UUID(int=2)
 
 
 class NextTrial(NamedTuple):
-    """A trial with what a page needs of it; ``left`` and ``right`` are stored names of served copies."""
+    """A trial with what a page needs of it; ``left`` to ``right_degraded`` are copies of versions up to release 0.1."""
 
     pk: uuid.UUID
     position: int
@@ -37,6 +39,10 @@ class NextTrial(NamedTuple):
     right: str
     left_degraded: str
     right_degraded: str
+    left_image: uuid.UUID | str
+    right_image: uuid.UUID | str
+    width: int
+    height: int
 
 
 @lru_cache(maxsize=4)
@@ -63,6 +69,10 @@ def _compiled(vendor: str, limit: int) -> tuple[str, tuple[Any, ...]]:
             "image_right__served",
             "image_left__degraded",
             "image_right__degraded",
+            "image_left_id",
+            "image_right_id",
+            "image_left__width",
+            "image_left__height",
         )
     )
     return rows[:limit].query.sql_with_params()
@@ -94,15 +104,26 @@ def next_trials(session: RaterSession, *, including: uuid.UUID = _ANY_TRIAL, lim
 
 
 def trial_facts(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
-    """Return what a page is told of a trial, its images' stored names still to be sealed. Of every kind the same."""
+    """Return what a page is told of a trial, its images' names still to be sealed. Of every kind the same.
+
+    ``sizes`` are those of the copies, the original's first: the page asks for the one that its box has room for.
+    """
+    config = frozen_config(session.version_id)
     practice = session.assignment.get("practice", 0)
     is_practice = trial.position <= practice
-    question = frozen_config(session.version_id)["texts"]["question"]
+    sides = {
+        side: served_name(config, image, stored=spoilt if is_spoilt else stored, is_spoilt=is_spoilt)
+        for side, image, stored, spoilt in (
+            ("left", trial.left_image, trial.left, trial.left_degraded),
+            ("right", trial.right_image, trial.right, trial.right_degraded),
+        )
+        for is_spoilt in (trial.degraded_side == side,)
+    }
     return {
         "id": trial.pk,
         "number": trial.position if is_practice else trial.position - practice,
         "practice": is_practice,
-        "question": question.format(class_name=trial.class_name),
-        "left": trial.left_degraded if trial.degraded_side == "left" else trial.left,
-        "right": trial.right_degraded if trial.degraded_side == "right" else trial.right,
+        "question": config["texts"]["question"].format(class_name=trial.class_name),
+        "sizes": rendition_sizes(trial.width, trial.height, least_px=least_px_of(config)),
+        **sides,
     }

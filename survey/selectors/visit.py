@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from survey.exceptions import SessionUnknown
 from survey.models import PairImage, RaterSession
+from survey.renditions import rendition_sizes
+from survey.selectors.copies import least_px_of, served_name, spoilt_images
 from survey.selectors.version import frozen_config
 
 __all__ = ["Example", "example_images", "session_get"]
@@ -14,11 +16,12 @@ __all__ = ["Example", "example_images", "session_get"]
 
 @dataclass(frozen=True)
 class Example:
-    """A worked example: stored names of two served copies, and the answer that is explained."""
+    """A worked example: names of two images' copies with their sizes, and the answer that is explained."""
 
     class_name: str
     left: str
     right: str
+    sizes: list[tuple[int, int]]
     answer: str
 
 
@@ -32,17 +35,22 @@ def session_get(session_id: uuid.UUID) -> RaterSession:
 
 def example_images(session: RaterSession) -> list[Example]:
     """Return two examples, drawn alike for every version: a spoilt picture, and one picture twice."""
-    images = list(
-        PairImage.objects.filter(pair__study__versions=session.version_id, pair__is_selected=True)
-        .exclude(degraded="")
-        .order_by("-pk")
-        .values_list("pair__class_name", "served", "degraded")[:2]
-    )
+    config = frozen_config(session.version_id)
+    images = list(spoilt_images(session.version, config).select_related("pair").order_by("-pk")[:2])
     if not images:
         return []
-    (first_class, served, degraded), (second_class, same, _) = images[0], images[-1]
-    has_ties = frozen_config(session.version_id)["trial"]["are_ties_allowed"]
-    return [
-        Example(class_name=first_class, left=degraded, right=served, answer="right"),
-        Example(class_name=second_class, left=same, right=same, answer="tie" if has_ties else "guess"),
-    ]
+    first, second = images[0], images[-1]
+    least_px, has_ties = least_px_of(config), config["trial"]["are_ties_allowed"]
+
+    def example(image: PairImage, answer: str) -> Example:
+        is_spoilt = answer == "right"
+        right = served_name(config, image.pk, stored=image.served)
+        return Example(
+            class_name=image.pair.class_name,
+            left=served_name(config, image.pk, stored=image.degraded, is_spoilt=True) if is_spoilt else right,
+            right=right,
+            sizes=rendition_sizes(image.width, image.height, least_px=least_px),
+            answer=answer,
+        )
+
+    return [example(first, "right"), example(second, "tie" if has_ties else "guess")]

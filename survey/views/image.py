@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,12 +13,15 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from survey.api.errors import error_response
-from survey.exceptions import SurveyError
+from survey.exceptions import SurveyError, TokenInvalid
+from survey.selectors.copies import copy_file
 from survey.services.blinding.timing import response_jitter
 from survey.tokens import image_claim_of
 
 __all__ = ["ImageMiddleware", "image", "served_copy"]
 
+_SIZE = re.compile("[0-9]{1,2}")
+_TYPES = {".webp": "image/webp", ".png": "image/png"}
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -27,24 +31,40 @@ def served_copy(token: str) -> tuple[dict[str, str], bytes]:
     The proxy sends the file where ``RATER_IMAGE_ACCEL`` names its internal location. Raises SurveyError for a token
     that grants nothing, and FileNotFoundError.
     """
-    claim = image_claim_of(token)
+    name = _granted(token)
     response_jitter()
     if settings.RATER_IMAGE_ACCEL:
-        return {"X-Accel-Redirect": f"{settings.RATER_IMAGE_ACCEL.rstrip('/')}/{claim.name}"}, b""
-    content = _content(claim.name)
+        return {"X-Accel-Redirect": f"{settings.RATER_IMAGE_ACCEL.rstrip('/')}/{name}"}, b""
+    content = _content(name)
     return {"Content-Length": str(len(content))}, content
+
+
+def _granted(token: str) -> str:
+    """Return the file that a token grants; to a folder of copies belongs the number of a size: ``TOKEN.3``."""
+    sealed, _, size = token.partition(".")
+    claim = image_claim_of(sealed)
+    if not claim.is_folder:
+        return claim.name
+    if not _SIZE.fullmatch(size):
+        raise TokenInvalid
+    return copy_file(claim.name, int(size))
 
 
 def _content(name: str) -> bytes:
     """Return a copy's bytes: straight from the disk, if it is there, as a storage's file objects cost more than that.
 
-    The name comes out of a sealed token of ours and is made of digits, never of what somebody typed.
+    The name comes out of a sealed token of ours and is made of digits: of what somebody typed, a size's number alone.
     """
     if isinstance(default_storage, FileSystemStorage):
         with open(default_storage.path(name), "rb", buffering=0) as file:
             return file.readall()
     with default_storage.open(name) as file:
         return file.read()
+
+
+def content_type(path: str) -> str:
+    """Return the type of the copies at an address: all of a version have one."""
+    return _TYPES[path[path.rindex(".") :]]
 
 
 @require_GET
@@ -58,7 +78,7 @@ def image(request: HttpRequest, token: str) -> HttpResponse:
         return HttpResponse("this image is not in the storage; restore the storage's backup", status=404)
     # no-transform: a proxy that compressed again would give equal files unequal lengths.
     cache = {"Cache-Control": f"private, max-age={settings.RATER_IMAGE_SECONDS}, no-transform"}
-    return HttpResponse(content, content_type="image/png", headers=cache | own)
+    return HttpResponse(content, content_type=content_type(request.path_info), headers=cache | own)
 
 
 image.is_cookie_free = True
@@ -71,8 +91,7 @@ class ImageMiddleware:
     they are the same for every image, or they would tell images apart. Whatever is no plain image goes on to Django.
     """
 
-    PREFIX, SUFFIX = "/i/", ".png"
-    ROUTE = "i/<str:token>.png"
+    PREFIX = "/i/"
 
     def __init__(self, application: Application, observe: Callable[[str, str, int, float], None]) -> None:
         self._application = application
@@ -81,24 +100,25 @@ class ImageMiddleware:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        if environ["REQUEST_METHOD"] != "GET" or not (path.startswith(self.PREFIX) and path.endswith(self.SUFFIX)):
+        suffix = next((suffix for suffix in _TYPES if path.endswith(suffix)), None)
+        if environ["REQUEST_METHOD"] != "GET" or not path.startswith(self.PREFIX) or suffix is None:
             return self._application(environ, start_response)
         # Over TLS there is a header more; who asks without it may be redirected, which is no image.
-        scheme = (environ.get("wsgi.url_scheme", ""), environ.get("HTTP_X_FORWARDED_PROTO", ""))
+        scheme = (suffix, environ.get("wsgi.url_scheme", ""), environ.get("HTTP_X_FORWARDED_PROTO", ""))
         if (shared := self._shared.get(scheme)) is None:
             return self._application(environ, self._learning(scheme, start_response))
         start = time.perf_counter()
         try:
-            own, content = served_copy(path[len(self.PREFIX) : -len(self.SUFFIX)])
+            own, content = served_copy(path[len(self.PREFIX) : -len(suffix)])
         except (SurveyError, FileNotFoundError):
             return self._application(environ, start_response)
         start_response("200 OK", [*shared, *own.items()])
-        self._observe("GET", self.ROUTE, 200, time.perf_counter() - start)
+        self._observe("GET", f"i/<str:token>{suffix}", 200, time.perf_counter() - start)
         return [content]
 
     def _learning(self, scheme: tuple[str, ...], start_response: Callable[..., Any]) -> Callable[..., Any]:
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            if status.startswith("200 ") and len(self._shared) < 4:
+            if status.startswith("200 ") and len(self._shared) < 8:
                 own = {"Content-Length", "X-Accel-Redirect"}
                 self._shared[scheme] = [(name, value) for name, value in headers if name not in own]
             return start_response(status, headers, *error)

@@ -9,12 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from survey.links import image_link
 from survey.models import RaterSession
 from survey.recruitment import provider_of
 from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_frame
 from survey.selectors.visit import example_images
 from survey.services.visit.device import CONTROLS_PX, GUTTER_PX, SIDE_PX, Device, layout_of
-from survey.tokens import image_token, session_token
+from survey.tokens import session_token
 from survey.views.page import rater_page, visit_page
 from survey.views.texts import trial_texts
 
@@ -50,8 +51,9 @@ def _instructions_context(session: RaterSession, config: dict[str, Any]) -> dict
     examples = [
         {
             "question": config["texts"]["question"].format(class_name=example.class_name),
-            "left": image_token(served=example.left, side="left"),
-            "right": image_token(served=example.right, side="right"),
+            "left": image_link(example.left, side="left"),
+            "right": image_link(example.right, side="right"),
+            "sizes": example.sizes,
             "answer": example.answer,
         }
         for example in example_images(session)

@@ -40,6 +40,8 @@ from survey.views.image import ImageMiddleware
 # Characters of a high-cardinality text whose codes become features, from its start and from its end.
 _CHARACTERS = 20
 _MOST_CATEGORIES = 40
+# The size of copies that the visits are shown, counted from the original's.
+SIZE = 0
 _TIMES = ("left.ms", "right.ms", "vote.ms")
 clock = time.perf_counter
 
@@ -107,6 +109,7 @@ def _visit(client: Client, images: Images, token: str):
     shared = {"page.length": len(page.content)}
     answer = client.post(reverse("survey:api-window", args=[token]), {"tab": "tab"}, content_type="application/json")
     seen: dict[str, dict[str, Any]] = {}
+    lengths: list[int] = []
     while True:
         window = json.loads(answer.content)
         if not window["trials"]:
@@ -122,6 +125,10 @@ def _visit(client: Client, images: Images, token: str):
             content_type="application/json",
         )
         row = seen.pop(trial["id"])
+        # What the visit has seen of this length before: repeats could give themselves away by it.
+        row["visit.same_length"] = lengths.count(row["left.length"])
+        row["visit.had_length"] = float(row["left.length"] in lengths)
+        lengths.append(row["left.length"])
         row["vote.ms"] = 1000 * (clock() - before)
         row["vote.length"] = len(answer.content)
         row["vote.keys"] = ",".join(json.loads(answer.content))
@@ -135,7 +142,7 @@ def _look(images: Images, trial: dict[str, Any], place: int) -> dict[str, Any]:
     sides = {}
     for side in ("left", "right"):
         before = clock()
-        status, headers, content = images.get(trial[side])
+        status, headers, content = images.get(trial[side].replace(".0.webp", f".{SIZE}.webp"))
         elapsed = 1000 * (clock() - before)
         assert status == "200 OK"
         sides[side] = {"ms": elapsed, "status": status} | _bytes(content)
@@ -158,15 +165,17 @@ def _flat(value: Any, name: str = "") -> list[tuple[str, Any]]:
 
 def _bytes(content: bytes) -> dict[str, Any]:
     """Return what a file says without its picture: length, chunks, everything outside the compressed pixels."""
-    chunks, offset, outside = [], 8, content[:8]
+    chunks, offset, outside = [], 12, content[:12]
     while offset < len(content):
-        length, kind = struct.unpack(">I4s", content[offset : offset + 8])
+        kind, length = struct.unpack("<4sI", content[offset : offset + 8])
         chunks.append(f"{kind.decode()}:{length}")
-        if kind != b"IDAT":
-            outside += content[offset : offset + 12 + length]
-        offset += 12 + length
+        outside += content[offset : offset + 8]
+        if kind != b"VP8L":
+            outside += content[offset + 8 : offset + 8 + length]
+        offset += 8 + length + length % 2
     return {
         "length": len(content),
+        "length_class": str(len(content)),
         "chunks": " ".join(chunks),
         "chunk_count": len(chunks),
         "outside": zlib.crc32(outside),

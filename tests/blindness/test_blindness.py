@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import io
+import uuid
 
 import numpy as np
 import pytest
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 from PIL import Image
 
 from survey.api import rater as api
 from survey.models import PairImage, StudyVersion
-from survey.services.blinding import served_copies as served_images
+from survey.services.blinding import served_copies
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 from survey.services.study.study import arm_add, study_create, study_transition
 from survey.services.study.version import version_freeze
 from survey.views import image as image_view
 from tests.blindness import adversary
 from tests.blindness.adversary import Loot, Verdict, collect, features, verdict, with_time_ranks
+from tests.copies import copy_bytes, copy_folder
 from tests.factories import make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -103,15 +103,15 @@ def test_all_served_files_have_the_same_bytes_outside_the_pixels() -> None:
     version = uneven_study(pairs=6)
     lengths, headers = set(), set()
     for image in PairImage.objects.all():
-        for name in (image.served, image.degraded):
-            with default_storage.open(name) as file:
-                content = file.read()
+        for is_spoilt in (False, True):
+            content = copy_bytes(image, is_spoilt=is_spoilt)
             lengths.add(len(content))
-            headers.add((content[:41], content[-12:]))  # signature, header chunk, data chunk's frame; end chunk
+            headers.add(content[: content.index(b"VP8L") + 8])  # containers, profile, frame of the pixels
             with Image.open(io.BytesIO(content)) as picture:
                 picture.load()
-                assert (picture.format, picture.mode, picture.info) == ("PNG", "RGB", {})
-    assert lengths == {version.served_bytes}
+                assert (picture.format, picture.mode) == ("WEBP", "RGB")
+                assert set(picture.info) <= {"icc_profile", "loop", "background", "timestamp", "duration"}
+    assert lengths == {version.served_bytes}  # all pairs of noise fall into one class
     assert len(headers) == 1
 
 
@@ -119,30 +119,28 @@ def test_all_served_files_have_the_same_bytes_outside_the_pixels() -> None:
 
 
 def leak_unpadded_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    def write(picture: Image.Image, length: int) -> tuple[str, str]:
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG")
-        sha256 = served_images.hashlib.sha256(buffer.getvalue()).hexdigest()
-        name = f"served/{length}/{sha256[:2]}/{sha256}.png"
-        default_storage.save(name, ContentFile(buffer.getvalue()))
-        return name, sha256
+    honest = served_copies.webp_file
 
-    monkeypatch.setattr(served_images, "_write", write)
+    def unpadded(stream: bytes, *, width: int, height: int, length: int) -> bytes:
+        return honest(stream, width=width, height=height, length=len(stream))
+
+    monkeypatch.setattr(served_copies, "webp_file", unpadded)
 
 
 def leak_ids_in_the_order_of_arms(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = api.trial_facts
 
     def facts(trial, session):
-        served = PairImage.objects.order_by("arm").values_list("served", flat=True)
-        numbers = {name: place for place, name in enumerate(served)}
-        return honest(trial, session) | {"images": [numbers[trial.left], numbers[trial.right]]}
+        images = PairImage.objects.order_by("arm").values_list("pk", flat=True)
+        numbers = {str(name): place for place, name in enumerate(images)}
+        sides = (trial.left_image, trial.right_image)
+        return honest(trial, session) | {"images": [numbers[str(uuid.UUID(str(image)))] for image in sides]}
 
     monkeypatch.setattr(api, "trial_facts", facts)
 
 
 def _arm_of_served() -> dict[str, str]:
-    return dict(PairImage.objects.values_list("served", "arm__name"))
+    return {copy_folder(image): image.arm.name for image in PairImage.objects.select_related("arm")}
 
 
 def leak_a_file_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,8 +148,8 @@ def leak_a_file_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def named(token):
         own, content = honest(token)
-        arm = _arm_of_served().get(image_view.image_claim_of(token).name, "vanilla")
-        return own | {"Content-Disposition": f'inline; filename="{arm}.png"'}, content
+        arm = _arm_of_served().get(image_view.image_claim_of(token.partition(".")[0]).name, "vanilla")
+        return own | {"Content-Disposition": f'inline; filename="{arm}.webp"'}, content
 
     monkeypatch.setattr(image_view, "served_copy", named)
 

@@ -12,6 +12,7 @@ from django.core.files.storage import default_storage
 from playwright.sync_api import Route, expect
 
 from survey.models import FaultReport, RaterSession, SessionEvent, Trial
+from tests.copies import copy_name
 from tests.e2e.rater import FRAMES, PHONE, TIMERS, eventually, no_violations, plain_study
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -264,7 +265,7 @@ def test_an_image_that_never_loads_is_a_fault_and_another_pair_comes(rater) -> N
     one.start()
     session = one.session
     broken = Trial.objects.filter(session=session).order_by("position")[5]
-    default_storage.delete(broken.image_left.served)
+    default_storage.delete(copy_name(broken.image_left))
     one.finish_trials()
     voted = one.voted_once_each()
     assert broken.pk not in voted

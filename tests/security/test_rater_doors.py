@@ -21,6 +21,7 @@ from survey.services.study.study import study_transition
 from survey.services.visit.session import REHEARSAL_SALT, session_take_tab
 from survey.services.visit.vote import trials_issue
 from survey.tokens import image_token, personal_link_token, session_token
+from tests.copies import copy_folder, copy_name
 from tests.factories import make_running, make_study, make_version
 from tests.visits import TAB, active, begin, next_trial, vote, vote_all
 
@@ -105,21 +106,21 @@ def test_forged_session_tokens_open_nothing(session) -> None:
 
 def test_image_addresses_are_unguessable_and_end(session, settings) -> None:
     trial = next_trial(session)
-    served = trial.image_left.served
-    good = image_token(served=served, trial_id=trial.pk, side="left")
+    served = copy_folder(trial.image_left)
+    good = image_token(served=served, trial_id=trial.pk, side="left") + ".0"
     assert Client().get(reverse("survey:image", args=[good])).status_code == 200
-    digest = served.rsplit("/", 1)[1].removesuffix(".png")
-    changed = good[:-1] + ("A" if good[-1] != "A" else "B")
+    digest = served.rsplit("/", 1)[1]
+    changed = good[:-3] + ("A" if good[-3] != "A" else "B") + ".0"
     for guess in (digest, served.replace("/", "-"), session_token(session.pk), changed):
         assert Client().get(reverse("survey:image", args=[guess])).status_code == 404, guess
     old = image_token(served=served, side="left", now=timezone.now().timestamp() - settings.RATER_IMAGE_SECONDS - 5)
-    assert Client().get(reverse("survey:image", args=[old])).status_code == 410
+    assert Client().get(reverse("survey:image", args=[old + ".0"])).status_code == 410
 
 
 @pytest.mark.parametrize("path", ["/media/{file}", "/{file}", "/static/{file}", "/i/{file}", "/i/..%2f..%2f{file}.png"])
 def test_stored_files_have_no_address_of_their_own(session, path: str) -> None:
     image = next_trial(session).image_left
-    for file in (image.file, image.served):
+    for file in (image.file, copy_name(image)):
         assert Client().get(path.format(file=file)).status_code == 404
 
 

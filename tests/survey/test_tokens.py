@@ -45,9 +45,18 @@ def test_image_tokens_differ_for_each_trial_and_side_and_have_one_length() -> No
     assert not any("ab0000" in token or "served" in token for token in tokens)
 
 
+def test_tokens_of_folders_are_as_long_and_say_whether_the_copies_are_spoilt() -> None:
+    folder = f"served/{'0f' * 8}/ab/{'ab' * 16}"
+    tokens = {name: image_token(served=name, side="left") for name in (NAME, folder, folder + "s")}
+    assert len({len(token) for token in tokens.values()}) == 1
+    claims = {name: image_claim_of(token) for name, token in tokens.items()}
+    assert {name: claim.name for name, claim in claims.items()} == dict(zip(tokens, tokens, strict=True))
+    assert [claims[name].is_folder for name in tokens] == [False, True, True]
+
+
 def test_image_tokens_expire(settings) -> None:
     token = image_token(served=NAME, trial_id=uuid.uuid4(), side="left", now=1000.0)
-    assert image_claim_of(token, now=1000.0 + settings.RATER_IMAGE_SECONDS).length == 1234
+    assert image_claim_of(token, now=1000.0 + settings.RATER_IMAGE_SECONDS).name == NAME
     with pytest.raises(TokenExpired):
         image_claim_of(token, now=1002.0 + settings.RATER_IMAGE_SECONDS)
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-from PIL import ImageCms
 
 from analysis.pictures.errors import PictureError
 from analysis.pictures.formats import stem
@@ -17,6 +14,7 @@ from analysis.pictures.listing import classes_of
 from analysis.pictures.pixels import note_counts, read_picture
 from survey.canonical import canonical_json
 from survey.exceptions import BadArchive
+from survey.services.blinding.colour import colours_of
 from survey.services.images.import_sources import WANTED_TREE, ImportSource, Limits
 
 __all__ = ["ImageFacts", "ImportReport", "Progress", "images_check", "inspect"]
@@ -61,16 +59,6 @@ class ImportReport:
         return vars(self)
 
 
-def _profile_name(raw: bytes) -> str:
-    """Return the name of an embedded colour profile; empty when there is none."""
-    if not raw:
-        return ""
-    try:
-        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(raw))).strip() or "unnamed profile"
-    except (ImageCms.PyCMSError, OSError):
-        return "unreadable profile"
-
-
 def inspect(path: str, content: bytes, limits: Limits) -> ImageFacts:
     """Read a file to its last pixel and say what it is.
 
@@ -87,7 +75,7 @@ def inspect(path: str, content: bytes, limits: Limits) -> ImageFacts:
         height=picture.height,
         format=picture.format,
         mode=picture.mode,
-        profile=_profile_name(picture.profile),
+        profile=colours_of(picture, content).name,
         notes=picture.notes,
     )
 
@@ -213,17 +201,16 @@ def _compare(key: str, row: Mapping[str, ImageFacts], report: ImportReport) -> N
 
 
 def _colours(pairs: Mapping[str, Mapping[str, ImageFacts]], report: ImportReport) -> None:
-    """Say where colour could tell the arms apart: raters get plain pixels, profiles are not carried along."""
-    by_arm: dict[str, Counter[tuple[str, str]]] = {}
-    for row in pairs.values():
-        for arm, one in row.items():
-            by_arm.setdefault(arm, Counter())[(one.mode, one.profile)] += 1
-    for arm, kinds in sorted(by_arm.items()):
-        for (mode, profile), count in sorted(kinds.items()):
-            if profile and "srgb" not in profile.lower().replace(" ", ""):
+    """Say what colours the images come in, and that raters see them as a colour-managed browser shows them."""
+    for arm in report.arms:
+        rows = [row[arm] for row in pairs.values() if arm in row]
+        for colours, count in sorted(Counter(one.profile for one in rows).items()):
+            if colours != "sRGB":
+                is_converted = not colours.startswith("sRGB (")
                 report.notes.append(
-                    f"arm {arm}: {count} image(s) carry the colour profile {profile!r}; raters see the raw values as "
-                    "sRGB, convert them first if that is wrong"
+                    f"arm {arm}: {count} image(s) "
+                    + (f"are converted from {colours} to sRGB" if is_converted else f"are taken as {colours}")
                 )
+        for mode, count in sorted(Counter(one.mode for one in rows).items()):
             if mode not in {"RGB", "RGBA"}:
                 report.notes.append(f"arm {arm}: {count} image(s) have mode {mode} and are shown as RGB")

@@ -14,7 +14,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from jobs.services import job_enqueue
-from survey.models import PairImage
+from survey.models import PairImage, ServedCopies
+from survey.selectors.copies import copy_files, copy_owner
 
 __all__ = ["FORGET", "files_forget", "files_forget_later", "image_files"]
 
@@ -29,7 +30,13 @@ _COLUMNS = ("file", "served", "degraded")
 
 def image_files(images: QuerySet[PairImage]) -> list[str]:
     """Return the names of all files of these images, each once."""
-    return sorted(set(filter(None, chain.from_iterable(images.order_by().values_list(*_COLUMNS)))))
+    return sorted({*filter(None, chain.from_iterable(images.order_by().values_list(*_COLUMNS))), *_copies(images)})
+
+
+def _copies(images: QuerySet[PairImage]) -> Iterator[str]:
+    """Yield the files of these images' copies: nothing but their own rows points at them."""
+    for copies in ServedCopies.objects.filter(image__in=images.order_by()).iterator(chunk_size=2000):
+        yield from copy_files(copies.setup, copies.image_id, sizes=len(copies.lengths), has_spoilt=copies.has_spoilt)
 
 
 def files_forget_later(names: Sequence[str]) -> None:
@@ -62,7 +69,8 @@ def _pointed_at(names: Iterable[str]) -> set[str]:
     """Return those of the names that some image has."""
     names = set(names)
     rows = (PairImage.objects.filter(**{f"{name}__in": names}).values_list(name, flat=True) for name in _COLUMNS)
-    return set(chain.from_iterable(rows))
+    images = {owner for owner in map(copy_owner, names) if owner}
+    return names & {*chain.from_iterable(rows), *_copies(PairImage.objects.filter(pk__in=images))}
 
 
 def _delete(name: str) -> bool:

@@ -18,7 +18,17 @@ from survey.recruitment import recruitment_frozen, recruitment_problems
 from survey.selectors.pair import arm_recipe, arm_recipes, selection_steps
 from survey.selectors.version import comparisons_of
 from survey.services.assignment.draw import ALGORITHM, planned_slots
-from survey.services.blinding.served_copies import served_images_build
+from survey.services.blinding.served_copies import copies_build
+from survey.services.study.display import (
+    copies_facts,
+    copy_plan,
+    disk_problems,
+    display_mode,
+    display_problems,
+    images_of,
+    room_facts,
+    spoilt_wanted,
+)
 from survey.services.study.plan import question_problems, rule_problems
 from survey.services.study.study import study_locked_draft, study_mark_frozen
 
@@ -70,6 +80,7 @@ def version_problems(study: Study) -> list[str]:
     )
     if first := uneven.first():
         problems.append(f"the arms' images differ in size, first in pair {first['pair__key']}; both must be equal")
+    problems += display_problems(study)
     for name, recipes in arm_recipes(study).items():
         if len(recipes) > 1:
             problems.append(
@@ -103,6 +114,9 @@ def version_config(study: Study) -> dict[str, Any]:
         "trial": {
             "are_ties_allowed": study.are_ties_allowed,
             "minimum_exposure_ms": study.minimum_exposure_ms,
+            "display": display_mode(study),
+            "box_px": study.box_px,
+            "least_box_px": study.least_box_px,
             "pixel_multiple": study.pixel_multiple,
             "narrow_screens": study.narrow_screens,
             "is_zoom_allowed": study.is_zoom_allowed,
@@ -134,6 +148,8 @@ def version_config(study: Study) -> dict[str, Any]:
             | ({"title": arm.title} if arm.title else {})
             for arm in study.arms.order_by("name")
         ],
+        "images": room_facts(study),
+        "copies": copies_facts(study),
         "pairs": {"selected": _selected(study).count(), "of": study.pairs.count(), "steps": selection_steps(study)},
         "recruitment": recruitment_frozen(study.recruitment),
         "facts": {
@@ -205,14 +221,17 @@ def version_freeze(
     StudyNotEditable
         If the study is no draft (any more).
     """
-    if problems := version_problems(study):
+    if problems := version_problems(study) or disk_problems(study):
         raise StudyNotReady(problems)
-    images = PairImage.objects.filter(pair__in=_selected(study)).order_by("pk")
-    length = served_images_build(images, **({"on_progress": on_progress} if on_progress else {}))
+    rules = {"on_progress": on_progress} if on_progress else {}
+    plan = copy_plan(study)
+    length = copies_build(images_of(study), plan, spoilt=spoilt_wanted(study), **rules)
     with transaction.atomic():
         locked = study_locked_draft(study)
         if problems := version_problems(locked):
             raise StudyNotReady(problems)
+        if copy_plan(locked) != plan:
+            raise StudyNotReady(["its display has changed while the copies were made; freeze it again"])
         manifest = hashlib.sha256()
         for line in manifest_lines(locked):
             manifest.update(line)

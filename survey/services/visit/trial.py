@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from survey.exceptions import OtherTab, SessionNotActive, TrialUnknown
 from survey.models import FaultReport, ImagePair, PairImage, RaterSession, Slot, Trial
-from survey.selectors.version import frozen_plan
+from survey.selectors.copies import spoilt_images
+from survey.selectors.version import frozen_config, frozen_plan
 from survey.services.assignment.draw import ALGORITHM, REPEAT_DISTANCE, CheckImage, Draft, drawn, replaced
 from survey.services.assignment.slots import lease_end, slots_claim
 
@@ -59,8 +60,7 @@ class CheckImagePool:
     def __init__(self, session: RaterSession, rng: random.Random, used: set[uuid.UUID]) -> None:
         self._used = used
         rows = (
-            PairImage.objects.filter(pair__study__versions=session.version_id, pair__is_selected=True)
-            .exclude(degraded="")
+            spoilt_images(session.version, frozen_config(session.version_id))
             .values_list("pk", "pair_id", "pair__class_label", "arm_id", "pair__kind")
             .order_by("pk")
         )

@@ -12,6 +12,7 @@ from django.urls import reverse
 from survey.models import Vote
 from survey.services.visit.session import session_start, session_withdraw
 from survey.tokens import image_token, session_token
+from tests.copies import copy_folder
 from tests.factories import make_running
 from tests.visits import TAB, active, next_trial
 
@@ -38,7 +39,7 @@ def test_one_post_stores_a_vote_and_returns_what_comes_next() -> None:
     answer = send(session, "vote", body).json()
     assert answer["stored"] == {"trial": body["trial"], "choice": "left", "replay": False}
     assert (answer["done"], len(answer["trials"])) == (1, 4)
-    assert set(answer["trials"][0]) == {"id", "number", "practice", "question", "left", "right"}
+    assert set(answer["trials"][0]) == {"id", "number", "practice", "question", "left", "right", "sizes"}
     assert send(session, "vote", body).json()["stored"]["replay"] is True
     assert Vote.objects.get().response_ms == 812.5
 
@@ -129,18 +130,21 @@ def test_images_have_headers_that_say_nothing(settings) -> None:
 
 def test_forged_expired_and_lost_images_are_refused(settings) -> None:
     version = make_running()
-    served = version.study.pairs.first().images.first().served
+    served = copy_folder(version.study.pairs.first().images.first())
     forged = reverse("survey:image", args=["A" * 98])
-    late = reverse("survey:image", args=[image_token(served=served, side="left", now=0)])
+    late = reverse("survey:image", args=[image_token(served=served, side="left", now=0) + ".0"])
     lost = reverse("survey:image", args=[image_token(served=f"served/1/00/{'0' * 64}.png", side="left")])
-    assert code(Client().get(forged)) == (404, "token_invalid")
+    whole = reverse("survey:image", args=[image_token(served=served, side="left")])
+    for address in (forged, whole, whole.replace(".webp", ".x.webp"), whole.replace(".webp", ".-1.webp")):
+        assert code(Client().get(address)) == (404, "token_invalid")
+    assert Client().get(whole.replace(".webp", ".9.webp")).status_code == 404
     assert code(Client().get(late)) == (410, "token_expired")
     assert Client().get(lost).status_code == 404
 
 
 def test_the_proxy_sends_the_file_where_it_is_set_up_to(settings) -> None:
     settings.RATER_IMAGE_ACCEL = "/protected/"
-    served = make_running().study.pairs.first().images.first().served
-    response = Client().get(reverse("survey:image", args=[image_token(served=served, side="left")]))
-    assert response.headers["X-Accel-Redirect"] == f"/protected/{served}"
+    served = copy_folder(make_running().study.pairs.first().images.first())
+    response = Client().get(reverse("survey:image", args=[image_token(served=served, side="left") + ".0"]))
+    assert response.headers["X-Accel-Redirect"] == f"/protected/{served}/0.webp"
     assert response.content == b""

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
 from django.urls import resolve
 
 from survey.tokens import image_token
 from survey.views.image import ImageMiddleware
+from tests.copies import copy_name
 from tests.factories import make_version
 
 pytestmark = pytest.mark.django_db
@@ -46,13 +48,13 @@ def behind(path: str, method: str = "GET") -> Answer:
 
 
 def address(served: str, **when: float) -> str:
-    return f"/i/{image_token(served=served, side='left', **when)}.png"
+    return f"/i/{image_token(served=served.removesuffix('/0.webp'), side='left', **when)}.0.webp"
 
 
 @pytest.fixture
 def served() -> list[str]:
     version = make_version(pairs=3)
-    return [image.served for pair in version.study.pairs.all() for image in pair.images.all()]
+    return [copy_name(image) for pair in version.study.pairs.all() for image in pair.images.all()]
 
 
 def test_the_door_answers_as_django_does_and_asks_it_once(served) -> None:
@@ -93,3 +95,15 @@ def test_what_is_no_image_goes_on_to_django(served) -> None:
         assert door.passed_on[-1] == other
         assert answer == behind(other, method)
         assert answer[0].startswith(f"{status} ")
+
+
+def test_the_one_copy_of_an_earlier_version_is_handed_out_as_before() -> None:
+    name = f"served/1234/ab/{'ab' * 32}.png"
+    default_storage.save(name, ContentFile(b"the copy"))
+    door, path = Door(), f"/i/{image_token(served=name, side='left')}.png"
+    for _ in range(2):
+        answer = door.answer(path)
+        assert answer == behind(path)
+        assert answer[2] == b"the copy"
+        assert answer[1]["Content-Type"] == "image/png"
+    assert len(door.passed_on) == 1

@@ -18,6 +18,7 @@ from survey.services.images.importing import images_check, images_import, import
 from survey.services.study.arm_names import short_name
 from survey.services.study.version import version_freeze
 from tests.factories import make_png, make_study, make_user
+from tests.survey.services.blinding.test_colour import chunk
 
 pytestmark = pytest.mark.django_db
 
@@ -138,7 +139,19 @@ def test_identical_bytes_and_colour_profiles_are_noted(tmp_path: Path) -> None:
     report, _ = images_check(folders(tmp_path, **arms))
     assert report.problems == []
     assert any("cat/1: identical bytes" in note for note in report.notes)
-    assert any("colour profile" in note for note in report.notes)
+    assert "arm b: 1 image(s) are taken as sRGB (its profile is one of Lab; browsers ignore it too)" in report.notes
+
+
+def test_the_report_says_from_which_colours_images_are_converted(tmp_path: Path) -> None:
+    arms = matched()
+    wide = chunk(b"cICP", bytes([12, 13, 0, 1]))
+    arms["a"]["cat/1.png"] = arms["a"]["cat/1.png"][:33] + wide + arms["a"]["cat/1.png"][33:]
+    report, _ = images_check(folders(tmp_path, **arms))
+    assert "arm a: 1 image(s) are converted from Display P3 by code points (12, 13) to sRGB" in report.notes
+    bright = chunk(b"cICP", bytes([9, 16, 0, 1]))
+    arms["a"]["cat/1.png"] = arms["b"]["cat/1.png"][:33] + bright + arms["b"]["cat/1.png"][33:]
+    report, _ = images_check(folders(tmp_path / "hdr", **arms))
+    assert any("cat/1.png is a picture of high dynamic range (PQ)" in problem for problem in report.problems)
 
 
 def test_a_frozen_study_takes_no_images(tmp_path: Path) -> None:

@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-import hashlib
-import io
-
 import pytest
-from django.core.files.storage import default_storage
-from PIL import Image
 
 from survey.exceptions import IllegalTransition, PairConflict, StudyNotEditable, StudyNotReady
-from survey.models import AuditEntry, ImagePair, PairImage, Slot
+from survey.models import AuditEntry, ImagePair, PairImage, ServedCopies, Slot
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 from survey.services.records.audit import audit_first_break
 from survey.services.study.study import TRANSITIONS, arm_add, study_transition, study_update
@@ -55,20 +50,14 @@ def test_freeze_refuses_a_pair_without_an_arm() -> None:
         version_freeze(study=study)
 
 
-def test_served_copies_have_one_length_no_metadata_and_the_same_pixels() -> None:
+def test_the_version_names_the_setup_of_its_copies_and_how_they_are_shown() -> None:
     version = make_version()
-    images = PairImage.objects.filter(pair__study=version.study)
-    assert images.count() == 12
-    for image in images:
-        with default_storage.open(image.served) as file:
-            served = file.read()
-        assert len(served) == version.served_bytes
-        assert hashlib.sha256(served).hexdigest() == image.served_sha256
-        with default_storage.open(image.file) as file:
-            original = Image.open(io.BytesIO(file.read())).convert("RGB")
-        copy = Image.open(io.BytesIO(served))
-        assert copy.info == {}
-        assert copy.tobytes() == original.tobytes()
+    copies = ServedCopies.objects.filter(image__pair__study=version.study)
+    assert copies.count() == 12
+    assert {row.setup for row in copies} == {version.config["copies"]["setup"]}
+    assert max(max(row.lengths) for row in copies) == version.served_bytes
+    assert version.config["trial"]["display"] == "pixels"  # 16 pixels a side
+    assert version.config["images"] == {"frame": [16, 16], "least": [16, 16], "narrowest": 1.0, "widest": 1.0}
 
 
 def test_pairs_register_twice_adds_nothing_and_other_images_are_refused() -> None:

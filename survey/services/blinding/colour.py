@@ -1,0 +1,174 @@
+"""The picture as a colour-managed browser shows it, in sRGB: profiles of every kind, and the colour chunks of a PNG.
+
+The order of a PNG's marks is that of the specification's third edition, section 4.3: cICP, then iCCP, then sRGB, then
+gAMA and cHRM. What has no mark is sRGB.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from analysis.pictures.errors import PictureError
+from analysis.pictures.pixels import Picture, read_picture
+
+__all__ = ["Colours", "colours_of", "in_srgb"]
+
+_SRGB = ImageCms.createProfile("sRGB")
+# CIE 1931 x and y of white, red, green and blue.
+_WHITE = (0.3127, 0.3290)
+_PRIMARIES = {
+    1: (0.64, 0.33, 0.30, 0.60, 0.15, 0.06),  # BT.709 and sRGB
+    5: (0.64, 0.33, 0.29, 0.60, 0.15, 0.06),  # BT.601, 625 lines
+    6: (0.630, 0.340, 0.310, 0.595, 0.155, 0.070),  # BT.601, 525 lines
+    9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046),  # BT.2020
+    12: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060),  # Display P3
+}
+_PRIMARY_NAMES = {1: "BT.709", 5: "BT.601", 6: "BT.601", 9: "BT.2020", 12: "Display P3"}
+_HDR = {16: "PQ", 18: "HLG"}
+# The modes of pictures that a profile of this space is for: a grey picture is a colour picture of three equal channels.
+_GREY = {"1", "L", "LA"}
+_MODES = {"GRAY": _GREY, "RGB": _GREY | {"RGB", "RGBA", "RGBX", "P", "PA", "YCbCr"}, "CMYK": {"CMYK"}}
+
+Curve = Callable[[np.ndarray], np.ndarray]
+
+
+class Colours(NamedTuple):
+    """In what colours a file is, in words, and how its pixels become sRGB; no way where they are sRGB already."""
+
+    name: str
+    convert: Callable[[Image.Image], Image.Image] | None = None
+
+
+def colours_of(picture: Picture, content: bytes) -> Colours:
+    """Return the colours of a file that was read.
+
+    Raises
+    ------
+    PictureError
+        If they are those of a high dynamic range, which each browser brings down in its own way.
+    """
+    chunks = dict(_png_chunks(content))
+    if code := chunks.get(b"cICP"):
+        return _of_code_points(*code[:2])
+    if picture.profile:
+        return _of_profile(picture.profile, picture.mode)
+    return Colours("sRGB") if b"sRGB" in chunks or b"gAMA" not in chunks else _of_gamma(chunks)
+
+
+def in_srgb(content: bytes) -> Image.Image:
+    """Return a file's picture upright, in 8-bit RGB and sRGB. Raises PictureError if it cannot be read."""
+    picture = read_picture(content)
+    convert = colours_of(picture, content).convert
+    if convert is None:
+        return picture.image.convert("RGB")
+    if picture.mode != "CMYK":
+        return convert(picture.image)
+    with Image.open(io.BytesIO(content)) as inks:
+        return convert(inks)
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the small chunks before a PNG's pixels; nothing of another file."""
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return
+    offset = 8
+    while offset + 8 <= len(content):
+        length, kind = struct.unpack(">I4s", content[offset : offset + 8])
+        if kind == b"IDAT":
+            return
+        if length <= 32:
+            yield kind, content[offset + 8 : offset + 8 + length]
+        offset += 12 + length
+
+
+# --- ICC profiles --------------------------------------------------------------------------------------------------
+
+
+def _of_profile(raw: bytes, mode: str) -> Colours:
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(raw))
+        name = ImageCms.getProfileDescription(profile).strip() or "an unnamed profile"
+        space = profile.profile.xcolor_space.strip()
+    except (ImageCms.PyCMSError, OSError):
+        return Colours("sRGB (its profile cannot be read; browsers ignore it too)")
+    if mode not in _MODES.get(space, ()):
+        return Colours(f"sRGB (its profile is one of {space}; browsers ignore it too)")
+    return Colours(name, lambda picture: _through(profile, space, picture))
+
+
+def _through(profile: ImageCms.ImageCmsProfile, space: str, picture: Image.Image) -> Image.Image:
+    """Convert by LittleCMS, exactly: its shortcuts for eight bits are some levels off."""
+    mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}[space]
+    flags = ImageCms.Flags.NOOPTIMIZE
+    transform = ImageCms.buildTransform(profile, _SRGB, mode, "RGB", flags=flags)
+    return ImageCms.applyTransform(picture if picture.mode == mode else picture.convert(mode), transform)
+
+
+# --- a PNG's own marks ----------------------------------------------------------------------------------------------
+
+
+def _of_code_points(primaries: int, transfer: int) -> Colours:
+    """Return the colours of a cICP chunk (ITU-T H.273)."""
+    if transfer in _HDR:
+        raise PictureError(f"is a picture of high dynamic range ({_HDR[transfer]}); convert it to sRGB")
+    curve = _CURVES.get(transfer)
+    if primaries not in _PRIMARIES or curve is None:
+        return Colours("sRGB (its code points are not known here; browsers differ in them)")
+    name = f"{_PRIMARY_NAMES[primaries]} by code points ({primaries}, {transfer})"
+    if (primaries, transfer) == (1, 13):
+        return Colours("sRGB")
+    return Colours(name, lambda picture: _converted(picture, curve, _WHITE + _PRIMARIES[primaries]))
+
+
+def _of_gamma(chunks: dict[bytes, bytes]) -> Colours:
+    """Return the colours of gAMA, with the primaries of cHRM or sRGB's; browsers ignore primaries without gamma."""
+    gamma = struct.unpack(">I", chunks[b"gAMA"])[0] / 1e5
+    white_and_primaries = _WHITE + _PRIMARIES[1]
+    if b"cHRM" in chunks:
+        white_and_primaries = tuple(value / 1e5 for value in struct.unpack(">8I", chunks[b"cHRM"]))
+    if gamma == 0 or min(white_and_primaries) < 0 or not all(white_and_primaries[1::2]):
+        return Colours("sRGB (its gamma or primaries cannot be; browsers ignore them too)")
+    name = f"gamma {gamma:.5g}" + (" and its own primaries" if b"cHRM" in chunks else "")
+    return Colours(name, lambda picture: _converted(picture, _power(1 / gamma), white_and_primaries))
+
+
+def _power(exponent: float) -> Curve:
+    return lambda code: code**exponent
+
+
+def _srgb_light(code: np.ndarray) -> np.ndarray:
+    return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+
+
+# Chromium shows the curves of television as a display of BT.1886 does, not as its camera's curve turned round.
+_CURVES: dict[int, Curve] = dict.fromkeys((1, 6, 14, 15), _power(2.4)) | {
+    4: _power(2.2),
+    5: _power(2.8),
+    8: _power(1.0),
+    13: _srgb_light,
+}
+
+
+def _to_xyz(white_and_primaries: tuple[float, ...]) -> np.ndarray:
+    """Return the matrix from light to XYZ under D50, by Bradford's adaptation, as profiles hold it."""
+    xy = np.asarray(white_and_primaries).reshape(4, 2)
+    xyz = np.column_stack([xy[:, 0] / xy[:, 1], np.ones(4), (1 - xy.sum(axis=1)) / xy[:, 1]])
+    white, primaries = xyz[0], xyz[1:].T
+    matrix = primaries * np.linalg.solve(primaries, white)
+    cone = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    d50 = np.array([0.9642, 1.0, 0.8249])
+    return np.linalg.solve(cone, np.diag(cone @ d50 / (cone @ white)) @ cone) @ matrix
+
+
+def _converted(picture: Image.Image, curve: Curve, white_and_primaries: tuple[float, ...]) -> Image.Image:
+    light = np.take(curve(np.arange(256) / 255), np.asarray(picture.convert("RGB")))
+    matrix = np.linalg.solve(_to_xyz(_WHITE + _PRIMARIES[1]), _to_xyz(white_and_primaries))
+    linear = (light @ matrix.T).clip(0, 1)
+    code = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return Image.fromarray((code * 255 + 0.5).astype(np.uint8))
