@@ -16,6 +16,7 @@ from survey.reports.facts import (
     study_figures,
 )
 from survey.reports.raters import raters_export
+from survey.selectors.flow import study_flow
 from survey.selectors.vote import vote_rows
 
 __all__ = ["report_write", "votes_export"]
@@ -72,6 +73,7 @@ def report_write(
         pair_distances=distances,
         figures=figures,
         data=reading_facts(read),
+        flow=study_flow(study, is_pilot=is_pilot),
         seed=seed,
     )
     write_report(report, read.table, out, figures=figures)

@@ -20,7 +20,9 @@ from analysis.raters.screening import screen
 from analysis.report.content.checklist import filled_checklist
 from analysis.report.content.comparison import compare_arms
 from analysis.report.content.external_figures import ExternalFigure, given_facts
+from analysis.report.content.flow import flow_section
 from analysis.report.content.image_metrics import metric_correlations, preference_by_difference
+from analysis.report.content.influence import influence_section, influence_sentence
 from analysis.report.content.screening import planned_rules, screening_section, sensitivity_section
 from analysis.report.parts.wording import finding, methods_paragraph, paper_sentence
 from analysis.votes.selection import Selection, select_votes
@@ -45,6 +47,7 @@ def build_report(
     pair_distances: Mapping[str, float] | None = None,
     figures: Sequence[ExternalFigure] = (),
     data: Mapping | None = None,
+    flow: Mapping | None = None,
     seed: int = 0,
 ) -> dict:
     """Compute every number of the report.
@@ -75,6 +78,8 @@ def build_report(
         Figures made elsewhere; the report holds their captions and digests, ``write_report`` takes their files.
     data : mapping or None
         What reading knows of the file: see :func:`analysis.votes.reading.reading_facts`.
+    flow : mapping or None
+        What became of everybody who opened the study: see :func:`analysis.report.content.flow.flow_section`.
     seed : int
         Seed of everything random. Same votes and seed, same report.
 
@@ -120,6 +125,12 @@ def build_report(
             else []
         ),
         "figures": given_facts(figures),
+        "flow": flow_section(flow),
+        "influence": (
+            influence_section(comparisons[0], raters=selection.table.raters, pairs=selection.table.pairs)
+            if comparisons
+            else None
+        ),
     }
     report["metric_correlations"] = [
         entry
@@ -132,6 +143,7 @@ def build_report(
             paper_sentence(report, reported, is_position_adjusted=results.headline.is_position_adjusted)
             for reported, results in zip(entries, compared, strict=True)
         ],
+        "influence": influence_sentence(report["influence"]) if report["influence"] else None,
         "methods": methods_paragraph(report),
         "checklist": filled_checklist(report),
     }

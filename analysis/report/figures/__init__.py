@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.report.figures.arms import ranking_figures
+from analysis.report.figures.flow import flow_figures
 from analysis.report.figures.metrics import metric_figures
 from analysis.report.figures.preference import forest_figures, sides_figures, votes_figures
 from analysis.report.figures.session import running_figures, time_figures
@@ -17,7 +18,7 @@ __all__ = ["FigureSpec", "figure_specs"]
 
 def figure_specs(report: Mapping, selection: Selection) -> list[FigureSpec]:
     """Return the figures that the votes support; raters, pairs, classes and sides are those of the first comparison."""
-    specs = [*votes_figures(report), *forest_figures(report)]
+    specs = [*flow_figures(report), *votes_figures(report), *forest_figures(report)]
     if report["comparisons"]:
         first = report["comparisons"][0]
         comparison = selection.table.comparison(first["arm"], first["baseline"])

@@ -56,6 +56,7 @@ _PREFERENCE = ("Preference", "", ("headline*", "counts"), ("votes", "forest*"))
 _SECTIONS = (
     _PREFERENCE,
     ("Design", "", ("design", "kept_out"), ()),
+    ("Flow of raters", "", ("planned", "flow"), ("flow",)),
     (
         "Position bias",
         "Raters who lean to one side add noise; where sides are not balanced they also add bias, which the adjusted "
@@ -94,6 +95,12 @@ _SECTIONS = (
     ("Agreement and consistency", "", ("agreement", "consistency"), ()),
     ("Sensitivity", "", ("sensitivity",), ()),
     ("Careless answers", "", ("screening", "screened_raters"), ("response_times",)),
+    (
+        "Appendix: influence",
+        "How much the conclusion rests on few votes, raters or pairs.",
+        ("influence", "left_out"),
+        (),
+    ),
     ("Appendix: every estimator", "", ("methods*",), ()),
     ("Appendix: reporting checklist", "", ("checklist",), ()),
 )
@@ -123,6 +130,7 @@ def document(report: Mapping, tables: Sequence[Table], figure_names: Sequence[st
     warnings = (wording.simulated_warning(report["data"]), wording.pooling_warning(report["data"]))
     blocks += [Paragraph(warning, "warning") for warning in warnings if warning]
     blocks += [Paragraph(text, "lead") for text in report["text"]["findings"][:1]]
+    blocks += [Paragraph(text, "note") for text in [report["text"]["influence"]] if text]
     blocks += [Paragraph(text) for text in report["text"]["findings"][1:]]
     if not report["comparisons"]:
         blocks.append(Paragraph("No comparison: the votes name fewer than two arms.", "lead"))

@@ -1,0 +1,35 @@
+"""The line beside the headline says what would turn the conclusion, and names who."""
+
+from __future__ import annotations
+
+from analysis.report.content.influence import influence_section, influence_sentence
+from tests.analysis.votes_factory import make_comparison, stored_table
+
+
+def section(name):
+    table = stored_table(name)
+    return influence_section(table.comparison("robust", "vanilla"), raters=table.raters, pairs=table.pairs), table
+
+
+def test_raters_and_pairs_are_named_as_in_the_votes():
+    found, table = section("full_20x30")
+    for removal in found["removals"]:
+        names = {"raters": table.raters, "pairs": table.pairs}.get(removal["unit"])
+        if names is not None and removal["first"]:
+            assert set(removal["first"]) <= set(names)
+    assert {entry["unit"] for entry in found["left_out"]} == {"raters", "pairs"}
+
+
+def test_the_line_counts_what_turns_the_conclusion():
+    found, _ = section("full_20x30")
+    said = influence_sentence(found)
+    for removal in found["removals"]:
+        if removal["count"] is not None:
+            assert f"{removal['count']:,} {removal['unit'][:-1]}" in said
+    assert ("no longer be significant" in said) == (found["conclusion"] is not None)
+
+
+def test_without_an_interval_there_is_no_line():
+    empty = influence_section(make_comparison([], [], []), raters=[], pairs=[])
+    assert influence_sentence(empty) is None
+    assert "no interval" in empty["reason"]
