@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from jobs import registry
+from jobs.exceptions import JobError, LeaseLost
+from jobs.lease import Lease, job_claim
+from jobs.log_context import log_context
+from jobs.models import Job
+from jobs.runner import job_next, job_run
+from jobs.services import job_enqueue, jobs_reap
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def expire(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def test_whatever_a_job_logs_names_it_also_from_the_thread_that_keeps_it_alive(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(Lease, "_renew", lambda lease: seen.append(log_context.get()))
+
+    @registry.handles(kind)
+    def handler(lease: Lease) -> None:
+        seen.append(log_context.get())
+
+    job = job_run(job_enqueue(kind=kind).pk)
+    assert seen == [f"job-{job.pk}"] * 2
+    assert log_context.get() == ""
+
+
+def test_job_claim_has_one_winner_among_many(kind: str) -> None:
+    job = job_enqueue(kind=kind)
+    winners, start = [], threading.Barrier(6)
+
+    def claim() -> None:
+        start.wait()
+        if lease := job_claim(job.pk):
+            winners.append(lease)
+        connection.close()
+
+    threads = [threading.Thread(target=claim) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(winners) == 1
+
+
+def test_a_worker_that_lost_its_lease_cannot_write(kind: str) -> None:
+    job = job_enqueue(kind=kind)
+    slow = job_claim(job.pk)
+    expire(job)
+    fast = job_claim(job.pk)
+    with pytest.raises(LeaseLost), slow.fenced():
+        Job.objects.filter(pk=job.pk).update(progress_note="written too late")
+    with fast.fenced():
+        pass
+    job.refresh_from_db()
+    assert job.progress_note == ""
+    assert not slow.finish("succeeded")
+    assert fast.finish("succeeded")
+
+
+def test_a_job_that_kills_its_worker_stops_after_the_last_attempt(kind: str) -> None:
+    job = job_enqueue(kind=kind)
+    for _ in range(job.max_attempts):
+        assert job_claim(job.pk) is not None
+        expire(job)
+    assert job_claim(job.pk) is None
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert "died on every attempt" in job.error
+
+
+def test_a_job_put_off_is_taken_by_nobody_before_its_time(kind: str) -> None:
+    @registry.handles(kind)
+    def handler(lease: Lease) -> None:
+        raise JobError("the receiver is away", wait_seconds=600)
+
+    job = job_run(job_enqueue(kind=kind).pk)
+    assert (job.state, job.attempt) == ("queued", 1)
+    assert 590 < (job.not_before - timezone.now()).total_seconds() <= 600
+    Job.objects.filter(pk=job.pk).update(announced_at=timezone.now() - timedelta(hours=2))
+    assert job_claim(job.pk) is None
+    assert job_next(["default"]) is None
+    assert jobs_reap() == 0
+    Job.objects.filter(pk=job.pk).update(not_before=timezone.now() - timedelta(seconds=1))
+    assert jobs_reap() == 1
+    assert job_next(["default"]) == job
+    assert job_claim(job.pk) is not None
