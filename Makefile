@@ -39,6 +39,7 @@ lint: $(VENV)/.test lint-scripts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@PYTHONPATH=. $(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@$(BIN)/python -m mypy --no-error-summary
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/hadolint deploy/*.Dockerfile
 	@BLINDPAIR_DATA_DIR=$(VENV)/lint $(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0

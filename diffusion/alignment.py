@@ -57,6 +57,10 @@ def implied_class_score(
     return (without - with_class) / schedule.at("sqrt_one_minus_alphas_cumprod", t, x_t)
 
 
+#: Images at a noise level and their timesteps to logits or noise.
+Network = Callable[[Tensor, Tensor], Tensor]
+
+
 @dataclass(frozen=True, kw_only=True)
 class AlignmentBand:
     """Agreement of one classifier's gradients with the denoisers' class score in one band of timesteps.
@@ -76,7 +80,7 @@ class AlignmentBand:
 
 
 def alignment_at(
-    classifiers: Mapping[str, Callable[[Tensor, Tensor], Tensor]],
+    classifiers: Mapping[str, Network],
     conditional: Callable[[Tensor, Tensor, Tensor], Tensor],
     unconditional: Callable[[Tensor, Tensor], Tensor],
     schedule: NoiseSchedule,
@@ -113,21 +117,19 @@ def alignment_at(
     for band, row in enumerate(timesteps):
         t = row.to(x_start.device)
         x_t = schedule.q_sample(x_start, t, noise(band).to(x_start))
-        score = _by_batch(
-            lambda rows, x_t=x_t, t=t: implied_class_score(
-                conditional, unconditional, schedule, x_t[rows], t[rows], class_label[rows]
-            ),
-            x_start.shape[0],
-            batch_size,
-        )
+
+        def implied(rows: slice, x_t: Tensor = x_t, t: Tensor = t) -> Tensor:
+            return implied_class_score(conditional, unconditional, schedule, x_t[rows], t[rows], class_label[rows])
+
+        score = _by_batch(implied, x_start.shape[0], batch_size)
         for name, classifier in classifiers.items():
-            gradient = _by_batch(
-                lambda rows, x_t=x_t, t=t, classifier=classifier: classifier_gradient(
+
+            def gradient_of(rows: slice, x_t: Tensor = x_t, t: Tensor = t, classifier: Network = classifier) -> Tensor:
+                return classifier_gradient(
                     classifier, x_t[rows], schedule.network_timesteps(t[rows]), class_label[rows]
-                ),
-                x_start.shape[0],
-                batch_size,
-            )
+                )
+
+            gradient = _by_batch(gradient_of, x_start.shape[0], batch_size)
             found[name].append(_compare(gradient, score, row))
     return found
 

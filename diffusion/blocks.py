@@ -10,6 +10,7 @@ Nichol and Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models".
 """
 
 import math
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +44,10 @@ def timestep_embedding(t: Tensor, dim: int) -> Tensor:
     return F.pad(embedding, (0, dim % 2))
 
 
-def zero_init(module: nn.Module) -> nn.Module:
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def zero_init(module: Layer) -> Layer:
     """Set every parameter of `module` to zero: the layer then starts as a no-op of its residual branch."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
@@ -72,7 +76,7 @@ class PassingSiLU(nn.Module):
 class TimestepSequential(nn.Sequential):
     """A sequence that hands the time embedding to the layers that take one."""
 
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:  # type: ignore[override]  # one argument more, on purpose
         for layer in self:
             x = layer(x, emb) if isinstance(layer, ResBlock) else layer(x)
         return x
@@ -105,7 +109,7 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int, *, learned: bool):
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1) if learned else nn.Identity()
+        self.conv: nn.Module = nn.Conv2d(channels, channels, 3, padding=1) if learned else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         if isinstance(self.conv, DoublingConv2d):
@@ -206,7 +210,7 @@ class SelfAttention2d(nn.Module):
         self.is_fused = False
         self.norm = GroupNorm32(channels)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
-        self.proj_out = zero_init(nn.Conv1d(channels, channels, 1))
+        self.proj_out: nn.Conv1d = zero_init(nn.Conv1d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         attend = self._attend_fused if _is_fused(self, x) else self._attend
@@ -276,7 +280,7 @@ class AttentionPool2d(nn.Module):
     def _attend_fused(self, x: Tensor) -> Tensor:
         """Attend from token 0 alone, the only one whose output is used: (B, channels)."""
         tokens, channels = self._tokens(x).mT, x.shape[1]
-        weight, bias = self.qkv_proj.weight[:, :, 0], self.qkv_proj.bias
+        weight, bias = self.qkv_proj.weight[:, :, 0], cast(Tensor, self.qkv_proj.bias)
         q = F.linear(tokens[:, :1], weight[:channels], bias[:channels])
         k, v = F.linear(tokens, weight[channels:], bias[channels:]).chunk(2, dim=-1)
         q, k, v = (a.unflatten(-1, (self.heads, -1)).transpose(1, 2) for a in (q, k, v))
@@ -313,8 +317,9 @@ def pack_convolutions(network: nn.Module) -> nn.Module:
 
 
 def _packed(layer: nn.Module, kind: type[DoublingConv2d] | type[PackedConv2d]) -> nn.Module:
-    is_float32_convolution = isinstance(layer, nn.Conv2d) and layer.weight.dtype == torch.float32
-    return kind.of(layer) if is_float32_convolution else layer
+    if isinstance(layer, nn.Conv2d) and layer.weight.dtype == torch.float32:
+        return kind.of(layer)
+    return layer
 
 
 def _is_fused(module: SelfAttention2d | AttentionPool2d, x: Tensor) -> bool:

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import safetensors
@@ -23,13 +23,14 @@ import torch
 from torch import Tensor
 
 from diffusion.classifier import Classifier, ClassifierConfig
-from diffusion.encoder import EncoderConfig
 from diffusion.files import write_atomically
 from diffusion.published import PUBLISHED
 from diffusion.unet import Denoiser, DenoiserConfig
 
 CARD_KEY = "blindpair_card"
-CONFIGS: dict[str, type[EncoderConfig]] = {"classifier": ClassifierConfig, "denoiser": DenoiserConfig}
+Kind = Literal["classifier", "denoiser"]
+NetworkConfig = ClassifierConfig | DenoiserConfig
+CONFIGS: dict[Kind, type[NetworkConfig]] = {"classifier": ClassifierConfig, "denoiser": DenoiserConfig}
 PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt"}
 SHOWN_KEYS = 3
 
@@ -57,7 +58,7 @@ class CheckpointCard:
         Hash of tensor index and tensor bytes; filled in when written or read.
     """
 
-    kind: Literal["classifier", "denoiser"]
+    kind: Kind
     network: dict
     schedule: dict = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
@@ -67,7 +68,7 @@ class CheckpointCard:
     sha256: str = ""
 
     @property
-    def config(self) -> EncoderConfig:
+    def config(self) -> NetworkConfig:
         """The network's configuration, checked."""
         return config_from_dict(self.kind, self.network)
 
@@ -94,12 +95,12 @@ def library_versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
 
 
-def kind_of(config: EncoderConfig) -> str:
+def kind_of(config: NetworkConfig) -> Kind:
     """Return "classifier" or "denoiser"."""
     return next(kind for kind, cls in CONFIGS.items() if type(config) is cls)
 
 
-def config_from_dict(kind: str, values: Mapping) -> EncoderConfig:
+def config_from_dict(kind: str, values: Mapping) -> NetworkConfig:
     """Rebuild a network configuration from a card's values.
 
     Raises
@@ -115,7 +116,7 @@ def config_from_dict(kind: str, values: Mapping) -> EncoderConfig:
         raise CheckpointError(f"the {kind}'s settings cannot be used: {error}") from error
 
 
-def save_network(path: Path | str, network: Classifier | Denoiser, **facts) -> CheckpointCard:
+def save_network(path: Path | str, network: Classifier | Denoiser, **facts: Any) -> CheckpointCard:
     """Write a network and its card, atomically.
 
     Parameters
@@ -135,7 +136,9 @@ def save_network(path: Path | str, network: Classifier | Denoiser, **facts) -> C
     return save_state_dict(path, network.state_dict(), config, **facts)
 
 
-def save_state_dict(path: Path | str, state: Mapping[str, Tensor], config: EncoderConfig, **facts) -> CheckpointCard:
+def save_state_dict(
+    path: Path | str, state: Mapping[str, Tensor], config: NetworkConfig, **facts: Any
+) -> CheckpointCard:
     """Write tensors laid out as `config`'s network (averaged weights, say) and their card; see `save_network`."""
     path = Path(path)
     tensors = {name: tensor.detach().to("cpu").contiguous() for name, tensor in state.items()}
@@ -160,7 +163,7 @@ def save_state_dict(path: Path | str, state: Mapping[str, Tensor], config: Encod
 
 
 def load_network(
-    path: Path | str, config: EncoderConfig | None = None, *, device: torch.device | str = "cpu"
+    path: Path | str, config: NetworkConfig | None = None, *, device: torch.device | str = "cpu"
 ) -> LoadedNetwork:
     """Read a checkpoint of ours or a published `.pt`, check it and build the network.
 
@@ -318,7 +321,7 @@ def published_name(state: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def _published_config(path: Path, state: Mapping[str, Tensor]) -> EncoderConfig:
+def _published_config(path: Path, state: Mapping[str, Tensor]) -> NetworkConfig:
     name = published_name(state)
     if name is None:
         raise CheckpointError(
@@ -327,7 +330,7 @@ def _published_config(path: Path, state: Mapping[str, Tensor]) -> EncoderConfig:
     return PUBLISHED[name]
 
 
-def _check_layout(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], config: EncoderConfig) -> None:
+def _check_layout(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], config: NetworkConfig) -> None:
     """Refuse tensors that are not exactly the wanted ones, naming the first differences."""
     have, want = _layout(found), _layout(wanted)
     if have == want:

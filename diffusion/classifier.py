@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +57,9 @@ class Classifier(Encoder):
         config = self.config
         side = config.image_size >> (len(config.level_channels) - 1)
         if config.pool == "attention":
-            pool = AttentionPool2d(side, width, config.num_classes, head_channels=config.num_head_channels)
+            # The configuration refuses this pool without the width of a head.
+            head = cast(int, config.num_head_channels)
+            pool = AttentionPool2d(side, width, config.num_classes, head_channels=head)
             return nn.Sequential(GroupNorm32(width), nn.SiLU(), pool)
         if config.pool == "adaptive":
             projection = zero_init(nn.Conv2d(width, config.num_classes, 1))
@@ -101,8 +103,10 @@ class Classifier(Encoder):
         """
         h = self._encode(x, t)
         if self.config.pool == "attention":
-            norm, activation, pool = self.out
-            return pool.pooled(activation(norm(h)))
+            *before, pool = self.out
+            for layer in before:
+                h = layer(h)
+            return cast(AttentionPool2d, pool).pooled(h)
         if self.config.pool == "adaptive":
             return self.out[:3](h).flatten(1)
         return self.out[:-1](h)

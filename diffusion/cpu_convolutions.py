@@ -36,7 +36,7 @@ class PackedConv2d(nn.Module):
 
     def __init__(
         self, weight: Tensor, bias: Tensor, *, stride: tuple[int, int] = (1, 1), padding: tuple[int, int] = (0, 0)
-    ):
+    ) -> None:
         super().__init__()
         self.bias, self.stride, self.padding = bias.detach(), stride, padding
         plain = weight.detach().contiguous(memory_format=torch.channels_last)
@@ -46,7 +46,10 @@ class PackedConv2d(nn.Module):
     @classmethod
     def of(cls, conv: nn.Conv2d) -> PackedConv2d:
         """Pack a convolution without groups or dilation."""
-        return cls(conv.weight, conv.bias, stride=conv.stride, padding=conv.padding)
+        (rows, columns), padding = conv.stride, conv.padding
+        if conv.bias is None or isinstance(padding, str):
+            raise ValueError("a convolution without bias, or with padding by name, cannot be packed")
+        return cls(conv.weight, conv.bias, stride=(rows, columns), padding=(padding[0], padding[1]))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._convolution_pointwise(
@@ -73,6 +76,7 @@ class DoublingConv2d(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor):
         super().__init__()
+        self.width = len(bias)
         sums = weight.new_tensor(self._SUMS)
         self.parts = nn.ModuleList(
             PackedConv2d(torch.einsum("ik,ockl,jl->ocij", sums[row], weight.detach(), sums[column]), bias)
@@ -83,11 +87,13 @@ class DoublingConv2d(nn.Module):
     @classmethod
     def of(cls, conv: nn.Conv2d) -> DoublingConv2d:
         """Take over the weights of the convolution that follows the doubling."""
+        if conv.bias is None:
+            raise ValueError("a convolution without bias cannot follow the doubling")
         return cls(conv.weight, conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, _, height, width = x.shape
-        shape = (batch, len(self.parts[0].bias), 2 * height, 2 * width)
+        shape = (batch, self.width, 2 * height, 2 * width)
         doubled = torch.empty(shape, memory_format=torch.channels_last)
         for number, part in enumerate(self.parts):
             row, column = divmod(number, 2)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -191,7 +192,8 @@ class Encoder(nn.Module):
     @property
     def torso_dtype(self) -> torch.dtype:
         """Type of the torso's convolutions, float32 unless `cast_torso` changed it."""
-        return self.input_blocks[0][0].weight.dtype
+        first = cast(TimestepSequential, self.input_blocks[0])[0]
+        return cast(nn.Conv2d, first).weight.dtype
 
     def cast_torso(self, dtype: torch.dtype) -> "Encoder":
         """Cast the torso's convolutions to `dtype`, as the published fp16 mode does.

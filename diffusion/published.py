@@ -6,7 +6,6 @@ experiments, the denoiser being improved-diffusion's.
 """
 
 from diffusion.classifier import ClassifierConfig
-from diffusion.encoder import EncoderConfig
 from diffusion.unet import DenoiserConfig
 
 _MULT_256 = (1, 1, 2, 2, 4, 4)
@@ -33,7 +32,7 @@ def _adm_classifier(image_size: int, channel_mult: tuple[float, ...], *, blocks:
     )
 
 
-PUBLISHED: dict[str, EncoderConfig] = {
+PUBLISHED: dict[str, ClassifierConfig | DenoiserConfig] = {
     "adm64_denoiser": DenoiserConfig(
         image_size=64,
         model_channels=192,

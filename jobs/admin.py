@@ -1,4 +1,8 @@
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from jobs.job_page import WorkPage, error_shown
@@ -24,7 +28,7 @@ class JobAdmin(WorkPage, admin.ModelAdmin):
     def is_at_work(self, row: Job) -> bool:
         return not row.is_over
 
-    def steps(self, request, row: Job) -> list[tuple[str, str]]:
+    def steps(self, request: HttpRequest, row: Job) -> list[tuple[str, str]]:
         if not self.has_change_permission(request):
             return []
         if row.state in {Job.State.FAILED, Job.State.CANCELLED}:
@@ -41,21 +45,21 @@ class JobAdmin(WorkPage, admin.ModelAdmin):
         return error_shown(job.error, remedy="Fix what the message names, then try again.")
 
     @admin.action(description="Cancel the selected jobs", permissions=["change"])
-    def cancel(self, request, queryset) -> None:
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         for job in queryset:
             job_cancel(job)
 
     @admin.action(description="Retry the selected failed or cancelled jobs", permissions=["change"])
-    def retry(self, request, queryset) -> None:
+    def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         for job in queryset:
             job_retry(job)
 
-    def has_add_permission(self, request) -> bool:
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request, obj=None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # The list's actions ask for it; a job itself is never changed.
         return obj is None and super().has_change_permission(request)
 
-    def has_delete_permission(self, request, obj=None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    _Mixed = ModelAdmin[Any]
+else:
+    _Mixed = object
 
 __all__ = ["WorkPage", "error_shown"]
 
@@ -26,7 +33,7 @@ def error_shown(error: str, *, remedy: str) -> SafeString | str:
     return format_html("<pre>{}</pre><p>{}</p>{}", reason, remedy, details)
 
 
-class WorkPage:
+class WorkPage(_Mixed):
     """Mixed into the admin of a table whose rows are pieces of work. Subclasses say what can be done with a row."""
 
     change_form_template = "admin/jobs/work.html"
@@ -52,8 +59,10 @@ class WorkPage:
             answer["Refresh"] = str(REFRESH_SECONDS)
         return answer
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Model]) -> HttpResponse | None:
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse | None:
         """Go back to the page of the row where the step was taken there."""
-        answer = super().response_action(request, queryset)
+        answer = super().response_action(request, queryset, *args, **kwargs)
         row = request.POST.get(ACTION_CHECKBOX_NAME, "")
         return HttpResponseRedirect(self._address("change", quote(row))) if row and "one" in request.POST else answer

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import InterfaceError, OperationalError, connection
 
 from jobs.heartbeat import heartbeat_touch
@@ -15,10 +16,10 @@ from jobs.services import jobs_reap
 class Command(BaseCommand):
     help = "Announce jobs with an expired lease or a lost message to the broker again, and mark abandoned visits."
 
-    def add_arguments(self, parser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--every", type=float, metavar="SECONDS", help="repeat at this interval")
 
-    def handle(self, *, every: float | None, **options) -> None:
+    def handle(self, *, every: float | None, **options: Any) -> None:
         while True:
             try:
                 count = jobs_reap()

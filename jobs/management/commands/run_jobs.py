@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
+from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from jobs.housekeeping import housekeeping_due
 from jobs.leaving import is_leaving, leave_on
@@ -15,11 +16,11 @@ from jobs.runner import job_next, job_run
 class Command(BaseCommand):
     help = "Run queued jobs from the job table, one at a time (no broker needed)."
 
-    def add_arguments(self, parser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--queues", default="default,gpu", help="comma-separated; default: default,gpu")
         parser.add_argument("--once", action="store_true", help="stop when no job is left")
 
-    def handle(self, *, queues: str, once: bool, **options) -> None:
+    def handle(self, *, queues: str, once: bool, **options: Any) -> None:
         leave_on(signal.SIGTERM)
         names = [name.strip() for name in queues.split(",") if name.strip()]
         self.stdout.write(f"waiting for jobs in {', '.join(names)} (Ctrl-C to stop)")
