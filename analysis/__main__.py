@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--figures", metavar="DIR", help="figures of `manage.py make_figures`, PNG among their formats")
     parser.add_argument("--image-metrics", metavar="FILE", help="what `manage.py evaluate_images --out` wrote")
     parser.add_argument("--pair-distances", metavar="FILE", help="pair_distances.json of an earlier report")
+    parser.add_argument("--raters", metavar="RATERS.csv", help="who the raters are: preference by group, sites")
+    parser.add_argument("--scores", metavar="SCORES.csv", help="what automatic judges said of the images")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print report.json to standard output")
     parser.add_argument("--skip-bad-rows", action="store_true", help="drop rows that cannot be used, and count them")
@@ -74,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from analysis.judges.scores import read_scores
+    from analysis.raters.table import read_raters
     from analysis.report.content.assemble import build_report
     from analysis.report.content.external_figures import read_figures
 
@@ -104,6 +108,8 @@ def _report(options: argparse.Namespace) -> int:
         pair_distances=_json_object(options.pair_distances, "--pair-distances"),
         figures=figures,
         data=reading_facts(read),
+        raters=read_raters(options.raters) if options.raters else None,
+        scores=read_scores(options.scores) if options.scores else None,
         seed=options.seed,
     )
     if options.out:

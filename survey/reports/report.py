@@ -50,6 +50,7 @@ def report_write(
     ValueError
         If a named arm is not one of the study.
     """
+    from analysis.raters.table import read_raters
     from analysis.report import build_report, write_report
     from analysis.votes.reading import read_votes, reading_facts
 
@@ -74,6 +75,7 @@ def report_write(
         figures=figures,
         data=reading_facts(read),
         flow=study_flow(study, is_pilot=is_pilot),
+        raters=read_raters(out / "raters.csv"),
         seed=seed,
     )
     write_report(report, read.table, out, figures=figures)

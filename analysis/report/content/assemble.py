@@ -12,17 +12,21 @@ import numpy as np
 
 from analysis.inference.counts import count_sides, load_summary
 from analysis.inference.threads import on_one_blas_thread
+from analysis.judges.scores import JudgeScores
 from analysis.preference import position
 from analysis.ranking.strengths import bradley_terry, davidson, thurstone_case_v
 from analysis.raters.agreement import agreement
 from analysis.raters.consistency import consistency
 from analysis.raters.screening import screen
+from analysis.raters.table import Raters, with_sites
 from analysis.report.content.checklist import filled_checklist
 from analysis.report.content.comparison import compare_arms
+from analysis.report.content.composition import composition_section
 from analysis.report.content.external_figures import ExternalFigure, given_facts
 from analysis.report.content.flow import flow_section
 from analysis.report.content.image_metrics import metric_correlations, preference_by_difference
 from analysis.report.content.influence import influence_section, influence_sentence
+from analysis.report.content.judges import judges_section
 from analysis.report.content.screening import planned_rules, screening_section, sensitivity_section
 from analysis.report.parts.wording import finding, methods_paragraph, paper_sentence
 from analysis.votes.selection import Selection, select_votes
@@ -48,6 +52,8 @@ def build_report(
     figures: Sequence[ExternalFigure] = (),
     data: Mapping | None = None,
     flow: Mapping | None = None,
+    raters: Raters | None = None,
+    scores: JudgeScores | None = None,
     seed: int = 0,
 ) -> dict:
     """Compute every number of the report.
@@ -80,6 +86,10 @@ def build_report(
         What reading knows of the file: see :func:`analysis.votes.reading.reading_facts`.
     flow : mapping or None
         What became of everybody who opened the study: see :func:`analysis.report.content.flow.flow_section`.
+    raters : Raters or None
+        The raters' table: composition, preference by stated group, sites as the sampled units.
+    scores : JudgeScores or None
+        What automatic judges said of the images.
     seed : int
         Seed of everything random. Same votes and seed, same report.
 
@@ -95,7 +105,7 @@ def build_report(
     """
     plan = _checked_plan(plan)
     arm, baseline = arm or plan.get("arm"), baseline or plan.get("baseline")
-    table = _with_named_arms(table, arm, baseline)
+    table = _with_named_arms(table if raters is None else with_sites(table, raters), arm, baseline)
     selection = select_votes(table)
     directions = _directions(selection.table, arm, baseline)
     comparisons = [selection.table.comparison(*names) for names in directions]
@@ -126,6 +136,13 @@ def build_report(
         ),
         "figures": given_facts(figures),
         "flow": flow_section(flow),
+        "composition": composition_section(
+            comparisons[0] if comparisons else None,
+            selection.table.raters,
+            raters,
+            payment=(study or {}).get("payment_amount"),
+        ),
+        "judges": judges_section(comparisons[0] if comparisons else None, selection.table.pairs, scores),
         "influence": (
             influence_section(comparisons[0], raters=selection.table.raters, pairs=selection.table.pairs)
             if comparisons

@@ -57,6 +57,7 @@ _SECTIONS = (
     _PREFERENCE,
     ("Design", "", ("design", "kept_out"), ()),
     ("Flow of raters", "", ("planned", "flow"), ("flow",)),
+    ("Who judged", "", ("composition",), ()),
     (
         "Position bias",
         "Raters who lean to one side add noise; where sides are not balanced they also add bias, which the adjusted "
@@ -92,6 +93,7 @@ _SECTIONS = (
         ("classes*", "image_metrics_by_class", "metric_correlations"),
         ("classes", "metric_against_preference"),
     ),
+    ("Automatic judges", "", ("judges", "powered"), ()),
     ("Agreement and consistency", "", ("agreement", "consistency"), ()),
     ("Sensitivity", "", ("sensitivity",), ()),
     ("Careless answers", "", ("screening", "screened_raters"), ("response_times",)),

@@ -1,0 +1,71 @@
+"""Raters and judges in the report: given by file, null with the reason otherwise, and sites move the headline."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from analysis.__main__ import main
+from tests.analysis.votes_factory import TABLES
+
+VOTES = TABLES / "full_20x30.csv"
+
+
+def report(tmp_path, *options):
+    assert main([str(VOTES), "--out", str(tmp_path / "out"), *options]) == 0
+    return json.loads((tmp_path / "out" / "report.json").read_text()), (tmp_path / "out" / "report.html").read_text()
+
+
+def labels(column):
+    with VOTES.open(newline="") as file:
+        return sorted({row[column] for row in csv.DictReader(file)})
+
+
+def test_without_files_both_sections_say_what_is_missing(tmp_path):
+    found, _ = report(tmp_path)
+    assert "--raters" in found["composition"]["reason"]
+    assert "--scores" in found["judges"]["reason"]
+
+
+def test_raters_and_scores_by_file_reach_every_format(tmp_path):
+    raters = tmp_path / "raters.csv"
+    rows = "".join(f"{name},12,{'young' if n % 2 else 'old'}\n" for n, name in enumerate(labels("rater")))
+    raters.write_text("rater,minutes,answer_age\n" + rows)
+    scores = tmp_path / "scores.csv"
+    lines = [
+        f"{pair},{arm},clip,{n + (arm == 'robust') * n % 7}\n"
+        for n, pair in enumerate(labels("pair"))
+        for arm in ("robust", "vanilla")
+    ]
+    extra = [
+        f"new{n},{arm},clip,{n % 5 + (arm == 'robust') * (n % 3)}\n" for n in range(40) for arm in ("robust", "vanilla")
+    ]
+    scores.write_text("pair,arm,scorer,score\n" + "".join([*lines, *extra]))
+    found, page = report(tmp_path, "--raters", str(raters), "--scores", str(scores))
+    assert found["composition"]["minutes"] == 12
+    assert [row["raters"] for row in found["composition"]["groups"][0]["rows"]] == [10, 10]
+    (scorer,) = found["judges"]["scorers"]
+    assert scorer["pairs"] == {"scored": 70, "voted_and_scored": 30, "unvoted": 40}
+    assert scorer["powered"]["result"]["ci95"] is not None
+    for heading in ("Who judged", "Automatic judges"):
+        assert heading in page
+
+
+def test_sites_of_raters_become_the_sampled_units(tmp_path):
+    raters = tmp_path / "raters.csv"
+    rows = "".join(f"{name},site {n % 4}\n" for n, name in enumerate(labels("rater")))
+    raters.write_text("rater,site\n" + rows)
+    plain, _ = report(tmp_path)
+    clustered, _ = report(tmp_path, "--raters", str(raters))
+    assert clustered["comparisons"][0]["headline"]["df"] == 3
+    assert plain["comparisons"][0]["headline"]["df"] > 3
+
+
+@pytest.mark.parametrize("option", ["--raters", "--scores"])
+def test_a_file_that_cannot_be_used_is_named(tmp_path, capsys, option):
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    assert main([str(VOTES), "--out", str(tmp_path / "out"), option, str(tmp_path / "bad.csv")]) == 2
+    assert "bad.csv" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
