@@ -8,7 +8,7 @@ with the hash of the whole file, lies beside it as `<file>.json` and is never re
 import dataclasses
 import hashlib
 import json
-import pickle
+import logging
 import platform
 import struct
 from collections.abc import Mapping
@@ -22,21 +22,29 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from diffusion.catalogue import DIGESTS
 from diffusion.classifier import Classifier, ClassifierConfig
 from diffusion.files import write_atomically
 from diffusion.published import PUBLISHED
 from diffusion.unet import Denoiser, DenoiserConfig
+from diffusion.weights import (
+    CheckpointError,
+    Weights,
+    as_float32,
+    damaged,
+    foreign_layout,
+    found_state,
+    is_safetensors,
+    read_foreign,
+)
+
+log = logging.getLogger(__name__)
 
 CARD_KEY = "blindpair_card"
 Kind = Literal["classifier", "denoiser"]
 NetworkConfig = ClassifierConfig | DenoiserConfig
 CONFIGS: dict[Kind, type[NetworkConfig]] = {"classifier": ClassifierConfig, "denoiser": DenoiserConfig}
-PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt"}
 SHOWN_KEYS = 3
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be used; the message names the file, what is wrong and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +116,7 @@ def config_from_dict(kind: str, values: Mapping) -> NetworkConfig:
     CheckpointError
         The kind or a setting is unknown, or a value is out of range.
     """
-    if kind not in CONFIGS:
+    if not isinstance(kind, str) or kind not in CONFIGS:
         raise CheckpointError(f"unknown network kind {kind!r}; known: {', '.join(CONFIGS)}")
     try:
         return CONFIGS[kind](**values)
@@ -162,18 +170,50 @@ def save_state_dict(
     return card
 
 
+def config_named(name: str) -> NetworkConfig:
+    """Return the configuration of a published network by name, or of a card in a JSON file by its path.
+
+    Raises
+    ------
+    CheckpointError
+        There is no such network, or the file is no card.
+    """
+    if name in PUBLISHED:
+        return PUBLISHED[name]
+    if not name.endswith(".json"):
+        raise CheckpointError(
+            f"no published network is called {name!r}; known: {', '.join(PUBLISHED)}, or a card's .json"
+        )
+    path = _existing(name)
+    try:
+        values = json.loads(path.read_text())
+        return config_from_dict(values["kind"], values["network"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is no card of a network ({error!r}); it needs 'kind' and 'network'") from error
+
+
 def load_network(
-    path: Path | str, config: NetworkConfig | None = None, *, device: torch.device | str = "cpu"
+    path: Path | str,
+    config: NetworkConfig | str | None = None,
+    *,
+    default: NetworkConfig | str | None = None,
+    device: torch.device | str = "cpu",
 ) -> LoadedNetwork:
-    """Read a checkpoint of ours or a published `.pt`, check it and build the network.
+    """Read a checkpoint of ours or of others, check it and build the network.
+
+    Wrappers, prefixes and other floating types are undone as `diffusion.weights` says; what was done is logged and
+    stands in the card's provenance.
 
     Parameters
     ----------
     path : path
-        `.safetensors` or `.pt`.
-    config : EncoderConfig, optional
-        Architecture to demand. Without it, ours is built as its card says and a file without a card as the published
-        network whose layout it has.
+        Any ending: safetensors and what `torch.save` wrote are told by their content.
+    config : NetworkConfig or str, optional
+        Architecture to demand, or what `config_named` reads. Without it, ours is built as its card says and a file
+        whose digest is known as that published network. A layout alone is never taken for a network: heads and the
+        order of their channels leave no trace in it.
+    default : NetworkConfig or str, optional
+        Architecture of a file that does not say its own.
     device : torch.device or str
 
     Returns
@@ -184,21 +224,29 @@ def load_network(
     Raises
     ------
     CheckpointError
-        No such file, damaged, hash mismatch, holds more than tensors, or another architecture.
+        No such file, damaged, hash mismatch, holds more than tensors, another architecture, or one that must be named.
     """
     path = Path(path)
-    state, card = read_checkpoint(path)
-    config = config or (card.config if card else _published_config(path, state))
+    found, card = _read(path)
+    config, default = (config_named(one) if isinstance(one, str) else one for one in (config, default))
+    digest = card.sha256 if card else hashlib.sha256(path.read_bytes()).hexdigest()
+    wanted = config or (card.config if card else default or _known_config(path, found.state, digest))
     with torch.device("meta"):
-        network = config.build()
-    _check_layout(path, state, network.state_dict(), config)
-    network.load_state_dict(state, strict=True, assign=True)
-    network = network.to(device).eval().requires_grad_(False)
-    if card is None:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        card = CheckpointCard(
-            kind=kind_of(config), network=config.to_dict(), sha256=content, provenance={"source": path.name}
+        network = wanted.build()
+    _check_layout(path, found.state, network.state_dict(), wanted)
+    if card and card.config != wanted:
+        raise CheckpointError(
+            f"{path} is another network by its card than the one that is demanded: {_differs(card.config, wanted)}"
         )
+    ready = as_float32(path, found.state)
+    network.load_state_dict(ready.state, strict=True, assign=True)
+    network = network.to(device).eval().requires_grad_(False)
+    notes = found.notes + ready.notes
+    for note in notes:
+        log.warning("%s: %s", path, note)
+    if card is None:
+        provenance = {"source": path.name} | ({"notes": list(notes)} if notes else {})
+        card = CheckpointCard(kind=kind_of(wanted), network=wanted.to_dict(), sha256=digest, provenance=provenance)
     return LoadedNetwork(network, card)
 
 
@@ -211,6 +259,9 @@ def read_card(path: Path | str) -> CheckpointCard:
         No such file, damaged, or a file without a card.
     """
     path = _existing(path)
+    if not is_safetensors(path):
+        read_foreign(path)
+        raise CheckpointError(f"{path} has no card: it was not written by this project")
     with path.open("rb") as file:
         end = _header_end(file.read(8), path.stat().st_size, path)
         card, _ = _parse_header(_parse_json(file.read(end - 8), path), path)
@@ -221,9 +272,14 @@ def read_card(path: Path | str) -> CheckpointCard:
 
 def read_checkpoint(path: Path | str) -> tuple[dict[str, Tensor], CheckpointCard | None]:
     """Read tensors and card, checking the hash where there is a card; see `load_network` for what is raised."""
+    found, card = _read(Path(path))
+    return found.state, card
+
+
+def _read(path: Path) -> tuple[Weights, CheckpointCard | None]:
     path = _existing(path)
-    if path.suffix in PICKLE_SUFFIXES:
-        return _read_pickle(path), None
+    if not is_safetensors(path):
+        return read_foreign(path), None
     packed = path.read_bytes()
     index, data = _split(packed, path)
     card, index = _parse_header(index, path)
@@ -233,9 +289,11 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, Tensor], CheckpointCard
             "copy it again from its source or train it again"
         )
     try:
-        return safetensors.torch.load(packed), card
-    except safetensors.SafetensorError as error:
-        raise _damaged(path, error) from error
+        state = safetensors.torch.load(packed)
+    # A header that says what cannot be ends in errors of many kinds, of safetensors' own code and of torch's.
+    except (safetensors.SafetensorError, LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise damaged(path, error) from error
+    return (Weights(state) if card else found_state(path, state)), card
 
 
 def _existing(path: Path | str) -> Path:
@@ -245,23 +303,23 @@ def _existing(path: Path | str) -> Path:
     return path
 
 
-def _damaged(path: Path, error: object) -> CheckpointError:
-    return CheckpointError(f"{path} is not a readable checkpoint, perhaps cut short ({error}); copy it again")
-
-
 def _header_end(prefix: bytes, size: int, path: Path) -> int:
     """Return where the header of a file of `size` bytes ends, given its first eight bytes."""
     end = 8 + struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else size + 1
     if end > size:
-        raise _damaged(path, f"{size} bytes")
+        raise damaged(path, f"{size} bytes")
     return end
 
 
 def _parse_json(text: bytes, path: Path) -> dict:
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise _damaged(path, error) from error
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or not all(isinstance(entry, dict) for entry in header.values()):
+        raise damaged(path, "its header is no index of tensors")
+    return header
 
 
 def _split(packed: bytes, path: Path) -> tuple[dict, memoryview]:
@@ -277,33 +335,27 @@ def _parse_header(header: dict, path: Path) -> tuple[CheckpointCard | None, dict
     if text is None:
         return None, index
     try:
-        values = json.loads(text)
-        return CheckpointCard(**{**values, "class_names": tuple(values.get("class_names", ()))}), index
-    except (TypeError, ValueError) as error:
+        return _card(json.loads(text)), index
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"the card of {path} cannot be read ({error}); it may come from another version"
         ) from error
+
+
+def _card(values: dict) -> CheckpointCard:
+    """Make a card of a header's values; TypeError or ValueError where they have another shape."""
+    card = CheckpointCard(**{**values, "class_names": tuple(values.get("class_names", ()))})
+    wanted = {"kind": str, "network": dict, "schedule": dict, "metrics": dict, "provenance": dict, "sha256": str}
+    for name, kind in wanted.items():
+        if not isinstance(getattr(card, name), kind):
+            raise TypeError(f"{name} is {getattr(card, name)!r}")
+    return card
 
 
 def _content_hash(index: dict, data: memoryview) -> str:
     digest = hashlib.sha256(json.dumps(index, sort_keys=True).encode())
     digest.update(data)
     return digest.hexdigest()
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds more than tensors and is refused (unpickling would run code from the file); "
-            "save its state_dict alone"
-        ) from error
-    except (RuntimeError, EOFError, LookupError, OSError) as error:
-        raise _damaged(path, error) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path} is not a state dict (a dictionary of tensors); save the network's state_dict()")
-    return state
 
 
 def _layout(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -321,13 +373,31 @@ def published_name(state: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def _published_config(path: Path, state: Mapping[str, Tensor]) -> NetworkConfig:
+def _known_config(path: Path, state: Mapping[str, Tensor], digest: str) -> NetworkConfig:
+    """Return the network of a file without a card, if its digest is known; otherwise say how to name it."""
+    if digest in DIGESTS:
+        return PUBLISHED[DIGESTS[digest]]
+    whose = foreign_layout(state)
+    if whose:
+        raise CheckpointError(
+            f"{path} has the layout of {whose}, which is not that of guided-diffusion and is not converted here; "
+            "give weights in guided-diffusion's layout"
+        )
     name = published_name(state)
     if name is None:
         raise CheckpointError(
             f"{path} has no card and the layout of no published network ({', '.join(PUBLISHED)}); give its config"
         )
-    return PUBLISHED[name]
+    raise CheckpointError(
+        f"{path} has no card. Its layout is that of {name!r}, but networks with other attention heads have the same: "
+        f"give its config if it is that one (--config {name}, in a recipe 'config': '{name}'); its SHA-256 is {digest}"
+    )
+
+
+def _differs(one: NetworkConfig, other: NetworkConfig) -> str:
+    mine, theirs = ({"kind": kind_of(config), **config.to_dict()} for config in (one, other))
+    names = [name for name in mine if name not in theirs or mine[name] != theirs[name]]
+    return ", ".join(f"{name} is {mine[name]!r}, not {theirs.get(name)!r}" for name in names[:SHOWN_KEYS])
 
 
 def _check_layout(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], config: NetworkConfig) -> None:
@@ -343,6 +413,6 @@ def _check_layout(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, 
         ],
     }
     listed = [f"{len(names)} {what} ({'; '.join(names[:SHOWN_KEYS])})" for what, names in problems.items() if names]
-    name = published_name(found)
+    name = published_name(found) or foreign_layout(found)
     hint = f"; the file has the layout of {name!r}" if name else ""
     raise CheckpointError(f"{path} does not fit this {kind_of(config)}: {', '.join(listed)}{hint}")

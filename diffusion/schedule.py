@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -108,12 +109,12 @@ class NoiseSchedule:
             rescale_timesteps=rescale_timesteps,
         )
 
-    def respaced(self, spacing: str | None) -> NoiseSchedule:
+    def respaced(self, spacing: str | Sequence[int] | None) -> NoiseSchedule:
         """The process over a subset of timesteps, with betas that keep the cumulative product at each kept one.
 
         Parameters
         ----------
-        spacing : str or None
+        spacing : str, sequence of int, or None
             As in :func:`diffusion.spacing.space_timesteps`; None returns this schedule unchanged.
 
         Raises
@@ -121,8 +122,9 @@ class NoiseSchedule:
         ValueError
             If this schedule is already respaced, or the spacing does not fit its length.
         """
-        if spacing is None:
+        if spacing is None or spacing == "":
             return self
+        spacing = spacing if isinstance(spacing, str) else ",".join(map(str, spacing))
         if self.spacing is not None:
             raise ValueError(
                 f"this schedule is already respaced to {self.spacing!r}; respace the full-length one instead"
@@ -232,7 +234,16 @@ class NoiseSchedule:
         -------
         Tensor (B, 1, ...), float32
         """
-        return self._table(table, t.device)[t].view(-1, *([1] * (x.ndim - 1)))
+        return self._gathered(self._table(table, t.device), t).view(-1, *([1] * (x.ndim - 1)))
+
+    def _gathered(self, table: Tensor, t: Tensor) -> Tensor:
+        """Return the entries at ``t``; a negative timestep is an error, not one from the end."""
+        # Looking at values would make a GPU wait; there, `index_select` itself stops at what is out of range.
+        if t.device.type == "cpu" and t.numel() and not (int(t.min()) >= 0 and int(t.max()) < self.num_timesteps):
+            raise ValueError(
+                f"t holds {int(t.min())} to {int(t.max())}; timesteps of this process are 0 to {self.num_timesteps - 1}"
+            )
+        return table.index_select(0, t)
 
     def _table(self, table: str, device: torch.device) -> Tensor:
         key = (table, device)
@@ -257,7 +268,7 @@ class NoiseSchedule:
         Raises
         ------
         ValueError
-            If ``noise`` has another shape than ``x_start``.
+            If ``noise`` has another shape than ``x_start``, or ``t`` (on a CPU) is out of range.
         """
         if noise.shape != x_start.shape:
             raise ValueError(f"noise has shape {tuple(noise.shape)}, x_start {tuple(x_start.shape)}; they must agree")
@@ -279,7 +290,7 @@ class NoiseSchedule:
         key = ("timestep_map", t.device)
         if key not in self._device_tables:
             self._device_tables[key] = torch.from_numpy(self.timestep_map.copy()).to(t.device)
-        original = self._device_tables[key][t]
+        original = self._gathered(self._device_tables[key], t)
         if self.rescale_timesteps:
             return original.float() * (1000.0 / self.original_timesteps)
         return original

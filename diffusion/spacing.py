@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = ["parse_spacing", "space_timesteps"]
 
 DDIM_PREFIX = "ddim"
 
 
-def space_timesteps(num_timesteps: int, spacing: str | None) -> tuple[int, ...]:
+def space_timesteps(num_timesteps: int, spacing: str | Sequence[int] | None) -> tuple[int, ...]:
     """Timesteps of the original process that are kept, ascending.
 
     Parameters
     ----------
     num_timesteps : int
         Length T of the original process.
-    spacing : str or None
-        ``None`` keeps all T. ``"250"`` keeps 250 timesteps from end to end. ``"10,15,20"`` cuts the process into that
-        many sections of (nearly) equal length and keeps so many timesteps of each. ``"ddim25"`` takes the one integer
+    spacing : str, sequence of int, or None
+        ``None`` and ``""`` keep all T. ``"250"`` keeps 250 timesteps from end to end. ``"10,15,20"``, or these numbers,
+        cuts the process into that many sections of (nearly) equal length and keeps so many timesteps of each; a section
+        of 0 is left out. ``"ddim25"`` takes the one integer
         stride that gives exactly 25 timesteps, beginning at 0; it does not reach T - 1 unless the stride divides it.
 
     Returns
@@ -27,8 +30,8 @@ def space_timesteps(num_timesteps: int, spacing: str | None) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        If the text cannot be read, a count is below 1, a section is shorter than its count, or no integer stride gives
-        the asked number of timesteps.
+        If the text cannot be read, a count is below 0, nothing is kept, a section is shorter than its count, or no
+        integer stride gives the asked number of timesteps.
 
     References
     ----------
@@ -38,8 +41,10 @@ def space_timesteps(num_timesteps: int, spacing: str | None) -> tuple[int, ...]:
     """
     if num_timesteps < 1:
         raise ValueError(f"num_timesteps is {num_timesteps}; it must be at least 1")
-    if spacing is None:
+    if spacing is None or spacing == "":
         return tuple(range(num_timesteps))
+    if not isinstance(spacing, str):
+        spacing = ",".join(map(str, spacing))
     is_strided, counts = parse_spacing(spacing)
     if is_strided:
         return _strided(num_timesteps, counts[0], spacing)
@@ -52,22 +57,25 @@ def parse_spacing(spacing: str) -> tuple[bool, list[int]]:
     Raises
     ------
     ValueError
-        If the text cannot be read or a count is below 1.
+        If the text cannot be read, a count is below 0 or all are 0.
     """
-    if spacing.startswith(DDIM_PREFIX):
-        return True, [_count(spacing.removeprefix(DDIM_PREFIX), spacing)]
-    return False, [_count(part, spacing) for part in spacing.split(",")]
+    is_strided = spacing.startswith(DDIM_PREFIX)
+    parts = [spacing.removeprefix(DDIM_PREFIX)] if is_strided else spacing.split(",")
+    counts = [_count(part, spacing) for part in parts]
+    if sum(counts) < 1:
+        raise ValueError(f"spacing {spacing!r} keeps no timestep; give '250', '10,15,20' or 'ddim25'")
+    return is_strided, counts
 
 
 def _count(text: str, spacing: str) -> int:
     try:
         count = int(text)
     except ValueError:
-        count = 0
-    if count < 1:
+        count = -1
+    if count < 0:
         raise ValueError(
             f"spacing {spacing!r}: {text!r} is not a number of timesteps; "
-            "give '250', '10,15,20' or 'ddim25' with counts >= 1"
+            "give '250', '10,15,20' or 'ddim25' with counts of 0 or more"
         )
     return count
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from diffusion.catalogue import NAMES
 from diffusion.spacing import parse_spacing, space_timesteps
 
 __all__ = [
@@ -73,15 +74,21 @@ class NetworkFile:
         The digest on the checkpoint's card (of a published file: of its bytes). Empty only until a run pins it.
     config_sha256 : str
         The digest of architecture and schedule on the card: heads, say, leave no trace in the weights.
+    config : str
+        Of a file without a card: the name of a published network, or the path of a card's `.json`.
     """
 
     path: str
     sha256: str = ""
     config_sha256: str = ""
+    config: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str) or not self.path:
             raise _fail("path", self.path, "the path of a checkpoint")
+        is_named = isinstance(self.config, str) and (self.config in ("", *NAMES) or self.config.endswith(".json"))
+        if not is_named:
+            raise _fail("config", self.config, f"one of {', '.join(NAMES)}, or the path of a card's .json")
         for name in ("sha256", "config_sha256"):
             value = getattr(self, name)
             is_digest = isinstance(value, str) and set(value) <= set("0123456789abcdef")
@@ -190,6 +197,8 @@ class ArmRecipe:
             raise _fail("eta", self.eta, f"0 with sampler {self.sampler!r} (only 'ddim' has it)")
         if not isinstance(self.clip_x_start, bool):
             raise _fail("clip_x_start", self.clip_x_start, "true or false")
+        if self.spacing == "":
+            object.__setattr__(self, "spacing", None)
         if self.spacing is not None:
             if not isinstance(self.spacing, str):
                 raise _fail("spacing", self.spacing, "a text such as '250' or 'ddim25', or null")
@@ -242,6 +251,10 @@ class ArmRecipe:
         """The recipe as JSON-ready values, without the name; :meth:`from_json` reads it back."""
         values = dataclasses.asdict(self)
         values.pop("name")
+        for file in (values["denoiser"], values["classifier"]):
+            if file is not None and not file["config"]:
+                # As recipes were written before there was such a field.
+                del file["config"]
         if values["guidance_interval"] is not None:
             values["guidance_interval"] = list(values["guidance_interval"])
         return values

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from diffusion.blocks import fuse_attention, pack_convolutions
+from diffusion.catalogue import SCHEDULES
 from diffusion.checkpoints import CheckpointCard, LoadedNetwork, load_network
 from diffusion.classifier import Classifier
 from diffusion.published import PUBLISHED
@@ -27,15 +28,6 @@ __all__ = [
 
 # Pixels a side: on the small maps of smaller images packed convolutions take up to half as long again as plain ones.
 PACKED_FROM = 32
-
-# The published denoisers whose files do not say their schedule: the flags of their sampling commands.
-PUBLISHED_SCHEDULES = {
-    "adm64_denoiser": ScheduleName(name="cosine"),
-    "adm128_denoiser": ScheduleName(name="linear"),
-    "adm256_denoiser": ScheduleName(name="linear"),
-    "adm256_denoiser_unconditional": ScheduleName(name="linear"),
-    "adm512_denoiser": ScheduleName(name="linear"),
-}
 
 
 class NetworkMismatch(ValueError):
@@ -78,13 +70,13 @@ class NetworkStore:
         self.compile = compile
         # Set when memory has run out, so that the next call does not try the larger batch again.
         self.largest_batch: int | None = None
-        self._loaded: dict[tuple[str, str], LoadedNetwork] = {}
+        self._loaded: dict[tuple[str, str, str], LoadedNetwork] = {}
         self._callable: dict[int, object] = {}
 
     @property
     def paths(self) -> set[str]:
         """The files that were read."""
-        return {path for path, _ in self._loaded}
+        return {path for path, _, _ in self._loaded}
 
     def load(self, file: NetworkFile, kind: str, precision: str) -> LoadedNetwork:
         """Read a checkpoint, or return it if it is here already with the digest that is wanted.
@@ -96,10 +88,10 @@ class NetworkStore:
         NetworkMismatch
             If it is another kind of network, or its digests are not the recipe's.
         """
-        key = (file.path, precision)
+        key = (file.path, file.config, precision)
         loaded = self._loaded.get(key)
         if loaded is None or file.replaced_by(pinned(file, loaded.card)):
-            loaded = load_network(file.path, device=self.device)
+            loaded = load_network(file.path, file.config or None, device=self.device)
             if precision != "float32":
                 loaded.network.cast_torso(getattr(torch, precision))
             for_sampling(loaded.network, is_compiled=self.compile)
@@ -243,7 +235,7 @@ def _schedule_name(recipe: ArmRecipe, denoiser: LoadedNetwork, classifier: Loade
 
 def _published_schedule(network: Denoiser | Classifier) -> ScheduleName | None:
     name = next((name for name, config in PUBLISHED.items() if config == network.config), None)
-    return PUBLISHED_SCHEDULES.get(name)
+    return ScheduleName(**SCHEDULES[name]) if name in SCHEDULES else None
 
 
 def _null_label(recipe: ArmRecipe, denoiser: LoadedNetwork) -> int | None:

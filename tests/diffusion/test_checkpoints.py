@@ -1,3 +1,5 @@
+import dataclasses
+import hashlib
 import json
 import os
 import pickle
@@ -7,6 +9,7 @@ import safetensors.torch
 import torch
 
 from diffusion import files
+from diffusion.catalogue import DIGESTS, NAMES, SCHEDULES
 from diffusion.checkpoints import CheckpointError, load_network, read_card, save_network
 from diffusion.classifier import ClassifierConfig
 from diffusion.published import PUBLISHED
@@ -33,6 +36,10 @@ def saved(tmp_path, network):
     path = tmp_path / "classifier.safetensors"
     save_network(path, network, **FACTS)
     return path
+
+
+def layout(state):
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def equal(a, b):
@@ -98,17 +105,45 @@ def test_other_architecture_names_the_first_differences(saved):
     assert "input_blocks.3.0.in_layers.2.weight is (64, 32, 3, 3), wanted (96, 32, 3, 3)" in message
 
 
-def test_published_state_dict_is_recognised_by_its_layout(tmp_path):
-    network = PUBLISHED["cifar10_classifier"].build()
-    torch.save(network.state_dict(), tmp_path / "model.pt")
+def test_a_layout_is_never_taken_for_a_network_but_a_name_or_a_known_digest_is(tmp_path, monkeypatch):
+    network, path = PUBLISHED["cifar10_classifier"].build(), tmp_path / "model.pt"
+    torch.save(network.state_dict(), path)
+    other = dataclasses.replace(PUBLISHED["cifar10_classifier"], num_head_channels=32)
+    assert layout(other.build().state_dict()) == layout(network.state_dict())
 
-    loaded, card = load_network(tmp_path / "model.pt")
-
-    assert equal(loaded.state_dict(), network.state_dict())
-    assert card.config == PUBLISHED["cifar10_classifier"]
-    assert card.provenance == {"source": "model.pt"}
+    with pytest.raises(CheckpointError, match=r"networks with other attention heads .*--config cifar10_classifier"):
+        load_network(path)
+    for config in ("cifar10_classifier", PUBLISHED["cifar10_classifier"]):
+        loaded, card = load_network(path, config)
+        assert equal(loaded.state_dict(), network.state_dict())
+        assert card.config == PUBLISHED["cifar10_classifier"]
+        assert card.provenance == {"source": "model.pt"}
+    assert load_network(path, other).card.config == other
     with pytest.raises(CheckpointError, match="layout of 'cifar10_classifier'"):
-        load_network(tmp_path / "model.pt", CONFIG)
+        load_network(path, CONFIG)
+    monkeypatch.setitem(DIGESTS, hashlib.sha256(path.read_bytes()).hexdigest(), "cifar10_classifier")
+    assert load_network(path).card.config == PUBLISHED["cifar10_classifier"]
+
+
+def test_a_card_in_a_file_names_a_network_and_other_names_are_refused(tmp_path, network, saved):
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    assert load_network(tmp_path / "model.pt", f"{saved}.json").card.config == CONFIG
+    with pytest.raises(CheckpointError, match="no published network is called 'adm129'"):
+        load_network(tmp_path / "model.pt", "adm129")
+    (tmp_path / "odd.json").write_text("[1]")
+    with pytest.raises(CheckpointError, match=r"odd\.json is no card"):
+        load_network(tmp_path / "model.pt", str(tmp_path / "odd.json"))
+
+
+def test_a_demand_that_the_card_contradicts_is_refused(saved):
+    with pytest.raises(CheckpointError, match="num_head_channels is 16, not 32"):
+        load_network(saved, dataclasses.replace(CONFIG, num_head_channels=32))
+
+
+def test_the_catalogue_names_every_published_network():
+    assert set(NAMES) == set(PUBLISHED)
+    assert set(SCHEDULES) == {name for name in PUBLISHED if "denoiser" in name}
+    assert set(DIGESTS.values()) <= set(NAMES)
 
 
 def test_state_dict_of_unknown_layout_needs_a_config(tmp_path, network):

@@ -88,16 +88,37 @@ def test_ddim_spacing_is_an_integer_stride_that_stops_short_of_the_end():
     assert kept[-1] == 960
 
 
+def test_a_section_of_no_timesteps_is_left_out_as_published():
+    assert space_timesteps(300, "10,0,5") == (
+        *space_timesteps(100, "10"),
+        *(200 + t for t in space_timesteps(100, "5")),
+    )
+    assert space_timesteps(300, [10, 0, 5]) == space_timesteps(300, "10,0,5")
+    assert NoiseSchedule.named("linear").respaced([0, 3]).timestep_map.tolist() == [500, 750, 999]
+    with pytest.raises(ValueError, match="keeps no timestep"):
+        space_timesteps(300, "0,0")
+
+
+@pytest.mark.parametrize("t", [-1, 10])
+def test_a_timestep_out_of_range_is_an_error_and_not_one_from_the_end(t):
+    schedule, x = NoiseSchedule.named("cosine", 10), torch.zeros(2, 3, 4, 4)
+    steps = torch.tensor([0, t])
+    for call in (lambda: schedule.q_sample(x, steps, x), lambda: schedule.network_timesteps(steps)):
+        with pytest.raises(ValueError, match="timesteps of this process are 0 to 9"):
+            call()
+
+
 def test_no_spacing_keeps_everything():
+    assert space_timesteps(7, "") == tuple(range(7))
     assert space_timesteps(4, None) == (0, 1, 2, 3)
 
 
 @pytest.mark.parametrize(
     ("spacing", "complaint"),
     [
-        ("0", "counts >= 1"),
+        ("0", "keeps no timestep"),
         ("a", "'a' is not a number"),
-        ("", "'' is not a number"),
+        ("-1", "counts of 0 or more"),
         ("10,", "'' is not a number"),
         ("11", "section 1 has 10 timesteps, fewer than the 11"),
         ("ddim7", "no integer stride gives exactly 7 of 10"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from diffusion.checkpoints import (
     save_network,
     save_state_dict,
 )
+from generation.recipes.recipe import ArmRecipe
 from generation.sampling.networks import NetworkMismatch, NetworkStore, check_class, prepare_arms
 from tests.generation.conftest import CLASS_NAMES, SCHEDULE, Checkpoints
 from tests.generation.toys import tiny_classifier, tiny_denoiser
@@ -63,6 +65,26 @@ def test_same_weights_in_another_architecture_are_refused(checkpoints, tmp_path)
     assert other.sha256 == card.sha256
     with pytest.raises(NetworkMismatch, match=r"settings of digest .* instead of .* the file was replaced"):
         prepare_arms([recipe], NetworkStore())
+
+
+def test_weights_without_a_card_are_named_by_the_recipe(checkpoints, tmp_path):
+    state, card = read_checkpoint(checkpoints.denoiser)
+    torch.save({"ema": {name: value.half() for name, value in state.items()}, "step": 1}, tmp_path / "ema.pt")
+    (tmp_path / "card.json").write_text(json.dumps(card.to_dict()))
+    values = checkpoints.recipe("unguided").to_json()
+    assert "config" not in values["denoiser"]
+    schedule = {"name": "cosine", "timesteps": card.schedule["timesteps"]}
+    values |= {"denoiser": {"path": str(tmp_path / "ema.pt")}, "schedule": schedule}
+    with pytest.raises(CheckpointError, match="give its config"):
+        prepare_arms([ArmRecipe.from_json("theirs", values)], NetworkStore())
+    values["denoiser"]["config"] = str(tmp_path / "card.json")
+    recipe = ArmRecipe.from_json("theirs", values)
+    assert ArmRecipe.from_json("theirs", recipe.to_json()) == recipe
+    (arm,) = prepare_arms([recipe], NetworkStore())
+    assert arm.denoiser.network.config == card.config
+    values["denoiser"]["config"] = "adm129_denoiser"
+    with pytest.raises(ValueError, match=r"config is 'adm129_denoiser'.*adm128_denoiser"):
+        ArmRecipe.from_json("theirs", values)
 
 
 def test_missing_and_damaged_files_are_named(checkpoints, tmp_path):

@@ -11,6 +11,7 @@ import torch
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from diffusion.checkpoints import read_checkpoint
 from diffusion.classifier import classifier_gradient
 from diffusion.schedule import NoiseSchedule
 from tests.training.networks import tiny_classifier
@@ -176,6 +177,13 @@ def test_command_measures_a_trained_checkpoint(preset, settings, tmp_path):
     assert (tmp_path / "out" / "evaluation.svg").read_text().startswith("<svg")
     with pytest.raises(CommandError, match="no checkpoint at"):
         call_command("evaluate_classifier", str(tmp_path / "none.safetensors"))
+    foreign = tmp_path / "model.pth.tar"
+    torch.save({"state_dict": {f"module.{k}": v for k, v in read_checkpoint(checkpoint)[0].items()}}, foreign)
+    with pytest.raises(CommandError, match="give its config"):
+        call_command("evaluate_classifier", str(foreign))
+    call_command("evaluate_classifier", str(foreign), "--config", preset, *steps, "--out", str(tmp_path / "theirs"))
+    theirs = json.loads((tmp_path / "theirs" / "evaluation.json").read_text())
+    assert theirs["attacks"] == results["attacks"]
 
 
 def train_denoiser(preset, name, *changes):

@@ -15,9 +15,13 @@ class Command(BaseCommand):
     help = __doc__ + " Writes evaluation.json, evaluation.csv and evaluation.svg."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("checkpoint", type=Path, help="a .safetensors file of ours, or a published .pt")
+        parser.add_argument("checkpoint", type=Path, help="a .safetensors file of ours, or weights of others")
         parser.add_argument("--data", metavar="PATH", help="images (default: those held out from its training)")
-        parser.add_argument("--config", metavar="C", help="settings whose [data] and [schedule] to use for a .pt file")
+        parser.add_argument(
+            "--config",
+            metavar="C",
+            help="settings whose [network], [data] and [schedule] to use for a file without a card",
+        )
         parser.add_argument("--limit", type=int, default=1000, metavar="N", help="images (default 1000; 0 for all)")
         parser.add_argument("--norm", default="l2", choices=["l2", "linf"])
         parser.add_argument(
@@ -37,6 +41,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--unconditional", type=Path, metavar="PATH", help="denoiser without classes, if that one has no such label"
         )
+        for name in ("denoiser", "unconditional"):
+            parser.add_argument(
+                f"--{name}-config",
+                metavar="C",
+                help=f"of a {name} without a card: a published network, or a card's .json",
+            )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--out", type=Path, help="folder (default: beside the checkpoint)")
 
@@ -63,8 +73,10 @@ class Command(BaseCommand):
         from diffusion.device import chosen_device
         from training.data.batches import evaluation_images, open_data
         from training.evaluation.by_timestep import EvaluationConfig, evaluate_classifier
+        from training.learning.config import read_config
 
-        network, card = load_network(checkpoint, device=str(chosen_device(settings.TORCH_DEVICE)))
+        named = read_config(options["config"]).network if options["config"] else None
+        network, card = load_network(checkpoint, default=named, device=str(chosen_device(settings.TORCH_DEVICE)))
         if card.kind != "classifier":
             raise CommandError(f"{checkpoint} is a {card.kind}; give a classifier")
         trained_with = _settings(card, options)
@@ -110,7 +122,8 @@ class Command(BaseCommand):
             if options["unconditional"] is not None:
                 raise ValueError("--unconditional is only used beside --denoiser; give both")
             return None
-        denoiser, card = load_network(options["denoiser"], device=str(chosen_device(settings.TORCH_DEVICE)))
+        device = str(chosen_device(settings.TORCH_DEVICE))
+        denoiser, card = load_network(options["denoiser"], default=options["denoiser_config"], device=device)
         if card.kind != "denoiser" or denoiser.config.num_classes is None:
             raise ValueError(f"{options['denoiser']} is no class-conditional denoiser; give one with --denoiser")
         _check_schedule(options["denoiser"], card, schedule)
@@ -121,7 +134,9 @@ class Command(BaseCommand):
                     "give a denoiser without classes with --unconditional"
                 )
             return denoiser, without_class(denoiser, denoiser.config.num_classes - 1)
-        other, other_card = load_network(options["unconditional"], device=str(chosen_device(settings.TORCH_DEVICE)))
+        other, other_card = load_network(
+            options["unconditional"], default=options["unconditional_config"], device=device
+        )
         if other_card.kind != "denoiser" or other.config.num_classes is not None:
             raise ValueError(f"{options['unconditional']} is no denoiser without classes")
         _check_schedule(options["unconditional"], other_card, schedule)
