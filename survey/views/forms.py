@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 from survey.exceptions import SessionNotActive
 from survey.models import RaterSession
 from survey.selectors.version import frozen_config
-from survey.services.visit.device import Device
+from survey.services.visit.device import Device, engine_of
 from survey.services.visit.session import (
     session_answer_questions,
     session_begin,
@@ -38,21 +38,32 @@ def _reading(request: HttpRequest, name: str, default: float) -> float:
     return value if abs(value) < 1e6 else default
 
 
+# What static/survey/js/facts.js says beside the window's size; docs/browsers.md explains each.
+_FACTS = (
+    "screen",
+    "gamut",
+    "colour_depth",
+    "frame_ms",
+    "clock_ms",
+    "reduced_motion",
+    "forced_dark",
+    "framed",
+)
+
+
 @visit_form
 def device(request: HttpRequest, session: RaterSession) -> HttpResponse:
     if request.POST.get("again"):
         session_retry_device(session_id=session.pk)
         return to_visit(session.pk)
+    agent = request.headers.get("User-Agent", "")[:300]
     seen = Device(
         width=int(_reading(request, "width", 0)),
         height=int(_reading(request, "height", 0)),
         pixel_ratio=_reading(request, "pixel_ratio", 1.0),
         is_touch=request.POST.get("is_touch") == "true",
-        extra={
-            name: request.POST.get(name, "")[:100]
-            for name in ("screen", "gamut", "colour_depth", "frame_ms", "reduced_motion", "framed", "forced_dark")
-        }
-        | {"agent": request.headers.get("User-Agent", "")[:300]},
+        extra={name: request.POST.get(name, "")[:100] for name in _FACTS}
+        | {"agent": agent, "engine": engine_of(agent)},
     )
     session_check_device(session_id=session.pk, device=seen)
     return to_visit(session.pk)

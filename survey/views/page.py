@@ -24,6 +24,7 @@ from survey.selectors.version import frozen_config
 from survey.selectors.visit import session_get
 from survey.services.visit.session import session_set_language
 from survey.tokens import session_id_of, session_token
+from survey.views.texts import BROWSERS
 
 __all__ = ["error_page", "language_of", "other_query", "rater_page", "to_visit", "visit_form", "visit_page"]
 
@@ -52,6 +53,7 @@ def rater_page(
         # The answer to a form has no address to be asked for again, in whatever language.
         "languages": settings.LANGUAGES if request.method == "GET" else (),
         "query": other_query(request),
+        "browsers": ", ".join(BROWSERS),
     }
     response = render(request, f"survey/rater/{template}.html", shared | context, status=status)
     patch_cache_control(response, private=True, no_store=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-__all__ = ["PAGE_ERRORS", "trial_texts"]
+__all__ = ["BROWSERS", "PAGE_ERRORS", "trial_texts"]
+
+# The oldest browsers that the pages work in; package.json has the same for the check of the scripts.
+BROWSERS = ("Chrome 94", "Edge 94", "Firefox 91", "Safari 15.4")
 
 # Default messages of survey/exceptions.py that a rater may read on a page; named here for the catalogues.
 PAGE_ERRORS = (
@@ -33,6 +36,8 @@ def trial_texts() -> dict[str, str]:
         "lower": _("Lower image"),
         "chooseLeft": _("Left"),
         "chooseRight": _("Right"),
+        "chooseTie": _("No preference"),
+        "takeBack": _("Take back the last answer"),
         "chooseUpper": _("Upper"),
         "chooseLower": _("Lower"),
         "practice": _("Practice {n} of {total}"),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, sync_playwright
+from playwright.sync_api import Browser, Locator
 
 from tests import factories
 from tests.browser import ARGUMENTS, REMEDY, chromium_path
@@ -41,14 +41,14 @@ def pixels(content: bytes) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def darkening() -> Iterator[Browser]:
+def darkening(request: pytest.FixtureRequest) -> Iterator[Browser]:
     """A Chromium that darkens every page, as "Auto Dark Mode for Web Contents" does."""
     path = chromium_path() or missing("Chromium", remedy=REMEDY)
-    with sync_playwright() as playwright:
-        dark = ["--headless=new", "--enable-features=WebContentsForceDark"]
-        browser = playwright.chromium.launch(executable_path=path, headless=True, args=[*ARGUMENTS, *dark])
-        yield browser
-        browser.close()
+    playwright = request.getfixturevalue("playwright")
+    dark = ["--headless=new", "--enable-features=WebContentsForceDark"]
+    browser = playwright.chromium.launch(executable_path=path, headless=True, args=[*ARGUMENTS, *dark])
+    yield browser
+    browser.close()
 
 
 def test_the_browser_of_these_tests_does_recolour_an_image(darkening) -> None:

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
-from tests.programs import program
+from survey.views.texts import BROWSERS
+from tests.programs import missing, program
 
-SCRIPTS = sorted(str(path) for path in Path("tests/js").glob("*.test.js"))
+TESTS = Path("tests/js")
+
+
+def run_tests(folder: Path) -> None:
+    node = program("node", remedy="install it with `apt-get install nodejs` (18.18 or newer)")
+    scripts = sorted(str(path) for path in folder.glob("*.test.js"))
+    assert scripts
+    result = subprocess.run([node, "--test", *scripts], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
 
 
 def test_the_scripts_of_the_pages_pass_their_own_tests() -> None:
-    node = program("node", remedy="install it with `apt-get install nodejs` (18.18 or newer)")
-    assert SCRIPTS
-    result = subprocess.run([node, "--test", *SCRIPTS], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout
+    run_tests(TESTS)
+
+
+def test_the_check_that_keeps_newer_calls_out_finds_them() -> None:
+    if not Path("node_modules/eslint").is_dir():
+        missing("ESLint", remedy="`make lint-scripts` installs it, by npm")
+    run_tests(TESTS / "floor")
+
+
+def test_the_check_and_the_pages_name_the_same_oldest_browsers() -> None:
+    names = {"chrome": "Chrome", "edge": "Edge", "firefox": "Firefox", "safari": "Safari"}
+    listed = [one.split() for one in json.loads(Path("package.json").read_text())["browserslist"]]
+    assert {f"{names[name]} {version}" for name, version in listed if name != "ios_saf"} == set(BROWSERS)
+    assert dict(listed)["ios_saf"] == dict(listed)["safari"]

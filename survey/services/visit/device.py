@@ -9,7 +9,7 @@ from typing import Any
 
 from survey.exceptions import BadSubmission
 
-__all__ = ["GUTTER_PX", "Device", "css_size", "device_fits", "layout_of"]
+__all__ = ["GUTTER_PX", "Device", "css_size", "device_fits", "engine_of", "layout_of"]
 
 # CSS pixels between the images and beside them, and what question and controls need below and above.
 GUTTER_PX = 16
@@ -61,3 +61,15 @@ def layout_of(device: Device, *, trial: Mapping[str, Any], frame: tuple[int, int
 def device_fits(device: Device, *, trial: Mapping[str, Any], frame: tuple[int, int]) -> bool:
     """Return True when the window shows a trial without scrolling."""
     return layout_of(device, trial=trial, frame=frame) is not None
+
+
+def engine_of(agent: str) -> str:
+    """Return the engine that a User-Agent header names: ``gecko``, ``blink``, ``webkit``, or nothing.
+
+    Every browser of iOS is WebKit, whatever it calls itself; every engine but Gecko calls itself like WebKit.
+    """
+    if "Firefox/" in agent:
+        return "gecko"
+    if "Chrome/" in agent or "HeadlessChrome/" in agent:
+        return "blink"
+    return "webkit" if "AppleWebKit/" in agent else ""

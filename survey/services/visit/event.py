@@ -14,7 +14,9 @@ from survey.services.visit.session import session_locked
 
 __all__ = ["EVENT_KINDS", "MOST_EVENTS", "events_record"]
 
-EVENT_KINDS = frozenset({"blur", "focus", "hidden", "visible", "resize", "fullscreen", "offline", "online", "hurry"})
+EVENT_KINDS = frozenset(
+    {"blur", "focus", "hidden", "visible", "resize", "fullscreen", "offline", "online", "hurry", "translated"}
+)
 # Per visit: a page that reports in a loop must not fill the table.
 MOST_EVENTS = 500
 # No kind of event has more numbers to tell.

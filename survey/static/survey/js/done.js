@@ -3,13 +3,21 @@ const LEAVE_MS = 30_000;
 const $ = (id) => document.getElementById(id);
 
 const copy = $("copy");
+const code = $("code").textContent.trim(); // before others change the page
+const { done } = copy.dataset;
 if (navigator.clipboard) {
   copy.hidden = false;
   copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText($("code").textContent.trim());
-    copy.textContent = copy.dataset.done;
+    try {
+      await navigator.clipboard.writeText(code);
+      copy.textContent = done;
+    } catch {
+      getSelection().selectAllChildren($("code")); // refused, in a panel's frame say: to be copied by hand
+    }
   });
 }
+
+document.documentElement.dataset.started = "";
 
 const leaving = $("leaving");
 if (leaving) {

@@ -4,32 +4,30 @@ const GLYPHS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown:
 const short = (code) => code.replace("Key", "");
 
 export class Hints {
-  // `buttons` are [action, button] of those on the page, `options` the help's choices of keys.
-  constructor(keys, { buttons, options, space }) {
-    Object.assign(this, { keys, buttons, options, space });
+  // `buttons` are {action, button, glyph} of those on the page, `choices` {name, text} of the help's choices of keys.
+  constructor(keys, { buttons, choices, space }) {
+    Object.assign(this, { keys, buttons, choices, space, captions: {} });
   }
 
-  show() {
-    for (const [action, button] of this.buttons) this.name(button, this.keys.codes(action).map(short));
-    for (const option of this.options) this.explain(option);
+  // `captions` say what the buttons are called in the present layout, by action.
+  show(captions = this.captions) {
+    this.captions = captions;
+    for (const one of this.buttons) this.mark(one, this.keys.codes(one.action).map(short));
+    for (const { name, text } of this.choices) text.textContent = this.explanation(this.keys.mapOf(name));
   }
 
-  name(button, names) {
+  mark({ button, glyph }, names) {
     if (names.length) button.setAttribute("aria-keyshortcuts", names.join(" "));
     else button.removeAttribute("aria-keyshortcuts");
-    const glyph = button.querySelector(".glyph");
     if (glyph) glyph.textContent = GLYPHS[names[0]] ?? names[0] ?? "";
   }
 
-  explain(option) {
-    const text = option.nextElementSibling;
-    if (!text) return;
-    const map = this.keys.mapOf(option.value);
-    const one = ([action, button]) => {
+  explanation(map) {
+    const one = ({ action }) => {
       const [code] = this.keys.codes(action, map);
       const key = code === "Space" ? this.space : (GLYPHS[code] ?? short(code));
-      return `${key} ${button.querySelector(".caption").textContent}`;
+      return `${key} ${this.captions[action]}`;
     };
-    text.textContent = this.buttons.map(one).join(" · ");
+    return this.buttons.map(one).join(" · ");
   }
 }

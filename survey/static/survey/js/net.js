@@ -1,4 +1,7 @@
 // JSON over POST, without cookies. Offline: try again later. Refused: the server has decided.
+import { within } from "./limits.js";
+
+const LONGEST_MS = 20000;
 
 export class Offline extends Error {}
 
@@ -10,24 +13,28 @@ export class Refused extends Error {
   }
 }
 
+async function exchange(url, body, signal) {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    credentials: "omit",
+    cache: "no-store",
+    signal,
+  });
+  return { ok: response.ok, status: response.status, content: await response.json().catch(() => null) };
+}
+
 export async function post(url, body) {
-  let response;
-  try {
-    response = await fetch(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-      credentials: "omit",
-      cache: "no-store",
-      signal: AbortSignal.timeout(20000),
-    });
-  } catch (error) {
+  const abort = typeof AbortController === "function" ? new AbortController() : null;
+  const { ok, status, content } = await within(LONGEST_MS, exchange(url, body, abort?.signal)).catch((error) => {
+    abort?.abort();
     throw new Offline(String(error));
-  }
-  if (response.ok) return response.json().catch((error) => Promise.reject(new Offline(String(error))));
-  if (response.status >= 500 || response.status === 429 || response.status === 408) throw new Offline(`status ${response.status}`);
-  const { error = {} } = await response.json().catch(() => ({}));
-  throw new Refused(response.status, error.code ?? "", error.message ?? "");
+  });
+  if (ok && content !== null) return content;
+  if (ok || status >= 500 || status === 429 || status === 408) throw new Offline(`status ${status}`);
+  const { code = "", message = "" } = content?.error ?? {};
+  throw new Refused(status, code, message);
 }
 
 export function newKey() {
@@ -38,5 +45,3 @@ export function newKey() {
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
-
-export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -2,32 +2,45 @@
 import { cssSize, layoutOf } from "./geometry.js";
 import { fill } from "./texts.js";
 
-const $ = (id) => document.getElementById(id);
 const CARDS = ["trial", "loading", "pause", "ready", "elsewhere", "narrow", "waiting", "sending"];
 const TAKEN_MS = 180; // how long a chosen button stays marked
 
+// `page` holds the elements of the trial page by their ids, looked up once: what translations and extensions put around or
+// between them later makes no difference. What is on the page is known here and never read off it.
 export class Presenter {
-  constructor(setup, { buttons, pictures, keys, hints, zoom }) {
-    Object.assign(this, { buttons, pictures, keys, hints, zoom, room: setup.room, mayStack: setup.stack, texts: setup.texts });
+  constructor(setup, { page, pictures, keys, hints, zoom }) {
+    Object.assign(this, { page, pictures, keys, hints, zoom, room: setup.room, mayStack: setup.stack, texts: setup.texts });
     this.practice = setup.practice;
+    this.buttons = [page["choose-left"], page["choose-tie"], page["choose-right"]].filter(Boolean);
     this.notice = ""; // what the next pair is shown with
+    this.written = {}; // texts on the page by the ids of their elements
+    this.shown = ""; // the card on the screen
+    this.state = ""; // of saving
+  }
+
+  // Only what changes: a text written anew would be translated anew.
+  write(id, text) {
+    if (this.written[id] === text) return;
+    this.written[id] = text;
+    this.page[id].textContent = text;
   }
 
   card(name) {
-    for (const one of CARDS) $(one).hidden = one !== name;
+    this.shown = name;
+    for (const one of CARDS) this.page[one].hidden = one !== name;
   }
 
   rest(card) {
     this.card(card);
-    $(`${card}-end`).focus();
+    this.page[`${card}-end`].focus();
   }
 
   say(text) {
-    $("announce").textContent = text;
+    this.write("announce", text);
   }
 
   note(text) {
-    $("notice").textContent = text;
+    this.write("notice", text);
   }
 
   enable(isOn) {
@@ -35,17 +48,14 @@ export class Presenter {
   }
 
   slow() {
-    if ($("trial").hidden) this.card("loading");
-    else this.note(this.texts.loading);
+    if (this.isPairUp) this.note(this.texts.loading);
+    else this.card("loading");
   }
 
   saving(state) {
-    $("state").dataset.state = state;
-    $("state").textContent = this.texts[state];
-  }
-
-  get savingState() {
-    return $("state").dataset.state;
+    this.state = state;
+    this.page.state.dataset.state = state;
+    this.write("state", this.texts[state]);
   }
 
   // --- the pair
@@ -55,7 +65,7 @@ export class Presenter {
   }
 
   get isPairUp() {
-    return !$("trial").hidden;
+    return this.shown === "trial";
   }
 
   // True when the window has changed in a way that the pair on the screen does not follow.
@@ -72,28 +82,34 @@ export class Presenter {
     const names = this.keys.stacked ? [texts.upper, texts.lower] : [texts.left, texts.right];
     this.pictures.place(images, { size: cssSize(this.room), names });
     this.zoom?.reset();
-    $("question").textContent = trial.question;
+    this.write("question", trial.question);
     this.note(this.notice);
     this.notice = "";
     this.endFeedback();
     this.card("trial");
     this.progress(progress, trial);
-    $("undo").setAttribute("aria-disabled", String(!mayUndo));
-    const { activeElement } = document;
-    if (!this.buttons.includes(activeElement) && activeElement !== $("undo")) $("question").focus({ preventScroll: true });
-    this.say(`${$("count").textContent}. ${trial.question}`);
+    this.page.undo.setAttribute("aria-disabled", String(!mayUndo));
+    const mayKeepFocus = [...this.buttons, this.page.undo].includes(document.activeElement);
+    if (!mayKeepFocus) this.page.question.focus({ preventScroll: true });
+    this.say(`${this.written.count}. ${trial.question}`);
     return true;
   }
 
   arrange(isStacked) {
-    const { texts } = this;
-    $("pair").classList.toggle("stacked", isStacked);
-    document.querySelector(".choices").classList.toggle("stacked", isStacked);
+    this.page.pair.classList.toggle("stacked", isStacked);
+    this.page.choices.classList.toggle("stacked", isStacked);
     this.keys.stacked = isStacked;
-    const caption = (side, text) => ($(`choose-${side}`).querySelector(".caption").textContent = text);
-    caption("left", isStacked ? texts.chooseUpper : texts.chooseLeft);
-    caption("right", isStacked ? texts.chooseLower : texts.chooseRight);
-    this.hints.show();
+    const captions = this.captions();
+    this.write("caption-left", captions.left);
+    this.write("caption-right", captions.right);
+    this.hints.show(captions);
+  }
+
+  // What the buttons are called in the present layout, by action.
+  captions() {
+    const { chooseUpper, chooseLower, chooseLeft, chooseRight, chooseTie, takeBack } = this.texts;
+    const [left, right] = this.keys.stacked ? [chooseUpper, chooseLower] : [chooseLeft, chooseRight];
+    return { left, right, tie: chooseTie, undo: takeBack };
   }
 
   // How the pair stands on the screen, as stored with its answer.
@@ -108,7 +124,7 @@ export class Presenter {
   // --- what happened
 
   chosen(choice) {
-    const button = $(`choose-${choice}`);
+    const button = this.page[`choose-${choice}`];
     button.classList.add("taken");
     setTimeout(() => button.classList.remove("taken"), TAKEN_MS);
     this.enable(false);
@@ -117,26 +133,27 @@ export class Presenter {
   }
 
   progress({ done, total, minutes }, trial) {
-    $("progress").max = Math.max(1, total);
-    $("progress").value = done;
+    this.page.progress.max = Math.max(1, total);
+    this.page.progress.value = done;
     if (!trial) return;
     const { texts, practice } = this;
-    $("count").textContent = trial.practice
+    const count = trial.practice
       ? fill(texts.practice, { n: trial.number, total: practice })
       : fill(texts.trial, { n: Math.min(total, done + 1), total });
-    $("minutes").textContent = trial.practice || minutes === null ? "" : fill(texts.minutes, { n: minutes });
+    this.write("count", count);
+    this.write("minutes", trial.practice || minutes === null ? "" : fill(texts.minutes, { n: minutes }));
   }
 
   feedback(name) {
-    $("feedback").textContent = name ? this.texts[name] : "";
-    $("answering").classList.add("over");
-    $("continue").hidden = false;
-    $("continue").focus();
+    this.write("feedback", name ? this.texts[name] : "");
+    this.page.answering.classList.add("over");
+    this.page.continue.hidden = false;
+    this.page.continue.focus();
   }
 
   endFeedback() {
-    $("feedback").textContent = "";
-    $("answering").classList.remove("over");
-    $("continue").hidden = true;
+    this.write("feedback", "");
+    this.page.answering.classList.remove("over");
+    this.page.continue.hidden = true;
   }
 }

@@ -1,4 +1,5 @@
 // The trial page: show a pair when both images are decoded, take one answer, go on at once, save behind the scenes.
+import { Help } from "./help.js";
 import { Hints } from "./hints.js";
 import { Keys } from "./keys.js";
 import { newKey } from "./net.js";
@@ -9,58 +10,48 @@ import { Visit } from "./visit.js";
 import { Watch } from "./watch.js";
 import { Zoom } from "./zoom.js";
 
-const $ = (id) => document.getElementById(id);
-const on = (id, act) => $(id).addEventListener("click", act);
-const setup = JSON.parse($("setup").textContent);
-const boxes = [$("left"), $("right")];
-const buttons = [...document.querySelectorAll("[data-choice]")];
-const pictures = new Pictures(boxes);
-const help = $("help");
-const options = [...help.querySelectorAll("[name=keys]")];
+const page = {};
+for (const element of document.querySelectorAll("[id]")) page[element.id] ??= element;
+const setup = JSON.parse(page.setup.textContent);
+const sides = [["left", page.left], ["right", page.right]];
+const choices = ["left", "tie", "right"].filter((choice) => page[`choose-${choice}`]);
+const buttons = choices.map((action) => ({ action, button: page[`choose-${action}`], glyph: page[`glyph-${action}`] }));
+const options = ["arrows", "letters", "off"];
 
+const help = new Help({ dialog: page.help, title: page["help-title"], opener: page["help-open"], closer: page["help-close"] });
 const keys = new Keys(
   (action) => (action === "undo" ? visit.undo() : visit.answer(action, "key")),
-  () => help.open || visit.phase === "feedback",
+  () => help.isOpen || visit.phase === "feedback",
 );
-const named = [...buttons.map((button) => [button.dataset.choice, button]), ["undo", $("undo")]];
-const hints = new Hints(keys, { buttons: named, options, space: setup.texts.space });
-const zoom = setup.zoom ? new Zoom($("pair"), pictures, () => help.open || keys.name === "off") : null;
-const visit = new Visit(setup, {
-  session: new Session(setup),
-  presenter: new Presenter(setup, { buttons, pictures, keys, hints, zoom }),
-  watch: new Watch(setup.urls.events),
-  tab: newKey(),
+const hints = new Hints(keys, {
+  buttons: [...buttons, { action: "undo", button: page.undo }],
+  choices: ["arrows", "letters"].map((name) => ({ name, text: page[`explain-${name}`] })),
+  space: setup.texts.space,
 });
+const pictures = new Pictures([page.left, page.right]);
+const zoom = setup.zoom ? new Zoom(page.pair, pictures, () => help.isOpen || keys.name === "off") : null;
+const watch = new Watch(setup.urls.events);
+const presenter = new Presenter(setup, { page, pictures, keys, hints, zoom });
+const visit = new Visit(setup, { session: new Session(setup), presenter, watch, tab: newKey() });
 
-for (const button of buttons) {
-  button.addEventListener("click", (event) => visit.answer(button.dataset.choice, event.pointerType || (event.detail ? "mouse" : "key")));
-}
-if (!zoom) for (const box of boxes) box.addEventListener("click", (event) => visit.answer(box.id, event.pointerType || "mouse"));
-on("undo", () => visit.undo());
-on("fault", () => visit.reportDisplay());
-on("continue", () => {
-  $("continue").hidden = true;
-  visit.next();
-});
-on("ready-end", () => {
-  visit.startedAt = performance.now();
-  visit.endRest();
-});
-on("pause-end", () => visit.endRest());
-on("take-over", () => visit.takeOver());
-on("help-open", () => {
-  help.showModal();
-  $("help-title").focus(); // else a low window shows the help's end; a panel's frame refuses the autofocus attribute
-});
-for (const option of options) {
-  option.checked = option.value === keys.name;
+const on = (element, act) => element.addEventListener("click", act);
+for (const { action, button } of buttons) on(button, (event) => visit.answer(action, watch.inputOf(event)));
+if (!zoom) for (const [side, box] of sides) on(box, (event) => visit.answer(side, watch.inputOf(event)));
+on(page.undo, () => visit.undo());
+on(page.fault, () => visit.reportDisplay());
+on(page.continue, () => visit.endFeedback());
+for (const card of ["ready", "pause"]) on(page[`${card}-end`], () => visit.endRest(card));
+on(page["take-over"], () => visit.takeOver());
+for (const name of options) {
+  const option = page[`keys-${name}`];
+  option.checked = name === keys.name;
   option.addEventListener("change", () => {
-    keys.choose(option.value);
+    keys.choose(name);
     hints.show();
   });
 }
-hints.show();
+hints.show(presenter.captions());
 addEventListener("resize", () => visit.resized());
 addEventListener("pageshow", (event) => event.persisted && location.reload());
-
+document.documentElement.dataset.started = "";
 await visit.start();

@@ -1,8 +1,11 @@
 // The course of the trials: what the rater, the server, the network and the window do to a visit, in which order.
 import { Showing, verdict } from "./answers.js";
+import { postForm } from "./forms.js";
 import { loadPair } from "./images.js";
-import { newKey, Offline, pause, post, Refused } from "./net.js";
+import { pause } from "./limits.js";
+import { newKey, Offline, post, Refused } from "./net.js";
 import { Outbox } from "./outbox.js";
+import { Shelf } from "./shelf.js";
 
 const SLOW_MS = 300; // before the page says that it is loading
 const FAULT_RETRY_MS = 3000;
@@ -16,7 +19,7 @@ export class Visit {
     this.run = 0; // which presentation is the present one: what an earlier one waited for comes to nothing
     this.stale = 0; // how often fresh addresses were asked for the present pair
     this.startedAt = performance.now();
-    this.outbox = new Outbox(setup.urls.vote, (item) => this.deliver(item), {
+    this.outbox = new Outbox(new Shelf(setup.urls.vote), (item) => this.deliver(item), {
       state: (name) => this.savingIs(name),
       sent: (item, answer) => this.sent(item, answer),
       refused: (item, error) => this.refused(item, error),
@@ -25,7 +28,6 @@ export class Visit {
   }
 
   async start() {
-    await this.outbox.open();
     this.session.resume(this.outbox.items);
     await this.refresh();
     this.outbox.flush();
@@ -38,7 +40,7 @@ export class Visit {
   }
 
   savingIs(name) {
-    if (this.presenter.savingState === name) return;
+    if (this.presenter.state === name) return;
     this.presenter.saving(name);
     if (this.phase === "feedback") this.presenter.note(name === "offline" ? this.setup.texts.waiting : "");
   }
@@ -125,8 +127,14 @@ export class Visit {
     return this.presenter.card(step.isLast ? "sending" : "waiting");
   }
 
-  endRest() {
+  endRest(card) {
+    if (card === "ready") this.startedAt = performance.now();
     this.phase = "loading";
+    this.next();
+  }
+
+  endFeedback() {
+    this.presenter.page.continue.hidden = true;
     this.next();
   }
 
@@ -239,10 +247,6 @@ export class Visit {
   finish() {
     this.phase = "done";
     this.presenter.card("sending");
-    const form = document.createElement("form");
-    form.method = "post";
-    form.action = this.setup.urls.finish;
-    document.body.append(form);
-    form.submit();
+    postForm(this.setup.urls.finish);
   }
 }

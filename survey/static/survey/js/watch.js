@@ -17,20 +17,42 @@ export class Watch {
       clearTimeout(settle);
       settle = setTimeout(note("resize", size), 400);
     });
-    document.addEventListener("fullscreenchange", note("fullscreen", () => ({ on: Boolean(document.fullscreenElement) })));
-    document.addEventListener("visibilitychange", () => {
-      const now = performance.now();
-      if (document.hidden) this.hiddenSince = now;
-      else if (this.hiddenSince !== null) {
-        this.hiddenMs += now - this.hiddenSince;
-        this.hiddenSince = null;
-      }
-      this.note(document.hidden ? "hidden" : "visible");
-    });
+    document.addEventListener("fullscreenchange", note("fullscreen", () => ({ on: !!document.fullscreenElement })));
+    document.addEventListener("visibilitychange", () => this.visibility(performance.now()));
+    this.lastPointer = "mouse";
+    addEventListener("pointerdown", (event) => (this.lastPointer = event.pointerType), true);
+    this.lookForTranslation();
     addEventListener("pagehide", () => {
       if (!this.waiting.length) return;
       navigator.sendBeacon?.(url, JSON.stringify({ events: this.waiting.splice(0, 100) }));
     });
+  }
+
+  // What a click came from. Firefox and WebKit tell a press of the space bar by its count alone, and a finger by what went
+  // before: only Chromium's clicks are pointer events.
+  inputOf(event) {
+    return event.pointerType || (event.detail ? this.lastPointer : "key");
+  }
+
+  // Translated, the question is not the one that the study asked; noted as far as browsers tell.
+  lookForTranslation() {
+    const { documentElement: page } = document;
+    const { lang } = page;
+    const observer = new MutationObserver(() => {
+      if (page.lang === lang && !/\btranslated-/.test(page.className)) return;
+      observer.disconnect();
+      this.note("translated");
+    });
+    observer.observe(page, { attributeFilter: ["lang", "class"] });
+  }
+
+  visibility(now) {
+    if (document.hidden) this.hiddenSince = now;
+    else if (this.hiddenSince !== null) {
+      this.hiddenMs += now - this.hiddenSince;
+      this.hiddenSince = null;
+    }
+    this.note(document.hidden ? "hidden" : "visible");
   }
 
   // How long the page was hidden, up to now.
