@@ -48,6 +48,8 @@ class Picture:
         The embedded colour profile; empty where there is none.
     notes : tuple of str
         What was changed on the way; each completes "an image that ...".
+    inks : PIL image, optional
+        The picture upright in CMYK, for a profile of its inks.
     """
 
     image: Image.Image
@@ -55,6 +57,7 @@ class Picture:
     mode: str
     profile: bytes = b""
     notes: tuple[str, ...] = ()
+    inks: Image.Image | None = None
 
     @property
     def width(self) -> int:
@@ -109,16 +112,17 @@ def _picture(opened: Image.Image, content: bytes, found: str, most_px: int | Non
     is_turned = found == "TIFF" and opened.tag_v2.get(_ORIENTATION) in _TURNS
     opened.load()
     notes = []
-    image = _without_alpha(opened)
+    image, inks = _without_alpha(opened), opened.copy() if mode == "CMYK" else None
     if mode == "CMYK":
         notes.append("is CMYK and is shown as RGB")
     if (turn := _TURNS.get(_orientation(opened))) is not None:
         image, is_turned = image.transpose(turn), True
+        inks = inks and inks.transpose(turn)
     if is_turned:
         notes.append("is stored turned and is set upright as its mark says")
     if has_more:
         notes.append("holds further pictures (a preview or a gain map), which are left out")
-    return Picture(image, found, mode, profile, tuple(notes))
+    return Picture(image, found, mode, profile, tuple(notes), inks)
 
 
 def _check_depth(bits: int, mode: str) -> None:

@@ -12,10 +12,11 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
+from analysis.pictures.colour import PIXEL_RULES, read_in_srgb
 from analysis.pictures.errors import PictureError
 from analysis.pictures.folders import list_folder
 from analysis.pictures.listing import classes_of
-from analysis.pictures.pixels import read_picture
+from analysis.pictures.pixels import note_counts
 from generation.features.inception import file_sha256
 
 __all__ = [
@@ -55,7 +56,7 @@ class ImageSet(Protocol):
         ...
 
 
-def read_image(file: Path | BinaryIO, *, name: str = "") -> np.ndarray:
+def read_image(file: Path | BinaryIO, *, name: str = "", notes: list[str] | None = None) -> np.ndarray:
     """Return the pixels of an image file, uint8 (H, W, 3).
 
     Parameters
@@ -63,6 +64,8 @@ def read_image(file: Path | BinaryIO, *, name: str = "") -> np.ndarray:
     file : Path or binary file
     name : str
         What to call it in messages; a path names itself.
+    notes : list of str, optional
+        Gets what was changed on the way, a clause each.
 
     It is read by the rules of `docs/image-sets.md`; grey becomes RGB.
 
@@ -74,9 +77,11 @@ def read_image(file: Path | BinaryIO, *, name: str = "") -> np.ndarray:
     name = name or str(file)
     try:
         content = file.read_bytes() if isinstance(file, Path) else file.read()
-        picture = read_picture(content, name=name)
+        picture = read_in_srgb(content, name=name)
     except (OSError, PictureError) as error:
         raise ValueError(f"{name} {error}") from error
+    if notes is not None:
+        notes += picture.notes
     return np.ascontiguousarray(picture.image.convert("RGB"))
 
 
@@ -126,7 +131,7 @@ class FileSource:
         return len(self.files)
 
     def digest(self) -> str:
-        whole = hashlib.sha256()
+        whole = hashlib.sha256(f"pixels {PIXEL_RULES}\n".encode())
         for i, path in enumerate(self.files):
             whole.update(f"{file_sha256(path)} {self._label(i)}\n".encode())
         return whole.hexdigest()
@@ -135,7 +140,12 @@ class FileSource:
         return -1 if self.labels is None else int(self.labels[i])
 
     def batches(self, size: int) -> Iterator[LabelledImages]:
-        return in_batches(((read_image(path), self._label(i)) for i, path in enumerate(self.files)), size)
+        notes: list[str] = []
+        yield from in_batches(
+            ((read_image(path, notes=notes), self._label(i)) for i, path in enumerate(self.files)), size
+        )
+        for line in note_counts(notes):
+            log.warning("%s: %s", self.name, line)
 
 
 def folder_source(folder: Path, *, name: str | None = None) -> FileSource:

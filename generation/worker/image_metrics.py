@@ -15,6 +15,7 @@ from django.core.files.storage import default_storage
 from scipy.stats import binomtest
 
 from analysis.images import EvaluationRules, MetricResult, metrics_over_seeds
+from analysis.pictures.colour import PIXEL_RULES
 from generation.features.evaluation import ImageEvaluation, Reference, evaluate_images, open_reference
 from generation.features.image_sets import (
     ArraySource,
@@ -44,7 +45,7 @@ class StudyArmSource:
 
     def digest(self) -> str:
         listed = "".join(f"{sha256} {label}\n" for _, sha256, label in self.rows)
-        return hashlib.sha256(listed.encode()).hexdigest()
+        return hashlib.sha256(f"pixels {PIXEL_RULES}\n{listed}".encode()).hexdigest()
 
     def batches(self, size: int) -> Iterator[LabelledImages]:
         return in_batches(((self._pixels(name, sha256), label) for name, sha256, label in self.rows), size)

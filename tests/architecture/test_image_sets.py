@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from analysis.pictures.colour import in_srgb
 from analysis.pictures.listing import nfc
 from generation.features.image_sets import folder_source, read_image
 from survey.exceptions import BadArchive
@@ -48,6 +49,11 @@ def png16(colour_type: int, channels: int) -> bytes:
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def with_chunk(kind: bytes, data: bytes) -> bytes:
+    content = encoded()
+    return content[:33] + chunk(kind, data) + content[33:]
 
 
 def marked(turn: int) -> Image.Exif:
@@ -115,6 +121,8 @@ EXAMPLES: dict[str, dict[str, bytes]] = {
     "opaque": {"cat/a.png": encoded(picture=PICTURE.convert("RGBA"))},
     "see-through": {"cat/a.png": see_through()},
     "cmyk": {"cat/a.jpg": encoded("JPEG", PICTURE.convert("CMYK"), quality=100)},
+    "colours": {"cat/a.png": with_chunk(b"gAMA", struct.pack(">I", 100_000))},
+    "dynamic": {"cat/a.png": with_chunk(b"cICP", bytes([9, 16, 0, 1]))},
     "turned": {"cat/a.png": encoded(exif=marked(6)), "cat/b.tif": encoded("TIFF", exif=marked(2))},
     "preview": {"cat/a.jpg": animated("MPO"), "cat/b.tif": tiff_with_small_copy()},
     "animation": {"cat/a.webp": animated("WEBP")},
@@ -234,9 +242,24 @@ def test_pixels_are_those_of_the_file(tmp_path: Path, reader, rule: str, name: s
     np.testing.assert_array_equal(seen.pixels[name], wanted)
 
 
+@pytest.mark.parametrize("reader", [by_training, by_metrics])
+def test_colours_are_those_that_raters_see(tmp_path: Path, reader) -> None:
+    seen = reader(laid_out(tmp_path, BASE | EXAMPLES["colours"]))
+    wanted = np.asarray(in_srgb(EXAMPLES["colours"]["cat/a.png"]))
+    np.testing.assert_array_equal(seen.pixels["cat/a.png"], wanted)
+    assert not np.array_equal(wanted, PIXELS)
+
+
 @pytest.mark.parametrize("rule", [name for name, outcome in RULES if outcome == "read, noted"])
-def test_what_is_changed_is_noted(tmp_path: Path, rule: str) -> None:
-    assert f"arm a: {len(EXAMPLES[rule])} image(s): " in by_import(laid_out(tmp_path, BASE | EXAMPLES[rule])).notes
+def test_what_is_changed_is_noted(tmp_path: Path, rule: str, caplog: pytest.LogCaptureFixture) -> None:
+    root = laid_out(tmp_path, BASE | EXAMPLES[rule])
+    assert f"arm a: {len(EXAMPLES[rule])} image(s)" in by_import(root).notes
+    with caplog.at_level("WARNING"):
+        for reader in (folder_images, folder_source):
+            caplog.clear()
+            found = reader(root)
+            list(found.batches(1) if reader is folder_source else (found.image(i, mode="L") for i in range(len(found))))
+            assert len(caplog.messages) == 1
 
 
 def test_images_without_folders_have_no_class(tmp_path: Path) -> None:

@@ -10,17 +10,17 @@ import logging
 import os
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
+from analysis.pictures.colour import read_in_srgb
 from analysis.pictures.errors import PictureError
 from analysis.pictures.folders import list_folder, walk
 from analysis.pictures.listing import Listing, classes_of, is_leaving, nfc
-from analysis.pictures.pixels import read_picture
 from diffusion.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,10 @@ class ArrayImages:
 
 @dataclass(frozen=True)
 class FolderImages:
-    """Images in files under `root`: their names, and the paths under which the disk has them."""
+    """Images in files under `root`: their names, and the paths under which the disk has them.
+
+    `notes` say what was left out, `noted` what was changed in images that were read so far.
+    """
 
     root: Path
     names: tuple[str, ...]
@@ -90,6 +93,7 @@ class FolderImages:
     labels: np.ndarray
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    noted: list[str] = field(default_factory=list, compare=False)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -97,9 +101,13 @@ class FolderImages:
     def image(self, index: int, *, mode: str) -> Image.Image:
         path = self.root / self.paths[index]
         try:
-            picture = read_picture(path.read_bytes(), name=self.names[index])
+            picture = read_in_srgb(path.read_bytes(), name=self.names[index])
         except (OSError, PictureError) as error:
             raise CorruptImage(f"{path} {error}; replace it or set data.corrupt = 'skip'") from error
+        for note in picture.notes:
+            if note not in self.noted:
+                self.noted.append(note)
+                log.warning("%s %s; of more such images nothing is said", path, note)
         return picture.image.convert(mode)
 
     def where(self, index: int) -> str:

@@ -21,12 +21,12 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.db.models import Q, QuerySet
 from PIL import Image
 
+from analysis.pictures.colour import in_srgb
 from survey.canonical import canonical_json
 from survey.exceptions import BadImage, CopiesUnstored
 from survey.models import ImagePair, PairImage, ServedCopies
 from survey.renditions import rendition_sizes
 from survey.selectors.copies import copies_folder, copy_file
-from survey.services.blinding.colour import in_srgb
 from survey.services.blinding.near_lossless import near_lossless
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.webp import class_length, webp_file, webp_stream

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from analysis.pictures.colour import colours_of
 from analysis.pictures.errors import PictureError
 from analysis.pictures.formats import stem
 from analysis.pictures.listing import classes_of
 from analysis.pictures.pixels import note_counts, read_picture
 from survey.canonical import canonical_json
 from survey.exceptions import BadArchive
-from survey.services.blinding.colour import colours_of
 from survey.services.images.import_sources import WANTED_TREE, ImportSource, Limits
 
 __all__ = ["ImageFacts", "ImportReport", "Progress", "images_check", "inspect"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +41,21 @@ class Command(BaseCommand):
                     channels=settings.network.in_channels,
                     on_progress=self._show,
                 )
-                self._say(split, report, getattr(images.source, "notes", ()))
+                self._say(split, report, images.source)
                 problems += len(report.problems)
         except (ValueError, OSError) as error:
             raise CommandError(str(error)) from error
         if problems:
             raise CommandError(f"{problems} image(s) would stop the run; do as the messages say")
 
-    def _say(self, split: str, report: Any, notes: Iterable[str]) -> None:
-        for line in (*notes, *report.problems, *(f"left out: {text}" for text in report.skipped)):
+    def _say(self, split: str, report: Any, source: Any) -> None:
+        changed = (f"some image {note}" for note in getattr(source, "noted", ()))
+        for line in (
+            *getattr(source, "notes", ()),
+            *changed,
+            *report.problems,
+            *(f"left out: {text}" for text in report.skipped),
+        ):
             self.stderr.write(line)
         counts = report.class_counts.values()
         self.stdout.write(

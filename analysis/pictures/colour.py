@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +18,10 @@ from PIL import Image, ImageCms
 from analysis.pictures.errors import PictureError
 from analysis.pictures.pixels import Picture, read_picture
 
-__all__ = ["Colours", "colours_of", "in_srgb"]
+__all__ = ["PIXEL_RULES", "Colours", "colours_of", "in_srgb", "read_in_srgb"]
 
+# Raised when a file would give other pixels than before, so that what is kept of its pixels is computed anew.
+PIXEL_RULES = 2
 _SRGB = ImageCms.createProfile("sRGB")
 # CIE 1931 x and y of white, red, green and blue.
 _WHITE = (0.3127, 0.3290)
@@ -61,16 +64,25 @@ def colours_of(picture: Picture, content: bytes) -> Colours:
     return Colours("sRGB") if b"sRGB" in chunks or b"gAMA" not in chunks else _of_gamma(chunks)
 
 
+def read_in_srgb(content: bytes, *, name: str = "", most_px: int | None = None) -> Picture:
+    """Read a file to its last pixel as `read_picture` does, and bring it to sRGB.
+
+    Raises
+    ------
+    PictureError
+        If it cannot be read, or is of a high dynamic range.
+    """
+    picture = read_picture(content, name=name, most_px=most_px)
+    colours = colours_of(picture, content)
+    if colours.convert is None:
+        return picture
+    image = colours.convert(picture.image if picture.inks is None else picture.inks)
+    return replace(picture, image=image, notes=(*picture.notes, f"is brought to sRGB from {colours.name}"))
+
+
 def in_srgb(content: bytes) -> Image.Image:
     """Return a file's picture upright, in 8-bit RGB and sRGB. Raises PictureError if it cannot be read."""
-    picture = read_picture(content)
-    convert = colours_of(picture, content).convert
-    if convert is None:
-        return picture.image.convert("RGB")
-    if picture.mode != "CMYK":
-        return convert(picture.image)
-    with Image.open(io.BytesIO(content)) as inks:
-        return convert(inks)
+    return read_in_srgb(content).image.convert("RGB")
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from analysis.pictures.colour import in_srgb
 from analysis.pictures.pixels import read_picture
-from survey.services.blinding.colour import in_srgb
 from tests.e2e.conftest import browser  # noqa: F401 -- the fixture
 
 pytestmark = pytest.mark.e2e
@@ -78,7 +78,7 @@ def _curve(gamma: float) -> bytes:
 
 
 def _matrix_profile(primaries: tuple[float, ...], gamma: float = 1.8) -> bytes:
-    from survey.services.blinding.colour import _to_xyz
+    from analysis.pictures.colour import _to_xyz
 
     red, green, blue = _to_xyz(primaries).T
     tags = {
