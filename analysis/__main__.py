@@ -6,11 +6,12 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from analysis.report.provenance import code_commit, code_version
-from analysis.votes.reading import BadRow, BadVotesError, read_votes, reading_facts
+from analysis.votes.foreign.options import add_reading_options, read_as_told
+from analysis.votes.reading import BadRow, BadVotesError, reading_facts
 
 __all__ = ["main"]
 
@@ -20,13 +21,22 @@ _SHOWN_BAD_ROWS = 1000
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return 0, or 2 for input that cannot be used."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] == "convert":
+        from analysis.votes.foreign.command import convert_command
+
+        return _reported(lambda: convert_command(arguments[1:]))
     if arguments and arguments[0] in ("power", "simulate"):
         from analysis import commands
 
         return {"power": commands.power_command, "simulate": commands.simulate_command}[arguments[0]](arguments[1:])
     options = _parser().parse_args(arguments)
+    return _reported(lambda: _report(options))
+
+
+def _reported(work: Callable[[], int]) -> int:
+    """Return the work's exit code, or 2 with what is wrong with the input."""
     try:
-        return _report(options)
+        return work()
     except BadVotesError as error:
         _list_bad_rows(error.bad_rows, error.total)
         remedy = "fix them, or take the remedy named beside each; --skip-bad-rows drops and counts the rows at fault"
@@ -40,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
         description="Report of a blind pairwise preference study from its votes.",
-        epilog="Planning: python -m analysis power --help. Votes with known truth: python -m analysis simulate --help. "
+        epilog="Votes of other tools as our table: python -m analysis convert --help. "
+        "Planning: python -m analysis power --help. Votes with known truth: python -m analysis simulate --help. "
         "Exit code 2: the votes, the plan or an option cannot be used; every bad row is listed.",
     )
     parser.add_argument("votes", metavar="VOTES", help="file of votes: .csv, .jsonl or .parquet")
@@ -57,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print report.json to standard output")
     parser.add_argument("--skip-bad-rows", action="store_true", help="drop rows that cannot be used, and count them")
+    add_reading_options(parser)
     spelling = parser.add_mutually_exclusive_group()
     spelling.add_argument(
         "--trim",
@@ -84,12 +96,7 @@ def _report(options: argparse.Namespace) -> int:
     if not options.out and not options.json:
         raise ValueError("nothing to do: give --out DIR, --json or both")
     plan, study = _json_object(options.plan, "--plan"), _json_object(options.study, "--study")
-    read = read_votes(
-        options.votes,
-        skip_bad_rows=options.skip_bad_rows,
-        spelling=options.spelling,
-        keep_copies=options.keep_copies,
-    )
+    read = read_as_told(options)
     if read.bad_rows:
         dropped = sum(read.bad_row_counts.values())
         _list_bad_rows(read.bad_rows, dropped)

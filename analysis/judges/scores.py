@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from analysis.votes.sheet import SheetError, read_sheet
 
 __all__ = ["JudgeScores", "judged_pairs", "read_scores"]
 
@@ -45,45 +46,47 @@ def read_scores(path: str | Path) -> JudgeScores:
         same image or the same showing twice.
     """
     path = Path(path)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        names = set(reader.fieldnames or ())
-        if names >= _SCORE_COLUMNS:
-            return JudgeScores(scores=_scores(path, reader), choices={})
-        if names >= _CHOICE_COLUMNS:
-            return JudgeScores(scores={}, choices=_choices(path, reader))
+    try:
+        sheet = read_sheet(path.read_bytes(), wanted=_SCORE_COLUMNS | _CHOICE_COLUMNS)
+    except SheetError as error:
+        raise ValueError(f"{path}: {error}") from None
+    names = set(sheet.names)
+    if names >= _SCORE_COLUMNS:
+        return JudgeScores(scores=_scores(path, sheet.records()), choices={})
+    if names >= _CHOICE_COLUMNS:
+        return JudgeScores(scores={}, choices=_choices(path, sheet.records()))
     wanted = f"{', '.join(sorted(_SCORE_COLUMNS))}, or {', '.join(sorted(_CHOICE_COLUMNS))}"
     raise ValueError(f"{path}: the header has {', '.join(sorted(names)) or 'nothing'}; scores need {wanted}")
 
 
-def _scores(path: Path, reader: csv.DictReader) -> dict[tuple[str, str, str], float]:
+def _scores(path: Path, records: Iterable[tuple[int, dict[str, str]]]) -> dict[tuple[str, str, str], float]:
     found: dict[tuple[str, str, str], float] = {}
-    for row in reader:
+    for line, row in records:
         key = (row["scorer"], row["pair"], row["arm"])
         try:
             value = float(row["score"])
         except (TypeError, ValueError):
             value = math.nan
         if not math.isfinite(value):
-            raise ValueError(f"{path}, line {reader.line_num}: score is {row['score']!r}; give a finite number")
+            raise ValueError(f"{path}, line {line}: score is {row['score']!r}; give a finite number")
         if key in found:
-            raise ValueError(f"{path}, line {reader.line_num}: {key[0]} scored {key[2]} on pair {key[1]} twice")
+            raise ValueError(f"{path}, line {line}: {key[0]} scored {key[2]} on pair {key[1]} twice")
         found[key] = value
     return found
 
 
-def _choices(path: Path, reader: csv.DictReader) -> dict[tuple[str, str, str, str], float]:
+def _choices(path: Path, records: Iterable[tuple[int, dict[str, str]]]) -> dict[tuple[str, str, str, str], float]:
     found: dict[tuple[str, str, str, str], float] = {}
-    for row in reader:
+    for line, row in records:
         key = (row["scorer"], row["pair"], row["arm_left"], row["arm_right"])
         if row["choice"] not in _CHOICES:
             allowed = ", ".join(_CHOICES)
-            raise ValueError(f"{path}, line {reader.line_num}: choice is {row['choice']!r}; it must be {allowed}")
+            raise ValueError(f"{path}, line {line}: choice is {row['choice']!r}; it must be {allowed}")
         if key[2] == key[3]:
-            raise ValueError(f"{path}, line {reader.line_num}: {key[2]} stands on both sides")
+            raise ValueError(f"{path}, line {line}: {key[2]} stands on both sides")
         if key in found:
             shown = f"{key[2]} left of {key[3]}"
-            raise ValueError(f"{path}, line {reader.line_num}: {key[0]} judged pair {key[1]} with {shown} twice")
+            raise ValueError(f"{path}, line {line}: {key[0]} judged pair {key[1]} with {shown} twice")
         found[key] = _CHOICES[row["choice"]]
     return found
 

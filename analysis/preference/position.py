@@ -38,6 +38,8 @@ def left_rate(table: VoteTable) -> Estimate:
     site = table.extra["site"][decisive] if "site" in table.extra else None
     crossing = crossing_from(table.rater[decisive], table.pair[decisive], site)
     sides = count_sides(table)
+    if not table.sides_known:
+        return refused(method, "nobody recorded which arm stood on which side", **crossing.counts())
     if not sides.decisive:
         return refused(method, "no decisive votes", **crossing.counts())
     share = sides.left / sides.decisive
@@ -76,7 +78,7 @@ def position_effect(comparison: Comparison) -> Estimate:
         return refused(method, "no votes", **crossing.counts())
     weights = rater_averaged_weights(crossing)
     if not 0.0 < left_weight(comparison, weights) < 1.0:
-        return refused(method, "not estimable: the arm was shown on one side only", **crossing.counts())
+        return refused(method, f"not estimable: {comparison.one_sided}", **crossing.counts())
     effect, influence = _side_difference(comparison, weights)
     if crossing.few_units():
         reason = "no interval: the crossed interval needs at least 2 raters and 2 pairs"

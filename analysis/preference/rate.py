@@ -101,7 +101,7 @@ def _two_way(comparison: Comparison, *, adjusted: bool) -> Estimate:
     if adjusted and not 0.0 < left_weight(comparison, weights) < 1.0:
         return refused(
             method,
-            "not estimable: the arm was shown on one side only, position and arm are confounded",
+            f"not estimable: {comparison.one_sided}, position and arm are confounded",
             **crossing.counts(),
         )
     rate, influence = _intercept(comparison, weights) if adjusted else _mean(comparison, crossing, weights)
@@ -165,6 +165,7 @@ def headline(comparison: Comparison) -> Estimate:
     share = left_weight(comparison, rater_averaged_weights(crossing_of(comparison)))
     shown = f"the arm was on the left for {share:.1%} of the weight"
     if not 0.0 < share < 1.0:
+        shown = shown if comparison.side.any() else comparison.one_sided
         biased = f"{shown}, so no position adjustment is possible and the rate may carry position bias"
         return two_way_t(comparison).with_reason(biased)
     # The slack keeps the choice symmetric in the arms where rounding would put 0.51 and 0.49 on different sides of it.

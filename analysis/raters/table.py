@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.raters.columns import ANSWER_PREFIX
+from analysis.votes.sheet import SheetError, read_sheet
 from analysis.votes.table import VoteTable
 
 __all__ = ["Raters", "groupings", "read_raters", "with_sites"]
@@ -49,27 +49,29 @@ def read_raters(path: str | Path) -> Raters:
         file without sessions), minutes that are no number.
     """
     path = Path(path)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        names = [name for name in reader.fieldnames or () if name]
-        if "rater" not in names:
-            raise ValueError(f"{path}: there is no column rater; the header has {', '.join(names) or 'nothing'}")
-        values: dict[str, dict[str, str]] = {}
-        seen: dict[tuple[str, str], int] = {}
-        minutes: list[float] = []
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            rater, session = (row["rater"] or "").strip(), (row.get("session") or "").strip()
-            if not rater:
-                raise ValueError(f"{where}: rater is empty; name it as in the votes")
-            if first := seen.get((rater, session)):
-                what = f"session {session} of {rater}" if session else f"rater {rater}"
-                raise ValueError(f"{where}: {what} has a row on line {first} already; keep one of them")
-            seen[rater, session] = reader.line_num
-            known = values.setdefault(rater, {})
-            known.update({name: text for name in names if name != "rater" and (text := (row[name] or "").strip())})
-            if text := (row.get("minutes") or "").strip():
-                minutes.append(_number(text, where))
+    try:
+        sheet = read_sheet(path.read_bytes(), wanted=("rater", "session"))
+    except SheetError as error:
+        raise ValueError(f"{path}: {error}") from None
+    names = [name for name in sheet.names if name]
+    if "rater" not in names:
+        raise ValueError(f"{path}: there is no column rater; the header has {', '.join(names) or 'nothing'}")
+    values: dict[str, dict[str, str]] = {}
+    seen: dict[tuple[str, str], int] = {}
+    minutes: list[float] = []
+    for line, row in sheet.records():
+        where = f"{path}, line {line}"
+        rater, session = row["rater"].strip(), row.get("session", "").strip()
+        if not rater:
+            raise ValueError(f"{where}: rater is empty; name it as in the votes")
+        if first := seen.get((rater, session)):
+            what = f"session {session} of {rater}" if session else f"rater {rater}"
+            raise ValueError(f"{where}: {what} has a row on line {first} already; keep one of them")
+        seen[rater, session] = line
+        known = values.setdefault(rater, {})
+        known.update({name: text for name in names if name != "rater" and (text := row[name].strip())})
+        if text := row.get("minutes", "").strip():
+            minutes.append(_number(text, where))
     return Raters(columns=tuple(name for name in names if name != "rater"), values=values, minutes=tuple(minutes))
 
 

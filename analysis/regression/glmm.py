@@ -27,7 +27,7 @@ from analysis.votes.table import Comparison
 
 __all__ = ["ONE_SIDE", "Glmm", "divergence", "fit_crossed", "glmm"]
 
-ONE_SIDE = "the arm was shown on one side only, the position effect is not estimable"
+ONE_SIDE = "the arm was shown on one side only, or nobody recorded sides: the position effect is not estimable"
 
 # Five votes alike come from a fair coin in 6 % of classes, six in 3 %.
 _FEW_ALIKE = 6

@@ -97,6 +97,11 @@ INPUT_COLUMNS = (
         kind="string",
         description="Where the rater took part (laboratory, panel): raters of one site may answer alike.",
     ),
+    Column(
+        name="sides_unknown",
+        kind="boolean",
+        description="Nobody recorded which arm stood where: arms are in alphabetical order, and no side is estimated.",
+    ),
 )
 
 REQUIRED = tuple(entry.name for entry in VOTE_COLUMNS if entry.required)

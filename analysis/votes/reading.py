@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from analysis.votes.errors import BadRow, BadVotesError, unreadable
@@ -17,7 +17,15 @@ from analysis.votes.parsing import Gatherer
 from analysis.votes.spelling import SPELLINGS, Spelling
 from analysis.votes.table import VoteTable
 
-__all__ = ["BadRow", "BadVotesError", "ReadVotes", "read_votes", "reading_facts", "votes_from_rows"]
+__all__ = [
+    "BadRow",
+    "BadVotesError",
+    "ReadVotes",
+    "read_votes",
+    "reading_facts",
+    "votes_from_rows",
+    "votes_from_rows_at",
+]
 
 _READERS: dict[str, Callable[[Path, Gatherer], Progress]] = {
     ".csv": read_csv,
@@ -48,6 +56,10 @@ class ReadVotes:
         How many rows were dropped, all of them, for each column at fault.
     ignored_columns : tuple of str
         Columns the votes table does not know.
+    left_out : dict of str to int
+        Records of another tool that are no votes, by reason.
+    unknown : tuple of str
+        What another tool's file does not say, each with what follows.
     """
 
     table: VoteTable
@@ -57,6 +69,8 @@ class ReadVotes:
     bad_rows: tuple[BadRow, ...] = ()
     bad_row_counts: dict[str, int] = field(default_factory=dict)
     ignored_columns: tuple[str, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
 
 
 def read_votes(
@@ -130,6 +144,23 @@ def votes_from_rows(
     return _finished(progress, source, None, skip_bad_rows=skip_bad_rows)
 
 
+def votes_from_rows_at(
+    rows: Iterable[tuple[int, Mapping[str, object]]],
+    path: Path,
+    *,
+    left_out: Mapping[str, int],
+    unknown: Iterable[str],
+    skip_bad_rows: bool = False,
+    spelling: Spelling = "refuse",
+    keep_copies: bool = False,
+) -> ReadVotes:
+    """Gather the rows that a reader made of a file, each with its line; ``left_out`` fills while they are read."""
+    progress = Progress(Gatherer(path.name, is_guarded=False, spelling=spelling, keep_copies=keep_copies))
+    gather_mappings(progress, rows)
+    read = _finished(progress, path.name, _sha256(path), skip_bad_rows=skip_bad_rows)
+    return replace(read, left_out=dict(sorted(left_out.items())), unknown=tuple(unknown))
+
+
 def reading_facts(read: ReadVotes) -> dict:
     """Return what ``build_report`` takes as ``data`` about the file."""
     return {
@@ -138,6 +169,8 @@ def reading_facts(read: ReadVotes) -> dict:
         "rows": read.rows,
         "bad_rows": read.bad_row_counts,
         "ignored_columns": list(read.ignored_columns),
+        "left_out": read.left_out,
+        "unknown": list(read.unknown),
     }
 
 

@@ -19,7 +19,7 @@ _CHECK_RULES = {
 
 
 # What the estimators read beside the codes; the other columns have done their work once the rows are chosen.
-_NEEDED = ("class_label", "seed", "site", "response_ms", "position", "session", "submitted_at")
+_NEEDED = ("class_label", "seed", "site", "response_ms", "position", "session", "submitted_at", "sides_unknown")
 
 
 @dataclass(frozen=True, kw_only=True)

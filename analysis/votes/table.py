@@ -41,6 +41,11 @@ class VoteTable:
     def __len__(self) -> int:
         return len(self.choice)
 
+    @property
+    def sides_known(self) -> bool:
+        """Whether it was recorded, for every vote, which arm stood on which side."""
+        return not np.any(self.extra.get("sides_unknown", False))
+
     def rows(self, keep: np.ndarray) -> VoteTable:
         """Return the rows selected by a boolean mask or an index array; labels and codes stay as they are."""
         return VoteTable(
@@ -74,6 +79,8 @@ class VoteTable:
         side = np.where(on_left[keep], 0.5, -0.5)
         choice = self.choice[keep]
         score = np.where(choice == TIE, 0.5, ((choice == LEFT) == (side > 0)).astype(np.float64))
+        if not self.sides_known:
+            side = np.zeros_like(side)
         return Comparison(
             arm=arm,
             baseline=baseline,
@@ -94,7 +101,7 @@ class Comparison:
     score : (N,) float64
         1 where the arm was chosen, 1/2 for a tie, 0 where the baseline was chosen.
     side : (N,) float64
-        +1/2 where the arm stood on the left, -1/2 on the right.
+        +1/2 where the arm stood on the left, -1/2 on the right; 0 throughout where nobody recorded it.
     rater, pair : (N,) int64
         Codes; not necessarily contiguous.
     """
@@ -109,6 +116,13 @@ class Comparison:
 
     def __len__(self) -> int:
         return len(self.score)
+
+    @property
+    def one_sided(self) -> str:
+        """Why there is no effect of the side to estimate, where both sides are not in the votes."""
+        if len(self) and not self.side.any():
+            return "nobody recorded which arm stood on which side"
+        return "the arm was shown on one side only"
 
     def rows(self, keep: np.ndarray) -> Comparison:
         """Return the votes selected by a boolean mask or an index array."""

@@ -257,6 +257,8 @@ def _data(table: VoteTable, selection: Selection, given: Mapping) -> dict:
         "rows": given.get("rows", len(table)),
         "bad_rows": dict(given.get("bad_rows", {})),
         "ignored_columns": list(given.get("ignored_columns", ())),
+        "left_out": dict(given.get("left_out", {})),
+        "unknown": list(given.get("unknown", ())),
         "source": given.get("source"),
         "sha256": given.get("sha256") or table_sha256(table),
         "sha256_of": "file" if given.get("sha256") else "table",
@@ -282,7 +284,9 @@ def _position_bias(selection: Selection, entries: list[dict]) -> dict:
     adjusted = entries[0]["methods"]["two_way_t_adjusted"] if entries else None
     return {
         "left_rate": position.left_rate(selection.table).as_json(),
-        "counts": {"left": sides.left, "right": sides.right, "ties": sides.ties},
+        "counts": (
+            {"left": sides.left, "right": sides.right, "ties": sides.ties} if selection.table.sides_known else {}
+        ),
         "adjusted_rate": adjusted,
     }
 

@@ -30,7 +30,8 @@ def read_csv(path: Path, gatherer: Gatherer) -> Progress:
     """
     with path.open("rb") as file:
         blocks = Blocks(file)
-        lines = TextLines(blocks.take().removeprefix(_BOM), blocks)
+        first = blocks.take()
+        lines = TextLines(first.removeprefix(_BOM), blocks)
         reader = csv.reader(lines, strict=True)
         try:
             line, header = next(_records(reader))
@@ -39,7 +40,7 @@ def read_csv(path: Path, gatherer: Gatherer) -> Progress:
         if isinstance(header, str):
             raise unreadable(path.name, line, header)
         names = [name.strip() for name in header]
-        reading = _Reading(started(gatherer, line, names), names, reader.line_num)
+        reading = _Reading(started(gatherer, line, names, first[:200]), names, reader.line_num)
         if is_fast(path.stat().st_size):
             blocks.give_back(lines.rest())
             _read_blocks(reading, blocks)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from analysis.votes.columns import INPUT_COLUMNS, REQUIRED, VOTE_COLUMNS
 from analysis.votes.errors import unreadable
 from analysis.votes.parsing import Gatherer
+from analysis.votes.sheet import header_hint
 
 __all__ = ["BLOCK_ROWS", "KNOWN", "LEAST_FAST_BYTES", "Progress", "is_fast", "started"]
 
@@ -38,8 +39,8 @@ class Progress:
     ignored: tuple[str, ...] = ()
 
 
-def started(gatherer: Gatherer, line: int, names: list[str]) -> Progress:
-    """Return the gathering of a file with these columns.
+def started(gatherer: Gatherer, line: int, names: list[str], head: bytes = b"") -> Progress:
+    """Return the gathering of a file with these columns; ``head`` is how it begins, for what to say where they lack.
 
     Raises
     ------
@@ -53,8 +54,8 @@ def started(gatherer: Gatherer, line: int, names: list[str]) -> Progress:
     missing = [name for name in REQUIRED if name not in names]
     if missing:
         shown = ", ".join(names[:30]) or "nothing"
-        hint = "; separate the columns by commas" if len(names) == 1 and (";" in shown or "\t" in shown) else ""
-        raise unreadable(file, line, f"the column is missing; the header has {shown}{hint}", ", ".join(missing))
+        said = f"the column is missing; the header has {shown[:200]}{header_hint(head, names)}"
+        raise unreadable(file, line, said, ", ".join(missing))
     return Progress(gatherer, ignored=tuple(name for name in names if name not in KNOWN))
 
 

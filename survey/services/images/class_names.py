@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 from analysis.pictures.listing import nfc
+from analysis.votes.sheet import SheetError, sheet_rows
 from survey.exceptions import ImportRefused
 
 __all__ = ["MOST_CLASS_BYTES", "class_names_read"]
@@ -23,12 +21,13 @@ def class_names_read(content: bytes) -> dict[str, str]:
         Naming the line.
     """
     try:
-        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ImportRefused([f"the class names are no CSV in UTF-8: {error}"]) from None
+        rows = sheet_rows(content, wanted=("class_label", "class_name"))
+    except SheetError as error:
+        raise ImportRefused([f"class names, {error}"]) from None
     names = {}
-    for number, row in enumerate(rows, start=1):
-        if row and row[0] != "class_label":
+    for number, cells in rows:
+        row = [cell.strip() for cell in cells]
+        if row[0] != "class_label":
             if len(row) != 2:
                 raise ImportRefused([f"class names, line {number}: expected class_label,class_name"])
             names[nfc(row[0])] = nfc(row[1])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
+from analysis.votes.sheet import SheetError, read_sheet
 from survey.exceptions import BadPanelExport
 from survey.models import (
     PanelSubmission,
@@ -63,13 +63,12 @@ def panel_rows(content: bytes) -> list[PanelRow]:
         Naming the column that is missing.
     """
     try:
-        text = content.decode("utf-8-sig")
-        if text.lstrip()[:1] in {"[", "{"}:
-            data = json.loads(text)
+        if content.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in {b"[", b"{"}:
+            data = json.loads(content.decode("utf-8-sig"))
             rows = data.get("results", []) if isinstance(data, dict) else data
         else:
-            rows = list(csv.DictReader(io.StringIO(text)))
-    except (UnicodeDecodeError, ValueError, csv.Error) as error:
+            rows = [record for _, record in read_sheet(content).records()]
+    except (SheetError, ValueError) as error:
         raise BadPanelExport(f"the file cannot be read as CSV or JSON: {error}") from None
     if not rows or not all(isinstance(row, Mapping) for row in rows):
         raise BadPanelExport("the file lists no submission")

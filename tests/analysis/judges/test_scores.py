@@ -33,7 +33,7 @@ def test_both_orders_of_a_pairwise_judge_are_averaged(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "the header has nothing"),
+        ("", "it needs a header"),
         ("pair,arm,score\n", "the header has arm, pair, score; scores need arm, pair, score, scorer, or"),
         ("pair,arm,scorer,score\np,a,s,high\n", r"scores.csv, line 2: score is 'high'; give a finite number"),
         ("pair,arm,scorer,score\np,a,s,nan\n", "line 2: score is 'nan'"),

@@ -1,0 +1,83 @@
+"""Label Studio's Pairwise control: JSON (tasks with annotations), JSON-MIN and CSV (an annotation a row)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from analysis.votes.foreign.tool import Record, Tool, in_milliseconds, json_of, records_of, table_records
+
+__all__ = ["LABEL_STUDIO"]
+
+
+def _records(path: Path) -> Iterator[Record]:
+    if path.suffix.lower() != ".json":
+        yield from map(_flat, table_records(path))
+        return
+    content = json_of(path)
+    if isinstance(content, list) and any(isinstance(task, dict) and "annotations" in task for task in content):
+        yield from _from_tasks(content)
+    else:
+        yield from map(_flat, records_of(path))
+
+
+def _from_tasks(tasks: list) -> Iterator[Record]:
+    for place, task in enumerate(tasks, start=1):
+        for annotation in task.get("annotations", ()):
+            results = [result for result in annotation.get("result", ()) if result.get("type") == "pairwise"]
+            common = {
+                **task.get("data", {}),
+                "task": task.get("id"),
+                "annotator": annotation.get("completed_by"),
+                "annotation_id": annotation.get("id"),
+                "created_at": annotation.get("created_at"),
+                "lead_time_ms": in_milliseconds(annotation.get("lead_time")),
+                "left_out": "skipped" if annotation.get("was_cancelled") else "",
+            }
+            for result in results or [{}]:
+                yield place, {**common, "choice": result.get("value", {}).get("selected", "")}
+
+
+def _flat(record: Record) -> Record:
+    """Return an exported row whose Pairwise answer is a text instead of ``[{"selected": "left"}]``."""
+    place, row = record
+    flat = {**row, "task": row.get("id"), "lead_time_ms": in_milliseconds(row.get("lead_time"))}
+    for name, value in row.items():
+        selected = _selected(value)
+        if selected is not None:
+            flat["choice"] = selected
+            flat[name] = selected
+    return place, {"choice": "", **flat}
+
+
+def _selected(value: object) -> str | None:
+    if isinstance(value, str) and value.startswith("[{") and '"selected"' in value:
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    if isinstance(value, list) and value and isinstance(value[0], dict) and "selected" in value[0]:
+        return str(value[0]["selected"])
+    return None
+
+
+LABEL_STUDIO = Tool(
+    name="label-studio",
+    title="Label Studio Pairwise (JSON, JSON-MIN, CSV)",
+    records=_records,
+    columns={
+        "rater": ("annotator", "completed_by"),
+        "trial": ("annotation_id",),
+        "pair": ("pair_id", "item", "task"),
+        "arm_left": ("left_arm", "model_left", "left_model"),
+        "arm_right": ("right_arm", "model_right", "right_model"),
+        "choice": ("choice",),
+        "response_ms": ("lead_time_ms",),
+        "submitted_at": ("created_at",),
+    },
+    unknown={
+        "response times": "lead time counts from opening the task to saving it, reading and breaks included",
+        "skipped tasks": "CSV and JSON-MIN leave them out, so how many were skipped shows in JSON alone",
+    },
+)

@@ -1,0 +1,147 @@
+"""What a reader of another tool's votes is: records, names of columns, answers, and what the tool leaves unsaid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analysis.votes.errors import unreadable
+from analysis.votes.sheet import SheetError, read_sheet
+
+__all__ = ["SIDE_ANSWERS", "Record", "Tool", "in_milliseconds", "json_of", "records_of", "table_records"]
+
+# Line (in JSON the 1-based place) and a flat record.
+Record = tuple[int, dict[str, object]]
+SIDE_ANSWERS = {"left": "left", "right": "right", "tie": "tie"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A reader.
+
+    Parameters
+    ----------
+    name : str
+        What ``--from`` calls it.
+    title : str
+        Tool, version and files it was tried on.
+    records : callable
+        Yields line and record of every row that may be a vote.
+    columns : mapping of str to tuple of str
+        Our column -> names it goes by, the likeliest first; our own name is always tried last.
+    answers : mapping of str to str
+        Answer in lower case -> ``left``, ``right`` or ``tie``.
+    no_answer : tuple of str
+        Answers that say that nobody answered; such rows are left out and counted.
+    unknown : mapping of str to str
+        What the tool does not record -> what follows for the report.
+    has_other_rows : bool
+        Whether rows without arms are other things than votes (instructions, say): left out and counted, not refused.
+    remarks : callable
+        What else is to be said of a file, from its surroundings.
+    """
+
+    name: str
+    title: str
+    records: Callable[[Path], Iterator[Record]]
+    columns: Mapping[str, tuple[str, ...]]
+    answers: Mapping[str, str] = field(default_factory=lambda: SIDE_ANSWERS)
+    no_answer: tuple[str, ...] = ("", "null", "nan", "none")
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    has_other_rows: bool = False
+    remarks: Callable[[Path], list[str]] = lambda path: []
+
+
+def in_milliseconds(seconds: object) -> object:
+    """Return a time in seconds as milliseconds; what is no number comes back as it is, to be refused."""
+    try:
+        return round(float(seconds) * 1000, 6) if seconds not in (None, "") else ""
+    except (TypeError, ValueError):
+        return seconds
+
+
+def table_records(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[Record]:
+    """Yield the rows of a CSV file, whatever separates its columns.
+
+    Raises
+    ------
+    BadVotesError
+        If the file is no table.
+    """
+    try:
+        yield from read_sheet(path.read_bytes(), wanted=wanted).records()
+    except SheetError as error:
+        raise unreadable(path.name, 1, str(error)) from None
+
+
+def json_of(path: Path) -> object:
+    """Return the content of a JSON file.
+
+    Raises
+    ------
+    BadVotesError
+        If it is not JSON in UTF-8.
+    """
+    try:
+        return json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    except UnicodeDecodeError:
+        raise unreadable(path.name, 1, "is not UTF-8 text; save the file as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise unreadable(path.name, error.lineno, f"is not JSON: {error}") from None
+    except RecursionError:
+        raise unreadable(path.name, 1, "is JSON nested too deeply for votes") from None
+
+
+def records_of(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[Record]:
+    """Yield the records of a file: a JSON list of objects, JSON Lines, or else a table.
+
+    Raises
+    ------
+    BadVotesError
+        If the file is none of them.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".jsonl", ".ndjson"):
+        yield from _json_lines(path)
+    elif suffix == ".json":
+        content = json_of(path)
+        if not isinstance(content, list):
+            raise unreadable(path.name, 1, "is not a JSON list of records")
+        for place, record in enumerate(content, start=1):
+            if not isinstance(record, dict):
+                raise unreadable(path.name, place, "is not a JSON object (records are counted from 1)")
+            yield place, record
+    elif suffix == ".parquet":
+        yield from _parquet(path)
+    else:
+        yield from table_records(path, wanted=wanted)
+
+
+def _json_lines(path: Path) -> Iterator[Record]:
+    with path.open("rb") as file:
+        for line, raw in enumerate(file, start=1):
+            text = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
+            if not text.strip():
+                continue
+            try:
+                record = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise unreadable(path.name, line, f"is not JSON: {error}") from None
+            if not isinstance(record, dict):
+                raise unreadable(path.name, line, "is not a JSON object")
+            yield line, record
+
+
+def _parquet(path: Path) -> Iterator[Record]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise unreadable(path.name, 1, "Parquet needs pyarrow: pip install 'blindpair[report]'") from None
+    try:
+        rows = pq.read_table(path).to_pylist()
+    except pa.ArrowException as error:
+        raise unreadable(path.name, 1, f"is not Parquet: {error}") from None
+    yield from enumerate(rows, start=1)

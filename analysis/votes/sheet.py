@@ -1,0 +1,153 @@
+"""Tables as spreadsheets and panels leave them: commas, semicolons or tabs, UTF-8 or UTF-16, lines counted.
+
+One machine for every small table that people bring: votes of other tools, panel lists, class names. It reads what can
+be read in one way only and names the remedy for what cannot.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+__all__ = ["Sheet", "SheetError", "header_hint", "read_sheet", "sheet_rows"]
+
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+# The first bytes of files that spreadsheets and browsers save under a name that ends in .csv.
+_SIGNATURES = {
+    b"pk\x03\x04": "is an Excel or OpenDocument workbook; save the sheet as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save the sheet as CSV UTF-8",
+    b"\x1f\x8b": "is compressed by gzip; unpack it first",
+    b"%pdf": "is a PDF; export the table as CSV",
+    b"<!doctype html": "is a web page; the download probably asked for a login",
+    b"<html": "is a web page; the download probably asked for a login",
+    b"version https://git-lfs": "is a git-lfs pointer, not the file: fetch it with `git lfs pull`",
+}
+_ENCODINGS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+class SheetError(ValueError):
+    """The bytes are no table; the message says what they are and what to do."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of texts.
+
+    Parameters
+    ----------
+    names : list of str
+        The header, without outer spaces.
+    rows : list of (int, list of str)
+        Line on which each row begins, and its cells.
+    """
+
+    names: list[str]
+    rows: list[tuple[int, list[str]]]
+
+    def records(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield line and cells by name."""
+        for line, cells in self.rows:
+            yield line, dict(zip(self.names, cells, strict=True))
+
+
+def read_sheet(content: bytes, *, wanted: Iterable[str] = ()) -> Sheet:
+    """Read a table with a header.
+
+    Parameters
+    ----------
+    content : bytes
+        The file; a byte-order mark decides its encoding, UTF-8 is assumed without one.
+    wanted : iterable of str
+        Names that settle what separates the columns, where the header could be split in two ways.
+
+    Raises
+    ------
+    SheetError
+        Naming the line, where there is one, and the remedy.
+    """
+    rows = sheet_rows(content, wanted=wanted)
+    if not rows:
+        raise SheetError("the file is empty; it needs a header")
+    (head, names), *rows = rows
+    names = [name.strip() for name in names]
+    twice = sorted(name for name, count in Counter(names).items() if name and count > 1)
+    if twice:
+        raise SheetError(f"line {head}: the header names {', '.join(twice)} twice; give each column a name of its own")
+    for line, cells in rows:
+        if len(cells) != len(names):
+            raise SheetError(f"line {line}: has {len(cells)} fields; the header has {len(names)}")
+    return Sheet(names, rows)
+
+
+def sheet_rows(content: bytes, *, wanted: Iterable[str] = ()) -> list[tuple[int, list[str]]]:
+    """Return line and cells of every row that is not blank, the header among them; as for :func:`read_sheet`."""
+    text = _decoded(content)
+    rows = []
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text, set(wanted)))
+    line = 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                rows.append((line, cells))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise SheetError(f"line {line}: is not CSV: {error}; look for a quote that is not closed") from None
+    return rows
+
+
+def header_hint(head: bytes, names: list[str]) -> str:
+    """Return what a file whose header lacks columns is, and the remedy; nothing where it looks like a plain table.
+
+    Parameters
+    ----------
+    head : bytes
+        How the file begins.
+    names : list of str
+        Its header, split at commas.
+    """
+    for begin, said in _SIGNATURES.items():
+        if head[:64].lower().lstrip().startswith(begin):
+            return f"; the file {said}"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in head[:200]:
+        return "; the file is UTF-16; save it as UTF-8, or let `python -m analysis convert` read it"
+    whole = ",".join(names)
+    for delimiter, called in _DELIMITERS.items():
+        if delimiter != "," and whole.count(delimiter) > whole.count(","):
+            return (
+                f"; the columns are separated by {called}: separate the columns by commas, or let "
+                "`python -m analysis convert` read the file"
+            )
+    return ""
+
+
+def _decoded(content: bytes) -> str:
+    for begin, said in _SIGNATURES.items():
+        if content[:64].lower().lstrip().startswith(begin):
+            raise SheetError(f"the file {said}")
+    encoding = next((name for mark, name in _ENCODINGS if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise SheetError(f"line {line}: is not {encoding.upper()} text; save the file as CSV UTF-8") from None
+    if "\x00" in text:
+        raise SheetError("the file is UTF-16 without a byte-order mark, or no text; save it as CSV UTF-8")
+    return text
+
+
+def _delimiter(text: str, wanted: set[str]) -> str:
+    """Return what splits the header into the most wanted names, then into the most columns; a comma where all agree."""
+    line = next((line for line in text.splitlines() if line.strip()), "")
+
+    def worth(delimiter: str) -> tuple[int, int]:
+        try:
+            names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
+        except (csv.Error, StopIteration):
+            return 0, 0
+        return len(wanted & set(names)), len(names)
+
+    return max(_DELIMITERS, key=worth)

@@ -1,0 +1,45 @@
+"""Tables that a spreadsheet touched: every small table that people bring goes through one machine."""
+
+import codecs
+
+import pytest
+
+from analysis.judges.scores import read_scores
+from analysis.raters.table import read_raters
+from survey.exceptions import BadPanelExport, ImportRefused
+from survey.services.images.class_names import class_names_read
+from survey.services.panel.reconciliation import panel_rows
+
+DISGUISES = [(";", "utf-8", b""), ("\t", "utf-16-le", codecs.BOM_UTF16_LE), (",", "utf-8", codecs.BOM_UTF8)]
+
+
+def _bytes(rows, disguise):
+    delimiter, encoding, mark = disguise
+    return mark + "\r\n".join(delimiter.join(row) for row in rows).encode(encoding)
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_every_table_is_read_in_every_disguise(disguise, tmp_path):
+    names = class_names_read(_bytes([["class_label", "class_name"], ["n01 ", "Schleie "], ["", ""]], disguise))
+    assert names == {"n01": "Schleie"}
+    assert class_names_read(_bytes([["n01", "Schleie"]], disguise)) == {"n01": "Schleie"}
+    (row,) = panel_rows(_bytes([["Submission id", "Status"], ["s1 ", "APPROVED"]], disguise))
+    assert (row.submission, row.status) == ("s1", "APPROVED")
+    path = tmp_path / "raters.csv"
+    path.write_bytes(_bytes([["rater", "site"], ["r1", "lab"]], disguise))
+    assert read_raters(path).values == {"r1": {"site": "lab"}}
+    path.write_bytes(_bytes([["scorer", "pair", "arm", "score"], ["clip", "p1", "a", "0.5"]], disguise))
+    assert read_scores(path).scores == {("clip", "p1", "a"): 0.5}
+
+
+def test_a_workbook_is_named_wherever_it_is_brought(tmp_path):
+    workbook = b"PK\x03\x04and more"
+    with pytest.raises(ImportRefused, match="workbook"):
+        class_names_read(workbook)
+    with pytest.raises(BadPanelExport, match="workbook"):
+        panel_rows(workbook)
+    path = tmp_path / "raters.csv"
+    path.write_bytes(workbook)
+    for read in (read_raters, read_scores):
+        with pytest.raises(ValueError, match="workbook"):
+            read(path)
