@@ -8,7 +8,7 @@ from drf_spectacular.views import SpectacularJSONAPIView
 
 from survey.api import docs
 from survey.api.errors import nothing_here
-from survey.api.views import arm, exclusion, job, log, member, pair, panel, report, session, study, webhook
+from survey.api.views import arm, exclusion, job, log, member, pair, panel, report, session, study, upload, webhook
 
 app_name = "api"
 
@@ -37,6 +37,7 @@ urlpatterns = [
     path(f"{STUDY}arms/", arm.ArmList.as_view()),
     path(f"{STUDY}arms/<slug:name>/", arm.ArmDetail.as_view()),
     path(f"{STUDY}import/", pair.Import.as_view()),
+    path("may-upload/", upload.MayUpload.as_view()),
     path(f"{STUDY}pairs/", pair.Pairs.as_view()),
     path(f"{STUDY}pairs/remove/", pair.PairsRemove.as_view()),
     path(f"{STUDY}dry-run/", study.DryRun.as_view()),

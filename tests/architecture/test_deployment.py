@@ -11,7 +11,7 @@ from django.core.management import get_commands
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-OURS = ["web", "worker", "reaper", "gpu", "migrate"]
+OURS = ["web", "desk", "worker", "reaper", "gpu", "migrate"]
 
 
 def settings_variables() -> set[str]:
@@ -71,7 +71,8 @@ def test_health_checks_look_where_the_processes_show_that_they_live() -> None:
         *probe, file = services[name]["healthcheck"]["test"]
         assert probe == ["CMD", "python", "deploy/probe.py"]
         assert file == services[name]["environment"]["BLINDPAIR_ALIVE_PATH"]
-    assert services["web"]["healthcheck"]["test"][-1] == "http://127.0.0.1:8000/readyz"
+    for name in ("web", "desk"):
+        assert services[name]["healthcheck"]["test"][-1] == "http://127.0.0.1:8000/readyz"
     assert services["proxy"]["healthcheck"]["test"][-1] == "http://127.0.0.1:8080/proxy-health"
     assert "location = /proxy-health" in (ROOT / "deploy/nginx.conf").read_text()
 
@@ -86,7 +87,9 @@ def test_ports_and_paths_agree_between_the_files() -> None:
     nginx = (ROOT / "deploy/nginx.conf").read_text()
     environment = COMPOSE["services"]["web"]["environment"]
     assert 'bind = os.environ.get("BLINDPAIR_BIND", "0.0.0.0:8000")' in (ROOT / "deploy/gunicorn.conf.py").read_text()
-    assert "server web:8000;" in nginx
+    for pool in ("web", "desk"):
+        assert f"upstream {pool} {{ server {pool}:8000" in nginx
+        assert pool in environment["BLINDPAIR_ALLOWED_HOSTS"].split(",")
     assert f"location {environment['BLINDPAIR_IMAGE_ACCEL']} {{" in nginx
     assert f"alias {environment['BLINDPAIR_MEDIA_ROOT']}/;" in nginx
     assert {port.split(":")[1] for port in COMPOSE["services"]["proxy"]["ports"]} == set(
