@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from survey.canonical import canonical_json
 from survey.models import Exclusion, PairImage, Study
+from survey.reports.preregistration import preregistration_text
 from survey.reports.raters import rater_columns
 from survey.reports.report import report_write
 from survey.selectors.vote import vote_showings
@@ -39,6 +40,7 @@ def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int 
         file.writelines(canonical_json(line) + b"\n" for line in vote_showings(study, is_pilot=is_pilot))
     for version in study.versions.order_by("number"):
         (out / f"version-{version.number}.json").write_bytes(canonical_json(version.config))
+        (out / f"preregistration-{version.number}.md").write_text(preregistration_text(version), encoding="utf-8")
     with (out / "manifest.jsonl").open("wb") as file:
         file.writelines(manifest_lines(study))
     with (out / "recipes.jsonl").open("wb") as file:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import default_storage
+from django.db.models import Count
 
+from analysis.report.provenance import code_version
 from survey.models import ImageMetric, ImagePair, Study, StudyFigure
+from survey.selectors.rater import sessions_in_table
 from survey.selectors.version import version_current
 
 __all__ = ["analysis_plan", "image_metrics", "image_metrics_by_class", "pair_distances", "study_facts", "study_figures"]
@@ -105,7 +110,9 @@ def study_facts(study: Study) -> dict[str, Any]:
     config = version.config
     texts, trial, plan = config["texts"], config["trial"], config["plan"]
     checks = {name: plan[f"{name}_trials"] for name in ("repeat", "identical", "degraded")}
-    rules = [rule["rule"] for rule in config["analysis"]["exclusion_rules"]]
+    rules = [rule["rule"].replace("_", " ") for rule in config["analysis"]["exclusion_rules"]]
+    told = {"eligibility": "", "ethics": "", "funding": "", "preregistration": ""} | config.get("facts", {})
+    consent = f"consent asked before the first trial (text SHA-256 {version.consent_sha256})"
     return {
         "slug": study.slug,
         "title": study.title,
@@ -116,8 +123,13 @@ def study_facts(study: Study) -> dict[str, Any]:
         "organisation": texts["organisation"],
         "arms": {arm["name"]: arm["description"] for arm in config["arms"]},
         "recruitment": config["recruitment"].get("provider", "open link"),
+        "qualification": told["eligibility"],
         "payment": texts["payment"],
-        "ethics": f"consent asked before the first trial (text SHA-256 {version.consent_sha256})",
+        "payment_amount": _amount(texts["payment"]),
+        "ethics": "; ".join(filter(None, (told["ethics"], consent))),
+        "funding": told["funding"],
+        "preregistration": told["preregistration"],
+        "language": _languages(study),
         "question": texts["question"],
         "instructions": texts["instructions"],
         "ties_offered": "yes" if trial["are_ties_allowed"] else "no, forced choice",
@@ -130,8 +142,32 @@ def study_facts(study: Study) -> dict[str, Any]:
             if all(arm["recipe"] for arm in config["arms"])
             else "imported, matched by path; where each file came from is in the manifest"
         ),
+        "selection": _selection(config["pairs"]),
+        "interface": f"the rater's pages of Blindpair {code_version()} with the texts of version {version.number}, "
+        f"which lie beside this report (configuration SHA-256 {version.config_sha256})",
+        "ratings": "votes.csv beside this report, one row a vote",
         "attention_checks": ", ".join(f"{count} {name}" for name, count in checks.items() if count) or "none",
         "exclusion_rules": f"fixed at freezing: {', '.join(rules) or 'none'}",
         "stopping_rule": f"{plan['votes_per_pair']} votes a pair, {config['analysis']['target_raters']} raters; "
         + ("anytime-valid looks" if config["analysis"]["stopping_rule"] == "anytime" else "one look, after closing"),
     }
+
+
+def _amount(payment: str) -> float | None:
+    """Return what a rater is paid where the text names one number; two could be money and minutes."""
+    numbers = re.findall(r"\d+(?:[.,]\d+)?", payment)
+    return float(numbers[0].replace(",", ".")) if len(numbers) == 1 else None
+
+
+def _languages(study: Study) -> str:
+    """Return in which languages the pages were read, the most frequent first."""
+    counted = sessions_in_table(study).order_by().values_list("language").annotate(n=Count("pk"))
+    named = sorted(((n, language or "the browser's own") for language, n in counted), reverse=True)
+    return ", ".join(f"{language} ({n})" for n, language in named)
+
+
+def _selection(pairs: Mapping[str, Any]) -> str:
+    """Return how many pairs took part, and by which logged steps they were chosen."""
+    steps = ", ".join(f"{step['action']} (log entry {step['number']})" for step in pairs["steps"])
+    left = f"{pairs['selected']} of {pairs['of']} pairs took part"
+    return f"{left}; chosen by: {steps}" if steps else f"{left}; none was left out by hand or by rule"

@@ -1,0 +1,123 @@
+"""The frozen plan in the order of the two usual registration forms, to be pasted or uploaded before the first vote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from survey.models import StudyVersion
+
+__all__ = ["preregistration_text"]
+
+_NOT_STATED = "(not stated in the study: fill in)"
+
+
+def preregistration_text(version: StudyVersion) -> str:
+    """Return Markdown: the answers to AsPredicted's nine questions, then those to the OSF preregistration form.
+
+    Everything comes from the frozen version; what only the researcher can say is marked to be filled in.
+    """
+    said = _Sayings(version)
+    lines = [
+        f"# Preregistration: {version.study.title}",
+        "",
+        f"Frozen version {version.number}, {version.frozen_at:%Y-%m-%d}.",
+    ]
+    lines += [f"Configuration SHA-256 {version.config_sha256}, images SHA-256 {version.manifest_sha256}.", ""]
+    for form, questions in (("AsPredicted", said.as_predicted()), ("OSF preregistration", said.osf())):
+        lines += [f"## {form}", ""]
+        for number, (question, answer) in enumerate(questions, start=1):
+            lines += [f"{number}. **{question}** {answer}", ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+class _Sayings:
+    """The sentences of a frozen version that both forms ask for."""
+
+    def __init__(self, version: StudyVersion) -> None:
+        self.config = version.config
+        self.texts, self.plan, self.analysis = (self.config[name] for name in ("texts", "plan", "analysis"))
+        self.facts = self.config.get("facts", {})
+        self.arms = ", ".join(arm["name"] for arm in self.config["arms"])
+
+    def as_predicted(self) -> list[tuple[str, str]]:
+        return [
+            ("Data collection.", "No votes have been collected under this version."),
+            ("Hypothesis.", _NOT_STATED),
+            ("Dependent variable.", self.measure()),
+            ("Conditions.", self.conditions()),
+            ("Analyses.", self.model()),
+            ("Outliers and exclusions.", self.exclusions()),
+            ("Sample size.", self.size()),
+            ("Other.", self.checks()),
+            ("Type of study.", "Experiment: blind pairwise comparison, forced choice or with ties as stated."),
+        ]
+
+    def osf(self) -> list[tuple[str, str]]:
+        return [
+            ("Description.", self.texts["summary"] or _NOT_STATED),
+            ("Hypotheses.", _NOT_STATED),
+            ("Study type.", "Experiment."),
+            ("Blinding.", "Raters do not know which arm made which image; sides are drawn by the server."),
+            ("Study design.", self.conditions()),
+            ("Randomization.", self.randomization()),
+            ("Existing data.", "None: registered before any vote under this version."),
+            ("Data collection procedures.", self.procedure()),
+            ("Sample size.", self.size()),
+            ("Stopping rule.", self.stopping()),
+            ("Measured variables.", self.measure()),
+            ("Statistical models.", self.model()),
+            ("Inference criteria.", self.inference()),
+            ("Data exclusion.", self.exclusions()),
+            ("Missing data.", "Trials that were not answered have no vote; no value is imputed."),
+            ("Other.", self.checks()),
+        ]
+
+    def measure(self) -> str:
+        ties = "left, right or no preference" if self.config["trial"]["are_ties_allowed"] else "left or right"
+        return f'Each trial asks "{self.texts["question"]}"; the answer is {ties}.'
+
+    def conditions(self) -> str:
+        compared = "; ".join(f"{one} against {other}" for one, other in self.plan["comparisons"])
+        return f"Arms: {self.arms}. Comparisons, within raters and pairs: {compared}."
+
+    def randomization(self) -> str:
+        return (
+            "Pairs and sides of each visit are drawn from a stored seed; sides are balanced over each pair and within "
+            f"each visit (assignment algorithm {self.plan['assignment']})."
+        )
+
+    def procedure(self) -> str:
+        who = self.facts.get("eligibility") or _NOT_STATED
+        paid = self.texts["payment"] or _NOT_STATED
+        return f"Recruitment: {self.config['recruitment'].get('provider', 'open link')}. Raters: {who} Payment: {paid}"
+
+    def size(self) -> str:
+        return (
+            f"{self.analysis['target_raters']} raters with up to {self.plan['trials_per_session']} trials each, and "
+            f"{self.plan['votes_per_pair']} votes a compared pair on {self.config['pairs']['selected']} pairs."
+        )
+
+    def stopping(self) -> str:
+        if self.analysis["stopping_rule"] == "anytime":
+            return "An anytime-valid confidence sequence, which may be looked at while the study runs."
+        return "Counting stops at the planned votes; results are looked at once, after closing."
+
+    def model(self) -> str:
+        return (
+            "The preference rate averaged over raters, ties split, with a two-way cluster-robust t interval (raters "
+            "and pairs crossed), adjusted for the side shown where sides are not balanced."
+        )
+
+    def inference(self) -> str:
+        margin: Any = self.analysis["equivalence_margin"]
+        equivalence = "" if margin is None else f" Equivalence is tested with a margin of {100 * margin:g} points."
+        adjusted = {"bh": "Benjamini and Hochberg's", "holm": "Holm's"}[self.analysis.get("class_adjustment", "bh")]
+        return f"Two-sided tests at 5 %; p-values of classes are adjusted by {adjusted} method.{equivalence}"
+
+    def exclusions(self) -> str:
+        rules = [rule["rule"].replace("_", " ") for rule in self.analysis["exclusion_rules"]]
+        return f"Rules fixed before the first vote: {', '.join(rules) or 'none'}. Withdrawn visits are not used."
+
+    def checks(self) -> str:
+        counts = {name: self.plan[f"{name}_trials"] for name in ("practice", "repeat", "identical", "degraded")}
+        return "Trials beside the ordinary ones: " + ", ".join(f"{n} {name}" for name, n in counts.items()) + "."

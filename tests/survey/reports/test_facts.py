@@ -1,0 +1,63 @@
+"""Every item of the checklist can be answered on the platform, and the plan can be registered as it was frozen."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from analysis.report.content.checklist import STUDY_FACTS
+from survey.reports.facts import study_facts
+from tests.factories import make_running, make_study, make_visit
+
+pytestmark = pytest.mark.django_db
+TOLD = {
+    "eligibility": "Adults with normal vision.",
+    "ethics": "Board of the faculty, 2026-17",
+    "funding": "none",
+    "preregistration": "https://aspredicted.example/1",
+    "payment": "3.50 EUR",
+    "instructions": "Look at both images.",
+    "exclusion_rules": [{"rule": "too_fast", "parameters": {}}],
+    "equivalence_margin": 0.05,
+}
+
+
+def test_every_item_of_the_checklist_has_an_answer():
+    version = make_running(**TOLD)
+    make_visit(version, language="de")
+    facts = study_facts(version.study)
+    assert not [key for key in STUDY_FACTS if not facts.get(key)]
+    assert facts["ethics"].startswith("Board of the faculty, 2026-17; consent asked")
+    assert facts["language"] == "de (1)"
+    assert facts["selection"] == "6 of 6 pairs took part; none was left out by hand or by rule"
+    assert facts["exclusion_rules"] == "fixed at freezing: too fast"
+
+
+@pytest.mark.parametrize(
+    ("payment", "amount"),
+    [("3.50 EUR", 3.5), ("2,40 €", 2.4), ("2 GBP for 10 minutes", None), ("none", None), ("", None)],
+)
+def test_pay_is_a_number_only_where_the_text_names_one(payment, amount):
+    assert study_facts(make_running(payment=payment).study)["payment_amount"] == amount
+
+
+def test_the_plan_is_registered_in_the_words_of_the_frozen_version(capsys):
+    version = make_running(**TOLD)
+    version.study.title = "changed since"
+    call_command("export_preregistration", study=version.study.slug)
+    told = capsys.readouterr().out
+    for expected in (
+        version.config_sha256,
+        "robust against vanilla",
+        "Adults with normal vision.",
+        "too fast",
+        "Equivalence is tested with a margin of 5 points",
+        "30 raters with up to 6 trials each",
+    ):
+        assert expected in told
+    assert told.count("**Hypothes") == 2
+
+
+def test_a_draft_has_nothing_to_register():
+    with pytest.raises(CommandError, match="has no frozen version yet; freeze it"):
+        call_command("export_preregistration", study=make_study().slug)
