@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion.cpu_convolutions import DoublingConv2d, PackedConv2d, has_packed_kernels
+from diffusion.dropout import KeyedDropout
 
 GROUPS = 32
 MAX_PERIOD = 10_000
@@ -152,7 +153,7 @@ class ResBlock(nn.Module):
         self.out_layers = nn.Sequential(
             GroupNorm32(out_channels),
             PassingSiLU(),
-            nn.Dropout(dropout),
+            KeyedDropout(dropout),
             zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1)),
         )
         same_width = out_channels == channels

@@ -14,13 +14,14 @@ Kawar, Ganz, Elad 2023, "Enhancing Diffusion-Based Image Synthesis with Robust C
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion.schedule import NoiseSchedule
-from training.attack.threat_model import AttackConfig, Norm, threat_of
+from training.attack.threat_model import AttackConfig, Generators, Norm, drawn, threat_of
 
 # Half-precision input gradients would underflow; both threat models are free of the gradient's scale.
 HALF_PRECISION_SCALE = 2.0**12
@@ -56,7 +57,7 @@ def attack(
     config: AttackConfig,
     schedule: NoiseSchedule,
     classes: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: Generators = None,
     **options,
 ) -> AttackResult:
     """Run the attack that a configuration describes on images of true classes `y`.
@@ -68,7 +69,7 @@ def attack(
     if config.targeted:
         if classes is None or classes < 2:
             raise ValueError(f"classes is {classes}; a targeted attack needs to know of at least 2")
-        y = (y + torch.randint(1, classes, y.shape, generator=generator).to(y)) % classes
+        y = (y + drawn(partial(torch.randint, 1, classes), y.shape, generator).to(y)) % classes
     return pgd(
         classifier,
         x,
@@ -99,7 +100,7 @@ def pgd(
     random_start: bool = False,
     targeted: bool = False,
     early_stop: bool = True,
-    generator: torch.Generator | None = None,
+    generator: Generators = None,
     bucket: int = 1,
     autocast: torch.dtype | None = None,
     top_k: int = 1,
@@ -126,8 +127,8 @@ def pgd(
         Descend on the loss of `y` instead of ascending.
     early_stop : bool
         Freeze an image once its prediction is as wanted. There is no check after the last step, as published.
-    generator : torch.Generator, optional
-        CPU generator of the random start.
+    generator : torch.Generator, or one an image, optional
+        CPU generators of the random start.
     bucket : int
         Pad the set of moving images to a multiple, so that compiled code sees few shapes.
     autocast : torch.dtype, optional

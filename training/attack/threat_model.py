@@ -7,6 +7,7 @@ Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial Attack
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -15,8 +16,10 @@ from torch import Tensor
 
 from diffusion.schedule import NoiseSchedule
 
-__all__ = ["NORM_FLOOR", "AttackConfig", "EpsilonRule", "Norm", "StepRule", "threat_of"]
+__all__ = ["NORM_FLOOR", "AttackConfig", "EpsilonRule", "Generators", "Norm", "StepRule", "drawn", "threat_of"]
 
+# On the CPU: one for all images, or one an image, so that its draws are the same in any batch.
+Generators = torch.Generator | Sequence[torch.Generator] | None
 Norm = Literal["l2", "linf"]
 
 
@@ -95,6 +98,21 @@ class AttackConfig:
         return self.epsilon * factor
 
 
+def drawn(draw: Callable[..., Tensor], shape: Sequence[int], generator: Generators) -> Tensor:
+    """Return random numbers of a shape (B, ...) from one generator, or row by row from one an image.
+
+    Raises
+    ------
+    ValueError
+        The number of generators is not that of the images.
+    """
+    if generator is None or isinstance(generator, torch.Generator):
+        return draw(tuple(shape), generator=generator)
+    if len(generator) != shape[0]:
+        raise ValueError(f"{len(generator)} generators for {shape[0]} images; give one an image, or one for all")
+    return torch.stack([draw(tuple(shape[1:]), generator=one) for one in generator])
+
+
 def _norms(x: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x.flatten(1), dim=1).reshape(-1, 1, 1, 1)
 
@@ -111,10 +129,10 @@ class _L2:
         return delta * epsilon / (torch.maximum(_norms(delta), epsilon) + NORM_FLOOR)
 
     @staticmethod
-    def start(x: Tensor, epsilon: Tensor, generator: torch.Generator | None) -> Tensor:
-        direction = torch.randn(x.shape, generator=generator).to(x)
+    def start(x: Tensor, epsilon: Tensor, generator: Generators) -> Tensor:
+        direction = drawn(torch.randn, x.shape, generator).to(x)
         # The radius of a uniform point of a d-dimensional ball is u^(1/d).
-        radius = torch.rand((len(x), 1, 1, 1), generator=generator).to(x) ** (1 / x[0].numel())
+        radius = drawn(torch.rand, (len(x), 1, 1, 1), generator).to(x) ** (1 / x[0].numel())
         return epsilon * radius * direction / _norms(direction)
 
 
@@ -130,8 +148,8 @@ class _Linf:
         return torch.minimum(torch.maximum(delta, -epsilon), epsilon)
 
     @staticmethod
-    def start(x: Tensor, epsilon: Tensor, generator: torch.Generator | None) -> Tensor:
-        return epsilon * (2 * torch.rand(x.shape, generator=generator).to(x) - 1)
+    def start(x: Tensor, epsilon: Tensor, generator: Generators) -> Tensor:
+        return epsilon * (2 * drawn(torch.rand, x.shape, generator).to(x) - 1)
 
 
 _THREATS = {"l2": _L2, "linf": _Linf}

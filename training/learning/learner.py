@@ -3,13 +3,15 @@
 When to log, measure, save and stop is the business of `training.learning.loop`.
 """
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from diffusion.dropout import keyed_dropout
 from training.data.batches import Batch
 from training.data.streams import Purpose, sample_uniforms, torch_seed
 from training.learning.config import TrainingConfig
@@ -101,11 +103,14 @@ class Learner:
         t, weights = t.to(self.device), weights.to(self.device)
         self.optimizer.zero_grad(set_to_none=True)
         size = settings.microbatch or len(batch.y)
+        seen = []
         for start in range(0, len(batch.y), size):
             rows = slice(start, start + size)
             is_last = start + size >= len(batch.y)
             with nullcontext() if is_last or self.processes.count == 1 else self.parallel.no_sync():
-                self._accumulate(batch, t, weights, rows, meter)
+                seen.append(self._accumulate(batch, t, weights, rows, meter))
+        # Once a batch, in the samples' order, however they are spread over processes and microbatches.
+        self.timesteps.observe(t, torch.cat(seen), self.processes)
         self.scaler.unscale_(self.optimizer)
         if settings.clip_norm:
             nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm)
@@ -128,21 +133,33 @@ class Learner:
         dropped = sample_uniforms(self.config.run.seed, batch.numbers, Purpose.LABEL) < share
         return batch._replace(y=batch.y.masked_fill(torch.from_numpy(dropped), self.config.network.num_classes - 1))
 
-    def _accumulate(self, batch: Batch, t: Tensor, weights: Tensor, rows: slice, meter: Meter) -> None:
-        """Add the gradients of some rows of the batch."""
+    def _accumulate(self, batch: Batch, t: Tensor, weights: Tensor, rows: slice, meter: Meter) -> Tensor:
+        """Add the gradients of some rows of the batch; return their unweighted losses."""
         x, y, noise, t, weights = batch.x[rows], batch.y[rows], batch.noise[rows], t[rows], weights[rows]
         x_t = self.schedule.q_sample(x, t, noise) if self.config.noised else x
         x_t = x_t.contiguous(memory_format=self.layout)
-        with self._seeded(int(batch.numbers[rows.start])) as generator:
-            losses = self.objective(self.parallel, x_t, y=y, t=t, x_start=x, noise=noise, generator=generator)
+        generators = self._generators(batch.numbers[rows])
+        with self._dropout(batch.numbers[rows]):
+            losses = self.objective(self.parallel, x_t, y=y, t=t, x_start=x, noise=noise, generator=generators)
             share = len(y) / len(batch.y)
             self.scaler.scale((losses.loss * weights).mean() * share).backward()
-        self.timesteps.observe(t, losses.loss, self.processes)
         meter.add(t, {"loss": losses.loss * weights, **losses.facts})
+        return losses.loss.detach()
 
-    def _seeded(self, number: int) -> "_Seeded":
-        """Make dropout and random starts belong to the sample's number, so that resuming repeats them."""
-        return _Seeded(self.config.run.seed, number, uses_dropout=self.config.network.dropout > 0)
+    def _dropout(self, numbers: np.ndarray) -> AbstractContextManager:
+        """Let the dropout masks of samples belong to their numbers."""
+        if not self.config.network.dropout:
+            return nullcontext()
+        keys = torch.tensor([torch_seed(self.config.run.seed, Purpose.DROPOUT, int(number)) for number in numbers])
+        return keyed_dropout(self.network, keys.to(self.device))
+
+    def _generators(self, numbers: np.ndarray) -> list[torch.Generator] | None:
+        """Return a generator for each sample's random start and target, where the attack draws any."""
+        attack = self.config.attack
+        if attack is None or not (attack.random_start or attack.targeted):
+            return None
+        seeds = (torch_seed(self.config.run.seed, Purpose.ATTACK, int(number)) for number in numbers)
+        return [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that continues the learning bit for bit on a CPU: tensors and numbers."""
@@ -164,20 +181,3 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.timesteps.load_state_dict(state["timesteps"])
-
-
-class _Seeded:
-    """Seeds the draws of one microbatch: a CPU generator for the attack, and torch's own for dropout if it is used."""
-
-    def __init__(self, seed: int, number: int, *, uses_dropout: bool):
-        self.seed, self.number, self.uses_dropout = seed, number, uses_dropout
-
-    def __enter__(self) -> torch.Generator:
-        self._fork = torch.random.fork_rng() if self.uses_dropout else nullcontext()
-        self._fork.__enter__()
-        if self.uses_dropout:
-            torch.manual_seed(torch_seed(self.seed, Purpose.DROPOUT, self.number))
-        return torch.Generator().manual_seed(torch_seed(self.seed, Purpose.ATTACK, self.number))
-
-    def __exit__(self, *error: object) -> None:
-        self._fork.__exit__(*error)

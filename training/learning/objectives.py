@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from diffusion.dropout import without_dropout
 from diffusion.posterior import p_mean_variance, q_posterior
 from diffusion.schedule import NoiseSchedule
 from training.attack.pgd import attack
-from training.attack.threat_model import AttackConfig
+from training.attack.threat_model import AttackConfig, Generators
 
 LN2 = math.log(2.0)
 # Half the width of one of 256 grey levels in [-1, 1].
@@ -60,22 +61,24 @@ class ClassifierObjective:
         t: Tensor,
         x_start: Tensor,
         noise: Tensor,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
     ) -> Losses:
         facts = {}
         if self.attack:
-            result = attack(
-                self.attacked,
-                x_t,
-                y,
-                t,
-                config=self.attack,
-                schedule=self.schedule,
-                classes=self.classes,
-                generator=generator,
-                bucket=self.bucket,
-                autocast=self.autocast,
-            )
+            # What moves an image must not depend on who else is in its batch.
+            with without_dropout(self.attacked):
+                result = attack(
+                    self.attacked,
+                    x_t,
+                    y,
+                    t,
+                    config=self.attack,
+                    schedule=self.schedule,
+                    classes=self.classes,
+                    generator=generator,
+                    bucket=self.bucket,
+                    autocast=self.autocast,
+                )
             x_t = result.x_adv
             if result.clean_logits is not None:
                 facts["clean_accuracy"] = result.clean_logits.argmax(-1).eq(y).float()
@@ -113,7 +116,7 @@ class DenoiserObjective:
         t: Tensor,
         x_start: Tensor,
         noise: Tensor,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
     ) -> Losses:
         labels = [y] if self.is_conditional else []
         with autocast_in(x_t, self.autocast):

@@ -170,6 +170,37 @@ def test_microbatches_add_up_to_the_batch(images, tmp_path):
     assert_gradients_equal(gradients(tmp_path / "whole"), gradients(tmp_path / "parts"))
 
 
+DRAWS = {
+    "dropout": {"network": {"dropout": 0.5}},
+    "random start": {"attack": {**ATTACK, "random_start": True}},
+    "linf start and targets": {"attack": {**ATTACK, "norm": "linf", "random_start": True, "targeted": True}},
+    "robust dropout": {"attack": ATTACK, "network": {"dropout": 0.5}},
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_draws_belong_to_samples_whatever_the_microbatch(name, images, tmp_path):
+    for size in (0, 3, 1):
+        settings = config(images, **DRAWS[name], optimizer={"iterations": 1, "microbatch": size})
+        train(settings, out_dir=tmp_path / str(size))
+    whole = gradients(tmp_path / "0")
+    for size in (3, 1):
+        assert_gradients_equal(whole, gradients(tmp_path / str(size)))
+
+
+def test_importance_sampling_remembers_losses_in_the_order_of_samples(images, tmp_path):
+    states = []
+    for size in (0, 3, 1):
+        settings = config(
+            images, **RUNS["importance"], optimizer={"iterations": 1, "batch_size": 40, "microbatch": size}
+        )
+        train(settings, out_dir=tmp_path / str(size))
+        states.append(torch.load(tmp_path / str(size) / "state.pt", weights_only=True)["timesteps"])
+    for state in states[1:]:
+        assert torch.equal(state["counts"], states[0]["counts"])
+        torch.testing.assert_close(state["losses"], states[0]["losses"], rtol=1e-5, atol=1e-6)
+
+
 def run_processes(count, script, *arguments):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -200,7 +231,8 @@ train(config_from_dict(json.loads(sys.argv[1])), out_dir=sys.argv[2])
 @pytest.mark.slow
 def test_two_processes_equal_one_with_the_same_batches(images, tmp_path):
     # One update is compared by its gradients: AdamW's division by their size would amplify rounding.
-    settings = config(images, attack=ATTACK, optimizer={"iterations": 1, "ema_decay": 0.9}, run={"log_every": 1})
+    drawn = {"attack": {**ATTACK, "random_start": True}, "network": {"dropout": 0.5}}
+    settings = config(images, **drawn, optimizer={"iterations": 1, "ema_decay": 0.9}, run={"log_every": 1})
     train(settings, out_dir=tmp_path / "alone")
 
     run_processes(2, SCRIPT, json.dumps(settings.to_dict()), tmp_path / "two")
