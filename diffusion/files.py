@@ -1,7 +1,9 @@
 """Files that are either absent, old or complete: written aside, flushed to the disk, then renamed into place."""
 
+import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -42,3 +44,40 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_LOCK = ".lock"
+
+
+class FolderInUse(RuntimeError):
+    """Another process writes into the folder. Wait for it to end, or stop it; it lets go when it is killed, too."""
+
+
+@contextmanager
+def folder_locked(folder: Path) -> Iterator[None]:
+    """Keep a folder for this process alone while the block runs; the system lets go when the process dies.
+
+    Raises
+    ------
+    FolderInUse
+        At once, when another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderInUse(f"another process writes into {folder}; wait for it to end, or stop it") from None
+        yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process keeps the folder for itself at the moment."""
+    try:
+        with (folder / _LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

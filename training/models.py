@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.db import models
 
+from diffusion.files import is_locked
 from jobs.models import Job
 
 
@@ -25,6 +26,9 @@ class TrainingRun(models.Model):
         max_length=100, unique=True, help_text="also the name of its folder; the same name continues the same run"
     )
     preset = models.CharField(max_length=300, help_text="a preset's name, or the path of a TOML file on the workers")
+    settings = models.JSONField(
+        default=dict, editable=False, help_text="what the preset or the file held when the run was made"
+    )
     changes = models.JSONField(
         default=dict, blank=True, help_text='settings that differ from the preset, such as {"data.path": "/data/train"}'
     )
@@ -38,7 +42,7 @@ class TrainingRun(models.Model):
     error = models.TextField(blank=True, editable=False)
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="training_run", editable=False)
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+        django_settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, editable=False)
@@ -57,7 +61,10 @@ class TrainingRun(models.Model):
         """The state, as far as training could tell; the job's where that says more.
 
         A worker that was killed writes nothing, and between two slices of work a run is paused without anybody's wish.
+        A command that was killed has let go of the run's folder.
         """
+        if self.state == self.State.RUNNING and self.job is None and not is_locked(self.folder):
+            return self.State.PAUSED
         if self.job is None or self.state in {self.State.FINISHED, self.State.CANCELLED}:
             return self.state
         return {Job.State.FAILED: self.State.FAILED, Job.State.QUEUED: self.State.WAITING}.get(
@@ -67,7 +74,7 @@ class TrainingRun(models.Model):
     @property
     def folder(self) -> Path:
         """Where the run's files lie, on storage that all workers share."""
-        return Path(settings.DATA_DIR) / "training" / self.name
+        return Path(django_settings.DATA_DIR) / "training" / self.name
 
 
 class Checkpoint(models.Model):

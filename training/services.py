@@ -10,11 +10,12 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from diffusion.files import is_locked
 from jobs.exceptions import JobCancelled, LeaseLost, WorkerLeaving, error_text
 from jobs.models import Job
 from jobs.services import job_cancel, job_enqueue, job_retry
 from training.models import Checkpoint, TrainingRun
-from training.presets import ConfigError, are_alike_but_intake, read_settings
+from training.presets import INTAKE_SETTINGS, ConfigError, differing, read_settings, with_changes
 
 __all__ = [
     "checkpoint_record",
@@ -26,6 +27,7 @@ __all__ = [
     "run_finish",
     "run_progress",
     "run_restart",
+    "run_settings",
 ]
 
 JOB_KIND = "training.train"
@@ -44,25 +46,35 @@ def run_create(
     ConfigError
         Naming the setting, the preset or the name that cannot be used, or saying how the order differs from the run.
     """
-    read_settings(preset, changes=changes)
-    order = {"preset": str(preset), "changes": dict(changes or {}), "processes": processes}
+    order = {"preset": str(preset), "settings": read_settings(preset), "changes": dict(changes or {})}
+    asked = with_changes(order["settings"], order["changes"])
     with transaction.atomic():
         run = TrainingRun.objects.select_for_update().filter(name=name).first()
         if run is None:
-            run = TrainingRun(name=name, created_by=actor if getattr(actor, "pk", None) else None, **order)
+            by = actor if getattr(actor, "pk", None) else None
+            run = TrainingRun(name=name, processes=processes, created_by=by, **order)
             _check_fields(run)
             run.save()
             return run
-    differs = [field for field, value in order.items() if getattr(run, field) != value and field != "processes"]
-    if differs == ["changes"] and are_alike_but_intake(run.changes, order["changes"]):
-        run.changes = order["changes"]
-        run.save(update_fields=["changes"])
-    elif differs:
-        raise ConfigError(
-            f"run {name!r} exists with {differs[0]} = {getattr(run, differs[0])!r}, asked for {order[differs[0]]!r}; "
-            "choose another --name, or start it afresh with --no-resume"
-        )
+    differs = differing(run_settings(run), asked)
+    for setting, (begun, wanted) in differs.items():
+        if setting not in INTAKE_SETTINGS:
+            raise ConfigError(
+                f"run {name!r} was begun with {setting} = {begun!r}, asked for {wanted!r}; "
+                "choose another --name, or start it afresh with --no-resume"
+            )
+    if differs or not run.settings:
+        run.preset, run.settings, run.changes = order["preset"], order["settings"], order["changes"]
+        run.save(update_fields=["preset", "settings", "changes"])
     return run
+
+
+def run_settings(run: TrainingRun) -> dict[str, Any]:
+    """Return the nested settings of a run: as they were when it was made, whatever its file says now.
+
+    Runs of earlier releases know their file by name alone.
+    """
+    return with_changes(run.settings, run.changes) if run.settings else read_settings(run.preset, changes=run.changes)
 
 
 def _check_fields(run: TrainingRun) -> None:
@@ -74,8 +86,16 @@ def _check_fields(run: TrainingRun) -> None:
 
 
 def run_restart(run: TrainingRun, *, preset: str, changes: Mapping[str, Any]) -> None:
-    """Forget how far a run is and take new settings; its files are replaced when it starts."""
-    run.preset, run.changes = str(preset), dict(changes)
+    """Forget how far a run is and take new settings; its files are replaced when it starts.
+
+    Raises
+    ------
+    ConfigError
+        A process trains the run at the moment.
+    """
+    if is_locked(run.folder):
+        raise ConfigError(f"run {run.name!r} is being trained by another process; wait for it to end, or stop it")
+    run.preset, run.settings, run.changes = str(preset), read_settings(preset), dict(changes)
     run.iteration, run.curve, run.config, run.error, run.note = 0, [], {}, "", ""
     run.state, run.finished_at = State.WAITING, None
     run.save()

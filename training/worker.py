@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,37 @@ from django.conf import settings
 
 from diffusion.checkpoints import read_card
 from diffusion.device import chosen_device
-from diffusion.files import write_atomically
-from jobs.exceptions import PermanentJobError
-from training.learning.config import TrainingConfig, read_config
+from diffusion.files import FolderInUse, folder_locked, write_atomically
+from jobs.exceptions import JobError, PermanentJobError
+from training.learning.config import TrainingConfig, config_from_dict
 from training.learning.loop import Progress, TrainingDiverged, TrainingResult, train
 from training.learning.state import RunFolder
 from training.models import Checkpoint, TrainingRun
-from training.services import State, checkpoint_record, run_begin, run_errors_recorded, run_finish, run_progress
+from training.services import (
+    State,
+    checkpoint_record,
+    run_begin,
+    run_errors_recorded,
+    run_finish,
+    run_progress,
+    run_settings,
+)
 
-__all__ = ["TrainingFailed", "train_run"]
+__all__ = ["RunInUse", "TrainingFailed", "train_run"]
 
 Fence = Callable[[], AbstractContextManager]
 
 
 class TrainingFailed(PermanentJobError):
     """Training stopped for a reason that trying again does not fix; the message says what to change."""
+
+
+class RunInUse(JobError):
+    """Another process trains the run; one process at a time writes into its folder."""
+
+
+# A worker looks at its lease several times in this time (jobs renew at a quarter of it).
+_RELEASE_SECONDS = 60.0
 
 
 def train_run(
@@ -59,6 +75,8 @@ def train_run(
     ------
     TrainingFailed
         The loss is not a number; the message names the last good checkpoint.
+    RunInUse
+        Another process trains the run at the moment.
     ValueError
         Settings, device or data cannot be used.
     """
@@ -71,14 +89,26 @@ def train_run(
             on_progress(progress)
 
     options = {"resume": resume, "max_seconds": max_seconds, "should_stop": should_stop, "on_progress": report}
-    with run_errors_recorded(run, fence=fence):
-        config = config or read_config(run.preset, changes=run.changes)
+    # Outside the recording of errors: that another process trains the run is no failure of the run.
+    with _alone(run), run_errors_recorded(run, fence=fence):
+        config = config or config_from_dict(run_settings(run))
         with fence():
             run_begin(run, config=config.to_dict(), iterations=config.optimizer.iterations)
         result = _trained(run, config, **options)
         with fence():
             _record(run, result)
     return result
+
+
+@contextmanager
+def _alone(run: TrainingRun) -> Iterator[None]:
+    """Keep other processes out of the run's folder: two that train one run would interleave its states."""
+    try:
+        with folder_locked(run.folder):
+            yield
+    except FolderInUse as error:
+        # A worker that has lost its lease may need a moment to notice: the next attempt comes after that.
+        raise RunInUse(f"{run.name} is being trained already: {error}", wait_seconds=_RELEASE_SECONDS) from error
 
 
 def _trained(run: TrainingRun, config: TrainingConfig, **options: Any) -> TrainingResult:

@@ -14,7 +14,9 @@ from django.core.management.base import CommandError
 from PIL import Image
 
 from diffusion.checkpoints import load_network
+from diffusion.files import folder_locked
 from jobs.models import Job
+from jobs.runner import job_run
 from tests.workers import wait_until
 from training.models import TrainingRun
 from training.presets import ConfigError
@@ -74,7 +76,7 @@ def test_vanilla_removes_the_attack_and_set_changes_a_setting(preset):
 def test_other_order_under_the_same_name_is_refused_until_started_afresh(preset):
     run_command("--config", preset)
 
-    with pytest.raises(CommandError, match="run 'tiny' exists with changes"):
+    with pytest.raises(CommandError, match=r"run 'tiny' was begun with optimizer\.iterations = 6, asked for 2"):
         run_command("--config", preset, "--set", "optimizer.iterations=2")
     run_command("--config", preset, "--set", "optimizer.iterations=2", "--no-resume")
     assert TrainingRun.objects.get(name="tiny").iteration == 2
@@ -178,5 +180,58 @@ def test_an_order_may_change_how_images_are_taken_in():
     order = {"name": "tiny", "preset": "digits_vanilla"}
     run_create(**order, changes={"data.corrupt": "refuse"})
     assert run_create(**order, changes={"data.upscale": True}).changes == {"data.upscale": True}
-    with pytest.raises(ConfigError, match="exists with changes"):
+    with pytest.raises(ConfigError, match=r"was begun with data\.flip = False, asked for True"):
         run_create(**order, changes={"data.upscale": True, "data.flip": True})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("queue", [[], ["--queue"]])
+def test_a_refused_setting_does_not_take_the_name_of_the_run(preset, queue):
+    with pytest.raises(CommandError, match=r"optimizer\.batch_size is 0; it must be at least 1"):
+        run_command("--config", preset, "--set", "optimizer.batch_size=0", *queue)
+    assert not TrainingRun.objects.exists()
+    run_command("--config", preset, *queue)
+
+
+@pytest.mark.django_db
+def test_a_file_that_was_edited_since_is_refused_by_what_differs(preset):
+    run_command("--config", preset)
+    path = Path(preset)
+    path.write_text(path.read_text().replace("iterations = 6", "iterations = 9"))
+    with pytest.raises(CommandError, match=r"run 'tiny' was begun with optimizer\.iterations = 6, asked for 9"):
+        run_command("--config", preset)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_train_what_the_file_said_wherever_they_run(preset, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    run_command("--config", Path(preset).name, "--queue")
+    Path(preset).unlink()
+    run = TrainingRun.objects.get()
+    assert job_run(run.job.pk).state == "succeeded"
+    run.refresh_from_db()
+    assert run.config["optimizer"]["iterations"] == 6
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [([], "tiny is being trained already"), (["--no-resume"], "is being trained by another process")],
+)
+def test_a_second_command_on_a_run_is_refused_and_changes_nothing(preset, more, message):
+    run = run_create(name="tiny", preset=preset)
+    TrainingRun.objects.update(state="running", iteration=3)
+    with folder_locked(run.folder), pytest.raises(CommandError, match=message):
+        run_command("--config", preset, *more)
+    run.refresh_from_db()
+    assert (run.state, run.iteration, run.error) == ("running", 3, "")
+
+
+@pytest.mark.django_db
+def test_a_run_whose_command_was_killed_does_not_read_running(preset):
+    run = run_create(name="tiny", preset=preset)
+    TrainingRun.objects.update(state="running")
+    run.refresh_from_db()
+    with folder_locked(run.folder):
+        assert run.current_state == "running"
+    assert run.current_state == "paused"

@@ -14,6 +14,7 @@ from diffusion.unet import DenoiserConfig
 from training.attack.threat_model import AttackConfig
 from training.data.batches import DataConfig
 from training.presets import ConfigError, nearest, read_settings
+from training.presets.typing import typed_values
 
 Task = Literal["classifier", "denoiser"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -238,7 +239,9 @@ def config_from_dict(values: Mapping[str, Any]) -> TrainingConfig:
         "attack": AttackConfig,
     }
     for name, cls in sections.items():
-        if isinstance(values.get(name), Mapping):
+        if name in values and not (name == "attack" and values[name] is None):
+            if not isinstance(values[name], Mapping):
+                raise ConfigError(f"{name} is {values[name]!r}; it must be a section, [{name}] in the file")
             values[name] = _build(cls, values[name], name)
     values["network"] = _network(task, values.get("network", {}))
     return _build(TrainingConfig, values, "")
@@ -270,9 +273,7 @@ def _build(cls: type, values: Mapping[str, Any], section: str) -> Any:
     if missing:
         raise ConfigError(f"{where} lacks {', '.join(missing)}")
     try:
-        return cls(**values)
-    except TypeError as error:
-        raise ConfigError(f"{where}: a value has the wrong type ({error})") from error
+        return cls(**typed_values(cls, values, section))
     except ConfigError:
         raise
     except ValueError as error:

@@ -1,5 +1,6 @@
 """Settings as files: the presets that come with the package, and a user's own TOML. No torch."""
 
+import copy
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -27,15 +28,38 @@ def read_settings(name_or_path: str | Path, *, changes: Mapping[str, Any] | None
         values = tomllib.loads(_read_text(name_or_path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name_or_path} is not valid TOML: {error}") from error
-    for dotted, value in (changes or {}).items():
+    return with_changes(values, changes or {})
+
+
+def with_changes(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings with dotted ones changed; the settings given stay as they are.
+
+    Raises
+    ------
+    ConfigError
+        A dotted name leads through something that is no section.
+    """
+    values = copy.deepcopy(dict(settings))
+    for dotted, value in changes.items():
         _set(values, dotted.split("."), value)
     return values
 
 
-def are_alike_but_intake(changes: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
-    """Return whether two sets of changed settings differ in `INTAKE_SETTINGS` alone."""
-    learned = [{name: value for name, value in one.items() if name not in INTAKE_SETTINGS} for one in (changes, others)]
-    return learned[0] == learned[1]
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the settings in which two sets of nested values differ, by dotted name, with both values.
+
+    >>> differing({"run": {"seed": 1}}, {"run": {"seed": 2}})
+    {'run.seed': (1, 2)}
+    """
+    mine, its = _flat(one), _flat(other)
+    return {name: (mine.get(name), its.get(name)) for name in sorted(mine | its) if mine.get(name) != its.get(name)}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import signal
 import time
 from collections.abc import Iterator
@@ -55,6 +56,7 @@ class TrainCommand(BaseCommand):
             values = read_settings(config, changes=changes)
             if values.get("task") != self.task:
                 raise ConfigError(f"{config} trains a {values.get('task')}, not a {self.task}")
+            _check_whole(values)
             name = options["name"] or values.get("name") or Path(config).stem
             run = self._run(name, config, changes, options["processes"], resume=resume)
             if run.state == State.FINISHED and (run.folder / "last.safetensors").is_file():
@@ -95,6 +97,17 @@ class TrainCommand(BaseCommand):
         self.stdout.write(f"{run.name}: trained in {line.seconds:.0f} s, {result.checkpoint}")
         if measured:
             self.stdout.write(f"  on held-out images: {measured}")
+
+
+def _check_whole(values: dict[str, Any]) -> None:
+    """Refuse what training would refuse before anything is stored: a bad setting must not take a run's name.
+
+    A machine that only queues work may have no torch, and then the worker checks.
+    """
+    if importlib.util.find_spec("torch") is not None:
+        from training.learning.config import config_from_dict
+
+        config_from_dict(values)
 
 
 def _is_cancelled(run: TrainingRun, _asked: dict[int, float] = {}) -> bool:  # noqa: B006  the cache is the point
