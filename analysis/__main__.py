@@ -11,7 +11,7 @@ from pathlib import Path
 
 from analysis.report.provenance import code_commit, code_version
 from analysis.votes.foreign.options import add_reading_options, read_as_told
-from analysis.votes.reading import BadRow, BadVotesError, reading_facts
+from analysis.votes.reading import BadRow, BadVotesError, ReadVotes, reading_facts
 
 __all__ = ["main"]
 
@@ -19,7 +19,7 @@ _SHOWN_BAD_ROWS = 1000
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return 0, or 2 for input that cannot be used."""
+    """Run the command line; return 0, 2 for input that cannot be used, or 3 for a report that is not whole."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] == "convert":
         from analysis.votes.foreign.command import convert_command
@@ -52,13 +52,34 @@ def _parser() -> argparse.ArgumentParser:
         description="Report of a blind pairwise preference study from its votes.",
         epilog="Votes of other tools as our table: python -m analysis convert --help. "
         "Planning: python -m analysis power --help. Votes with known truth: python -m analysis simulate --help. "
-        "Exit code 2: the votes, the plan or an option cannot be used; every bad row is listed.",
+        "Exit code 2: the votes, the plan or an option cannot be used; every bad row is listed. Exit code 3: a format "
+        "or a figure could not be made; the others are written.",
     )
     parser.add_argument("votes", metavar="VOTES", help="file of votes: .csv, .jsonl or .parquet")
     parser.add_argument("--out", metavar="DIR", help="folder for report.html, report.json, tables and figures")
     parser.add_argument("--arm", help="arm whose preference rate is reported (default: alphabetical)")
     parser.add_argument("--baseline", help="arm it is compared with")
-    parser.add_argument("--plan", metavar="PLAN.json", help="analysis plan fixed before unblinding")
+    plan = parser.add_mutually_exclusive_group()
+    plan.add_argument(
+        "--plan",
+        metavar="PLAN.json",
+        help="analysis plan fixed before unblinding (default: plan.json beside the votes)",
+    )
+    plan.add_argument(
+        "--alone", action="store_true", help="take nothing beside the votes: no plan.json, study.json or raters.csv"
+    )
+    look = parser.add_mutually_exclusive_group()
+    look.add_argument("--look", type=int, metavar="K", help="which of the planned looks this is (default: the last)")
+    look.add_argument(
+        "--information",
+        metavar="T1,T2,...",
+        help="information fractions of all looks so far, this one last, planned or not",
+    )
+    ranking = parser.add_argument_group("ranking of several arms (each wins over the plan's)")
+    ranking.add_argument("--no-left-effect", action="store_true", help="leave the advantage of the left out")
+    ranking.add_argument("--reference", metavar="ARM", help="arm whose strength is 0 (default: they sum to 0)")
+    ranking.add_argument("--bias-reduction", action="store_true", help="Firth's penalty: finite under separation")
+    ranking.add_argument("--covariates", metavar="FILE.csv", help="pair, arm and a number a column to adjust for")
     parser.add_argument("--study", metavar="STUDY.json", help="facts of the study for the design table and checklist")
     parser.add_argument("--figures", metavar="DIR", help="figures of `manage.py make_figures`, PNG among their formats")
     parser.add_argument("--image-metrics", metavar="FILE", help="what `manage.py evaluate_images --out` wrote")
@@ -89,13 +110,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _report(options: argparse.Namespace) -> int:
     from analysis.judges.scores import read_scores
+    from analysis.ranking.options import read_covariates
     from analysis.raters.table import read_raters
     from analysis.report.content.assemble import build_report
     from analysis.report.content.external_figures import read_figures
 
     if not options.out and not options.json:
         raise ValueError("nothing to do: give --out DIR, --json or both")
-    plan, study = _json_object(options.plan, "--plan"), _json_object(options.study, "--study")
+    plan = _plan(options)
+    study = _json_object(options.study or _beside(options, "study.json"), "--study")
+    raters = options.raters or _beside(options, "raters.csv")
     read = read_as_told(options)
     if read.bad_rows:
         dropped = sum(read.bad_row_counts.values())
@@ -115,22 +139,64 @@ def _report(options: argparse.Namespace) -> int:
         pair_distances=_json_object(options.pair_distances, "--pair-distances"),
         figures=figures,
         data=reading_facts(read),
-        raters=read_raters(options.raters) if options.raters else None,
+        raters=read_raters(raters) if raters else None,
         scores=read_scores(options.scores) if options.scores else None,
+        looks_taken=_looks_taken(options),
+        covariates=read_covariates(options.covariates) if options.covariates else None,
         seed=options.seed,
     )
-    if options.out:
-        from analysis.report.formats.output import write_report
-
-        write_report(report, read.table, options.out, figures=figures)
-        print(f"report: {Path(options.out) / 'report.html'}", file=sys.stderr)
-    for text in report["text"]["findings"]:
-        print(text, file=sys.stderr)
+    code = _write(report, read, options, figures) if options.out else 0
+    print(report["text"]["lead"], file=sys.stderr)
     if options.json:
         from analysis.report.formats.text_files import render_json
 
         sys.stdout.write(render_json(report))
+    return code
+
+
+def _write(report: dict, read: ReadVotes, options: argparse.Namespace, figures: Sequence) -> int:
+    """Write the folder; return 0, or 3 where a format could not be made and the others were."""
+    from analysis.report.formats.output import IncompleteReportError, write_report
+
+    try:
+        write_report(report, read.table, options.out, figures=figures)
+    except IncompleteReportError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
+    print(f"report: {Path(options.out) / 'report.html'}", file=sys.stderr)
     return 0
+
+
+def _plan(options: argparse.Namespace) -> dict | None:
+    """Return the plan named, or the one beside the votes, with what the options ask of the ranking."""
+    plan = _json_object(options.plan or _beside(options, "plan.json"), "--plan") or {}
+    asked = {
+        "left_effect": False if options.no_left_effect else None,
+        "reference": options.reference,
+        "bias_reduction": options.bias_reduction or None,
+    }
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if asked:
+        plan["ranking"] = {**(plan.get("ranking") or {}), **asked}
+    return plan or None
+
+
+def _beside(options: argparse.Namespace, name: str) -> str | None:
+    """Return a file of an export that lies beside its votes, and say that it is taken."""
+    path = Path(options.votes).with_name(name)
+    if options.alone or not path.is_file():
+        return None
+    print(f"beside the votes: {path} (leave it out with --alone)", file=sys.stderr)
+    return str(path)
+
+
+def _looks_taken(options: argparse.Namespace) -> int | list[float] | None:
+    if options.information is None:
+        return options.look
+    try:
+        return [float(part) for part in options.information.split(",")]
+    except ValueError:
+        raise ValueError(f"--information {options.information}: give fractions such as 0.25,0.6") from None
 
 
 def _json_object(path: str | None, option: str) -> dict | None:

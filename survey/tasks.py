@@ -105,7 +105,7 @@ def report(lease: Lease, *, study: str, build: int) -> dict[str, Any]:
         lease.progress(1, 2, "storing", force=True)
         with lease.fenced():
             report_files_keep(build=row, folder=folder, data_sha256=result["data"]["sha256"])
-    return {"build": row.pk, "files": len(row.files)}
+    return {"build": row.pk, "files": len(row.files), "verdict": result["text"]["lead"]}
 
 
 @handles(FORGET)

@@ -38,6 +38,10 @@ class Estimate:
     is_position_adjusted : bool
         Whether the estimator takes the side shown out of the rate. For our own decisions, as ``method`` says it to
         readers; not written to ``report.json``.
+    is_without_variation : bool
+        Whether there is no interval because no unit differs from another. For our own decisions too.
+    few_units : str or None
+        The warning that units are few, alone; ``reason`` holds it among others.
 
     Raises
     ------
@@ -57,6 +61,8 @@ class Estimate:
     n_votes: int | None = None
     reason: str | None = None
     is_position_adjusted: bool = False
+    is_without_variation: bool = False
+    few_units: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("estimate", "se", "df", "p_value"):

@@ -14,6 +14,7 @@ __all__ = [
     "LEVEL",
     "clamped_p",
     "few_units_warning",
+    "interval_at",
     "joined",
     "on_logit_scale",
     "rate_interval",
@@ -61,7 +62,8 @@ def t_interval(
     """Return the t interval and two-sided p of an unbounded quantity; no interval where the standard error is zero."""
     counts = counts or Sizes()
     if not se > _ZERO_SE:
-        return Estimate(method=method, estimate=estimate, reason=joined(_NO_VARIANCE, reason), **counts)
+        missing = joined(_NO_VARIANCE, reason)
+        return Estimate(method=method, estimate=estimate, reason=missing, is_without_variation=True, **counts)
     half = stats.t.ppf(0.5 + LEVEL / 2, df) * se
     return Estimate(
         method=method,
@@ -112,6 +114,31 @@ def on_logit_scale(estimate: float, se: float, df: float) -> bool:
     return estimate - half < 0.0 or estimate + half > 1.0
 
 
+def interval_at(result: Estimate, level: float) -> tuple[float, float]:
+    """Return the interval of a rate at another confidence, on the scale that its 95 % interval and p-value took.
+
+    Parameters
+    ----------
+    result : Estimate
+        What :func:`rate_interval` returned, with an interval.
+    level : float in (0, 1)
+
+    Examples
+    --------
+    >>> result = rate_interval(0.6, 0.05, df=20, method="t")
+    >>> interval_at(result, 0.95) == result.ci95
+    True
+    """
+    quantile = float(stats.t.isf((1.0 - level) / 2, result.df))
+    rate, se = result.estimate, result.se
+    if on_logit_scale(rate, se, result.df):
+        half, centre = quantile * se / (rate * (1.0 - rate)), float(special.logit(rate))
+        return float(special.expit(centre - half)), float(special.expit(centre + half))
+    if level == LEVEL:
+        return result.ci95
+    return max(0.0, rate - quantile * se), min(1.0, rate + quantile * se)
+
+
 def _logit_interval(plain: Estimate) -> Estimate:
     """Delta method: the standard error of logit(p) is se / (p (1 - p)); p-value and interval use the same scale."""
     rate, df = plain.estimate, plain.df
@@ -123,6 +150,7 @@ def _logit_interval(plain: Estimate) -> Estimate:
             n_pairs=plain.n_pairs,
             n_votes=plain.n_votes,
             reason=joined("no interval: the rate is 0 or 1, where neither scale has one", plain.reason),
+            is_without_variation=True,
         )
     centre, spread = float(special.logit(rate)), plain.se / (rate * (1.0 - rate))
     half = stats.t.ppf(0.5 + LEVEL / 2, df) * spread

@@ -89,7 +89,8 @@ def two_way_t(comparison: Comparison, *, adjusted: bool = False) -> Estimate:
     Cameron, Gelbach and Miller, JBES 29 (2011).
     """
     result = _two_way(comparison, adjusted=adjusted)
-    return replace(result, is_position_adjusted=adjusted)
+    few = few_units_warning(crossing_of(comparison)) if result.ci95 is not None else None
+    return replace(result, is_position_adjusted=adjusted, few_units=few)
 
 
 def _two_way(comparison: Comparison, *, adjusted: bool) -> Estimate:

@@ -20,7 +20,6 @@ __all__ = [
     "running_sequence",
 ]
 
-_ALPHA = 1.0 - LEVEL
 # Candidate means; the interval is widened by one step at each end, so the grid never makes it too narrow.
 _GRID = np.linspace(0.0, 1.0, 1001)
 # Bets are truncated at half of what would bankrupt them.
@@ -51,7 +50,7 @@ class RunningSequence:
         return len(self.raters)
 
 
-def confidence_sequence(comparison: Comparison, *, least_votes: int = 1) -> Estimate:
+def confidence_sequence(comparison: Comparison, *, least_votes: int = 1, level: float = LEVEL) -> Estimate:
     """Return the rater-averaged preference rate with an interval that is valid however often one looked.
 
     Each rater who finished gives one number in [0, 1], the mean score (ties split); the hedged betting sequence bounds
@@ -63,6 +62,8 @@ def confidence_sequence(comparison: Comparison, *, least_votes: int = 1) -> Esti
     least_votes : int
         Raters with fewer votes have not finished and are left out (and counted): while a study runs, set it to the
         planned number, because a mean that can still change is not a settled observation.
+    level : float in (0, 1)
+        Confidence; above 0.95 where several comparisons are to hold together.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def confidence_sequence(comparison: Comparison, *, least_votes: int = 1) -> Esti
     crossing = crossing_of(finished)
     if not len(finished):
         return refused(method, joined("no rater has finished", remark), **crossing.counts())
-    path = running_sequence(finished)
+    path = running_sequence(finished, level=level)
     low, high = float(path.low[-1]), float(path.high[-1])
     estimate = float(path.estimate[-1])
     if not low < high:
@@ -107,7 +108,7 @@ def _finished(comparison: Comparison, least_votes: int) -> Comparison:
     return comparison.rows(load[comparison.rater] >= least_votes)
 
 
-def running_sequence(comparison: Comparison, *, least_votes: int = 1) -> RunningSequence:
+def running_sequence(comparison: Comparison, *, least_votes: int = 1, level: float = LEVEL) -> RunningSequence:
     """Return the path of the confidence sequence, one point a rater, in the order of each rater's last vote.
 
     That order is ``submitted_at``'s where the votes carry it for every row, else the row order. ``least_votes`` is that
@@ -116,7 +117,7 @@ def running_sequence(comparison: Comparison, *, least_votes: int = 1) -> Running
     comparison = _finished(comparison, least_votes)
     crossing = crossing_of(comparison)
     means = rater_rates(comparison.score, crossing)[_completion_order(comparison, crossing)]
-    return betting_sequence(means)
+    return betting_sequence(means, level=level)
 
 
 def _completion_order(comparison: Comparison, crossing: Crossing) -> np.ndarray:
@@ -131,13 +132,14 @@ def _completion_order(comparison: Comparison, crossing: Crossing) -> np.ndarray:
     return np.lexsort((last_row, last_time))
 
 
-def betting_sequence(values: np.ndarray) -> RunningSequence:
+def betting_sequence(values: np.ndarray, *, level: float = LEVEL) -> RunningSequence:
     """Return the hedged betting confidence sequence for the mean of exchangeable values in [0, 1].
 
     Parameters
     ----------
     values : (T,) float64 in [0, 1]
         In the order of observation.
+    level : float in (0, 1)
 
     Raises
     ------
@@ -147,14 +149,15 @@ def betting_sequence(values: np.ndarray) -> RunningSequence:
     values = np.asarray(values, dtype=np.float64)
     if len(values) and not (values.min() >= 0.0 and values.max() <= 1.0):
         raise ValueError(f"values span [{values.min()}, {values.max()}]; a betting sequence needs them in [0, 1]")
-    bets = _plug_in_bets(values)
+    alpha = 1.0 - level
+    bets = _plug_in_bets(values, alpha)
     low, high, null = (np.empty(len(values)) for _ in range(3))
     gains, losses = np.zeros(len(_GRID)), np.zeros(len(_GRID))
     centre = len(_GRID) // 2
     for t, (value, bet) in enumerate(zip(values, bets, strict=True)):
         gains, losses = _wealth(value, bet, gains, losses)
         wealth = np.maximum(gains, losses) + math.log(0.5)
-        low[t], high[t] = _kept_interval(wealth)
+        low[t], high[t] = _kept_interval(wealth, alpha)
         null[t] = wealth[centre]
     count = np.arange(1, len(values) + 1)
     return RunningSequence(
@@ -166,13 +169,13 @@ def betting_sequence(values: np.ndarray) -> RunningSequence:
     )
 
 
-def _plug_in_bets(values: np.ndarray) -> np.ndarray:
+def _plug_in_bets(values: np.ndarray, alpha: float) -> np.ndarray:
     """lambda_t = sqrt(2 log(2 / alpha) / (sigma^2_{t-1} t log(1 + t))), from the values before t."""
     count = np.arange(1, len(values) + 1)
     mean = (0.5 + np.cumsum(values)) / (count + 1)
     variance = (0.25 + np.cumsum((values - mean) ** 2)) / (count + 1)
     before = np.concatenate([[0.25], variance[:-1]]) if len(values) else variance
-    return np.sqrt(2 * math.log(2 / _ALPHA) / (before * count * np.log1p(count)))
+    return np.sqrt(2 * math.log(2 / alpha) / (before * count * np.log1p(count)))
 
 
 def _wealth(value: float, bet: float, gains: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -183,9 +186,9 @@ def _wealth(value: float, bet: float, gains: np.ndarray, losses: np.ndarray) -> 
     return gains + np.log1p(above * (value - _GRID)), losses + np.log1p(-below * (value - _GRID))
 
 
-def _kept_interval(wealth: np.ndarray) -> tuple[float, float]:
+def _kept_interval(wealth: np.ndarray, alpha: float) -> tuple[float, float]:
     """Candidates whose wealth stays below 1 / alpha; wealth is quasi-convex in the mean, so they are an interval."""
-    kept = np.flatnonzero(wealth < -math.log(_ALPHA))
+    kept = np.flatnonzero(wealth < -math.log(alpha))
     if not len(kept):
         lowest = int(np.argmin(wealth))
         return float(_GRID[lowest]), float(_GRID[lowest])

@@ -111,6 +111,8 @@ class Ranking:
         Davidson's tie parameter; None in models without ties.
     equality : Equality or None
     contrasts : tuple of Contrast
+    covariates : tuple of (str, Estimate)
+        What one unit more of a covariate of the image is worth; empty without covariates.
     wins, ties : tuple of tuple of int
         (K, K): how often the row's arm was chosen over the column's; how often the two tied.
     log_likelihood : float or None
@@ -133,6 +135,7 @@ class Ranking:
     n_pairs: int
     n_votes: int
     reason: str | None = None
+    covariates: tuple[tuple[str, Estimate], ...] = ()
 
     def as_json(self) -> dict:
         """Return the mapping of ``report.json``; ``nu`` appears only in models with ties."""
@@ -150,6 +153,8 @@ class Ranking:
             "n_votes": self.n_votes,
             "reason": self.reason,
         }
+        if self.covariates:
+            values["covariates"] = {name: effect.as_json() for name, effect in self.covariates}
         if self.nu is not None:
             values["nu"] = self.nu.as_json()
         return values

@@ -12,6 +12,7 @@ from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import clamped_p, few_units_warning, joined, t_interval
 from analysis.inference.separation import has_recession_direction
 from analysis.ranking.errors import StrengthErrors, bootstrap_errors, strength_errors
+from analysis.ranking.options import RankingOptions
 from analysis.ranking.paired_models import (
     BradleyTerry,
     Davidson,
@@ -21,13 +22,14 @@ from analysis.ranking.paired_models import (
     Thurstone,
     design_of,
     fit_counts,
+    fit_reduced,
 )
 from analysis.ranking.quasi_variance import quasi_variances
 from analysis.ranking.results import ArmStrength, Contrast, Equality, Ranking
 from analysis.ranking.win_matrix import WinMatrix, compare, components
 from analysis.votes.table import VoteTable
 
-__all__ = ["bradley_terry", "davidson", "thurstone_case_v"]
+__all__ = ["BOOTSTRAP", "bradley_terry", "davidson", "thurstone_case_v"]
 
 _ERRORS = "errors clustered two-way by rater and pair, t with min(raters, pairs) - 1 df"
 _BRADLEY_TERRY = f"Bradley-Terry log strengths of the decisive votes, sum zero, {_ERRORS}"
@@ -39,7 +41,9 @@ _DAVIDSON = (
 BOOTSTRAP = 400
 
 
-def bradley_terry(table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0) -> Ranking:
+def bradley_terry(
+    table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0, options: RankingOptions | None = None
+) -> Ranking:
     """Return Bradley-Terry strengths, ``logit P(i beats j) = l_i - l_j (+ d for the left)``, ties left out.
 
     Parameters
@@ -50,6 +54,8 @@ def bradley_terry(table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0
         Resamples of raters for ``se_bootstrap``; 0 leaves it out.
     seed : int
         Of the bootstrap.
+    options : RankingOptions or None
+        Left effect, reference arm, covariates, bias reduction.
 
     Returns
     -------
@@ -61,10 +67,14 @@ def bradley_terry(table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0
     ----------
     Bradley and Terry, Biometrika 39 (1952); Cameron, Gelbach and Miller, JBES 29 (2011).
     """
-    return _rank(compare(table, ties=False), BradleyTerry(), _BRADLEY_TERRY, bootstrap=bootstrap, seed=seed)
+    options = options or RankingOptions()
+    data = compare(table, ties=False, covariates=options.covariates)
+    return _rank(data, BradleyTerry(), _BRADLEY_TERRY, bootstrap=bootstrap, seed=seed, options=options)
 
 
-def thurstone_case_v(table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0) -> Ranking:
+def thurstone_case_v(
+    table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0, options: RankingOptions | None = None
+) -> Ranking:
     """Return Thurstone Case V strengths in just-objectionable differences, ``Phi^-1 P(i beats j)`` times 1.4826.
 
     Parameters and refusals as in :func:`bradley_terry`.
@@ -73,10 +83,14 @@ def thurstone_case_v(table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int 
     ----------
     Thurstone, Psychological Review 34 (1927); Perez-Ortiz and Mantiuk, arXiv 1712.03686 (2017), for the unit.
     """
-    return _rank(compare(table, ties=False), Thurstone(), _THURSTONE, bootstrap=bootstrap, seed=seed)
+    options = options or RankingOptions()
+    data = compare(table, ties=False, covariates=options.covariates)
+    return _rank(data, Thurstone(), _THURSTONE, bootstrap=bootstrap, seed=seed, options=options)
 
 
-def davidson(table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0) -> Ranking:
+def davidson(
+    table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0, options: RankingOptions | None = None
+) -> Ranking:
     """Return Davidson strengths and the tie parameter nu; two arms differ by log(W / L), with nu = T / sqrt(W L).
 
     Parameters and refusals as in :func:`bradley_terry`. Without a tie nu is 0 and the strengths are Bradley-Terry's;
@@ -87,23 +101,30 @@ def davidson(table: VoteTable, *, bootstrap: int = BOOTSTRAP, seed: int = 0) -> 
     ----------
     Davidson, JASA 65 (1970); Davidson and Beaver, Biometrics 33 (1977).
     """
-    data = compare(table, ties=True)
+    options = options or RankingOptions()
+    data = compare(table, ties=True, covariates=options.covariates)
     if not data.ties.any():
         reason = "no ties: nu is 0 and has no standard error"
-        ranking = _rank(data, BradleyTerry(), _DAVIDSON, bootstrap=bootstrap, seed=seed)
+        ranking = _rank(data, BradleyTerry(), _DAVIDSON, bootstrap=bootstrap, seed=seed, options=options)
         if ranking.reason and not len(table):
             return replace(ranking, nu=refused(f"Davidson nu; {_DAVIDSON}", ranking.reason))
         return replace(ranking, nu=Estimate(method=f"Davidson nu; {_DAVIDSON}", estimate=0.0, reason=reason))
     if not data.wins.any():
         return _refusal(data, _DAVIDSON, "all votes are ties: strengths are not defined", has_ties=True)
-    return _rank(data, Davidson(), _DAVIDSON, bootstrap=bootstrap, seed=seed)
+    return _rank(data, Davidson(), _DAVIDSON, bootstrap=bootstrap, seed=seed, options=options)
 
 
-def _rank(data: WinMatrix, model: PairedModel, method: str, *, bootstrap: int, seed: int) -> Ranking:
+def _rank(
+    data: WinMatrix, model: PairedModel, method: str, *, bootstrap: int, seed: int, options: RankingOptions
+) -> Ranking:
     has_ties = model.extra == 1
+    is_reduced = options.bias_reduction and isinstance(model, BradleyTerry)
+    method = f"{method}{_optional(data, options, is_reduced=is_reduced)}"
     if not len(data.crossing):
         return _refusal(data, method, "no votes" if has_ties else "no decisive votes", has_ties=has_ties)
     split = components(data.wins, data.ties)
+    if is_reduced:
+        split = [(members, None if len(members) > 1 else reason) for members, reason in split]
     usable = [members for members, reason in split if reason is None]
     if not usable:
         return _refusal(
@@ -114,19 +135,22 @@ def _rank(data: WinMatrix, model: PairedModel, method: str, *, bootstrap: int, s
             split=split,
         )
     chosen = data.among(np.concatenate(usable))
-    design, remark = _choose_design(chosen, usable, model)
-    if design is None:
-        return _refusal(data, method, remark, has_ties=has_ties, split=split)
     try:
-        fit = fit_counts(model, design.rows, chosen.counts)
+        design, remark = _choose_design(chosen, usable, model, options, is_reduced=is_reduced)
+        if design is None:
+            return _refusal(data, method, remark, has_ties=has_ties, split=split)
+        fit = (fit_reduced if is_reduced else fit_counts)(model, design.rows, chosen.counts)
     except ArithmeticError as error:
         return _refusal(data, method, str(error), has_ties=has_ties, split=split)
     errors = strength_errors(chosen, model, design, fit)
-    boot, boot_remark = bootstrap_errors(chosen, model, design, fit, resamples=bootstrap, seed=seed)
+    boot, boot_remark = None, None
+    if not is_reduced:
+        boot, boot_remark = bootstrap_errors(chosen, model, design, fit, resamples=bootstrap, seed=seed)
     contrasts = _contrasts(data, usable, errors, method)
     return Ranking(
         method=method,
-        arms=_arm_results(data, split, errors, boot, contrasts),
+        arms=_arm_results(data, split, errors, boot, contrasts, options.reference),
+        covariates=_covariates(data, design, errors, method),
         position=_position(design, errors, method, remark),
         nu=_nu(fit, errors, method) if has_ties else None,
         equality=_equality(chosen, model, design, fit, errors, usable),
@@ -141,15 +165,37 @@ def _rank(data: WinMatrix, model: PairedModel, method: str, *, bootstrap: int, s
     )
 
 
-def _choose_design(data: WinMatrix, usable: list[np.ndarray], model: PairedModel) -> tuple[Design | None, str | None]:
+def _optional(data: WinMatrix, options: RankingOptions, *, is_reduced: bool) -> str:
+    """Return what the options change, for the method in words."""
+    if options.reference is not None and options.reference not in data.arms:
+        raise ValueError(
+            f"the reference {options.reference!r} is not in the votes; the arms are {', '.join(data.arms)}"
+        )
+    said = [
+        "without an advantage of the left" if not options.left_effect else "",
+        f"strengths relative to {options.reference}" if options.reference else "",
+        "bias reduced by Firth's penalty" if is_reduced else "",
+        f"at equal {', '.join(data.names)} of the images" if data.names else "",
+    ]
+    return "".join(f"; {words}" for words in said if words)
+
+
+def _choose_design(
+    data: WinMatrix, usable: list[np.ndarray], model: PairedModel, options: RankingOptions, *, is_reduced: bool
+) -> tuple[Design | None, str | None]:
     """Take the advantage of the left into the model where it has a finite estimate; refuse strengths that have none."""
     remark = "sides and arms are confounded: the advantage of the left is not estimable and left out"
-    design = design_of(data, usable)
+    reference = None if options.reference is None else data.arms.index(options.reference)
+    if not options.left_effect:
+        remark = None
+    design = design_of(data, usable, position=options.left_effect, reference=reference)
+    if is_reduced:
+        return design, None if design.has_position else remark
     if design.has_position:
         if not _is_separated(design, data, model):
             return design, None
         remark = "separation: the advantage of the left has no finite estimate beside these strengths and is left out"
-        design = design_of(data, usable, position=False)
+        design = design_of(data, usable, position=False, reference=reference)
     if _is_separated(design, data, model):
         return (
             None,
@@ -202,7 +248,9 @@ def _holm(p_values: list[float | None]) -> list[float | None]:
     return adjusted
 
 
-def _arm_results(data, split, errors: StrengthErrors, boot, contrasts: tuple[Contrast, ...]) -> tuple[ArmStrength, ...]:
+def _arm_results(
+    data, split, errors: StrengthErrors, boot, contrasts: tuple[Contrast, ...], reference: str | None
+) -> tuple[ArmStrength, ...]:
     results: dict[int, ArmStrength] = {}
     for number, (members, why) in enumerate(split):
         if why is not None:
@@ -222,11 +270,16 @@ def _arm_results(data, split, errors: StrengthErrors, boot, contrasts: tuple[Con
                 se_bootstrap=None if boot is None else float(boot[arm]),
                 rank=int(np.flatnonzero(order == place)[0]) + 1,
                 rank_interval=_rank_interval(data.arms[arm], len(members), contrasts),
+                is_reference=data.arms[arm] == reference,
             )
     return tuple(results[arm] for arm in range(len(data.arms)))
 
 
-def _arm(name: str, errors: StrengthErrors, arm: int, component: int, **known) -> ArmStrength:
+def _arm(name: str, errors: StrengthErrors, arm: int, component: int, *, is_reference: bool, **known) -> ArmStrength:
+    if is_reference:
+        reason = "the reference: 0 by definition, so it has no error of its own"
+        known |= {"se_bootstrap": None}
+        return ArmStrength(arm=name, component=component, strength=0.0, reason=reason, **known)
     contrast = np.zeros(len(errors.strengths))
     contrast[arm] = 1.0
     result = _interval(float(errors.strengths[arm]), errors.clustered_se(contrast), errors, "strength")
@@ -263,8 +316,27 @@ def _position(design: Design, errors: StrengthErrors, method: str, remark: str |
     words = f"advantage d of the left image; {method}"
     if not design.has_position:
         return refused(words, remark or "not fitted", **errors.counts)
-    which = design.rows.shape[1] - 1
+    which = design.freedom
     return _interval(float(errors.parameters[which]), errors.parameter_se(which), errors, words)
+
+
+def _covariates(
+    data: WinMatrix, design: Design, errors: StrengthErrors, method: str
+) -> tuple[tuple[str, Estimate], ...]:
+    """Return what one unit more of a covariate is worth, on the scale of the strengths."""
+    first = design.freedom + design.has_position
+    return tuple(
+        (
+            name,
+            _interval(
+                float(errors.parameters[first + place]),
+                errors.parameter_se(first + place),
+                errors,
+                f"advantage of one unit more of {name}; {method}",
+            ),
+        )
+        for place, name in enumerate(data.names)
+    )
 
 
 def _nu(fit: Fit, errors: StrengthErrors, method: str) -> Estimate:

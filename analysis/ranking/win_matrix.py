@@ -8,10 +8,11 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csgraph, csr_array
 
-from analysis.inference.crossing import Crossing, crossing_from, group_index
+from analysis.inference.crossing import Crossing, crossing_from, group_index, label_index
+from analysis.ranking.options import Covariates
 from analysis.votes.table import LEFT, RIGHT, TIE, VoteTable
 
-__all__ = ["WinMatrix", "compare", "components"]
+__all__ = ["WinMatrix", "compare", "components", "image_groups", "images_may_be_shared", "pairs_differ_by_comparison"]
 
 OUTCOMES = 3
 
@@ -31,6 +32,10 @@ class WinMatrix:
     vote_cell, vote_outcome : (N,) int64
         Row and column of ``counts`` for each vote.
     crossing : Crossing
+    covariates : (M, c) float64
+        Left image's value less the right one's, of each covariate: alike for all votes of a row.
+    names : tuple of str
+        Of the covariates.
     """
 
     arms: tuple[str, ...]
@@ -40,6 +45,8 @@ class WinMatrix:
     vote_cell: np.ndarray
     vote_outcome: np.ndarray
     crossing: Crossing
+    covariates: np.ndarray
+    names: tuple[str, ...] = ()
 
     @cached_property
     def wins(self) -> np.ndarray:
@@ -66,6 +73,7 @@ class WinMatrix:
             self,
             left=self.left[inside],
             right=self.right[inside],
+            covariates=self.covariates[inside],
             counts=self.counts[inside],
             vote_cell=(np.cumsum(inside) - 1)[self.vote_cell[kept]],
             vote_outcome=self.vote_outcome[kept],
@@ -78,20 +86,27 @@ class WinMatrix:
         return csr_array((np.ones(len(column)), (cluster, column)), shape=(clusters, len(self.left) * OUTCOMES))
 
 
-def compare(table: VoteTable, *, ties: bool) -> WinMatrix:
-    """Count the votes of a table by ordered pair of arms.
+def compare(table: VoteTable, *, ties: bool, covariates: Covariates | None = None) -> WinMatrix:
+    """Count the votes of a table by ordered pair of arms, and by the values of covariates where there are any.
 
     Parameters
     ----------
     table : VoteTable
     ties : bool
         Keep ties as an outcome; otherwise they are left out.
+    covariates : mapping of str to mapping of (pair, arm) to float, or None
+
+    Raises
+    ------
+    ValueError
+        If an image that was voted on has no value of a covariate.
     """
     kept = table if ties else table.rows(table.choice != TIE)
+    differences = _differences(kept, covariates or {})
     codes, present = group_index(np.concatenate((kept.arm_left, kept.arm_right)))
     left, right = codes[: len(kept)], codes[len(kept) :]
     arms = tuple(table.arms[code] for code in present)
-    cell, shown = group_index(left * len(arms) + right)
+    cell, shown, values = _cells(left * max(len(arms), 1) + right, differences)
     counts = np.zeros((len(shown), OUTCOMES))
     np.add.at(counts, (cell, kept.choice), 1.0)
     return WinMatrix(
@@ -101,8 +116,69 @@ def compare(table: VoteTable, *, ties: bool) -> WinMatrix:
         counts=counts,
         vote_cell=cell,
         vote_outcome=kept.choice.astype(np.int64),
-        crossing=crossing_from(kept.rater, kept.pair, kept.extra.get("site")),
+        crossing=crossing_from(kept.rater, image_groups(kept), kept.extra.get("site")),
+        covariates=values,
+        names=tuple(covariates or ()),
     )
+
+
+def _cells(key: np.ndarray, differences: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each vote's cell, and of each cell the key of its arms and its covariates."""
+    if not differences.shape[1]:
+        cell, shown = group_index(key)
+        return cell, shown, np.zeros((len(shown), 0))
+    rows, cell = np.unique(np.column_stack((key, differences)), axis=0, return_inverse=True)
+    return cell.ravel(), rows[:, 0].astype(np.int64), rows[:, 1:]
+
+
+def _differences(table: VoteTable, covariates: Covariates) -> np.ndarray:
+    found = np.zeros((len(table), len(covariates)))
+    for place, (name, values) in enumerate(covariates.items()):
+        known = np.full((len(table.pairs), len(table.arms)), np.nan)
+        for row, pair in enumerate(table.pairs):
+            for column, arm in enumerate(table.arms):
+                known[row, column] = values.get((pair, arm), np.nan)
+        found[:, place] = known[table.pair, table.arm_left] - known[table.pair, table.arm_right]
+        lost = np.flatnonzero(~np.isfinite(found[:, place]))
+        if len(lost):
+            pair = table.pairs[table.pair[lost[0]]]
+            arms = table.arms[table.arm_left[lost[0]]], table.arms[table.arm_right[lost[0]]]
+            raise ValueError(f"covariate {name!r} has no value for pair {pair!r} of {arms[0]!r} or {arms[1]!r}")
+    return found
+
+
+def image_groups(table: VoteTable) -> np.ndarray:
+    """Return the code of what the images of each vote share, (N,) int64: the pair, or class and seed.
+
+    Where pairs are named by comparison, no pair has two comparisons although their images may be the same: then class
+    and seed, where the votes carry them, say which images belong together.
+    """
+    if not pairs_differ_by_comparison(table) or not _knows_seeds(table):
+        return table.pair
+    labels = table.extra.get("class_label", np.full(len(table), "", dtype=object))
+    keys = np.array([f"{label}\0{seed}" for label, seed in zip(labels, table.extra["seed"], strict=True)], dtype=object)
+    return label_index(keys)[0]
+
+
+def _knows_seeds(table: VoteTable) -> bool:
+    seeds = table.extra.get("seed")
+    return seeds is not None and bool(len(seeds)) and bool(np.all(seeds != ""))
+
+
+def pairs_differ_by_comparison(table: VoteTable) -> bool:
+    """Return whether three arms or more are compared and no pair stands in two comparisons."""
+    arms = max(len(table.arms), 1)
+    low, high = np.minimum(table.arm_left, table.arm_right), np.maximum(table.arm_left, table.arm_right)
+    compared = np.unique(low * arms + high)
+    if len(compared) < 2:
+        return False
+    met = np.unique(np.column_stack((table.pair, low, high)), axis=0)
+    return bool(np.bincount(met[:, 0]).max() < 2)
+
+
+def images_may_be_shared(table: VoteTable) -> bool:
+    """Return whether pairs are named by comparison and nothing says which of them share images."""
+    return pairs_differ_by_comparison(table) and not _knows_seeds(table)
 
 
 def components(wins: np.ndarray, ties: np.ndarray) -> list[tuple[np.ndarray, str | None]]:

@@ -25,7 +25,7 @@ from analysis.regression.logistic_rates import (
 )
 from analysis.votes.table import Comparison
 
-__all__ = ["ONE_SIDE", "Glmm", "divergence", "fit_crossed", "glmm"]
+__all__ = ["ONE_SIDE", "Glmm", "divergence", "fit_crossed", "glmm", "glmm_withheld"]
 
 ONE_SIDE = "the arm was shown on one side only, or nobody recorded sides: the position effect is not estimable"
 
@@ -122,6 +122,11 @@ def glmm(comparison: Comparison) -> Glmm:
         return _refusal(divergence(fit, decisive, crossing), crossing)
     remark = _one_way_classes(decisive)
     return _result(fit, crossing, has_sides=has_sides, left_out=left_out, remark=remark)
+
+
+def glmm_withheld(comparison: Comparison, reason: str) -> Glmm:
+    """Return the model not fitted, with the reason."""
+    return _refusal(Lack(reason), crossing_of(comparison))
 
 
 def _one_way_classes(decisive: Comparison) -> str | None:

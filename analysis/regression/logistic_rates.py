@@ -131,7 +131,7 @@ def random_effects(fit: LaplaceFit, crossing: Crossing, left_out: tuple[str, ...
         # A Wald interval of an SD below its own error reaches from nowhere to nowhere, on any scale.
         vague = 0.0 < sd <= float(se)
         fields[f"sd_{name}_ci95"] = None if vague else log_interval(sd, float(se))
-        remarks += [f"nearly singular fit: the SD of {name}s is below its standard error, no interval"] * vague
+        remarks += [f"nearly singular fit: the SD of {name}s is below its standard error and stands alone"] * vague
         fields[f"share_{name}"] = sd**2 / total if known else None
     singular = tuple(f"{name}s" for name in ("rater", "pair") if fields[f"sd_{name}"] == 0.0)
     remark = joined(

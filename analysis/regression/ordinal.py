@@ -28,7 +28,7 @@ from analysis.regression.logistic_rates import (
 )
 from analysis.votes.table import Comparison
 
-__all__ = ["OrdinalMixed", "ordinal_mixed"]
+__all__ = ["OrdinalMixed", "ordinal_mixed", "ordinal_withheld"]
 
 _MODEL = (
     "cumulative logit of baseline < tie < arm with crossed random intercepts of raters and pairs and the side shown "
@@ -175,6 +175,11 @@ def _is_separated(cells: BinomialCells) -> bool:
     wins = np.bincount(group, weights=cells.successes)
     losses = np.bincount(group, weights=cells.trials) - wins
     return has_recession_direction(np.stack((rows, np.zeros_like(rows)), axis=1), np.column_stack((wins, losses)))
+
+
+def ordinal_withheld(comparison: Comparison, reason: str) -> OrdinalMixed:
+    """Return the model not fitted, with the reason."""
+    return _refusal(Lack(reason), crossing_of(comparison))
 
 
 def _refusal(lack: Lack, crossing: Crossing) -> OrdinalMixed:

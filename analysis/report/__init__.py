@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from analysis.report.content.assemble import build_report
-from analysis.report.formats.output import write_report
+from analysis.report.formats.output import IncompleteReportError, write_report
 
-__all__ = ["build_report", "write_report"]
+__all__ = ["IncompleteReportError", "build_report", "write_report"]

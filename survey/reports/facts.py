@@ -92,11 +92,14 @@ def analysis_plan(study: Study) -> dict[str, Any]:
         "exclusion_rules": frozen["exclusion_rules"],
         "adjust": frozen.get("class_adjustment", "bh"),
         "least_votes": frozen.get("least_votes", 1),
+        "ties_offered": version.config["trial"]["are_ties_allowed"],
         "config_sha256": version.config_sha256,
     }
     if baseline:
         plan["baseline"] = baseline
-        plan["arm"] = next(name for name in arms if name != baseline)
+        # Two arms have one comparison, the primary one; of several against a baseline none was named before the others.
+        if len(arms) == 2:
+            plan["arm"] = next(name for name in arms if name != baseline)
     if frozen["equivalence_margin"] is not None:
         plan["margin"] = frozen["equivalence_margin"]
     return plan

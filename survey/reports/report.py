@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from analysis.report.provenance import code_commit, code_version
@@ -18,6 +19,8 @@ from survey.reports.facts import (
 from survey.reports.raters import raters_export
 from survey.selectors.flow import study_flow
 from survey.selectors.vote import vote_rows
+
+log = logging.getLogger(__name__)
 
 __all__ = ["report_write", "votes_export"]
 
@@ -51,7 +54,7 @@ def report_write(
         If a named arm is not one of the study.
     """
     from analysis.raters.table import read_raters
-    from analysis.report import build_report, write_report
+    from analysis.report import IncompleteReportError, build_report, write_report
     from analysis.votes.reading import read_votes, reading_facts
 
     known = set(Arm.objects.filter(study=study).values_list("name", flat=True))
@@ -62,12 +65,16 @@ def report_write(
     figures, distances = study_figures(study), pair_distances(study)
     if distances:
         (out / "pair_distances.json").write_bytes(canonical_json(distances) + b"\n")
+    plan, facts = analysis_plan(study), study_facts(study)
+    # Beside the votes, `python -m analysis votes.csv` takes the plan up: the same verdict from the file alone.
+    (out / "plan.json").write_bytes(canonical_json(plan) + b"\n")
+    (out / "study.json").write_bytes(canonical_json(facts) + b"\n")
     report = build_report(
         read.table,
         arm=arm,
         baseline=baseline,
-        plan=analysis_plan(study),
-        study=study_facts(study),
+        plan=plan,
+        study=facts,
         provenance={"version": code_version(), "commit": code_commit()},
         image_metrics=image_metrics(study),
         image_metrics_by_class=image_metrics_by_class(study),
@@ -78,5 +85,10 @@ def report_write(
         raters=read_raters(out / "raters.csv"),
         seed=seed,
     )
-    write_report(report, read.table, out, figures=figures)
+    try:
+        write_report(report, read.table, out, figures=figures)
+    except IncompleteReportError as error:
+        # What could be made is kept: a reader sees in the folder what is missing, and why.
+        log.warning("report of %s: %s", study.slug, error)
+        (out / "incomplete.txt").write_text(f"{error}\n", encoding="utf-8")
     return report

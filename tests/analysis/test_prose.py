@@ -10,7 +10,7 @@ import pytest
 from analysis.images import MetricResult
 from analysis.preference.rate import headline, two_way_t
 from analysis.report.content.assemble import build_report
-from analysis.report.parts.wording import paper_sentence
+from analysis.report.parts.prose import paper_sentence
 from tests.analysis.votes_factory import make_comparison, stored_table
 
 ROOT = Path(__file__).parents[2]

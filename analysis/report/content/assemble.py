@@ -14,7 +14,10 @@ from analysis.inference.counts import count_sides, load_summary
 from analysis.inference.threads import on_one_blas_thread
 from analysis.judges.scores import JudgeScores
 from analysis.preference import position
-from analysis.ranking.strengths import bradley_terry, davidson, thurstone_case_v
+from analysis.ranking.options import ranking_options
+from analysis.ranking.results import Ranking
+from analysis.ranking.strengths import BOOTSTRAP, bradley_terry, davidson, thurstone_case_v
+from analysis.ranking.win_matrix import images_may_be_shared
 from analysis.raters.agreement import agreement
 from analysis.raters.consistency import consistency
 from analysis.raters.screening import screen
@@ -28,13 +31,16 @@ from analysis.report.content.image_metrics import metric_correlations, preferenc
 from analysis.report.content.influence import influence_section, influence_sentence
 from analysis.report.content.judges import judges_section
 from analysis.report.content.screening import planned_rules, screening_section, sensitivity_section
-from analysis.report.parts.wording import finding, methods_paragraph, paper_sentence
+from analysis.report.content.verdicts import careless_raters, comparison_verdicts, study_verdict
+from analysis.report.parts.prose import finding, lead, methods_paragraph, paper_sentence
+from analysis.report.parts.table import MOST_WHOLE
+from analysis.verdict.looks import planned_looks
 from analysis.votes.selection import Selection, select_votes
 from analysis.votes.table import TIE, VoteTable
 
 __all__ = ["SCHEMA", "build_report", "table_sha256"]
 
-SCHEMA = "blindpair.report/1"
+SCHEMA = "blindpair.report/2"
 
 
 @on_one_blas_thread
@@ -54,6 +60,8 @@ def build_report(
     flow: Mapping | None = None,
     raters: Raters | None = None,
     scores: JudgeScores | None = None,
+    looks_taken: int | Sequence[float] | None = None,
+    covariates: Mapping[str, Mapping[tuple[str, str], float]] | None = None,
     seed: int = 0,
 ) -> dict:
     """Compute every number of the report.
@@ -90,6 +98,11 @@ def build_report(
         The raters' table: composition, preference by stated group, sites as the sampled units.
     scores : JudgeScores or None
         What automatic judges said of the images.
+    looks_taken : int, sequence of float, or None
+        Which of the planned looks this is, or the information fractions of all looks so far; see
+        :func:`analysis.verdict.looks.planned_looks`.
+    covariates : mapping of str to mapping of (pair, arm) to float, or None
+        Values of the images that the strengths of several arms are to be adjusted for, by the covariate's name.
     seed : int
         Seed of everything random. Same votes and seed, same report.
 
@@ -107,23 +120,44 @@ def build_report(
     arm, baseline = arm or plan.get("arm"), baseline or plan.get("baseline")
     table = _with_named_arms(table if raters is None else with_sites(table, raters), arm, baseline)
     selection = select_votes(table)
-    directions = _directions(selection.table, arm, baseline)
+    ranking = _ranking(selection.table, plan, seed, covariates) if len(selection.table.arms) > 1 else None
+    directions = _directions(selection.table, arm, baseline, ranking and ranking["bradley_terry"])
     comparisons = [selection.table.comparison(*names) for names in directions]
-    compared = [compare_arms(comparison, plan=plan, seed=seed) for comparison in comparisons]
+    compared = [
+        compare_arms(comparison, plan=plan, seed=seed, withheld=_withheld(place, len(comparisons)))
+        for place, comparison in enumerate(comparisons)
+    ]
     entries = [results.as_json() for results in compared]
     rules = planned_rules(plan)
     screened = screen(selection.of_origin(), rules)
+    judgements = comparison_verdicts(
+        selection,
+        compared,
+        plan=plan,
+        looks=planned_looks(plan, taken=looks_taken, raters=load_summary(selection.table.rater).units),
+        careless=careless_raters(screened, is_planned=rules is not None),
+        has_primary=_is_planned_first(directions, plan),
+    )
+    for entry, judgement in zip(entries, judgements, strict=True):
+        entry["verdict"] = judgement.as_json()
     report = {
         "schema": SCHEMA,
         "study": dict(study or {}),
         "plan": plan,
+        "verdict": study_verdict(
+            judgements,
+            ranking and ranking["bradley_terry"],
+            arms=selection.table.arms,
+            may_share_images=images_may_be_shared(selection.table),
+            has_primary=_is_planned_first(directions, plan),
+        ),
         "provenance": _provenance(provenance, plan, seed),
         "data": _data(table, selection, data or {}),
         "comparisons": entries,
         "position_bias": _position_bias(selection, entries),
         "agreement": agreement(selection.table, comparisons[0], seed=seed).as_json() if comparisons else None,
         "consistency": consistency(selection.with_repeats(), seed=seed).as_json(),
-        "ranking": _ranking(selection.table, seed) if comparisons else None,
+        "ranking": {name: found.as_json() for name, found in ranking.items()} if ranking and comparisons else None,
         "screening": [asdict(row) for row in screened],
         "screening_summary": screening_section(screened, rules),
         "sensitivity": sensitivity_section(selection, directions[0], screened) if comparisons else [],
@@ -155,6 +189,7 @@ def build_report(
         for entry in metric_correlations(reported, report["image_metrics_by_class"], seed=seed)
     ]
     report["text"] = {
+        "lead": lead(report),
         "findings": [finding(report, reported) for reported in entries],
         "sentences": [
             paper_sentence(report, reported, is_position_adjusted=results.headline.is_position_adjusted)
@@ -176,12 +211,13 @@ def _checked_plan(plan: Mapping | None) -> dict:
         If a key that the analysis follows has a value that it cannot follow.
     """
     plan = dict(plan or {})
-    margin, looks = plan.get("margin"), plan.get("looks")
+    margin = plan.get("margin")
     if margin is not None and (isinstance(margin, (str, bool)) or not 0.0 < margin < 0.5):
         raise ValueError(f"the plan's margin is {margin!r}; give a number in (0, 0.5), or leave it out")
-    is_count = isinstance(looks, int) and not isinstance(looks, bool) and looks >= 1
-    if not (looks in (None, "one", "anytime") or is_count):
-        raise ValueError(f"the plan's looks is {looks!r}; give 'one', 'anytime' or a number of at least 1")
+    planned_looks(plan)
+    if plan.get("ties_offered") not in (None, True, False):
+        raise ValueError(f"the plan's ties_offered is {plan['ties_offered']!r}; give true, false or leave it out")
+    ranking_options(plan)
     adjust, least_votes = plan.get("adjust"), plan.get("least_votes")
     if adjust not in (None, "bh", "holm"):
         raise ValueError(f"the plan's adjust is {adjust!r}; give 'bh' (Benjamini and Hochberg) or 'holm'")
@@ -210,8 +246,10 @@ def _with_named_arms(table: VoteTable, *names: str | None) -> VoteTable:
     return replace(table, arms=table.arms + missing) if missing and not len(table) else table
 
 
-def _directions(table: VoteTable, arm: str | None, baseline: str | None) -> list[tuple[str, str]]:
-    """Return (arm, baseline) of every comparison, the one asked for first."""
+def _directions(
+    table: VoteTable, arm: str | None, baseline: str | None, ranking: Ranking | None
+) -> list[tuple[str, str]]:
+    """Return (arm, baseline) of every comparison: the one asked for first, else that of the two strongest of many."""
     pairs = list(combinations(sorted(table.arms), 2))
     for name in (arm, baseline):
         if name is not None and name not in table.arms:
@@ -227,7 +265,28 @@ def _directions(table: VoteTable, arm: str | None, baseline: str | None) -> list
         asked = {name for name in (arm, baseline) if name is not None}
         return (not asked <= set(names), not (asked & set(names)))
 
+    if arm is None and baseline is None and len(table.arms) > 2 and ranking is not None:
+        strongest = _two_strongest(ranking)
+        pairs = [strongest, *(names for names in pairs if set(names) != set(strongest))] if strongest else pairs
     return sorted((directed(one, other) for one, other in pairs), key=rank)
+
+
+def _two_strongest(ranking: Ranking) -> tuple[str, str] | None:
+    found = sorted((arm for arm in ranking.arms if arm.rank is not None), key=lambda arm: (arm.component, arm.rank))
+    alike = [arm.arm for arm in found if arm.component == found[0].component]
+    return (alike[0], alike[1]) if len(alike) > 1 else None
+
+
+def _is_planned_first(directions: list[tuple[str, str]], plan: Mapping) -> bool:
+    """Return whether the first comparison is the plan's primary one: named by it, not by who asks for the report."""
+    return bool(directions) and set(directions[0]) == {plan.get("arm"), plan.get("baseline")}
+
+
+def _withheld(place: int, comparisons: int) -> str | None:
+    """Return why one of many comparisons goes without the methods that take long, or None."""
+    if place == 0 or comparisons <= MOST_WHOLE:
+        return None
+    return f"computed for the first of {comparisons} comparisons alone; ask for this one by --arm and --baseline"
 
 
 def _provenance(given: Mapping | None, plan: dict, seed: int) -> dict:
@@ -266,6 +325,7 @@ def _data(table: VoteTable, selection: Selection, given: Mapping) -> dict:
         "votes_per_pair": _spread(per_pair),
         "first_vote": _day(times.min()) if len(times) else None,
         "last_vote": _day(times.max()) if len(times) else None,
+        "sites": len(set(kept.extra.get("site", ())) - {""}),
         "studies": sorted(set(table.extra.get("study", ())) - {""}),
         "study_versions": sorted(set(table.extra.get("study_version", ())) - {""}),
     }
@@ -291,6 +351,12 @@ def _position_bias(selection: Selection, entries: list[dict]) -> dict:
     }
 
 
-def _ranking(table: VoteTable, seed: int) -> dict:
+def _ranking(
+    table: VoteTable, plan: Mapping, seed: int, covariates: Mapping[str, Mapping[tuple[str, str], float]] | None
+) -> dict[str, Ranking]:
     models = {"bradley_terry": bradley_terry, "davidson": davidson, "thurstone_case_v": thurstone_case_v}
-    return {name: model(table, seed=seed).as_json() for name, model in models.items()}
+    options = ranking_options(plan, covariates)
+    is_large = len(table.arms) * (len(table.arms) - 1) // 2 > MOST_WHOLE
+    # Of many arms the bootstrap is drawn for one model: each resample is a fit of all strengths.
+    rounds = {name: 0 if is_large and name != "bradley_terry" else BOOTSTRAP for name in models}
+    return {name: model(table, bootstrap=rounds[name], seed=seed, options=options) for name, model in models.items()}

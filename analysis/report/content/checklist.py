@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.report.content.screening import planned_rules
-from analysis.report.parts.wording import count, decimal, fact, interval, looks, percent, spread
+from analysis.report.parts.prose import looks
+from analysis.report.parts.wording import count, decimal, fact, interval, percent, spread
 
 __all__ = ["STUDY_FACTS", "filled_checklist"]
 

@@ -9,16 +9,17 @@ import numpy as np
 
 from analysis.inference.bootstrap import product_bootstrap
 from analysis.inference.counts import count_votes
-from analysis.inference.estimate import Estimate
+from analysis.inference.crossing import crossing_of
+from analysis.inference.estimate import Estimate, refused
 from analysis.preference import position
 from analysis.preference import rate as preference
 from analysis.preference.equivalence import Equivalence, equivalence_test
 from analysis.preference.per_class import PerClass, per_class
 from analysis.preference.sequential import confidence_sequence
 from analysis.regression.gee import gee
-from analysis.regression.glmm import Glmm, glmm
+from analysis.regression.glmm import Glmm, glmm, glmm_withheld
 from analysis.regression.linear_mixed import lmm
-from analysis.regression.ordinal import OrdinalMixed, ordinal_mixed
+from analysis.regression.ordinal import OrdinalMixed, ordinal_mixed, ordinal_withheld
 from analysis.votes.table import Comparison
 
 __all__ = ["ArmResults", "compare_arms"]
@@ -80,7 +81,7 @@ class ArmResults:
         }
 
 
-def compare_arms(comparison: Comparison, *, plan: Mapping, seed: int) -> ArmResults:
+def compare_arms(comparison: Comparison, *, plan: Mapping, seed: int, withheld: str | None = None) -> ArmResults:
     """Return every result on one comparison.
 
     Parameters
@@ -92,6 +93,8 @@ def compare_arms(comparison: Comparison, *, plan: Mapping, seed: int) -> ArmResu
         adjustment over classes ("bh" without it), ``least_votes`` the votes of a rater who has finished (1).
     seed : int
         Seed of the bootstrap.
+    withheld : str or None
+        Why the methods that take long (models, bootstrap, confidence sequence) are not computed, or None to do so.
     """
     equivalence = equivalence_test(comparison, margin=plan.get("margin"))
     return ArmResults(
@@ -106,25 +109,45 @@ def compare_arms(comparison: Comparison, *, plan: Mapping, seed: int) -> ArmResu
             "wilson": preference.wilson(comparison),
             "clopper_pearson": preference.clopper_pearson(comparison),
             "binomial_exact": preference.binomial_exact(comparison),
-            "product_bootstrap": product_bootstrap(comparison, seed=seed, repetitions=BOOTSTRAP_REPETITIONS),
-            "lmm": lmm(comparison),
-            "glmm": glmm(comparison),
-            "ordinal": ordinal_mixed(comparison),
-            "gee": gee(comparison),
+            **(_slow_methods(comparison, plan, seed) if withheld is None else _withheld(comparison, withheld)),
             "tost": equivalence.result,
-            "confidence_sequence": confidence_sequence(comparison, least_votes=plan.get("least_votes") or 1),
         },
         equivalence=equivalence,
         position_effect=position.position_effect(comparison),
-        by_class=_classes(comparison, plan.get("adjust") or "bh"),
+        by_class=_classes(comparison, plan.get("adjust") or "bh", withheld),
     )
+
+
+def _slow_methods(comparison: Comparison, plan: Mapping, seed: int) -> dict:
+    return {
+        "product_bootstrap": product_bootstrap(comparison, seed=seed, repetitions=BOOTSTRAP_REPETITIONS),
+        "lmm": lmm(comparison),
+        "glmm": glmm(comparison),
+        "ordinal": ordinal_mixed(comparison),
+        "gee": gee(comparison),
+        "confidence_sequence": confidence_sequence(comparison, least_votes=plan.get("least_votes") or 1),
+    }
+
+
+def _withheld(comparison: Comparison, reason: str) -> dict:
+    names = {
+        "product_bootstrap": "product bootstrap",
+        "lmm": "linear mixed model",
+        "gee": "GEE by rater",
+        "confidence_sequence": "confidence sequence",
+    }
+    counts = crossing_of(comparison).counts()
+    models = {"glmm": glmm_withheld(comparison, reason), "ordinal": ordinal_withheld(comparison, reason)}
+    return {name: refused(method, reason, **counts) for name, method in names.items()} | models
 
 
 def _side(comparison: Comparison) -> dict:
     return {"counts": count_votes(comparison).as_json(), "result": preference.two_way_t(comparison).as_json()}
 
 
-def _classes(comparison: Comparison, adjust: str) -> PerClass:
+def _classes(comparison: Comparison, adjust: str, withheld: str | None) -> PerClass:
+    if withheld is not None:
+        return replace(per_class(comparison.rows(np.zeros(0, dtype=np.int64)), adjust=adjust), reason=withheld)
     labels = comparison.extra.get("class_label")
     if labels is not None and not np.any(labels != ""):
         # A column that names no class is no column: its one nameless class would repeat the headline.

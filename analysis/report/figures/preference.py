@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, BASELINE, INK, MUTED, TIE, FigureSpec, new_figure, plain
-from analysis.report.parts.table import versus
+from analysis.report.parts.table import shows_all, versus
 from analysis.report.tables.preference import estimators
 
 __all__ = ["forest_figures", "sides_figures", "votes_figures"]
@@ -28,11 +28,15 @@ _SHORT_NAMES = {
     "wilson": "Wilson, votes independent",
     "clopper_pearson": "Exact, votes independent",
 }
+# Bars that a page holds.
+_MOST_BARS = 8
 _OUTCOMES = (("wins", ARM, "white"), ("ties", TIE, INK), ("losses", BASELINE, INK))
 
 
 def votes_figures(report: Mapping) -> list[FigureSpec]:
-    """Return one stacked bar of wins, ties and losses for every comparison that has votes."""
+    """Return one stacked bar of wins, ties and losses a comparison, or an arm where comparisons are many."""
+    if len(report["comparisons"]) > _MOST_BARS:
+        return _votes_by_arm(report)
     compared = [comparison for comparison in report["comparisons"] if sum(comparison["counts"].values())]
     if not compared:
         return []
@@ -46,6 +50,34 @@ def votes_figures(report: Mapping) -> list[FigureSpec]:
     ]
     n = wording.count(votes, "vote")
     return [FigureSpec("votes", "Votes by outcome", described + ".", lambda: _draw_bars(bars), n=n)]
+
+
+def _votes_by_arm(report: Mapping) -> list[FigureSpec]:
+    """Return every arm's votes over all its opponents, so many bars a figure as a page holds."""
+    won = {arm: dict.fromkeys(("wins", "ties", "losses"), 0) for arm in report["data"]["arms"]}
+    for comparison in report["comparisons"]:
+        counts = comparison["counts"]
+        for key, turned in (("wins", "losses"), ("ties", "ties"), ("losses", "wins")):
+            won[comparison["arm"]][key] += counts[key]
+            won[comparison["baseline"]][key] += counts[turned]
+    voted = [(arm, counts) for arm, counts in won.items() if sum(counts.values())]
+    voted.sort(key=lambda entry: -(entry[1]["wins"] + entry[1]["ties"] / 2) / sum(entry[1].values()))
+    specs = []
+    for number, start in enumerate(range(0, len(voted), _MOST_BARS), start=1):
+        part = voted[start : start + _MOST_BARS]
+        described = "; ".join(f"{arm} against all others: {_outcomes(arm, 'others', counts)}" for arm, counts in part)
+        bars = [(f"{plain(arm, longest=19)} wins", "others win", counts) for arm, counts in part]
+        n = wording.count(sum(sum(counts.values()) for _, counts in part), "vote")
+        specs.append(
+            FigureSpec(
+                "votes" if number == 1 else f"votes_{number}",
+                "Votes by outcome, each arm against all others",
+                described + ".",
+                lambda bars=bars: _draw_bars(bars),
+                n=n,
+            )
+        )
+    return specs
 
 
 def sides_figures(report: Mapping) -> list[FigureSpec]:
@@ -98,9 +130,9 @@ def _draw_bars(bars: list[tuple[str, str, Mapping]]):
 
 
 def forest_figures(report: Mapping) -> list[FigureSpec]:
-    """Return a forest of the estimators for every comparison."""
+    """Return a forest of the estimators for every comparison that pages show."""
     specs = []
-    for number, comparison in enumerate(report["comparisons"]):
+    for number, comparison in enumerate(report["comparisons"] if shows_all(report) else report["comparisons"][:1]):
         results = {"headline": comparison["headline"], **estimators(comparison)}
         found = [name for name in _SHORT_NAMES if results[name]["ci95"] is not None]
         if not found:

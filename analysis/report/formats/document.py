@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.report.parts import wording
-from analysis.report.parts.table import Table
+from analysis.report.parts.table import Table, shows_all
 
 __all__ = ["FigureBlock", "Heading", "Paragraph", "TableBlock", "document"]
 
@@ -52,8 +52,15 @@ _GIVEN: tuple[str, ...] = ("given figures",)  # Stands for the names of the figu
 
 # Section: title, what to read it for, names of its tables, names of its figures. A trailing * takes the numbered ones.
 # The answer: the texts for the paper follow it.
-_PREFERENCE = ("Preference", "", ("headline*", "counts"), ("votes", "forest*"))
+_PREFERENCE = ("Preference", "", ("verdicts", "headline*", "counts"), ("votes*", "forest*"))
+_RANKING = (
+    "Ranking",
+    "Ranks hold for all arms together; arms whose ranks overlap are not told apart.",
+    ("strengths_bradley_terry",),
+    ("strengths*", "win_matrix"),
+)
 _SECTIONS = (
+    _RANKING,
     _PREFERENCE,
     ("Design", "", ("design", "kept_out"), ()),
     ("Flow of raters", "", ("planned", "flow"), ("flow",)),
@@ -84,8 +91,8 @@ _SECTIONS = (
     (
         "Several arms",
         "",
-        ("strengths_bradley_terry", "strengths_davidson", "strengths_thurstone_case_v", "contrasts", "win_matrix"),
-        ("strengths", "win_matrix"),
+        ("strengths_davidson", "strengths_thurstone_case_v", "contrasts", "win_matrix"),
+        (),
     ),
     (
         "Classes",
@@ -109,8 +116,8 @@ _SECTIONS = (
 
 
 _MANY_COMPARISONS = (
-    "The p-values of the comparisons are not adjusted for their number; those of the differences of strengths are, "
-    "by Holm's method."
+    "The verdicts count all comparisons as one family; other p-values of a single comparison do not. Pages show the "
+    "details of {arm} over {baseline}; the files and report.json hold those of the others."
 )
 
 
@@ -131,11 +138,10 @@ def document(report: Mapping, tables: Sequence[Table], figure_names: Sequence[st
     blocks: list[Block] = [Heading(title(report), level=1, anchor="top")]
     warnings = (wording.simulated_warning(report["data"]), wording.pooling_warning(report["data"]))
     blocks += [Paragraph(warning, "warning") for warning in warnings if warning]
-    blocks += [Paragraph(text, "lead") for text in report["text"]["findings"][:1]]
+    blocks.append(Paragraph(report["text"]["lead"], "lead"))
     blocks += [Paragraph(text, "note") for text in [report["text"]["influence"]] if text]
-    blocks += [Paragraph(text) for text in report["text"]["findings"][1:]]
-    if not report["comparisons"]:
-        blocks.append(Paragraph("No comparison: the votes name fewer than two arms.", "lead"))
+    if shows_all(report):
+        blocks += [Paragraph(text) for text in report["text"]["findings"][1:]]
     for section in _SECTIONS:
         heading, opening, table_names, drawn = section
         content: list[Block] = [TableBlock(by_name[name]) for name in _matching(table_names, by_name)]
@@ -145,8 +151,8 @@ def document(report: Mapping, tables: Sequence[Table], figure_names: Sequence[st
             blocks += [Paragraph(opening)] if opening else []
             blocks += content
         if section is _PREFERENCE:
-            if len(report["comparisons"]) > 1:
-                blocks.append(Paragraph(_MANY_COMPARISONS, "note"))
+            if not shows_all(report):
+                blocks.append(Paragraph(_MANY_COMPARISONS.format_map(report["comparisons"][0]), "note"))
             blocks += _for_the_paper(report)
     return blocks + _provenance(report)
 
@@ -172,7 +178,8 @@ def _anchor(heading: str) -> str:
 
 def _for_the_paper(report: Mapping) -> list[Block]:
     blocks: list[Block] = [Heading("For the paper", level=2, anchor="for-the-paper")]
-    blocks += [Paragraph(text, "quote") for text in report["text"]["sentences"]]
+    shown = report["text"]["sentences"] if shows_all(report) else report["text"]["sentences"][:1]
+    blocks += [Paragraph(text, "quote") for text in shown]
     return [
         *blocks,
         Heading("Methods paragraph", level=3, anchor="methods"),

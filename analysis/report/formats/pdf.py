@@ -19,6 +19,7 @@ _MARGIN_MM = 18
 _INK, _MUTED, _LINE, _BAND, _ACCENT = "#1a1a1a", "#555555", "#c8c8c8", "#f4f6f8", "#005a8f"
 _CELL_SIZE = 8  # points
 _FIGURE_SHARE = 0.78  # of the text's width
+_TALLEST = 620  # points: what a page leaves beside a heading and a caption of several lines
 _LONGEST_WORD = 120  # points: a longer one breaks, for a hash or a user's name must not push numbers off the page
 _SHORT_HEADER = 16  # characters: such a header stays on one line where there is room, a longer one on two
 _BREAKS = re.compile(r"[^\S\u00a0]+")  # white space but for the one that must not break
@@ -81,8 +82,9 @@ def _figure_size(png: bytes, width: float) -> tuple[float, float]:
     from reportlab.lib.utils import ImageReader
 
     across, down = ImageReader(io.BytesIO(png)).getSize()
-    shown = _FIGURE_SHARE * width
-    return shown, shown * down / across
+    # A figure and its caption must fit on one page: nothing that does not fit can be set at all.
+    scale = min(_FIGURE_SHARE * width / across, _TALLEST / down)
+    return scale * across, scale * down
 
 
 def _footer(name: str):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from analysis.report.parts import wording
 
-__all__ = ["Column", "Table", "View", "result_columns", "versus"]
+__all__ = ["MOST_WHOLE", "Column", "Table", "View", "result_columns", "shows_all", "versus"]
 
 
 def _ranks(value: Sequence[int] | None) -> str:
@@ -161,6 +161,17 @@ def result_columns(header: str = "Rate", *, rate: bool = True) -> tuple[Column, 
         Column("n_votes", "Votes", "count"),
         Column("reason", "Note", "remark"),
     )
+
+
+# Pages show the details of so many comparisons; of more, those of the first alone.
+MOST_SHOWN = 3
+# With more comparisons than these, the methods that take long are computed for the first one alone.
+MOST_WHOLE = 10
+
+
+def shows_all(report: Mapping) -> bool:
+    """Return whether pages show every comparison in detail: the report is ordered by question, not by comparison."""
+    return len(report["comparisons"]) <= MOST_SHOWN
 
 
 def versus(comparison: Mapping) -> str:

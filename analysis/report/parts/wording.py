@@ -1,4 +1,4 @@
-"""Numbers into words: formats, the finding, the sentence for the paper, the methods paragraph. One place for each."""
+"""Numbers into words: one format for each kind of number, and the banners above a report."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ __all__ = [
     "decimal",
     "equivalence_sentence",
     "fact",
-    "finding",
     "interval",
-    "looks",
-    "methods_paragraph",
     "metric",
     "p_text",
     "p_value",
-    "paper_sentence",
     "percent",
     "points",
     "pooling_warning",
@@ -99,18 +95,6 @@ def fact(value: object) -> str | None:
     return None if value in (None, "") else str(value)
 
 
-def looks(plan: Mapping) -> str | None:
-    """Return how often the plan allows to look at the results, or None when no plan says."""
-    planned = plan.get("looks")
-    if planned is None:
-        return None
-    if planned == "anytime":
-        return "any number, under the anytime-valid confidence sequence (planned)"
-    if planned in ("one", 1):
-        return "one, after closing (planned)"
-    return f"{planned} (planned); fixed-sample intervals are not corrected for them"
-
-
 def equivalence_sentence(comparison: Mapping) -> str:
     """Return what the equivalence test says, with its margin and its 90 % interval."""
     equivalence, result = comparison["equivalence"], comparison["methods"]["tost"]
@@ -150,115 +134,3 @@ def pooling_warning(data: Mapping) -> str | None:
                 "Report each alone unless the pooling was planned."
             )
     return None
-
-
-def finding(report: Mapping, comparison: Mapping) -> str:
-    """Return what the headline says, in one or two plain sentences that claim no more than it does."""
-    said = _finding(comparison) + _anytime(report["plan"], comparison)
-    return f"Simulated votes, no evidence: {said}" if report["data"]["is_simulated"] else said
-
-
-def _anytime(plan: Mapping, comparison: Mapping) -> str:
-    """Return what holds under the looks that the plan allows, where it allows any number of them."""
-    result = comparison["methods"]["confidence_sequence"]
-    if plan.get("looks") != "anytime" or result["ci95"] is None:
-        return ""
-    return (
-        f" The plan allows any number of looks; what holds under all of them is the confidence sequence on rater "
-        f"means, {interval(result['ci95'])}, {p_text(result['p_value'])}, for these pairs."
-    )
-
-
-def _finding(comparison: Mapping) -> str:
-    arm, baseline, result = comparison["arm"], comparison["baseline"], comparison["headline"]
-    if result["estimate"] is None:
-        return f"No preference rate for {arm} over {baseline}: {result['reason']}."
-    rate = percent(result["estimate"])
-    if result["ci95"] is None:
-        return (
-            f"Raters chose {arm} over {baseline} at a rate of {rate}, but without an interval: {result['reason']}. "
-            "The rate alone supports no conclusion."
-        )
-    numbers = f"{rate}, 95{_NBSP}% interval {interval(result['ci95'])}, {p_text(result['p_value'])}"
-    if result["p_value"] >= SIGNIFICANCE_LEVEL:
-        return (
-            f"The votes do not settle whether raters prefer {arm} or {baseline} ({numbers}). "
-            "That is not evidence that the two are equal: every rate inside the interval remains plausible."
-        )
-    preferred, other = (arm, baseline) if result["estimate"] > 0.5 else (baseline, arm)
-    return f"Raters preferred {preferred} to {other}: the preference rate for {arm} is {numbers}."
-
-
-def paper_sentence(report: Mapping, comparison: Mapping, *, is_position_adjusted: bool) -> str:
-    """Return the sentence for a paper's results section; the flag is the headline's."""
-    arm, baseline, result = comparison["arm"], comparison["baseline"], comparison["headline"]
-    counts = comparison["counts"]
-    votes = sum(counts.values())
-    prefix = "[SIMULATED VOTES, NOT FOR PUBLICATION] " if report["data"]["is_simulated"] else ""
-    if result["estimate"] is None:
-        return f"{prefix}A preference rate of {arm} over {baseline} could not be computed: {result['reason']}."
-    ties = percent(counts["ties"] / votes)
-    basis = (
-        f"{count(result['n_raters'], 'rater')}, {count(result['n_pairs'], 'image pair')}, {count(votes, 'vote')}, "
-        f"{ties} ties counted as half a vote for each arm"
-    )
-    opening = (
-        f"{prefix}In a blind two-alternative comparison ({basis}), the preference rate for {arm} over {baseline} was "
-        f"{percent(result['estimate'])}, averaged over raters"
-    )
-    if is_position_adjusted:
-        opening += " and adjusted for the side shown"
-    if result["ci95"] is None:
-        return f"{opening}; no interval is reported because {result['reason']}."
-    tail = (
-        f" (95{_NBSP}% CI {interval(result['ci95'])}, two-way clustered over raters and pairs, "
-        f"t interval with {result['df']:.0f} degrees of freedom; {p_text(result['p_value'])} against 50{_NBSP}%)."
-    )
-    return opening + tail
-
-
-def _looks_sentence(plan: Mapping) -> str:
-    planned = looks(plan)
-    if planned is None:
-        return (
-            "No plan states how often the results were looked at; unless that was once, fixed in advance, only the "
-            "confidence sequence keeps its error rate."
-        )
-    return f"Looks at the results: {planned}."
-
-
-def methods_paragraph(report: Mapping) -> str:
-    """Return a paragraph for a paper's methods section: estimand, interval, what was kept out."""
-    data, provenance = report["data"], report["provenance"]
-    sentences = [
-        "Raters saw two images side by side without knowing which method made which, and chose the left one, the "
-        "right one or a tie.",
-        "The preference rate is the average over raters of each rater's mean score (1 for the arm, 1/2 for a tie, 0 "
-        "for the baseline), so that every rater weighs the same; where the sides shown were not balanced it is the "
-        "mean of the rates by side shown.",
-        "Its 95 % interval treats raters and image pairs as crossed random samples: the variance is the sum of the "
-        "rater-clustered and pair-clustered variances less that of their cells, never below the larger of the two, and "
-        "the t quantile has min(raters, pairs) - 1 degrees of freedom. Tests are two-sided against 1/2.",
-    ]
-    sentences.append(_looks_sentence(report["plan"]))
-    kept_out = data["excluded"]
-    if kept_out:
-        listed = "; ".join(f"{rule}: {count(number)}" for rule, number in kept_out.items())
-        sentences.append(f"{count(sum(kept_out.values()), 'vote')} did not enter the estimates ({listed}).")
-    else:
-        sentences.append("No vote was left out of the estimates.")
-    if data["bad_rows"]:
-        dropped = count(sum(data["bad_rows"].values()), "unreadable row")
-        sentences.append(f"{dropped} of the vote file had to be dropped.")
-    if data["left_out"]:
-        listed = "; ".join(f"{why}: {count(number)}" for why, number in data["left_out"].items())
-        sentences.append(f"Records of the file that hold no vote were left out ({listed}).")
-    sentences += [f"Not recorded: {text}." for text in data["unknown"]]
-    code = ", ".join(str(provenance[key]) for key in ("version", "commit") if provenance.get(key))
-    sentences.append(
-        f"Computed by Blindpair{f' ({code})' if code else ''} with seed {provenance['seed']} from votes with SHA-256 "
-        f"{data['sha256']}."
-    )
-    if data["is_simulated"]:
-        sentences.insert(0, "All votes are simulated; this text describes a rehearsal.")
-    return " ".join(sentences)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from analysis.report.parts import wording
-from analysis.report.parts.table import Column, Table, result_columns, versus
+from analysis.report.parts.table import Column, Table, result_columns, shows_all, versus
 
 __all__ = ["METRIC_NAMES", "arms_tables"]
 
@@ -24,6 +25,8 @@ METRIC_NAMES = {
 }
 # What stands beside the votes; the other metrics have a table of their own, where their remarks stand with them.
 _BESIDE_VOTES = ("fid", "frechet_distance")
+# A page is wide enough for a column an arm up to so many; the figure and the files show more.
+_WIDEST = 8
 _MODEL_NAMES = {
     "bradley_terry": "Bradley-Terry (ties left out), log-odds",
     "davidson": "Davidson (ties modelled), log-odds",
@@ -36,7 +39,10 @@ def arms_tables(report: Mapping) -> list[Table]:
     tables = [_counts(report), _arms(report), _metrics(report), _metrics_by_class(report)]
     if len(report["data"]["arms"]) > 2 and report["ranking"]:
         tables += [_strengths(name, report["ranking"][name]) for name in _MODEL_NAMES]
-        tables += [_wins(report["ranking"]["davidson"]), _contrasts(report["ranking"]["bradley_terry"])]
+        wins, contrasts = _wins(report["ranking"]["davidson"]), _contrasts(report["ranking"]["bradley_terry"])
+        if len(report["data"]["arms"]) > _WIDEST:
+            wins, contrasts = replace(wins, longest=0), replace(contrasts, longest=0)
+        tables += [wins, contrasts]
     if report["ranking"]:
         tables.append(_tie_model(report["ranking"]["davidson"]))
     return [table for table in tables if table is not None]
@@ -48,7 +54,7 @@ def _counts(report: Mapping) -> Table:
         counts = comparison["counts"]
         rows.append({"line": versus(comparison), **counts, "votes": sum(counts.values())})
     columns = (Column("line", "Comparison"), *_count_columns())
-    return Table("counts", "Wins, losses and ties", columns, rows)
+    return Table("counts", "Wins, losses and ties", columns, rows, longest=60 if shows_all(report) else 0)
 
 
 def _count_columns() -> tuple[Column, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.report.parts import wording
+from analysis.report.parts import prose, wording
 from analysis.report.parts.table import Column, Table
 
 __all__ = ["checklist_table", "design_table", "kept_out_table"]
@@ -33,7 +33,7 @@ def design_table(report: Mapping) -> Table:
         ("Images of a pair", study.get("images")),
         ("Ties offered", study.get("ties_offered")),
         ("Attention checks", study.get("attention_checks")),
-        ("Looks at the data", wording.looks(report["plan"])),
+        ("Looks at the data", prose.looks(report["plan"])),
     ]
     rows = [{"fact": fact, "value": wording.fact(value) or wording.NOT_STATED} for fact, value in facts]
     if report["data"]["unknown"]:

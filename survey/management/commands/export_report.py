@@ -28,6 +28,5 @@ class Command(BaseCommand):
             report = report_write(row, out, arm=arm, baseline=baseline, is_pilot=pilot, seed=seed)
         except (SurveyError, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
-        for finding in report["text"]["findings"]:
-            self.stdout.write(finding)
+        self.stdout.write(report["text"]["lead"])
         self.stdout.write(f"report: {out / 'report.html'}")

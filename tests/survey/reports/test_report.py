@@ -72,6 +72,51 @@ def test_report_is_of_the_exported_file_and_finds_what_raters_preferred(version:
     assert "<script" not in (tmp_path / "report.html").read_text()
 
 
+def test_platform_command_line_and_python_give_the_same_verdict(tmp_path: Path, capsys) -> None:
+    """Lines 1.5 to 1.7: the plan, its margin, looks, ties and direction bind wherever the votes are analysed."""
+    from analysis.__main__ import main
+    from analysis.report import build_report
+    from analysis.votes.reading import read_votes
+
+    version = make_running(pairs=12, votes_per_pair=4, stopping_rule="anytime", equivalence_margin=0.1)
+    for number in range(4):
+        make_visit(version, prefer("vanilla" if number == 1 else "robust"))
+    call_command("export_report", study=version.study.slug, out=tmp_path, verbosity=0)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["plan"]["ties_offered"] is version.study.are_ties_allowed
+    assert (report["verdict"]["looks"]["basis"], report["verdict"]["margin"]) == ("anytime", 0.1)
+    capsys.readouterr()
+    # The command that the platform prints.
+    assert main([str(tmp_path / "votes.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == report["verdict"]
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert build_report(read_votes(tmp_path / "votes.csv").table, plan=plan)["verdict"] == report["verdict"]
+
+
+def test_a_baseline_of_several_arms_names_no_primary_comparison() -> None:
+    from survey.reports.facts import analysis_plan
+
+    version = make_version(pairs=12, arms=("robust", "vanilla", "clean"))
+    version.config["analysis"]["baseline"] = "vanilla"
+    version.save()
+    assert "arm" not in analysis_plan(version.study)
+
+
+def test_a_format_that_fails_leaves_the_others_and_says_so(
+    version: StudyVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from analysis.report.formats import output
+
+    def broken(*_):
+        raise RuntimeError("too tall for a page")
+
+    make_visit(version, prefer("robust"))
+    monkeypatch.setattr(output, "render_pdf", broken)
+    call_command("export_report", study=version.study.slug, out=tmp_path, verbosity=0)
+    assert "too tall for a page" in (tmp_path / "incomplete.txt").read_text()
+    assert (tmp_path / "report.json").exists()
+
+
 def test_report_follows_the_adjustment_and_the_finished_raters_of_the_frozen_plan(tmp_path: Path) -> None:
     version = make_running(pairs=12, votes_per_pair=4, stopping_rule="anytime", class_adjustment="holm", least_votes=7)
     make_visit(version, prefer("robust"))

@@ -187,7 +187,8 @@ def test_a_failure_leaves_nothing_half_written(written, tmp_path, monkeypatch):
     monkeypatch.setattr(output_module, "render_html", fail)
     with pytest.raises(RuntimeError, match="no fonts"):
         write_report(report, table, tmp_path / "out", formats=["json", "html"])
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.json"]
 
 
 def test_unknown_formats_are_refused(written, tmp_path):
@@ -222,7 +223,7 @@ def test_latex_text_is_the_reports_with_its_signs_escaped(written):
     text = (folder / "text.tex").read_text(encoding="utf-8")
     (sentence,) = report["text"]["sentences"]
     assert f"% For the results section.\n{escape_latex(sentence)}\n" in text
-    assert r"95\,\% CI" in text
+    assert r"95\,\% interval" in text
     assert re.sub(r"\\allowbreak\{\}", "", text).count(report["data"]["sha256"]) == 1
 
 

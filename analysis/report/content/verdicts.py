@@ -1,0 +1,266 @@
+"""The verdict on each comparison and on the study, from the plan, the results, the screening and the ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from analysis.inference.crossing import crossing_of, label_index, rater_averaged_weights
+from analysis.preference.groups import group_rates, heterogeneity
+from analysis.preference.per_class import PerClass, adjusted_p_values
+from analysis.preference.rate import headline, left_weight
+from analysis.preference.sequential import confidence_sequence
+from analysis.ranking.results import Ranking
+from analysis.raters.screening import Screened, flagged_raters
+from analysis.report.content.comparison import ArmResults
+from analysis.report.parts.sentences import (
+    WARNINGS,
+    numbers_text,
+    paper_conclusion,
+    verdict_sentence,
+    warning_sentences,
+)
+from analysis.report.parts.wording import count
+from analysis.verdict.decision import LEVEL, Evidence, Family, GroupResult, Groups, Verdict, decide, family_of
+from analysis.verdict.looks import Looks
+from analysis.votes.selection import Selection
+from analysis.votes.table import Comparison
+
+__all__ = ["Judgement", "careless_raters", "comparison_verdicts", "study_verdict"]
+
+# Rules whose flag says that a rater did not look. Many ties or votes on the same images say other things, so they count
+# only where the plan made them rules of the study.
+_CARELESS = ("too_fast", "many_fast", "same_side_run", "left_share", "failed_checks")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """A verdict with its sentences, as ``report.json`` holds it."""
+
+    verdict: Verdict
+    sentence: str
+    warnings: tuple[str, ...]
+    numbers: str | None
+    error: str
+    conclusion: str
+
+    def as_json(self) -> dict:
+        verdict = self.verdict
+        return {
+            "kind": verdict.kind,
+            "case": str(verdict.case),
+            "arm": verdict.arm,
+            "baseline": verdict.baseline,
+            "preferred": verdict.preferred,
+            "family": {"scope": verdict.family.scope, "size": verdict.family.size},
+            "looks": {"basis": verdict.looks.basis, "look": verdict.looks.look, "planned": verdict.looks.number},
+            "margin": verdict.margin,
+            "rate": verdict.rate,
+            "p_adjusted": verdict.p_adjusted,
+            "ci_simultaneous": None if verdict.ci_simultaneous is None else list(verdict.ci_simultaneous),
+            "level": verdict.level,
+            "reasons": [
+                *([verdict.case] if verdict.kind == "not_interpretable" else []),
+                *(code for code, _ in verdict.warnings),
+            ],
+            "warnings": list(self.warnings),
+            "sentence": self.sentence,
+            "numbers": self.numbers,
+            "error": self.error,
+            "conclusion": self.conclusion,
+        }
+
+
+def careless_raters(screened: Sequence[Screened], *, is_planned: bool) -> frozenset[str]:
+    """Return the raters whom the plan's rules flag, or without such rules those that only careless answers break."""
+    counted = [row for row in screened if is_planned or row.rule in _CARELESS]
+    return frozenset(flagged_raters(counted))
+
+
+def comparison_verdicts(
+    selection: Selection,
+    compared: Sequence[ArmResults],
+    *,
+    plan: Mapping,
+    looks: Looks,
+    careless: frozenset[str],
+    has_primary: bool,
+) -> list[Judgement]:
+    """Return the verdict on every comparison, in their order; those without votes belong to no family."""
+    voted = [len(results.comparison) > 0 for results in compared]
+    families = iter(family_of(sum(voted), has_primary=has_primary))
+    found = []
+    for results, has_votes in zip(compared, voted, strict=True):
+        family = next(families) if has_votes else Family()
+        evidence = _evidence(selection, results, plan=plan, looks=looks, careless=careless, family=family)
+        verdict = decide(evidence, family=family, looks=looks, margin=plan.get("margin"))
+        found.append(_judged(verdict, results.headline.df))
+    return found
+
+
+def _judged(verdict: Verdict, df: float | None) -> Judgement:
+    """Return a verdict with its words."""
+    return Judgement(
+        verdict=verdict,
+        sentence=verdict_sentence(verdict),
+        warnings=tuple(warning_sentences(verdict)),
+        numbers=numbers_text(verdict) if verdict.ci_simultaneous else None,
+        error=_error(verdict, df),
+        conclusion=paper_conclusion(verdict),
+    )
+
+
+def _error(verdict: Verdict, df: float | None) -> str:
+    """Return what the interval and the p-value rest on, for a paper."""
+    if verdict.looks.basis == "anytime":
+        return "betting confidence sequence over rater means"
+    freedom = "" if df is None else f", t interval with {df:.0f} degrees of freedom"
+    return f"against 50\u00a0%, two-way clustered over raters and pairs{freedom}"
+
+
+def _evidence(
+    selection: Selection,
+    results: ArmResults,
+    *,
+    plan: Mapping,
+    looks: Looks,
+    careless: frozenset[str],
+    family: Family,
+) -> Evidence:
+    comparison = results.comparison
+    codes = np.array([code for code, label in enumerate(selection.table.raters) if label in careless], dtype=np.int64)
+    is_careless = np.isin(comparison.rater, codes)
+    options = {"plan": plan, "looks": looks, "family": family}
+    without = None
+    if is_careless.any() and not is_careless.all():
+        without = _plain_evidence(comparison.rows(~is_careless), **options)
+    excluded = None
+    if selection.excluded.any():
+        every = selection.with_excluded().comparison(comparison.arm, comparison.baseline)
+        excluded = _plain_evidence(every, **options) if len(every) > len(comparison) else None
+    own = _plain_evidence(comparison, **options, result=results)
+    return Evidence(
+        arm=own.arm,
+        baseline=own.baseline,
+        headline=own.headline,
+        sequence=own.sequence,
+        is_one_sided=own.is_one_sided,
+        raters=own.raters,
+        careless=len(np.unique(comparison.rater[is_careless])),
+        without_careless=without,
+        with_excluded=excluded,
+        groups=_groups(comparison, results.by_class),
+    )
+
+
+def _plain_evidence(
+    comparison: Comparison, *, plan: Mapping, looks: Looks, family: Family, result: ArmResults | None = None
+) -> Evidence:
+    """Return what the votes alone say, without screening and groups."""
+    sequence = None
+    if looks.basis == "anytime":
+        least_votes = plan.get("least_votes") or 1
+        sequence = confidence_sequence(comparison, least_votes=least_votes, level=1.0 - LEVEL / family.size)
+    crossing = crossing_of(comparison)
+    share = left_weight(comparison, rater_averaged_weights(crossing)) if len(comparison) else 0.5
+    return Evidence(
+        arm=comparison.arm,
+        baseline=comparison.baseline,
+        headline=headline(comparison) if result is None else result.headline,
+        sequence=sequence,
+        is_one_sided=not 0.0 < share < 1.0,
+        raters=crossing.n_raters,
+    )
+
+
+def _groups(comparison: Comparison, by_class: PerClass) -> tuple[Groups, ...]:
+    found = []
+    if len(by_class.classes) > 1:
+        tested = [entry.result.p_value for entry in by_class.classes]
+        found.append(
+            Groups(
+                noun="class",
+                plural="classes",
+                results=_results(
+                    [
+                        (entry.class_label, entry.result.estimate, p)
+                        for entry, p in zip(by_class.classes, tested, strict=True)
+                    ]
+                ),
+                p_equal=by_class.heterogeneity.p_value,
+            )
+        )
+    site = comparison.extra.get("site")
+    if site is not None and len(comparison):
+        index, names = label_index(site)
+        labels = [(code, str(name)) for code, name in enumerate(names) if name != ""]
+        votes = [comparison.rows(index == code) for code, _ in labels]
+        # Within a site its raters are the units: the site column would make one unit of them.
+        votes = [_without_site(group) for group in votes]
+        if len(votes) > 1:
+            rates = group_rates(votes, nested="rater")
+            rows = [(label, rate.estimate, rate.p_value) for (_, label), rate in zip(labels, rates, strict=True)]
+            p_equal = heterogeneity(votes, nested="rater").p_value
+            found.append(Groups(noun="site", plural="sites", results=_results(rows), p_equal=p_equal))
+    return tuple(found)
+
+
+def _without_site(comparison: Comparison) -> Comparison:
+    return replace(comparison, extra={})
+
+
+def _results(rows: Sequence[tuple[str, float | None, float | None]]) -> tuple[GroupResult, ...]:
+    known = [p for _, _, p in rows if p is not None]
+    adjusted = iter(adjusted_p_values(known, "holm"))
+    return tuple(
+        GroupResult(label=label, rate=rate, p_adjusted=None if p is None else float(next(adjusted)))
+        for label, rate, p in rows
+        if rate is not None
+    )
+
+
+def study_verdict(
+    judgements: Sequence[Judgement],
+    ranking: Ranking | None,
+    *,
+    arms: Sequence[str],
+    has_primary: bool,
+    may_share_images: bool = False,
+) -> dict | None:
+    """Return the verdict on the study: the only or the primary comparison's, or what the ranking and the family say.
+
+    Returns
+    -------
+    dict or None
+        As a comparison's verdict, its ``sentence`` about all arms; None without a comparison.
+    """
+    if not judgements:
+        return None
+    first = judgements[0].as_json()
+    if may_share_images:
+        first["reasons"] = [*first["reasons"], "images_may_be_shared"]
+        first["warnings"] = [*first["warnings"], WARNINGS["images_may_be_shared"]]
+    if len(arms) < 3 or has_primary or ranking is None:
+        return first
+    return first | {"sentence": f"{_ranking_sentence(judgements, ranking, len(arms))} {first['sentence']}"}
+
+
+def _ranking_sentence(judgements: Sequence[Judgement], ranking: Ranking, arms: int) -> str:
+    ranked = sorted((arm for arm in ranking.arms if arm.rank is not None), key=lambda arm: arm.rank)
+    family = judgements[0].verdict.family.size
+    settled = sum(judgement.verdict.kind.startswith("preferred") for judgement in judgements)
+    pairwise = (
+        f"{settled} of {count(family, 'comparison')} {'is' if settled == 1 else 'are'} settled at a familywise "
+        "level of 5\u00a0%."
+    )
+    if not ranked or ranked[0].component is None or len({arm.component for arm in ranked}) > 1:
+        return f"The {arms} arms cannot be ranked together ({ranking.reason}); {pairwise}"
+    best = ranked[0]
+    _, high = best.rank_interval or (1, len(ranked))
+    if high == 1:
+        return f"Of {arms} arms {best.arm} ranks first, ahead of every other; {pairwise}"
+    return (
+        f"Of {arms} arms {best.arm} has the highest strength, but ranks 1 to {high} are not excluded for it; {pairwise}"
+    )

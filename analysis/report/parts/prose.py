@@ -1,0 +1,158 @@
+"""The texts of a report: lead, findings, sentence and methods paragraph for a paper. Verdicts come ready made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from analysis.report.parts.wording import count, percent
+from analysis.votes.spelling import spelling_key
+
+__all__ = ["finding", "lead", "looks", "methods_paragraph", "paper_sentence", "ties_offered"]
+
+_SPENDING = {"obrien_fleming": "O'Brien and Fleming's type", "pocock": "Pocock's type"}
+
+
+def looks(plan: Mapping) -> str | None:
+    """Return how often the plan allows to look at the results, or None when no plan says."""
+    planned = plan.get("looks")
+    if planned is None:
+        return None
+    if planned == "anytime":
+        return "any number, decided by the anytime-valid confidence sequence (planned)"
+    if planned in ("one", 1):
+        return "one, after closing (planned)"
+    number = planned.get("number", len(planned.get("fractions") or ())) if isinstance(planned, Mapping) else planned
+    spending = planned.get("spending", "obrien_fleming") if isinstance(planned, Mapping) else "obrien_fleming"
+    return f"{number} (planned), with group-sequential boundaries by alpha spending of {_SPENDING[spending]}"
+
+
+def ties_offered(report: Mapping) -> bool | None:
+    """Return whether raters could answer with a tie: by the plan, the study's facts or the votes; None if unknown."""
+    planned = report["plan"].get("ties_offered")
+    if planned is not None:
+        return bool(planned)
+    stated = report["study"].get("ties_offered")
+    if isinstance(stated, bool):
+        return stated
+    first = spelling_key(str(stated or "")).partition(",")[0]
+    if first in ("yes", "no"):
+        return first == "yes"
+    return True if report["data"]["ties"] else None
+
+
+def lead(report: Mapping) -> str:
+    """Return the first sentences of the report: the verdict on the study and what changes its meaning."""
+    verdict = report["verdict"]
+    if verdict is None:
+        return "No comparison: the votes name fewer than two arms."
+    return _marked(report, verdict)
+
+
+def finding(report: Mapping, comparison: Mapping) -> str:
+    """Return the verdict on one comparison and what changes its meaning."""
+    return _marked(report, comparison["verdict"])
+
+
+def _marked(report: Mapping, verdict: Mapping) -> str:
+    said = " ".join([verdict["sentence"], *verdict["warnings"]])
+    return f"Simulated votes, no evidence: {said}" if report["data"]["is_simulated"] else said
+
+
+def paper_sentence(report: Mapping, comparison: Mapping, *, is_position_adjusted: bool) -> str:
+    """Return the sentence for a paper's results section; the flag is the headline's."""
+    arm, baseline, result, verdict = (comparison[key] for key in ("arm", "baseline", "headline", "verdict"))
+    counts = comparison["counts"]
+    prefix = "[SIMULATED VOTES, NOT FOR PUBLICATION] " if report["data"]["is_simulated"] else ""
+    if result["estimate"] is None:
+        return f"{prefix}A preference rate of {arm} over {baseline}: {verdict['conclusion']}."
+    basis = (
+        f"{count(result['n_raters'], 'rater')}, {count(result['n_pairs'], 'image pair')}, "
+        f"{count(sum(counts.values()), 'vote')}, {_ties(report, counts)}"
+    )
+    adjusted = " and adjusted for the side shown" if is_position_adjusted else ""
+    opening = (
+        f"{prefix}In a blind two-alternative comparison ({basis}), the preference rate for {arm} over {baseline} was "
+        f"{percent(result['estimate'])}, averaged over raters{adjusted}"
+    )
+    if verdict["numbers"] is None:
+        return f"{opening}; {verdict['conclusion']}."
+    return f"{opening} ({verdict['numbers']}; {verdict['error']}); {verdict['conclusion']}."
+
+
+def _ties(report: Mapping, counts: Mapping) -> str:
+    if ties_offered(report) is False:
+        return "ties not offered"
+    if not counts["ties"]:
+        return "no ties"
+    return f"{percent(counts['ties'] / sum(counts.values()))} ties counted as half a vote for each arm"
+
+
+def _looks_sentence(plan: Mapping) -> str:
+    planned = looks(plan)
+    if planned is None:
+        return (
+            "No plan states how often the results were looked at; unless that was once, fixed in advance, only the "
+            "confidence sequence keeps its error rate."
+        )
+    return f"Looks at the results: {planned}."
+
+
+def _family_sentence(report: Mapping) -> str | None:
+    family = (report["verdict"] or {}).get("family")
+    if not family or len(report["comparisons"]) < 2:
+        return None
+    if family["scope"] == "primary":
+        return (
+            "The primary comparison was named in the plan and is tested alone; the others are adjusted as one family."
+        )
+    return (
+        f"The {family['size']} comparisons are one family: p-values are multiplied by their number and intervals hold "
+        "for all of them together (Bonferroni)."
+    )
+
+
+_ANSWERS = {
+    True: "chose the left one, the right one or a tie",
+    False: "chose one of the two (ties were not offered)",
+    None: "chose the left one or the right one",
+}
+
+
+def methods_paragraph(report: Mapping) -> str:
+    """Return a paragraph for a paper's methods section: estimand, interval, what was kept out."""
+    data, provenance = report["data"], report["provenance"]
+    offered = ties_offered(report)
+    scores = "1 for the arm, 1/2 for a tie, 0 for the baseline" if offered else "1 for the arm, 0 for the baseline"
+    sites = data.get("sites") or 0
+    people = "raters" if sites < 2 else "sites (the units above raters)"
+    sentences = [
+        f"Raters saw two images side by side without knowing which method made which, and {_ANSWERS[offered]}.",
+        f"The preference rate is the average over raters of each rater's mean score ({scores}), so that every rater "
+        "weighs the same; where the sides shown were not balanced it is the mean of the rates by side shown.",
+        f"Its 95 % interval treats {people} and image pairs as crossed random samples: the variance is the sum of the "
+        "variances clustered by either less that of their cells, never below the larger of the two, and "
+        f"the t quantile has min({'raters' if sites < 2 else 'sites'}, pairs) - 1 degrees of freedom. Tests are "
+        "two-sided against 1/2.",
+    ]
+    sentences += [said for said in (_family_sentence(report), _looks_sentence(report["plan"])) if said]
+    kept_out = data["excluded"]
+    if kept_out:
+        listed = "; ".join(f"{rule}: {count(number)}" for rule, number in kept_out.items())
+        sentences.append(f"{count(sum(kept_out.values()), 'vote')} did not enter the estimates ({listed}).")
+    else:
+        sentences.append("No vote was left out of the estimates.")
+    if data["bad_rows"]:
+        dropped = count(sum(data["bad_rows"].values()), "unreadable row")
+        sentences.append(f"{dropped} of the vote file had to be dropped.")
+    if data["left_out"]:
+        listed = "; ".join(f"{why}: {count(number)}" for why, number in data["left_out"].items())
+        sentences.append(f"Records of the file that hold no vote were left out ({listed}).")
+    sentences += [f"Not recorded: {text}." for text in data["unknown"]]
+    code = ", ".join(str(provenance[key]) for key in ("version", "commit") if provenance.get(key))
+    sentences.append(
+        f"Computed by Blindpair{f' ({code})' if code else ''} with seed {provenance['seed']} from votes with SHA-256 "
+        f"{data['sha256']}."
+    )
+    if data["is_simulated"]:
+        sentences.insert(0, "All votes are simulated; this text describes a rehearsal.")
+    return " ".join(sentences)

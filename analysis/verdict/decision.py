@@ -1,0 +1,351 @@
+"""The verdict on one comparison: what the plan, the family, the looks and the screening let the votes conclude.
+
+Prose prints a verdict and decides nothing. Every case and its sentence stand in ``docs/verdicts.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Literal
+
+from analysis.inference.estimate import Estimate
+from analysis.inference.intervals import interval_at
+from analysis.verdict.looks import Looks
+
+__all__ = [
+    "LEVEL",
+    "SMALL",
+    "Case",
+    "Evidence",
+    "Family",
+    "GroupResult",
+    "Groups",
+    "Kind",
+    "Verdict",
+    "decide",
+    "family_of",
+]
+
+LEVEL = 0.05
+# Without a margin in the plan, a whole interval within so much of 1/2 is called small.
+SMALL = 0.05
+# Above this share of careless raters the votes say how raters pressed keys, not what they prefer.
+MOST_CARELESS = 0.5
+
+Kind = Literal[
+    "preferred", "equivalent", "preferred_within_margin", "undecided", "depends_on_group", "not_interpretable"
+]
+
+
+class Case(StrEnum):
+    """Every case of a verdict; the kinds are coarser."""
+
+    PREFERRED = "preferred"
+    PREFERRED_SMALL = "preferred, small"
+    PREFERRED_WITHIN_MARGIN = "preferred within the margin"
+    EQUIVALENT = "equivalent"
+    UNDECIDED = "undecided"
+    UNDECIDED_MARGIN = "undecided, margin planned"
+    DEPENDS_ON_GROUP = "depends on group"
+    NO_VOTES = "no votes"
+    TOO_FEW = "too few"
+    SEPARATION = "separation"
+    UNBALANCED_SIDES = "unbalanced sides"
+    SCREENING = "screening"
+
+    @property
+    def kind(self) -> Kind:
+        return _KINDS[self]
+
+
+_KINDS: dict[Case, Kind] = {
+    Case.PREFERRED: "preferred",
+    Case.PREFERRED_SMALL: "preferred",
+    Case.PREFERRED_WITHIN_MARGIN: "preferred_within_margin",
+    Case.EQUIVALENT: "equivalent",
+    Case.UNDECIDED: "undecided",
+    Case.UNDECIDED_MARGIN: "undecided",
+    Case.DEPENDS_ON_GROUP: "depends_on_group",
+    Case.NO_VOTES: "not_interpretable",
+    Case.TOO_FEW: "not_interpretable",
+    Case.SEPARATION: "not_interpretable",
+    Case.UNBALANCED_SIDES: "not_interpretable",
+    Case.SCREENING: "not_interpretable",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The comparisons that are decided together.
+
+    Parameters
+    ----------
+    scope : {"single", "primary", "all"}
+        The only comparison; the plan's primary one, tested alone; all comparisons (and criteria) as one family.
+    size : int
+    """
+
+    scope: Literal["single", "primary", "all"] = "single"
+    size: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupResult:
+    """One group's rate, and its p-value adjusted by Holm over the groups (None where it was not tested)."""
+
+    label: str
+    rate: float
+    p_adjusted: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """Groups of pairs or raters: what they are called, their rates, and the p-value of one rate in all."""
+
+    noun: str
+    plural: str
+    results: tuple[GroupResult, ...]
+    p_equal: float | None
+
+    def found(self, level: float) -> tuple[int, int]:
+        """Return how many groups are above and below 1/2 at a familywise level."""
+        sure = [group for group in self.results if group.p_adjusted is not None and group.p_adjusted <= level]
+        above = sum(group.rate > 0.5 for group in sure)
+        return above, len(sure) - above
+
+    def differ(self, level: float) -> bool:
+        return self.p_equal is not None and self.p_equal <= level
+
+    def oppose(self, level: float) -> bool:
+        """Whether groups prefer different arms: rates that differ, and one group at least on either side of 1/2."""
+        return self.differ(level) and min(self.found(level)) > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a verdict rests on.
+
+    Parameters
+    ----------
+    arm, baseline : str
+    headline : Estimate
+        The preference rate.
+    sequence : Estimate or None
+        The confidence sequence at the level of the family, for a plan that looks at any time.
+    is_one_sided : bool
+        Whether the arm was shown on one side alone.
+    raters, careless : int
+        Raters in the comparison, and those flagged for careless answers.
+    without_careless : Evidence or None
+        The same without them, where there are any and raters are left.
+    with_excluded : Evidence or None
+        The same with the votes that the ledger excludes, where there are any.
+    groups : tuple of Groups
+    """
+
+    arm: str
+    baseline: str
+    headline: Estimate
+    sequence: Estimate | None = None
+    is_one_sided: bool = False
+    raters: int = 0
+    careless: int = 0
+    without_careless: Evidence | None = None
+    with_excluded: Evidence | None = None
+    groups: tuple[Groups, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the votes conclude on one comparison.
+
+    Parameters
+    ----------
+    case : Case
+    arm, baseline : str
+    preferred : str or None
+        The arm that raters preferred.
+    rate, p_adjusted, level : float or None
+        The preference rate; its p-value counting family and looks; the confidence of the interval for this one
+        comparison that makes all of them hold together.
+    ci_simultaneous : (float, float) or None
+    inner : (float, float) or None
+        The interval that lies within 1/2 +- margin exactly when the arms are equivalent.
+    margin : float or None
+    family : Family
+    looks : Looks
+    groups : Groups or None
+        The groups that differ.
+    n_raters, careless : int
+    reason : str or None
+        Why a number is missing, in the words of the estimator.
+    warnings : tuple of (str, str)
+        Code and subject of what changes the meaning: ``careless`` and ``excluded`` with the kind of verdict without or
+        with them, ``groups_differ`` with their name, ``few_units`` with the estimator's words.
+    """
+
+    case: Case
+    arm: str
+    baseline: str
+    family: Family
+    looks: Looks
+    preferred: str | None = None
+    rate: float | None = None
+    p_adjusted: float | None = None
+    ci_simultaneous: tuple[float, float] | None = None
+    level: float | None = None
+    inner: tuple[float, float] | None = None
+    margin: float | None = None
+    groups: Groups | None = None
+    n_raters: int = 0
+    careless: int = 0
+    reason: str | None = None
+    warnings: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def kind(self) -> Kind:
+        return self.case.kind
+
+    @property
+    def other(self) -> str | None:
+        """The arm that was not preferred."""
+        if self.preferred is None:
+            return None
+        return self.baseline if self.preferred == self.arm else self.arm
+
+    def agrees_with(self, other: Verdict) -> bool:
+        """Whether two verdicts say the same: kind and preferred arm."""
+        return (self.kind, self.preferred) == (other.kind, other.preferred)
+
+
+def decide(evidence: Evidence, *, family: Family, looks: Looks, margin: float | None) -> Verdict:
+    """Return the verdict.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    family : Family
+        Its size divides the level (Bonferroni), so that the adjusted p-value and the interval say the same.
+    looks : Looks
+    margin : float or None
+        The plan's margin of equivalence.
+    """
+    numbers = _numbers(evidence, family, looks, margin)
+    case = _case(evidence, numbers, margin, family)
+    groups = next((groups for groups in evidence.groups if groups.oppose(LEVEL / family.size)), None)
+    is_preferred = case.kind in ("preferred", "preferred_within_margin")
+    verdict = Verdict(
+        case=case,
+        arm=evidence.arm,
+        baseline=evidence.baseline,
+        preferred=_leading(evidence) if is_preferred else None,
+        family=family,
+        looks=looks,
+        rate=evidence.headline.estimate,
+        margin=margin,
+        groups=groups if case is Case.DEPENDS_ON_GROUP else None,
+        n_raters=evidence.raters,
+        careless=evidence.careless,
+        reason=_reason(evidence),
+        **numbers,
+    )
+    return _with_warnings(verdict, evidence)
+
+
+def _reason(evidence: Evidence) -> str | None:
+    sequence = evidence.sequence
+    return sequence.reason if sequence is not None and sequence.ci95 is None else evidence.headline.reason
+
+
+def _leading(evidence: Evidence) -> str:
+    return evidence.arm if (evidence.headline.estimate or 0.0) > 0.5 else evidence.baseline
+
+
+def _numbers(evidence: Evidence, family: Family, looks: Looks, margin: float | None) -> dict:
+    """Return adjusted p-value, interval and that of the equivalence test, all at the level of family and looks."""
+    share = LEVEL / family.size
+    result = evidence.headline
+    if looks.basis == "anytime":
+        sequence = evidence.sequence
+        if sequence is None or sequence.ci95 is None or sequence.p_value is None:
+            return {}
+        bounds = sequence.ci95
+        p_value, level = min(1.0, family.size * sequence.p_value), 1.0 - share
+        return {"p_adjusted": p_value, "ci_simultaneous": bounds, "level": level, "inner": bounds if margin else None}
+    if result.ci95 is None or result.p_value is None:
+        return {}
+    level = 1.0 - looks.nominal(share)
+    # Both one-sided tests at the level: twice the level for the two-sided interval.
+    inner = interval_at(result, 1.0 - looks.nominal(2 * share)) if margin else None
+    return {
+        "p_adjusted": min(1.0, family.size * looks.p_value(result.p_value)),
+        "ci_simultaneous": interval_at(result, level),
+        "level": level,
+        "inner": inner,
+    }
+
+
+def _case(evidence: Evidence, numbers: dict, margin: float | None, family: Family) -> Case:
+    result = evidence.headline
+    if result.estimate is None:
+        return Case.NO_VOTES
+    if not numbers:
+        return Case.SEPARATION if result.is_without_variation else Case.TOO_FEW
+    if evidence.careless > MOST_CARELESS * evidence.raters:
+        return Case.SCREENING
+    if evidence.is_one_sided:
+        return Case.UNBALANCED_SIDES
+    if any(groups.oppose(LEVEL / family.size) for groups in evidence.groups):
+        return Case.DEPENDS_ON_GROUP
+    is_apart = _is_apart(numbers)
+    if margin is None:
+        if not is_apart:
+            return Case.UNDECIDED
+        return Case.PREFERRED_SMALL if _is_within(numbers["ci_simultaneous"], SMALL) else Case.PREFERRED
+    if _is_within(numbers["inner"], margin):
+        return Case.PREFERRED_WITHIN_MARGIN if is_apart else Case.EQUIVALENT
+    return Case.PREFERRED if is_apart else Case.UNDECIDED_MARGIN
+
+
+def _is_apart(numbers: dict) -> bool:
+    """Whether 1/2 is excluded: by the interval, which the p-value follows but for rounding at the border."""
+    low, high = numbers["ci_simultaneous"]
+    return numbers["p_adjusted"] <= LEVEL and not low <= 0.5 <= high
+
+
+def _is_within(interval: tuple[float, float], margin: float) -> bool:
+    return 0.5 - margin < interval[0] and interval[1] < 0.5 + margin
+
+
+def _with_warnings(verdict: Verdict, evidence: Evidence) -> Verdict:
+    warnings: list[tuple[str, str]] = []
+    if verdict.kind != "not_interpretable":
+        for code, other in (("careless", evidence.without_careless), ("excluded", evidence.with_excluded)):
+            if other is None:
+                continue
+            changed = decide(other, family=verdict.family, looks=verdict.looks, margin=verdict.margin)
+            if not changed.agrees_with(verdict):
+                warnings.append((code, _in_short(changed)))
+        for groups in evidence.groups:
+            if verdict.case is not Case.DEPENDS_ON_GROUP and groups.differ(LEVEL / verdict.family.size):
+                warnings.append(("groups_differ", groups.plural))
+        if evidence.headline.few_units:
+            warnings.append(("few_units", evidence.headline.few_units))
+    return replace(verdict, warnings=tuple(warnings))
+
+
+def _in_short(verdict: Verdict) -> str:
+    if verdict.preferred:
+        return f"{verdict.kind}: {verdict.preferred}"
+    return verdict.kind
+
+
+def family_of(number: int, *, has_primary: bool, criteria: int = 1) -> Sequence[Family]:
+    """Return the family of each of so many comparisons, the primary one first where the plan names it."""
+    size = number * criteria
+    whole = Family(scope="all", size=size) if size > 1 else Family()
+    if not has_primary or size == 1:
+        return [whole] * number
+    return [Family(scope="primary"), *[whole] * (number - 1)]
