@@ -11,13 +11,15 @@ from scipy import stats
 from analysis.inference.crossing import Crossing
 from analysis.inference.estimate import Sizes
 from analysis.inference.intervals import clamped_p
-from analysis.ranking.paired_models import Design, Fit, PairedModel, fit_counts
+from analysis.ranking.paired_models import Design, Fit, PairedModel, fit_many
 from analysis.ranking.win_matrix import OUTCOMES, WinMatrix
 
 __all__ = ["StrengthErrors", "bootstrap_errors", "strength_errors"]
 
 # A bootstrap that loses more resamples than this share says so and gives no error.
 _MOST_LOST = 0.2
+# Resamples are fitted so many at once that their scores take 80 MB at most.
+_MOST_NUMBERS = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +156,10 @@ def bootstrap_errors(
         return None, None
     weights = np.random.default_rng(seed).multinomial(raters, np.full(raters, 1.0 / raters), size=resamples)
     totals = (data.cluster_counts(data.crossing.unit, raters).T @ weights.T.astype(np.float64)).T
-    fits = [_refit(data, model, design, fit, counts.reshape(-1, OUTCOMES)) for counts in totals]
-    kept = np.array([parameters for parameters in fits if parameters is not None])
+    size = max(1, _MOST_NUMBERS // (max(design.rows.size, 1) * OUTCOMES))
+    kept = np.concatenate(
+        [_refits(model, design, fit, totals[begin : begin + size]) for begin in range(0, resamples, size)]
+    )
     lost = resamples - len(kept)
     remark = f"{lost} of {resamples} bootstrap resamples of raters have no finite strengths" if lost else None
     if lost > _MOST_LOST * resamples:
@@ -163,8 +167,10 @@ def bootstrap_errors(
     return (kept @ design.strengths.T * model.scale).std(axis=0, ddof=1), remark
 
 
-def _refit(data: WinMatrix, model: PairedModel, design: Design, fit: Fit, counts: np.ndarray) -> np.ndarray | None:
-    try:
-        return fit_counts(model, design.rows, counts, fit.parameters).parameters[: design.rows.shape[1]]
-    except ArithmeticError:
-        return None
+def _refits(model: PairedModel, design: Design, fit: Fit, totals: np.ndarray) -> np.ndarray:
+    """Return the parameters of the resamples that have finite strengths."""
+    parameters, failures = fit_many(
+        model, design.rows, totals.reshape(len(totals), len(design.rows), OUTCOMES), fit.parameters
+    )
+    has_fit = np.array([failure is None for failure in failures])
+    return parameters[has_fit, : design.rows.shape[1]]

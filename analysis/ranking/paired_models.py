@@ -20,6 +20,7 @@ __all__ = [
     "Thurstone",
     "design_of",
     "fit_counts",
+    "fit_many",
     "fit_reduced",
 ]
 
@@ -100,10 +101,10 @@ class PairedModel(Protocol):
         """Return the design of each outcome, (M, 3, k); NaN for an outcome that cannot occur."""
 
     def log_probabilities(self, parameters: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return log P of each outcome, (M, 3)."""
+        """Return log P of each outcome, (..., M, 3), of one parameter vector or of many, (..., k)."""
 
     def scores(self, parameters: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return the derivatives of log P in the parameters, (M, 3, k)."""
+        """Return the derivatives of log P in the parameters, (..., M, 3, k)."""
 
 
 class _Binary:
@@ -118,13 +119,13 @@ class _Binary:
         return np.stack((rows, np.zeros_like(rows), np.full_like(rows, np.nan)), axis=1)
 
     def log_probabilities(self, parameters: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        eta = rows @ parameters
-        return np.column_stack((self._log_cdf(eta), self._log_cdf(-eta), np.full(len(eta), -np.inf)))
+        eta = parameters @ rows.T
+        return np.stack((self._log_cdf(eta), self._log_cdf(-eta), np.full_like(eta, -np.inf)), axis=-1)
 
     def scores(self, parameters: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        eta = rows @ parameters
-        slopes = np.column_stack((self._slope(eta), -self._slope(-eta), np.zeros(len(eta))))
-        return slopes[:, :, None] * rows[:, None, :]
+        eta = parameters @ rows.T
+        slopes = np.stack((self._slope(eta), -self._slope(-eta), np.zeros_like(eta)), axis=-1)
+        return slopes[..., None] * rows[:, None, :]
 
 
 class BradleyTerry(_Binary):
@@ -174,14 +175,15 @@ class Davidson:
         return np.stack((np.hstack((0.5 * rows, none)), np.hstack((-0.5 * rows, none)), tie), axis=1)
 
     def log_probabilities(self, parameters: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        half = 0.5 * rows @ parameters[:-1]
-        weights = np.column_stack((half, -half, np.full(len(half), parameters[-1])))
-        return weights - special.logsumexp(weights, axis=1, keepdims=True)
+        half = 0.5 * parameters[..., :-1] @ rows.T
+        weights = np.stack((half, -half, np.broadcast_to(parameters[..., -1:], half.shape)), axis=-1)
+        largest = weights.max(axis=-1, keepdims=True)
+        return weights - largest - np.log(np.exp(weights - largest).sum(axis=-1, keepdims=True))
 
     def scores(self, parameters: np.ndarray, rows: np.ndarray) -> np.ndarray:
         probabilities = np.exp(self.log_probabilities(parameters, rows))
         predictors = self.predictors(rows)
-        return predictors - np.einsum("mo,mok->mk", probabilities, predictors)[:, None, :]
+        return predictors - np.einsum("...mo,mok->...mk", probabilities, predictors)[..., None, :]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,21 +210,17 @@ def fit_counts(model: PairedModel, rows: np.ndarray, counts: np.ndarray, start: 
     ArithmeticError
         If the likelihood has no finite maximum.
     """
-    parameters = model.start(rows.shape[1], counts) if start is None else start
-    value = _log_likelihood(model, parameters, rows, counts)
-    for _ in range(_ITERATIONS):
-        scores, information = _information(model, parameters, rows, counts)
-        try:
-            step = np.linalg.solve(information, scores)
-        except np.linalg.LinAlgError as error:
-            raise ArithmeticError("the information matrix is singular: the strengths are not identified") from error
-        if 0.5 * scores @ step <= _GAP:
-            # One more step costs nothing and squares the error that is left.
-            return _finished(model, parameters + step, rows, counts)
-        parameters, value = _climb(model, parameters, step, value, rows, counts)
-        if not np.abs(parameters).max() <= model.largest:
-            break
-    raise ArithmeticError("the likelihood has no finite maximum")
+    start = model.start(rows.shape[1], counts) if start is None else start
+    (parameters,), (failure,) = fit_many(model, rows, counts[None].astype(np.float64), start)
+    if failure:
+        raise ArithmeticError(failure)
+    _, information = _information(model, parameters[None], rows, counts[None])
+    try:
+        covariance = np.linalg.inv(information[0])
+    except np.linalg.LinAlgError as error:
+        raise ArithmeticError(_SINGULAR) from error
+    value = float(_log_likelihood(model, parameters[None], rows, counts[None])[0])
+    return Fit(parameters=parameters, covariance=covariance, log_likelihood=value)
 
 
 def fit_reduced(model: PairedModel, rows: np.ndarray, counts: np.ndarray) -> Fit:
@@ -246,38 +244,99 @@ def fit_reduced(model: PairedModel, rows: np.ndarray, counts: np.ndarray) -> Fit
         moved = float(np.abs(leverage - added).max())
         start, added = fit.parameters, leverage
         if moved < 1e-12 * max(1.0, float(added.max())):
-            value = _log_likelihood(model, fit.parameters, rows, counts)
+            value = float(_log_likelihood(model, fit.parameters[None], rows, counts[None])[0])
             return Fit(parameters=fit.parameters, covariance=covariance, log_likelihood=value)
     raise ArithmeticError("the bias-reduced strengths did not settle")
 
 
-def _finished(model: PairedModel, parameters: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> Fit:
-    if not np.abs(parameters).max(initial=0.0) <= model.largest:
-        raise ArithmeticError("the likelihood has no finite maximum")
-    _, information = _information(model, parameters, rows, counts)
+def fit_many(
+    model: PairedModel, rows: np.ndarray, counts: np.ndarray, start: np.ndarray
+) -> tuple[np.ndarray, list[str | None]]:
+    """Fit a model to many tables of counts at once, each by Fisher scoring with step halving.
+
+    Parameters
+    ----------
+    model : PairedModel
+    rows : (M, k) float64
+    counts : (B, M, 3) float64
+    start : (k + extra,) float64
+        Where every fit begins.
+
+    Returns
+    -------
+    parameters : (B, k + extra) float64
+    failures : list of str or None
+        Why a table has no fit.
+    """
+    parameters = np.tile(start, (len(counts), 1))
+    failures: list[str | None] = ["the likelihood has no finite maximum"] * len(counts)
     value = _log_likelihood(model, parameters, rows, counts)
+    active = np.arange(len(counts))
+    for _ in range(_ITERATIONS):
+        if not len(active):
+            break
+        scores, information = _information(model, parameters[active], rows, counts[active])
+        step, is_singular = _solved(information, scores)
+        is_done = ~is_singular & (0.5 * np.einsum("bk,bk->b", scores, step) <= _GAP)
+        # One more step costs nothing and squares the error that is left.
+        parameters[active[is_done]] += step[is_done]
+        for one in active[is_singular]:
+            failures[one] = _SINGULAR
+        for one in active[is_done]:
+            failures[one] = None if np.abs(parameters[one]).max(initial=0.0) <= model.largest else failures[one]
+        going = ~is_done & ~is_singular
+        active, step = active[going], step[going]
+        moved = _climb(model, parameters, value, active, step, rows, counts)
+        for one in active[~moved]:
+            failures[one] = "the likelihood does not rise along its gradient"
+        active = active[moved]
+        active = active[np.abs(parameters[active]).max(axis=1, initial=0.0) <= model.largest]
+    return parameters, failures
+
+
+_SINGULAR = "the information matrix is singular: the strengths are not identified"
+
+
+def _solved(information: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the solution of each system and which of them is singular."""
     try:
-        covariance = np.linalg.inv(information)
-    except np.linalg.LinAlgError as error:
-        raise ArithmeticError("the information matrix is singular: the strengths are not identified") from error
-    return Fit(parameters=parameters, covariance=covariance, log_likelihood=value)
+        return np.linalg.solve(information, scores[..., None])[..., 0], np.zeros(len(scores), dtype=bool)
+    except np.linalg.LinAlgError:
+        pass
+    step, is_singular = np.zeros_like(scores), np.zeros(len(scores), dtype=bool)
+    for one, (matrix, side) in enumerate(zip(information, scores, strict=True)):
+        try:
+            step[one] = np.linalg.solve(matrix, side)
+        except np.linalg.LinAlgError:
+            is_singular[one] = True
+    return step, is_singular
 
 
-def _climb(model, parameters, step, value, rows, counts):
+def _climb(model, parameters, value, active, step, rows, counts) -> np.ndarray:
+    """Move the active fits, in place, by the longest of the halved steps that climbs; return which ones moved."""
+    has_moved = np.zeros(len(active), dtype=bool)
     for halving in range(30):
-        moved = parameters + 0.5**halving * step
-        higher = _log_likelihood(model, moved, rows, counts)
-        if higher >= value - 1e-12 * (1.0 + abs(value)):
-            return moved, higher
-    raise ArithmeticError("the likelihood does not rise along its gradient")
+        rest = np.flatnonzero(~has_moved)
+        if not len(rest):
+            break
+        which = active[rest]
+        tried = parameters[which] + 0.5**halving * step[rest]
+        higher = _log_likelihood(model, tried, rows, counts[which])
+        climbs = higher >= value[which] - 1e-12 * (1.0 + np.abs(value[which]))
+        parameters[which[climbs]], value[which[climbs]] = tried[climbs], higher[climbs]
+        has_moved[rest[climbs]] = True
+    return has_moved
 
 
-def _log_likelihood(model: PairedModel, parameters: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> float:
-    return float(np.sum(counts * np.where(counts > 0, model.log_probabilities(parameters, rows), 0.0)))
+def _log_likelihood(model: PairedModel, parameters: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return np.sum(counts * np.where(counts > 0, model.log_probabilities(parameters, rows), 0.0), axis=(-2, -1))
 
 
 def _information(model: PairedModel, parameters: np.ndarray, rows: np.ndarray, counts: np.ndarray):
+    """Return the scores, (B, k), and the expected information, (B, k, k), of each table."""
     by_outcome = model.scores(parameters, rows)
-    expected = counts.sum(axis=1)[:, None] * np.exp(model.log_probabilities(parameters, rows))
-    flat = by_outcome.reshape(counts.size, by_outcome.shape[2])
-    return counts.ravel() @ flat, (expected.ravel()[:, None] * flat).T @ flat
+    expected = counts.sum(axis=-1)[..., None] * np.exp(model.log_probabilities(parameters, rows))
+    tables, cells = len(counts), counts.shape[1] * counts.shape[2]
+    flat = by_outcome.reshape(tables, cells, by_outcome.shape[-1])
+    weighted = expected.reshape(tables, cells, 1) * flat
+    return (counts.reshape(tables, 1, cells) @ flat)[:, 0], np.swapaxes(weighted, 1, 2) @ flat

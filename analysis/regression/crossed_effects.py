@@ -8,13 +8,23 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack
 
-__all__ = ["MOST_DENSE_LEVELS", "CrossTable", "CrossedFactor", "CrossedInverse", "cross_table"]
+__all__ = [
+    "MOST_DENSE_LEVELS",
+    "CrossTable",
+    "CrossedFactor",
+    "CrossedInverse",
+    "LoadGrams",
+    "cross_table",
+    "load_grams",
+]
 
 # The smaller factor is kept dense: 8 bytes x levels^2, several copies. Beyond this a fit would need more than 4 GB.
 MOST_DENSE_LEVELS = 8000
 # Above this share of filled cells BLAS on the dense table beats the sparse product (2000 x 1000 levels, 2 cores).
 _DENSE_ABOVE = 0.12
 _BLOCK_ROWS = 2048
+# 256 MB: thirty-two different loads beside 1000 levels.
+_MOST_GRAM_NUMBERS = 32 * 1000**2
 # OpenBLAS starts threads for dpotri at any size, which on a busy machine costs a small system its whole time slice.
 _SMALL = 200
 
@@ -79,6 +89,45 @@ class CrossedInverse:
     slot: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoadGrams:
+    """Z_column' Z_row Z_row' Z_column of equal weights, apart for each load of the larger factor.
+
+    With every vote weighing 1 the Schur complement is a weighted sum of these at any scales, and so are the traces of
+    its inverse: a fit that changes scales alone goes through the votes once.
+
+    Parameters
+    ----------
+    loads, rows : (G,) float64
+        Distinct numbers of votes of a row, and how many rows have so many.
+    grams : (G, n_columns, n_columns) float64
+    """
+
+    loads: np.ndarray
+    rows: np.ndarray
+    grams: np.ndarray
+
+    def summed(self, weights: np.ndarray) -> np.ndarray:
+        """Return the sum of the matrices, each times its weight."""
+        return np.tensordot(weights, self.grams, axes=1)
+
+    def traces(self, inner: np.ndarray) -> np.ndarray:
+        """Return the trace of each matrix times a symmetric one, (G,)."""
+        return np.array([float(np.vdot(gram, inner)) for gram in self.grams])
+
+
+def load_grams(table: CrossTable) -> LoadGrams | None:
+    """Return the matrices of a table whose cells all weigh 1, or None where they would take too much memory."""
+    loads, group = np.unique(table.row_sums(np.ones(len(table.rows))), return_inverse=True)
+    if len(loads) * table.n_columns**2 > _MOST_GRAM_NUMBERS:
+        return None
+    counts = np.bincount(table.slot, minlength=len(table.slot_rows)).astype(np.float64)
+    shape = (table.n_rows, table.n_columns)
+    cells = sparse.csr_array((counts, table.slot_columns, table.indptr), shape=shape)
+    grams = np.stack([_gram(cells[np.flatnonzero(group == which)]) for which in range(len(loads))])
+    return LoadGrams(loads=loads, rows=np.bincount(group).astype(np.float64), grams=grams)
+
+
 class CrossedFactor:
     """H = I + L Z' W Z L factorised by the Schur complement on the smaller factor.
 
@@ -92,6 +141,8 @@ class CrossedFactor:
         Non-negative weight of each cell.
     row_sd, column_sd : float
         Scales L of the two factors; 0 takes a factor out.
+    grams : LoadGrams or None
+        Of the table, where every cell weighs 1.
 
     Raises
     ------
@@ -99,8 +150,16 @@ class CrossedFactor:
         If H is not positive definite to working precision.
     """
 
-    def __init__(self, table: CrossTable, weight: np.ndarray, row_sd: float, column_sd: float) -> None:
-        self.table, self.row_sd, self.column_sd = table, row_sd, column_sd
+    def __init__(
+        self,
+        table: CrossTable,
+        weight: np.ndarray,
+        row_sd: float,
+        column_sd: float,
+        *,
+        grams: LoadGrams | None = None,
+    ) -> None:
+        self.table, self.row_sd, self.column_sd, self._grams = table, row_sd, column_sd, grams
         self.slot_weight = np.bincount(table.slot, weights=weight, minlength=len(table.slot_rows))
         self.row_weight, self.column_weight = table.row_sums(weight), table.column_sums(weight)
         self.row_diagonal = 1.0 + row_sd**2 * self.row_weight
@@ -111,8 +170,10 @@ class CrossedFactor:
         self._cholesky = _cholesky(self._schur(1.0 + column_sd**2 * self.column_weight))
 
     def _schur(self, column_diagonal: np.ndarray) -> np.ndarray:
-        scaled = self._cells.multiply(1.0 / np.sqrt(self.row_diagonal)[:, None]).tocsr()
-        product = _gram(scaled)
+        if self._grams is not None:
+            product = self._grams.summed((self.row_sd * self.column_sd) ** 2 / self._load_diagonal())
+        else:
+            product = _gram(self._cells.multiply(1.0 / np.sqrt(self.row_diagonal)[:, None]).tocsr())
         np.negative(product, out=product)
         product[np.diag_indices_from(product)] += column_diagonal
         return product
@@ -146,12 +207,32 @@ class CrossedFactor:
             slot[filled] = -at_slots / self.row_diagonal[table.slot_rows[filled]]
         return CrossedInverse(row=row, column=np.diagonal(inner).copy(), slot=slot)
 
-    def scale_traces(self, inverse: CrossedInverse) -> tuple[float, float]:
-        """Return the derivatives of log |H| in ``row_sd`` and ``column_sd`` at fixed weights."""
+    def _load_diagonal(self) -> np.ndarray:
+        """Return the diagonal of the larger factor's block, one number a load."""
+        return 1.0 + self.row_sd**2 * self._grams.loads
+
+    def scale_traces(self, inverse: CrossedInverse | None = None) -> tuple[float, float]:
+        """Return the derivatives of log |H| in ``row_sd`` and ``column_sd`` at fixed weights.
+
+        Without the inverse they are taken from the matrices by load.
+        """
+        if inverse is None:
+            return self._load_traces()
         crossed = 2.0 * float(self.slot_weight @ inverse.slot)
         row = 2.0 * self.row_sd * float(self.row_weight @ inverse.row) + self.column_sd * crossed
         column = 2.0 * self.column_sd * float(self.column_weight @ inverse.column) + self.row_sd * crossed
         return row, column
+
+    def _load_traces(self) -> tuple[float, float]:
+        inner, grams, diagonal = _inverse(self._cholesky), self._grams, self._load_diagonal()
+        within = (self.row_sd * self.column_sd) ** 2 * grams.traces(inner) / diagonal
+        # Sums over rows of load x (H^-1)_rr, over cells of (H^-1)_rc, over columns of load x (H^-1)_cc.
+        by_row = float((grams.loads * (grams.rows + within) / diagonal).sum())
+        by_column = float(self.column_weight @ np.diagonal(inner))
+        scale = self.row_sd * self.column_sd
+        crossed = -2.0 * float(within.sum()) / scale if scale else 0.0
+        row = 2.0 * self.row_sd * by_row + self.column_sd * crossed
+        return row, 2.0 * self.column_sd * by_column + self.row_sd * crossed
 
 
 def _is_dense(cells: sparse.csr_array) -> bool:

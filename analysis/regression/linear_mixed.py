@@ -12,7 +12,7 @@ from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import few_units_warning, joined, rate_interval
 from analysis.inference.threads import on_one_blas_thread
 from analysis.preference.rate import two_way_t
-from analysis.regression.crossed_effects import MOST_DENSE_LEVELS, CrossedFactor, CrossTable, cross_table
+from analysis.regression.crossed_effects import MOST_DENSE_LEVELS, CrossedFactor, CrossTable, cross_table, load_grams
 from analysis.votes.table import Comparison
 
 __all__ = ["RemlFit", "fit_reml", "lmm"]
@@ -158,6 +158,7 @@ class _Criterion:
         self.row_sums = np.column_stack([self.table.row_sums(column) for column in columns_of])
         self.column_sums = np.column_stack([self.table.column_sums(column) for column in columns_of])
         self.counts = np.ones(len(comparison))
+        self.grams = load_grams(self.table)
 
     def by_factor(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return votes and summed centred scores of each level, raters before pairs."""
@@ -167,10 +168,10 @@ class _Criterion:
     def at(self, theta: np.ndarray) -> _RemlPoint:
         """Evaluate log-determinants, cross products and their derivatives at one (theta_rater, theta_pair)."""
         row_sd, column_sd = (float(scale) for scale in (theta if self.raters_are_rows else theta[::-1]))
-        factor = CrossedFactor(self.table, self.counts, row_sd, column_sd)
+        factor = CrossedFactor(self.table, self.counts, row_sd, column_sd, grams=self.grams)
         row, column = factor.solve(row_sd * self.row_sums, column_sd * self.column_sums)
         cross = self.products - row_sd * self.row_sums.T @ row - column_sd * self.column_sums.T @ column
-        traces = factor.scale_traces(factor.inverse())
+        traces = factor.scale_traces(factor.inverse() if self.grams is None else None)
         # Z_row' V^-1 c = solution / theta, so that d(c' V^-1 c) / d theta = -2 |Z_row' V^-1 c|^2 theta.
         parts = ((row_sd, row), (column_sd, column))
         slopes = [-2.0 / scale * part.T @ part if scale else 0.0 * cross for scale, part in parts]

@@ -144,10 +144,10 @@ def methods_paragraph(report: Mapping) -> str:
     if data["bad_rows"]:
         dropped = count(sum(data["bad_rows"].values()), "unreadable row")
         sentences.append(f"{dropped} of the vote file had to be dropped.")
-    if data["left_out"]:
+    if data.get("left_out"):
         listed = "; ".join(f"{why}: {count(number)}" for why, number in data["left_out"].items())
         sentences.append(f"Records of the file that hold no vote were left out ({listed}).")
-    sentences += [f"Not recorded: {text}." for text in data["unknown"]]
+    sentences += [f"Not recorded: {text}." for text in data.get("unknown", ())]
     code = ", ".join(str(provenance[key]) for key in ("version", "commit") if provenance.get(key))
     sentences.append(
         f"Computed by Blindpair{f' ({code})' if code else ''} with seed {provenance['seed']} from votes with SHA-256 "

@@ -36,8 +36,9 @@ def design_table(report: Mapping) -> Table:
         ("Looks at the data", prose.looks(report["plan"])),
     ]
     rows = [{"fact": fact, "value": wording.fact(value) or wording.NOT_STATED} for fact, value in facts]
-    if report["data"]["unknown"]:
-        rows.append({"fact": "Not recorded", "value": "; ".join(report["data"]["unknown"])})
+    # Reports that an earlier version stored say neither.
+    if unknown := report["data"].get("unknown"):
+        rows.append({"fact": "Not recorded", "value": "; ".join(unknown)})
     return Table("design", "Design of the study", (Column("fact", "Fact"), Column("value", "Value")), rows)
 
 
@@ -46,7 +47,9 @@ def kept_out_table(report: Mapping) -> Table | None:
     data = report["data"]
     rows = [{"rule": rule, "votes": number} for rule, number in data["excluded"].items()]
     rows += [{"rule": f"bad row dropped: {column}", "votes": number} for column, number in data["bad_rows"].items()]
-    rows += [{"rule": f"record without a vote: {why}", "votes": number} for why, number in data["left_out"].items()]
+    rows += [
+        {"rule": f"record without a vote: {why}", "votes": number} for why, number in data.get("left_out", {}).items()
+    ]
     if not rows:
         return None
     columns = (Column("rule", "Rule"), Column("votes", "Votes", "count"))
