@@ -38,6 +38,9 @@ _HDR = {16: "PQ", 18: "HLG"}
 _GREY = {"1", "L", "LA"}
 _MODES = {"GRAY": _GREY, "RGB": _GREY | {"RGB", "RGBA", "RGBX", "P", "PA", "YCbCr"}, "CMYK": {"CMYK"}}
 
+# A PNG's marks of colour, and how long each is.
+_MARKS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
+
 Curve = Callable[[np.ndarray], np.ndarray]
 
 
@@ -46,6 +49,9 @@ class Colours(NamedTuple):
 
     name: str
     convert: Callable[[Image.Image], Image.Image] | None = None
+
+
+_UNREADABLE = Colours("sRGB (its profile cannot be read; browsers ignore it too)")
 
 
 def colours_of(picture: Picture, content: bytes) -> Colours:
@@ -86,7 +92,7 @@ def in_srgb(content: bytes) -> Image.Image:
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the small chunks before a PNG's pixels; nothing of another file."""
+    """Yield the marks of colour before a PNG's pixels; one of another length than it should have is none."""
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return
     offset = 8
@@ -94,7 +100,7 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         length, kind = struct.unpack(">I4s", content[offset : offset + 8])
         if kind == b"IDAT":
             return
-        if length <= 32:
+        if length == _MARKS.get(kind):
             yield kind, content[offset + 8 : offset + 8 + length]
         offset += 12 + length
 
@@ -107,18 +113,20 @@ def _of_profile(raw: bytes, mode: str) -> Colours:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(raw))
         name = ImageCms.getProfileDescription(profile).strip() or "an unnamed profile"
         space = profile.profile.xcolor_space.strip()
-    except (ImageCms.PyCMSError, OSError):
-        return Colours("sRGB (its profile cannot be read; browsers ignore it too)")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return _UNREADABLE
     if mode not in _MODES.get(space, ()):
         return Colours(f"sRGB (its profile is one of {space}; browsers ignore it too)")
-    return Colours(name, lambda picture: _through(profile, space, picture))
+    inks = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}[space]
+    try:
+        # By LittleCMS, exactly: its shortcuts for eight bits are some levels off.
+        transform = ImageCms.buildTransform(profile, _SRGB, inks, "RGB", flags=ImageCms.Flags.NOOPTIMIZE)
+    except ImageCms.PyCMSError:
+        return _UNREADABLE
+    return Colours(name, lambda picture: _through(transform, inks, picture))
 
 
-def _through(profile: ImageCms.ImageCmsProfile, space: str, picture: Image.Image) -> Image.Image:
-    """Convert by LittleCMS, exactly: its shortcuts for eight bits are some levels off."""
-    mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}[space]
-    flags = ImageCms.Flags.NOOPTIMIZE
-    transform = ImageCms.buildTransform(profile, _SRGB, mode, "RGB", flags=flags)
+def _through(transform: ImageCms.ImageCmsTransform, mode: str, picture: Image.Image) -> Image.Image:
     return ImageCms.applyTransform(picture if picture.mode == mode else picture.convert(mode), transform)
 
 
@@ -145,6 +153,10 @@ def _of_gamma(chunks: dict[bytes, bytes]) -> Colours:
     if b"cHRM" in chunks:
         white_and_primaries = tuple(value / 1e5 for value in struct.unpack(">8I", chunks[b"cHRM"]))
     if gamma == 0 or min(white_and_primaries) < 0 or not all(white_and_primaries[1::2]):
+        return Colours("sRGB (its gamma or primaries cannot be; browsers ignore them too)")
+    try:
+        _to_xyz(white_and_primaries)
+    except np.linalg.LinAlgError:
         return Colours("sRGB (its gamma or primaries cannot be; browsers ignore them too)")
     name = f"gamma {gamma:.5g}" + (" and its own primaries" if b"cHRM" in chunks else "")
     return Colours(name, lambda picture: _converted(picture, _power(1 / gamma), white_and_primaries))

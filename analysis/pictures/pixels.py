@@ -116,6 +116,12 @@ def _picture(opened: Image.Image, content: bytes, found: str, most_px: int | Non
     if mode == "CMYK":
         notes.append("is CMYK and is shown as RGB")
     if (turn := _TURNS.get(_orientation(opened))) is not None:
+        if found == "WEBP":
+            # Pillow and other tools follow the mark, Chromium does not: nobody knows what was meant.
+            raise PictureError(
+                "is a WebP with an orientation mark, which some programs follow and others do not; turn the pixels and "
+                "drop the mark"
+            )
         image, is_turned = image.transpose(turn), True
         inks = inks and inks.transpose(turn)
     if is_turned:

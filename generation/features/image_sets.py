@@ -114,12 +114,15 @@ class FileSource:
         Class of each file.
     notes : sequence of str
         What a folder held besides.
+    names : sequence of str
+        The files' names in their folder.
     """
 
     name: str
     files: Sequence[Path]
     labels: Sequence[int] | None = None
     notes: Sequence[str] = ()
+    names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -166,7 +169,11 @@ def folder_source(folder: Path, *, name: str | None = None) -> FileSource:
         log.warning("%s: %s", folder, note)
     classes = classes_of(listing.names, where=str(folder))
     return FileSource(
-        name or folder.name, [folder / path for path in listing.paths.values()], classes.labels or None, listing.notes()
+        name or folder.name,
+        [folder / path for path in listing.paths.values()],
+        classes.labels or None,
+        listing.notes(),
+        listing.names,
     )
 
 

@@ -124,6 +124,7 @@ EXAMPLES: dict[str, dict[str, bytes]] = {
     "colours": {"cat/a.png": with_chunk(b"gAMA", struct.pack(">I", 100_000))},
     "dynamic": {"cat/a.png": with_chunk(b"cICP", bytes([9, 16, 0, 1]))},
     "turned": {"cat/a.png": encoded(exif=marked(6)), "cat/b.tif": encoded("TIFF", exif=marked(2))},
+    "turned-webp": {"cat/a.webp": encoded("WEBP", exif=marked(3).tobytes())},
     "preview": {"cat/a.jpg": animated("MPO"), "cat/b.tif": tiff_with_small_copy()},
     "animation": {"cat/a.webp": animated("WEBP")},
     "metadata": {"cat/a.png": with_text(3 * 2**20)},

@@ -17,7 +17,7 @@ from survey.services.images.import_sources import FolderSource, Limits, zip_sour
 from survey.services.images.importing import images_check, images_import, import_check
 from survey.services.study.arm_names import short_name
 from survey.services.study.version import version_freeze
-from tests.analysis.pictures.test_colour import chunk
+from tests.e2e.test_colour import chunk
 from tests.factories import make_png, make_study, make_user
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, Page
 
 from analysis.pictures.colour import in_srgb
 from analysis.pictures.pixels import read_picture
-from tests.e2e.conftest import browser  # noqa: F401 -- the fixture
 
 pytestmark = pytest.mark.e2e
 CANVAS = """async (url) => {
@@ -33,7 +32,7 @@ ADOBE = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser) -> Page:  # noqa: F811
+def page(browser: Browser) -> Page:
     return browser.new_page()
 
 
