@@ -132,6 +132,10 @@ def _limits(request: HttpRequest, view_name: str) -> Iterable[tuple[str, Limit, 
         yield view_name, Limit("password guesses for one name", 100, 3600), name
     elif view_name == "survey:start":
         yield view_name, Limit("visits begun from one network", settings.STARTS_PER_HOUR, 3600), network
+        # What one person can do to one study by an open link, which knows nobody.
+        a_day = settings.STUDY_STARTS_PER_DAY if settings.STARTS_PER_HOUR else 0
+        slug = request.resolver_match.kwargs["slug"]
+        yield view_name, Limit("visits to one study from one network", a_day, 86_400), f"{slug}\x00{network}"
 
 
 def _refusal(request: HttpRequest, limit: Limit) -> HttpResponse:

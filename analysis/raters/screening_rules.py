@@ -85,6 +85,9 @@ class Rule:
         False for a measure that may support an exclusion but never be its only ground.
     keeps_first_visit : bool
         True where a rater's later visits are at fault, not the first one.
+    reads_preferences : bool
+        True where the choices on ordinary trials decide. Asked again after each vote, such a rule gives the vote away:
+        while results are hidden it waits.
     """
 
     id: str
@@ -94,6 +97,7 @@ class Rule:
     measure: Callable[[RaterVotes, Mapping[str, float]], Measured]
     excludes_alone: bool = True
     keeps_first_visit: bool = False
+    reads_preferences: bool = False
 
     def parameters(self, given: Mapping[str, float] | None) -> dict[str, float]:
         """Return the defaults overlaid with the given values.
@@ -310,6 +314,7 @@ RULES: dict[str, Rule] = {
             description="longest run of one side, flagged when a fair coin makes one so long with p < {significance}",
             defaults={"significance": 0.001},
             measure=_longest_run,
+            reads_preferences=True,
         ),
         Rule(
             id="left_share",
@@ -317,6 +322,7 @@ RULES: dict[str, Rule] = {
             description="share of decisive votes for the left, flagged when its exact two-sided p < {significance}",
             defaults={"significance": 0.001},
             measure=_left_share,
+            reads_preferences=True,
         ),
         Rule(
             id="tie_share",
@@ -324,6 +330,7 @@ RULES: dict[str, Rule] = {
             description="share of ties above {share} in at least {least_votes} votes",
             defaults={"share": 0.9, "least_votes": 10},
             measure=_tie_share,
+            reads_preferences=True,
         ),
         Rule(
             id="failed_checks",
@@ -347,6 +354,7 @@ RULES: dict[str, Rule] = {
             "median; never the only ground of an exclusion",
             defaults={"deviations": 4.0},
             measure=_log_likelihood,
+            reads_preferences=True,
             excludes_alone=False,
         ),
     )

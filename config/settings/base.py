@@ -116,6 +116,8 @@ SECURE_CSP = {
 PROXIES = env.integer("BLINDPAIR_PROXIES", 0)
 # Visits that may begin from one network in an hour; 0 for any number. A whole class may sit behind one address.
 STARTS_PER_HOUR = env.integer("BLINDPAIR_STARTS_PER_HOUR", 200)
+# Visits to one study that may begin from one network in a day: what one person with an open link can do at most.
+STUDY_STARTS_PER_DAY = env.integer("BLINDPAIR_STUDY_STARTS_PER_DAY", 60)
 
 # Hosts inside the own network that webhooks may reach; everything else must have a public address.
 OUTGOING_PRIVATE_HOSTS = frozenset(env.words("BLINDPAIR_OUTGOING_PRIVATE_HOSTS"))

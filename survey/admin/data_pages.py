@@ -19,7 +19,7 @@ from survey.admin import plots
 from survey.admin.page import download, jobs_context, render, study_address, study_page
 from survey.exceptions import ExclusionRefused, ResultsHidden
 from survey.models import Exclusion, ImagePair, RaterSession, Study
-from survey.reports.screening import exclusion_proposals
+from survey.reports.screening import exclusion_proposals, rules_that_wait
 from survey.selectors.ids import ids_like
 from survey.selectors.jobs import study_jobs
 from survey.selectors.version import comparisons_of, version_current
@@ -40,7 +40,7 @@ def _asked_rules(request: HttpRequest) -> tuple[str, list[dict] | None]:
     name = request.POST.get("rules") or request.GET.get("rules", "")
     known = rule_captions()
     if name == "all":
-        return name, [{"rule": rule} for rule in known]
+        return name, []
     return (name, [{"rule": name}]) if name in known else ("plan", None)
 
 
@@ -57,7 +57,10 @@ def exclusions(request: HttpRequest, study: Study) -> HttpResponse:
         return _screen(request, study, name, rules, is_pilot)
     proposals, screened = None, None
     if "preview" in request.GET and not is_screening_long(study, is_pilot=is_pilot):
-        proposals = exclusion_proposals(study, rules=rules, is_pilot=is_pilot)
+        try:
+            proposals = exclusion_proposals(study, rules=rules, is_pilot=is_pilot)
+        except ResultsHidden as error:
+            messages.error(request, str(error))
     elif screened := study_jobs(study).filter(kind=SCREENING, state="succeeded").first():
         name, is_pilot = _screened_name(screened.parameters["rules"]), screened.parameters["is_pilot"]
     version = version_current(study)
@@ -77,6 +80,7 @@ def exclusions(request: HttpRequest, study: Study) -> HttpResponse:
         screened=screened,
         **jobs_context(study, SCREENING),
         captions=rule_captions(),
+        waiting=rules_that_wait(study),
         plan=version.config["analysis"]["exclusion_rules"] if version else [],
         version=version,
         page=Paginator(ledger, 50).get_page(request.GET.get("p")),

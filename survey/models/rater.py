@@ -82,6 +82,9 @@ class RaterSession(models.Model):
     started_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
+    answered_until = models.DateTimeField(
+        null=True, help_text="when the last answer can have been given at the earliest: answers' times laid end to end"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["rater", "version"], name="one_session_per_rater_and_version")]

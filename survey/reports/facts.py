@@ -150,7 +150,7 @@ def study_facts(study: Study) -> dict[str, Any]:
         f"which lie beside this report (configuration SHA-256 {version.config_sha256})",
         "ratings": "votes.csv beside this report, one row a vote",
         "attention_checks": ", ".join(f"{count} {name}" for name, count in checks.items() if count) or "none",
-        "exclusion_rules": f"fixed at freezing: {', '.join(rules) or 'none'}",
+        "exclusion_rules": f"fixed at freezing: {', '.join(rules) or 'none'}; votes beyond a pair's places",
         "stopping_rule": f"{plan['votes_per_pair']} votes a pair, {config['analysis']['target_raters']} raters; "
         + ("anytime-valid looks" if config["analysis"]["stopping_rule"] == "anytime" else "one look, after closing"),
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 
-from survey.models import DeletedStudy, Study, StudyMember, StudyVersion
+from survey.models import DeletedStudy, Study, StudyMember, StudyVersion, Vote
 
 __all__ = [
     "are_results_visible",
@@ -80,23 +80,35 @@ def may_manage(user: Any, study: Study) -> bool:
     return role_in(user, study) == Role.OWNER
 
 
+_OVER = frozenset({Study.State.CLOSED, Study.State.ARCHIVED})
+
+
 def are_results_visible(study: Study) -> bool:
     """Return whether anybody may see which arm raters prefer.
 
-    Votes are hidden from the first one on until the study is closed, unless its newest frozen plan is anytime-valid.
+    Votes are hidden from the first one on until the study is closed, unless the plan that they were given under is
+    anytime-valid: a later plan opens nothing that an earlier one has closed.
     """
-    if study.state in {Study.State.CLOSED, Study.State.ARCHIVED}:
-        return True
-    version = StudyVersion.objects.filter(study=study).order_by("-number").only("config").first()
-    return version is not None and version.config["analysis"]["stopping_rule"] == Study.StoppingRule.ANYTIME
+    return study.state in _OVER or study.pk in _opened_by_plan([study.pk])
 
 
 def user_studies_with_visible_results(studies: QuerySet[Study]) -> set[int]:
     """Return the ids of those studies whose results may be seen, in two queries."""
-    rows = list(studies.values_list("pk", "state"))
-    visible = {pk for pk, state in rows if state in {Study.State.CLOSED, Study.State.ARCHIVED}}
-    rules: dict[int, str] = {}
-    versions = StudyVersion.objects.filter(study_id__in=[pk for pk, _ in rows]).order_by("study_id", "number")
-    for study_id, rule in versions.values_list("study_id", "config__analysis__stopping_rule"):
-        rules[study_id] = rule
-    return visible | {pk for pk, rule in rules.items() if rule == Study.StoppingRule.ANYTIME}
+    states = dict(studies.values_list("pk", "state"))
+    is_over = {pk for pk, state in states.items() if state in _OVER}
+    return is_over | _opened_by_plan(set(states) - is_over)
+
+
+def _opened_by_plan(ids: Collection[int]) -> set[int]:
+    """Return the studies whose newest plan is anytime-valid, as is every plan that people have voted under."""
+    given = Vote.objects.filter(
+        trial__session__version=OuterRef("pk"), trial__session__is_pilot=False, trial__session__is_simulated=False
+    )
+    versions = StudyVersion.objects.filter(study_id__in=ids).order_by("study_id", "number")
+    newest: dict[int, str] = {}
+    hidden = set()
+    for study_id, rule, has_votes in versions.values_list("study_id", "config__analysis__stopping_rule", Exists(given)):
+        newest[study_id] = rule
+        if has_votes and rule != Study.StoppingRule.ANYTIME:
+            hidden.add(study_id)
+    return {pk for pk, rule in newest.items() if rule == Study.StoppingRule.ANYTIME} - hidden

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from survey.models import Exclusion, RaterSession, Study, Trial, Vote
 
@@ -14,6 +14,7 @@ __all__ = ["DEGRADED_ARM", "current_votes", "exclusion_reasons", "has_real_votes
 
 # A spoilt copy (in degraded checks and in practice) stands under this name: it is no arm of the study.
 DEGRADED_ARM = "degraded"
+OVER_QUOTA = "over_quota: the place was answered before by another visit"
 
 
 def current_votes(study: Study, *, is_pilot: bool = False) -> QuerySet[Vote]:
@@ -55,8 +56,24 @@ def vote_rows(
     votes = votes.select_related(
         "trial__session__version", "trial__pair", "trial__arm_left", "trial__arm_right", "trial__session"
     ).order_by("trial__session__started_at", "trial__session_id", "trial__position")
+    votes = votes.annotate(is_over_quota=_answered_before())
     for vote in votes.iterator(chunk_size=2000):
         yield _row(vote, study.slug, excluded)
+
+
+def _answered_before() -> Exists:
+    """Return whether a vote came to a place that had one: its rater came back after the lease had run out.
+
+    Both are answers and stay; the first counts. Which one that is depends on when they came, never on what they say.
+    A rehearsal's places are emptied and filled again: of those nothing is over.
+    """
+    earlier = Vote.objects.filter(
+        is_current=True,
+        trial__slot=OuterRef("trial__slot"),
+        trial__session__is_simulated=False,
+        pk__lt=OuterRef("pk"),
+    )
+    return Exists(earlier.exclude(trial=OuterRef("trial")))
 
 
 def vote_showings(study: Study, *, is_pilot: bool = False) -> Iterator[dict[str, Any]]:
@@ -74,6 +91,8 @@ def _row(vote: Vote, slug: str, excluded: dict) -> dict[str, Any]:
     reason = excluded.get(session.pk, "")
     if session.state == RaterSession.State.WITHDRAWN:
         reason = "withdrawn: at the rater's own wish"
+    if not reason and vote.is_over_quota and not session.is_simulated:
+        reason = OVER_QUOTA
     return {
         "study": slug,
         "study_version": session.version.number,

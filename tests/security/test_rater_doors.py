@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 import uuid
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core import signing
@@ -17,6 +19,8 @@ from hypothesis import strategies as st
 
 from config.models import Attempts
 from survey.models import Rater, RaterSession, Slot, Trial, Vote
+from survey.reports.report import report_write
+from survey.selectors.vote import vote_rows
 from survey.services.study.study import study_transition
 from survey.services.visit.session import REHEARSAL_SALT, session_take_tab
 from survey.services.visit.vote import trials_issue
@@ -209,6 +213,45 @@ def test_many_sessions_cannot_give_more_votes_than_the_study_has_slots() -> None
     assert not Slot.objects.filter(version=version, pool=Slot.Pool.MAIN, is_answered=False).exists()
 
 
+def test_late_votes_are_kept_marked_and_left_out_of_the_headline() -> None:
+    """Four visits, each silent until its lease was over, then all of them back: 60 votes on 15 places."""
+    plan = {"practice_trials": 0, "repeat_trials": 0, "identical_trials": 0, "degraded_trials": 0}
+    version = make_running(pairs=15, votes_per_pair=1, trials_per_session=15, **plan)
+    study, sessions = version.study, []
+    for _ in range(4):
+        sessions.append(active(version))
+        Slot.objects.filter(version=version).update(lease_expires_at=timezone.now() - timedelta(minutes=1))
+        RaterSession.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=1))
+    for session in sessions:
+        session = session_take_tab(session_id=session.pk, tab=TAB)
+        trials_issue(list(session.trials.all()))
+        vote_all(session)
+    places = Slot.objects.filter(version=version, pool=Slot.Pool.MAIN).count()
+    rows = list(vote_rows(study))
+    counted = [row for row in rows if not row["excluded"]]
+    late = [row for row in rows if row["exclusion_reason"].startswith("over_quota")]
+    assert len(rows) == sum(session.trials.count() for session in sessions) > places, "no vote is lost"
+    assert len(counted) == places
+    assert len(late) == len(rows) - places
+    study_transition(study=study, name="close", actor=None, reason="enough")
+    with tempfile.TemporaryDirectory() as folder:
+        report = report_write(study, Path(folder))
+    counts = report["comparisons"][0]["counts"]
+    assert sum(counts[name] for name in ("wins", "losses", "ties")) == places
+    assert sum(n for rule, n in report["data"]["excluded"].items() if "over_quota" in rule) == len(late)
+
+
+def test_whoever_comes_back_in_time_has_no_vote_marked() -> None:
+    version = make_running(pairs=8, practice_trials=0)
+    session = active(version)
+    RaterSession.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=1))
+    Slot.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=1))
+    vote(session)
+    session = session_take_tab(session_id=session.pk, tab=TAB)
+    vote_all(session)
+    assert not [row for row in vote_rows(version.study) if row["excluded"]]
+
+
 def start(slug: str, address: str = "203.0.113.9", **extra: str):
     return Client().post(reverse("survey:start", args=[slug]), REMOTE_ADDR=address, **extra)
 
@@ -220,6 +263,16 @@ def test_one_network_begins_a_limited_number_of_visits_an_hour(settings) -> None
     assert int(start(slug)["Retry-After"]) <= 3600
     assert start(slug, "198.51.100.7").status_code == 303
     assert RaterSession.objects.count() == 4
+
+
+def test_one_network_begins_a_limited_number_of_visits_to_a_study_a_day(settings) -> None:
+    settings.STUDY_STARTS_PER_DAY = 2
+    one, other = make_running().study.slug, make_running().study.slug
+    assert [start(one).status_code for _ in range(3)] == [303, 303, 429]
+    assert start(other).status_code == 303
+    assert start(one, "198.51.100.7").status_code == 303
+    settings.STARTS_PER_HOUR = 0
+    assert start(one).status_code == 303, "0 allows any number"
 
 
 @pytest.mark.parametrize(
@@ -257,8 +310,8 @@ def test_a_rehearsal_is_not_limited_and_the_table_of_attempts_holds_no_address(s
     path = reverse("survey:start", args=[slug]) + "?ticket=" + signing.dumps(slug, salt=REHEARSAL_SALT)
     assert [Client().post(path).status_code for _ in range(3)] == [303] * 3
     assert start(slug).status_code == 303
-    row = Attempts.objects.get()
-    assert (row.count, len(row.key), "203.0.113.9" in row.key) == (1, 64, False)
+    for row in Attempts.objects.all():
+        assert (row.count, len(row.key), "203.0.113.9" in row.key) == (1, 64, False)
 
 
 def test_attempts_that_are_over_are_swept_out() -> None:

@@ -20,7 +20,7 @@ from survey.selectors.version import version_current
 from survey.selectors.vote import current_votes
 from survey.services.records.audit import audit_record
 
-__all__ = ["report_files_keep", "report_request", "results_require_visible"]
+__all__ = ["are_results_hidden", "report_files_keep", "report_request", "results_require_visible"]
 
 
 def results_require_visible(study: Study, *, is_pilot: bool = False) -> None:
@@ -28,10 +28,15 @@ def results_require_visible(study: Study, *, is_pilot: bool = False) -> None:
 
     A pilot's are never hidden, because they never pool, nor a rehearsal's, as long as no rater has voted.
     """
-    if is_pilot or are_results_visible(study):
-        return
-    if current_votes(study).filter(trial__session__is_simulated=False).exists():
+    if are_results_hidden(study, is_pilot=is_pilot):
         raise ResultsHidden
+
+
+def are_results_hidden(study: Study, *, is_pilot: bool = False) -> bool:
+    """Return whether votes of raters are there that nobody may see yet."""
+    if is_pilot or are_results_visible(study):
+        return False
+    return current_votes(study).filter(trial__session__is_simulated=False).exists()
 
 
 @transaction.atomic

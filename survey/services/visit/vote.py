@@ -16,7 +16,8 @@ from survey.selectors.trial import NextTrial, next_trials
 from survey.selectors.version import frozen_config
 from survey.services.assignment.slots import lease_end, slots_renew
 from survey.services.visit.session import session_locked
-from survey.services.visit.vote_rows import session_and_trials, vote_store
+from survey.services.visit.vote_rows import moment_of, session_and_trials, vote_store
+from survey.services.visit.vote_times import vote_times
 
 __all__ = ["Outcome", "VoteSubmission", "trials_issue", "vote_create", "vote_undo"]
 
@@ -106,14 +107,7 @@ def _vote(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -> Outcom
         raise TrialUnknown
     if trial.state != State.OPEN or trial.issued_at is None:
         return _answered_before(session, trial, submission)
-    vote = Vote(
-        trial_id=trial.pk,
-        submission_key=submission.submission_key,
-        choice=submission.choice,
-        response_ms=submission.response_ms,
-        exposure_ms=submission.exposure_ms,
-        presentation=submission.presentation,
-    )
+    vote = _timed(submission, session, trial)
     next_trials = [row for row in rows if row.pk != trial.pk]
     is_counted = trial.check_kind != Trial.CheckKind.PRACTICE
     vote_store(vote, session=session, trial=trial, next_trials=next_trials, is_counted=is_counted)
@@ -125,6 +119,33 @@ def _vote(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -> Outcom
         next_trials=next_trials,
         is_correct=_is_correct(trial, submission.choice),
     )
+
+
+def _timed(submission: VoteSubmission, session: RaterSession, trial: NextTrial) -> Vote:
+    """Return the vote with times that can be true; move on until when the visit is accounted for."""
+    vote = Vote(
+        trial_id=trial.pk,
+        submission_key=submission.submission_key,
+        choice=submission.choice,
+        response_ms=submission.response_ms,
+        exposure_ms=submission.exposure_ms,
+        presentation=submission.presentation,
+    )
+    if session.is_simulated:
+        return vote  # a rehearsal's raters claim minutes and take none
+    times = vote_times(
+        response_ms=submission.response_ms,
+        exposure_ms=submission.exposure_ms,
+        issued_at=moment_of(trial.issued_at),
+        heard_at=session.last_seen_at,
+        answered_until=session.answered_until,
+        now=timezone.now(),
+        minimum_ms=frozen_config(session.version_id)["trial"]["minimum_exposure_ms"],
+    )
+    vote.response_ms, vote.exposure_ms = times.response_ms, times.exposure_ms
+    vote.presentation = submission.presentation | times.remarks
+    session.answered_until = times.answered_until
+    return vote
 
 
 def _is_correct(trial: Trial | NextTrial, choice: str) -> bool | None:

@@ -20,7 +20,7 @@ from survey.exceptions import SessionUnknown
 from survey.models import RaterSession, Slot, Trial, Vote
 from survey.selectors.trial import AHEAD, NextTrial, next_trials_of, next_trials_query
 
-__all__ = ["session_and_trials", "vote_store"]
+__all__ = ["moment_of", "session_and_trials", "vote_store"]
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -36,6 +36,8 @@ _NEEDED = {
     "assignment",
     "lease_expires_at",
     "last_seen_at",
+    "answered_until",
+    "is_simulated",
 }
 # In the model's own order, as rows are made from it.
 _VISIT_FIELDS = tuple(field.attname for field in RaterSession._meta.concrete_fields if field.attname in _NEEDED)
@@ -61,7 +63,8 @@ def _prepared(field: str, value: Any, model: type = Trial) -> Any:
     return model._meta.get_field(field).get_db_prep_save(value, connection)
 
 
-def _time(value: datetime | str | None) -> datetime | None:
+def moment_of(value: datetime | str | None) -> datetime | None:
+    """Return a stored moment as what it is: SQLite has texts."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
@@ -86,8 +89,8 @@ def session_and_trials(session_id: uuid.UUID, trial_id: uuid.UUID) -> tuple[Rate
     values = dict(zip(_VISIT_FIELDS, rows[0], strict=True))
     values["id"], values["version_id"] = session_id, uuid.UUID(str(values["version_id"]))
     values["assignment"] = json.loads(values["assignment"])
-    for name in ("lease_expires_at", "last_seen_at"):
-        values[name] = _time(values[name])
+    for name in ("lease_expires_at", "last_seen_at", "answered_until"):
+        values[name] = moment_of(values[name])
     return RaterSession.from_db(connection.alias, list(values), list(values.values())), next_trials_of(trials)
 
 
@@ -126,9 +129,9 @@ def vote_store(
             [moment, trial_key, Trial.State.ANSWERED.value, *issued, trial_key],
         ),
         (
-            f"UPDATE {RaterSession._meta.db_table} SET answered_count = %s, last_seen_at = %s, state = %s "
-            "WHERE id = %s",
-            [count, moment, active.value, session_key],
+            f"UPDATE {RaterSession._meta.db_table} SET answered_count = %s, last_seen_at = %s, "
+            "answered_until = %s, state = %s WHERE id = %s",
+            [count, moment, _prepared("issued_at", session.answered_until), active.value, session_key],
         ),
         (
             f"INSERT INTO {Vote._meta.db_table} (trial_id, submission_key, choice, is_current, response_ms, "
