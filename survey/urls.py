@@ -1,13 +1,16 @@
 from django.urls import path
 
 from survey.api import rater as api
-from survey.views import forms, image, landing, visit
+from survey.views import forms, image, landing, preview, visit
 
 app_name = "survey"
 
 urlpatterns = [
     path("s/<slug:slug>/", landing.landing, name="landing"),
     path("s/<slug:slug>/start", landing.start, name="start"),
+    path("s/<slug:slug>/preview/<slug:step>/", preview.preview_page, name="preview"),
+    path("s/<slug:slug>/preview/i/<str:name>.<int:size>.webp", preview.preview_image, name="preview-image"),
+    path("preview/<str:ticket>/<slug:name>", preview.preview_api, name="preview-api"),
     path("r/<str:token>/", visit.visit, name="visit"),
     path("r/<str:token>/consent", forms.consent, name="consent"),
     path("r/<str:token>/device", forms.device, name="device"),

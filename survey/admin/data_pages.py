@@ -28,6 +28,7 @@ from survey.services.background import SCREENING, exclusions_begin, is_screening
 from survey.services.results.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
 from survey.services.results.report_build import report_request, results_require_visible
 from survey.services.study.plan import power_of, rule_captions
+from survey.services.study.windows import windows_outlook
 
 __all__ = ["exclusions", "planning", "report_file", "reports", "revoke"]
 
@@ -260,4 +261,4 @@ def planning(request: HttpRequest, study: Study) -> HttpResponse:
             title="Half width by raters",
             caption="percentage points, by number of raters",
         )
-    return render(request, study, "planning.html", **context)
+    return render(request, study, "planning.html", windows=windows_outlook(study), **context)

@@ -84,6 +84,7 @@ def _tabs(study: Study) -> list[tuple[str, str, str]]:
         ("overview", study_address(study), "Overview"),
         ("design", reverse("admin:survey_study_change", args=[study.pk]), "Design"),
         ("images", study_address(study, "pairs"), "Images"),
+        ("preview", study_address(study, "preview"), "Preview"),
         ("sessions", reverse("admin:survey_ratersession_changelist") + below, "Sessions"),
         ("votes", reverse("admin:survey_vote_changelist") + below, "Votes"),
         ("recruitment", study_address(study, "recruitment"), "Recruitment"),

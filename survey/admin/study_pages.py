@@ -26,9 +26,11 @@ from survey.services.background import transition_begin
 from survey.services.images.pairs import pairs_remove, pairs_select
 from survey.services.records.audit import audit_first_break, audit_lines
 from survey.services.results.progress import progress_of
+from survey.services.study.display import copies_bytes, disk_problems
 from survey.services.study.transitions import draft_todos, study_steps
 from survey.services.study.version import version_config, version_problems
 from survey.services.study.weaknesses import version_weaknesses
+from survey.services.study.windows import windows_outlook
 
 __all__ = ["urls"]
 
@@ -126,8 +128,10 @@ def step(request: HttpRequest, study: Study, name: str) -> HttpResponse:
     context: dict[str, Any] = {"step": current, "tab": "overview"}
     if name == "freeze":
         context |= {
-            "problems": version_problems(study),
+            "problems": version_problems(study) or disk_problems(study),
             "weaknesses": version_weaknesses(study),
+            "windows": windows_outlook(study),
+            "copies_gb": f"{copies_bytes(study) / 1e9:.2f}",
             "config": json.dumps(version_config(study), indent=2, ensure_ascii=False),
         }
     return render(request, study, "step.html", **context)
@@ -226,6 +230,21 @@ def people(request: HttpRequest, study: Study) -> HttpResponse:
 
 @require_GET
 @study_page()
+def preview(request: HttpRequest, study: Study) -> HttpResponse:
+    """The raters' pages with the draft's own images, at the widths of a laptop and of a phone."""
+    steps = ("landing", "consent", "device", "instructions", "trials")
+    step = request.GET.get("step", "trials")
+    chosen = step if step in steps else "trials"
+    frames = [("Laptop", 1366, 657), ("Phone", 390, 844)]
+    address = reverse("survey:preview", args=[study.slug, chosen])
+    context = {"tab": "preview", "steps": steps, "chosen": chosen, "frames": frames, "address": address}
+    response = render(request, study, "preview.html", **context)
+    response.csp_replace = {"frame-src": ["'self'"]}
+    return response
+
+
+@require_GET
+@study_page()
 def log(request: HttpRequest, study: Study) -> HttpResponse:
     page = Paginator(study.audit_entries.order_by("-number"), 100).get_page(request.GET.get("p"))
     return render(request, study, "log.html", tab="log", page=page, first_break=audit_first_break(study))
@@ -261,6 +280,7 @@ def urls(model_admin: admin.ModelAdmin) -> list[URLPattern]:
         page("step/<slug:name>/", step, "step"),
         page("pairs/", pairs, "pairs"),
         page("image/<uuid:image>/", image, "image"),
+        page("preview/", preview, "preview"),
         page("people/", people, "people"),
         page("log/", log, "log"),
         page("log.jsonl", log_export, "log_export"),

@@ -105,6 +105,24 @@ def analysis_plan(study: Study) -> dict[str, Any]:
     return plan
 
 
+def _display(config: dict[str, Any]) -> str:
+    """Return how images came to their size on screen, and in what copies, as the frozen plan says."""
+    trial, copies = config["trial"], config.get("copies", {})
+    if trial.get("display") != "fit":
+        return f"each image pixel {trial['pixel_multiple']} screen pixel(s) wide"
+    text = (
+        f"whole and in their own shapes, in boxes of up to {trial['box_px']} CSS pixels and no less than "
+        f"{trial['least_box_px']} device pixels on the shorter side, scaled on the server by Lanczos in linear light"
+    )
+    if not copies.get("near_lossless"):
+        return text
+    arms = ", ".join(
+        f"{arm} {one['psnr_db']} dB, largest {one['largest']}, mean {one['mean']} of 255"
+        for arm, one in copies["differences"].items()
+    )
+    return f"{text}; near-lossless copies of quality {copies['near_lossless']} ({arms})"
+
+
 def study_facts(study: Study) -> dict[str, Any]:
     """Return what the design table and the checklist say about the study, from its frozen version."""
     version = version_current(study)
@@ -137,8 +155,7 @@ def study_facts(study: Study) -> dict[str, Any]:
         "instructions": texts["instructions"],
         "ties_offered": "yes" if trial["are_ties_allowed"] else "no, forced choice",
         "side_randomisation": "drawn on the server before showing, balanced over each pair and within each session",
-        "display": f"each image pixel {trial['pixel_multiple']} screen pixel(s) wide, at least "
-        f"{trial['minimum_exposure_ms']} ms before an answer",
+        "display": f"{_display(config)}, at least {trial['minimum_exposure_ms']} ms before an answer",
         "practice": f"{plan['practice_trials']} practice trials",
         "images": (
             "every arm from the same class and the same noise; recipes in the manifest"

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Count, Max
 
+from survey.geometry import Room
 from survey.models import Arm, PairImage, Slot, Study, StudyVersion
 
 __all__ = [
@@ -16,8 +17,8 @@ __all__ = [
     "frozen_class_sizes",
     "frozen_config",
     "frozen_consent_sha256",
-    "frozen_frame",
     "frozen_plan",
+    "frozen_room",
     "version_current",
 ]
 
@@ -40,8 +41,14 @@ def frozen_consent_sha256(version_id: uuid.UUID) -> str:
 
 
 @lru_cache(maxsize=64)
-def frozen_frame(version_id: uuid.UUID) -> tuple[int, int]:
-    """Return (width, height) of the largest image, in image pixels: what the page makes room for."""
+def frozen_room(version_id: uuid.UUID) -> Room:
+    """Return what the version asks of a window. One frozen up to release 0.1 does not say how large its images are."""
+    config = frozen_config(version_id)
+    frame = (0, 0) if "images" in config else _frame(version_id)
+    return Room.of(config, frame=frame)
+
+
+def _frame(version_id: uuid.UUID) -> tuple[int, int]:
     images = PairImage.objects.filter(pair__study__versions=version_id, pair__is_selected=True)
     size = images.aggregate(width=Max("width"), height=Max("height"))
     return size["width"] or 0, size["height"] or 0

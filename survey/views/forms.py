@@ -14,6 +14,7 @@ from survey.services.visit.session import (
     session_begin,
     session_check_device,
     session_consent,
+    session_leave_for_room,
     session_resume,
     session_retry_device,
     session_withdraw,
@@ -65,7 +66,8 @@ def device(request: HttpRequest, session: RaterSession) -> HttpResponse:
         extra={name: request.POST.get(name, "")[:100] for name in _FACTS}
         | {"agent": agent, "engine": engine_of(agent)},
     )
-    session_check_device(session_id=session.pk, device=seen)
+    check = session_leave_for_room if session.step == "consent" else session_check_device
+    check(session_id=session.pk, device=seen)
     return to_visit(session.pk)
 
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from survey.exceptions import EntryRefused, StudyNotOpen, StudyUnknown, SurveyError
 from survey.models import RaterSession, Study
-from survey.selectors.version import frozen_config, version_current
+from survey.selectors.version import frozen_config, frozen_room, version_current
 from survey.services.study.study import study_get
 from survey.services.visit.arrival import arrival_of
 from survey.services.visit.session import REHEARSAL_SALT, session_start
@@ -70,6 +70,7 @@ def landing(request: HttpRequest, slug: str) -> HttpResponse:
         context = {
             "action": reverse("survey:start", args=[slug]) + (f"?{query.removesuffix('&')}" if query else ""),
             "language": language,
+            "room": frozen_room(version.pk).as_json(),
         }
         return rater_page(request, "landing", frozen_config(version.pk), context)
 

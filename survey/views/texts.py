@@ -49,6 +49,9 @@ def trial_texts() -> dict[str, str]:
         "loading": _("Loading the images …"),
         "waiting": _("Waiting for the connection …"),
         "space": _("Space"),
+        "windowSize": _(
+            "Two whole images need a window of at least {wide} × {high} pixels. Yours has {width} × {height}."
+        ),
         "correct": _("Yes: the other image is spoilt."),
         "wrong": _("Look again: the image that you chose is the spoilt one."),
         "wrongTie": _("Look again: one of the two images is spoilt."),

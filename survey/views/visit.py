@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,9 @@ from django.views.decorators.http import require_GET
 from survey.links import image_link
 from survey.models import RaterSession
 from survey.recruitment import provider_of
-from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_frame
+from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_room
 from survey.selectors.visit import example_images
-from survey.services.visit.device import CONTROLS_PX, GUTTER_PX, SIDE_PX, Device, layout_of
+from survey.services.visit.device import Device
 from survey.tokens import session_token
 from survey.views.page import rater_page, visit_page
 from survey.views.texts import trial_texts
@@ -32,49 +33,44 @@ def visit(request: HttpRequest, session: RaterSession) -> HttpResponse:
 
 
 def _consent_context(session: RaterSession, config: dict[str, Any]) -> dict[str, Any]:
-    return {"consent_sha256": frozen_consent_sha256(session.version_id)}
-
-
-def _room(session: RaterSession, config: dict[str, Any]) -> dict[str, Any]:
-    width, height = frozen_frame(session.version_id)
     return {
-        "width": width,
-        "height": height,
-        "pixel_multiple": config["trial"]["pixel_multiple"],
-        "gutter": GUTTER_PX,
-        "side": SIDE_PX,
-        "controls": CONTROLS_PX,
+        "consent_sha256": frozen_consent_sha256(session.version_id),
+        "room": frozen_room(session.version_id).as_json(),
     }
 
 
 def _instructions_context(session: RaterSession, config: dict[str, Any]) -> dict[str, Any]:
-    examples = [
-        {
-            "question": config["texts"]["question"].format(class_name=example.class_name),
-            "left": image_link(example.left, side="left"),
-            "right": image_link(example.right, side="right"),
-            "sizes": example.sizes,
-            "answer": example.answer,
-        }
-        for example in example_images(session)
-    ]
     return {
-        "examples": examples,
-        "is_stacked": _is_stacked(session, config),
-        "room": _room(session, config),
+        "examples": _examples(session, config),
+        "is_stacked": _is_stacked(session),
+        "room": frozen_room(session.version_id).as_json(),
         "trial": config["trial"],
         "plan": config["plan"],
     }
 
 
+def _examples(session: RaterSession, config: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "question": config["texts"]["question"].format(class_name=example.class_name),
+            "left": image_link(example.left, side="left"),
+            "right": image_link(example.right, side="right"),
+            "sizes": json.dumps(example.sizes),
+            "answer": example.answer,
+        }
+        for example in example_images(session)
+    ]
+
+
 def _device_context(session: RaterSession, config: dict[str, Any]) -> dict[str, Any]:
-    return {"room": _room(session, config), "may_stack": config["trial"]["narrow_screens"] == "stack"}
+    room = frozen_room(session.version_id)
+    return {"room": room.as_json(), "may_stack": room.may_stack, "example": _examples(session, config)[-1:]}
 
 
-def _is_stacked(session: RaterSession, config: dict[str, Any]) -> bool:
+def _is_stacked(session: RaterSession) -> bool:
     """Return whether the window that the rater came with shows one image above the other."""
-    device = Device(**session.device)
-    return layout_of(device, trial=config["trial"], frame=frozen_frame(session.version_id)) == "stack"
+    layout = frozen_room(session.version_id).layout(Device(**session.device).window)
+    return layout is not None and layout.kind == "stack"
 
 
 def _trials_context(session: RaterSession, config: dict[str, Any]) -> dict[str, Any]:
@@ -82,9 +78,8 @@ def _trials_context(session: RaterSession, config: dict[str, Any]) -> dict[str, 
     urls = {name: reverse(f"survey:api-{name}", args=[token]) for name in ("window", "vote", "undo", "fault", "events")}
     setup = {
         "urls": urls | {"finish": reverse("survey:finish", args=[token])},
-        "room": _room(session, config),
+        "room": frozen_room(session.version_id).as_json(),
         "ties": config["trial"]["are_ties_allowed"],
-        "stack": config["trial"]["narrow_screens"] == "stack",
         "zoom": config["trial"]["is_zoom_allowed"],
         "minimumExposureMs": config["trial"]["minimum_exposure_ms"],
         "breakEvery": config["plan"]["break_every"],

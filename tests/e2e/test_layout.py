@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from survey.geometry import CONTROLS_PX, GUTTER_PX, SIDE_PX
 from survey.models import Trial
-from survey.services.visit.device import CONTROLS_PX, GUTTER_PX, SIDE_PX
 from tests.e2e.rater import PHONE, no_violations, plain_study, small_study
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -35,3 +36,15 @@ def test_the_check_and_the_pages_name_the_same_oldest_browsers() -> None:
     listed = [one.split() for one in json.loads(Path("package.json").read_text())["browserslist"]]
     assert {f"{names[name]} {version}" for name, version in listed if name != "ios_saf"} == set(BROWSERS)
     assert dict(listed)["ios_saf"] == dict(listed)["safari"]
+
+
+def test_the_trials_page_asks_for_all_its_modules_at_once() -> None:
+    folder, found = Path("survey/static/survey/js"), {"trials"}
+    while more := {name for one in found for name in _imports(folder / f"{one}.js")} - found:
+        found |= more
+    page = Path("survey/templates/survey/rater/_modules.html").read_text()
+    assert set(re.findall(r"survey/js/(\w+)\.js", page)) == found - {"trials"}
+
+
+def _imports(path: Path) -> list[str]:
+    return re.findall(r'^import .* from "\./(\w+)\.js";$', path.read_text(), re.M)

@@ -119,6 +119,10 @@ class StateSerializer(serializers.Serializer):
 class DryRunSerializer(serializers.Serializer):
     problems = serializers.ListField(child=serializers.CharField(), help_text="prevent freezing")
     weaknesses = serializers.ListField(child=serializers.CharField(), help_text="a reviewer would ask about")
+    windows = serializers.ListField(
+        child=serializers.JSONField(), help_text="what each usual window makes of the study, and what a visit weighs"
+    )
+    copies_bytes = serializers.IntegerField(help_text="about the disk that the copies for raters will take")
     config_sha256 = serializers.CharField(help_text="of the design as it would be frozen now")
 
 

@@ -32,10 +32,12 @@ from survey.models import Arm, Study, StudyMember
 from survey.selectors.access import deleted_studies_visible_to, studies_visible_to
 from survey.services.background import transition_begin
 from survey.services.results.progress import progress_of
+from survey.services.study.display import copies_bytes, disk_problems
 from survey.services.study.plan import power_of
 from survey.services.study.study import study_create, study_delete, study_update
 from survey.services.study.version import version_config, version_problems
 from survey.services.study.weaknesses import version_weaknesses
+from survey.services.study.windows import windows_outlook
 
 
 def _roles(user: Any) -> dict[int, str]:
@@ -128,7 +130,13 @@ class DryRun(APIView):
         """Say what is wrong or weak about a draft before it is frozen."""
         study = study_of_call(request, slug)
         digest = hashlib.sha256(canonical_json(version_config(study))).hexdigest()
-        result = {"problems": version_problems(study), "weaknesses": version_weaknesses(study), "config_sha256": digest}
+        result = {
+            "problems": version_problems(study) or disk_problems(study),
+            "weaknesses": version_weaknesses(study),
+            "windows": [window.as_dict() for window in windows_outlook(study)],
+            "copies_bytes": copies_bytes(study),
+            "config_sha256": digest,
+        }
         return Response(DryRunSerializer(result).data)
 
 

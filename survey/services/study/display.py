@@ -12,6 +12,7 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.db.models import Count, QuerySet
 
 from survey.exceptions import BadImage
+from survey.geometry import Room
 from survey.models import PairImage, ServedCopies, Study
 from survey.renditions import least_size, rendition_sizes
 from survey.services.blinding.served_copies import DEGRADED_IMAGES, CopyPlan, image_pixels
@@ -29,6 +30,7 @@ __all__ = [
     "images_of",
     "ladder_pixels",
     "room_facts",
+    "room_of",
     "spoilt_wanted",
 ]
 
@@ -72,6 +74,17 @@ def room_facts(study: Study) -> dict[str, Any]:
         "narrowest": min(shapes),
         "widest": max(shapes),
     }
+
+
+def room_of(study: Study) -> Room:
+    """Return what a draft asks of a window."""
+    trial = {
+        "display": display_mode(study),
+        "box_px": study.box_px,
+        "pixel_multiple": study.pixel_multiple,
+        "narrow_screens": study.narrow_screens,
+    }
+    return Room.of({"trial": trial, "images": room_facts(study)}, frame=(0, 0))
 
 
 def copy_plan(study: Study) -> CopyPlan:

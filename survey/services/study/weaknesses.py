@@ -9,7 +9,9 @@ from django.db.models import Count, Q
 
 from survey.models import ImagePair, PairImage, Study
 from survey.selectors.version import comparisons_of
+from survey.services.study.display import display_mode
 from survey.services.study.plan import power_of
+from survey.services.study.windows import window_weaknesses
 
 __all__ = ["version_weaknesses"]
 
@@ -24,7 +26,7 @@ TARGET_POWER = 0.8
 
 def version_weaknesses(study: Study) -> list[str]:
     """Return what a reviewer would ask about, each with a remedy; none of it keeps the study from being frozen."""
-    return [*_texts(study), *_checks(study), *_plan(study), *_images(study)]
+    return [*_texts(study), *_checks(study), *_plan(study), *_images(study), *window_weaknesses(study)]
 
 
 def _texts(study: Study) -> list[str]:
@@ -97,7 +99,7 @@ def _plan(study: Study) -> list[str]:
     minutes = trials * (_SECONDS_A_TRIAL + study.minimum_exposure_ms / 1000) / 60
     if minutes > LONG_SESSION_MINUTES:
         found.append(f"{trials} trials take about {minutes:.0f} minutes; above {LONG_SESSION_MINUTES} attention fades")
-    if study.pixel_multiple == 1:
+    if study.pixel_multiple == 1 and display_mode(study) == Study.Display.PIXELS:
         largest = PairImage.objects.filter(pair__study=study).order_by("-width").values_list("width", flat=True).first()
         if largest and largest < 96:
             found.append(f"images of {largest} pixels are tiny at 1 screen pixel each; raise the pixel multiple")

@@ -14,9 +14,9 @@ from django.utils import timezone
 from survey.exceptions import BadSubmission, ConsentOutdated, SessionNotActive, SessionUnknown, StudyNotOpen
 from survey.models import Rater, RaterSession, Slot, Study, StudyVersion, Trial
 from survey.models.study import new_seed
-from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_frame, version_current
+from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_room, version_current
 from survey.services.assignment.slots import lease_end, slots_ensure, slots_release, slots_renew
-from survey.services.visit.device import Device, device_fits
+from survey.services.visit.device import Device
 from survey.services.visit.trial import trials_draw
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "session_begin",
     "session_check_device",
     "session_consent",
+    "session_leave_for_room",
     "session_locked",
     "session_resume",
     "session_retry_device",
@@ -124,11 +125,20 @@ def session_check_device(*, session_id: uuid.UUID, device: Device) -> RaterSessi
     """Store what the browser reports, and let it pass or refuse it. A refused rater may come back with another."""
     session = _at_step(session_id, "device")
     session.device = device.report()
-    if device_fits(device, trial=frozen_config(session.version_id)["trial"], frame=frozen_frame(session.version_id)):
+    if frozen_room(session.version_id).layout(device.window):
         session.step = "instructions"
         session.save(update_fields=["device", "step", *_ALIVE_FIELDS])
         return session
     session.save(update_fields=["device"])
+    return _finish(session, State.REFUSED, "screen")
+
+
+@transaction.atomic
+def session_leave_for_room(*, session_id: uuid.UUID, device: Device) -> RaterSession:
+    """End a visit before consent, in a window without room for a pair. Nothing else of the window is stored."""
+    session = _at_step(session_id, "consent")
+    if frozen_room(session.version_id).layout(device.window):
+        return session
     return _finish(session, State.REFUSED, "screen")
 
 
@@ -139,7 +149,7 @@ def session_retry_device(*, session_id: uuid.UUID) -> RaterSession:
     if (session.state, session.outcome) != (State.REFUSED, "screen"):
         raise SessionNotActive
     session.state, session.outcome, session.completion_code, session.finished_at = State.ARRIVED, "", "", None
-    session.step, session.last_seen_at = "device", timezone.now()
+    session.step, session.last_seen_at = "device" if session.consented_at else "consent", timezone.now()
     session.save(update_fields=["last_seen_at", "state", "outcome", "completion_code", "finished_at", "step"])
     return session
 

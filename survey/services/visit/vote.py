@@ -25,7 +25,20 @@ State = Trial.State
 Choice = Vote.Choice
 # A page may be left open over night; what is longer is no time that a browser measured.
 _LONGEST_MS = 24 * 3600 * 1000
-_PRESENTATION_KEYS = {"width_px", "height_px", "pixel_ratio", "layout", "input", "zoom", "viewport", "hurried"}
+_PRESENTATION_KEYS = {
+    "width_px",
+    "height_px",
+    "pixel_ratio",
+    "layout",
+    "rendition",
+    "box",
+    "scale",
+    "waited_ms",
+    "input",
+    "zoom",
+    "viewport",
+    "hurried",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

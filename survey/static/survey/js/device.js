@@ -1,28 +1,73 @@
-// Size the sample boxes, cover the examples, and tell the server what window this is.
+// Show real pictures at their real size, say whether the window has room, and tell the server what window this is.
 import { deviceFacts } from "./facts.js";
 import { postForm } from "./forms.js";
-import { cssSide, setSize } from "./geometry.js";
-import { cover } from "./pictures.js";
+import { layoutOf, neededOf, shownOf, thisWindow } from "./geometry.js";
+import { addressOf } from "./images.js";
+import { cover, sizeBox, snap } from "./pictures.js";
+import { fill } from "./texts.js";
 
-const samples = [...document.querySelectorAll(".pair[data-width]")].map((pair) => [pair.dataset, [...pair.querySelectorAll(".box")]]);
+const room = JSON.parse(document.getElementById("room").textContent);
+const gate = document.getElementById("gate");
+const gateText = document.getElementById("gate-text");
+const guarded = [...document.querySelectorAll("[data-room]")].map((form) => [form, form.dataset.room === "yes"]);
+const pairs = [...document.querySelectorAll(".pair[data-sizes]")].map((pair) => ({
+  pair,
+  sizes: JSON.parse(pair.dataset.sizes),
+  boxes: [...pair.querySelectorAll(".box")].map((box) => ({ box, image: box.querySelector("img"), shown: null })),
+}));
 
-function sizeBoxes() {
-  for (const [{ width, height, multiple }, boxes] of samples) {
-    for (const box of boxes) setSize(box, [cssSide(+width, +multiple), cssSide(+height, +multiple)]);
-  }
+// Before anybody agrees to anything: which window it takes, and which there is.
+function showGate() {
+  if (!gate) return;
+  const fits = Boolean(layoutOf(room));
+  const { width, height } = thisWindow();
+  const [wide, high] = neededOf(room);
+  gateText.textContent = fill(gate.dataset.text, { wide, high, width, height });
+  gate.hidden = fits;
+  for (const [form, needsRoom] of guarded) form.hidden = needsRoom !== fits;
 }
 
-function coverExample(image) {
-  const box = image.closest(".box");
-  const paint = () => image.naturalWidth && cover(box, image);
-  if (image.complete) paint();
-  else image.addEventListener("load", paint);
+// An example keeps its sides at every width: where two boxes take more than the sheet, it is wider than the sheet.
+function showPair({ pair, sizes, boxes }) {
+  const layout = layoutOf(room);
+  pair.hidden = !layout;
+  if (!layout) return;
+  const { ratio } = thisWindow();
+  const { index, multiple } = shownOf(room, sizes, layout.box, ratio);
+  const isRow = layout.kind === "row";
+  pair.classList.toggle("stacked", !isRow);
+  widen(pair, (isRow ? 2 : 1) * (layout.box[0] / ratio) + (isRow ? room.gutter : 0));
+  const picture = sizes[index].map((side) => side * multiple);
+  for (const one of boxes) showImage(one, index, () => sizeBox(one.box, layout.box, { picture, ratio }));
+  for (const { box } of boxes) snap(box, ratio);
 }
 
-sizeBoxes();
-addEventListener("resize", sizeBoxes);
-for (const image of document.querySelectorAll(".example img")) coverExample(image);
+function showImage(one, index, size) {
+  const { box, image } = one;
+  size();
+  image.onload = () => {
+    cover(box, image);
+    size();
+  };
+  if (one.shown !== index) image.src = addressOf(image.dataset.source, index);
+  one.shown = index;
+}
 
+function widen(pair, width) {
+  pair.style.marginInline = "0";
+  const spare = pair.getBoundingClientRect().width - width;
+  pair.style.marginInline = spare < 0 ? `${spare / 2}px` : "0";
+}
+
+function show() {
+  showGate();
+  pairs.forEach(showPair);
+}
+
+show();
+addEventListener("resize", show);
+
+// The check of the screen, and the form of a consent page that ends a visit for want of room.
 const form = document.getElementById("device");
 if (form) {
   document.getElementById("device-send").disabled = false;

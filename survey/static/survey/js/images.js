@@ -1,4 +1,5 @@
-// Load pairs gently: one pair at a time, each image tried again with growing pauses, both there before either counts.
+// Load pairs gently: one after the other, each image tried again with growing pauses, both there before either counts.
+// The next pair is asked for once half of this one is there: on a slow line nothing waits for an answer meanwhile.
 import { pause, TooLong, within } from "./limits.js";
 
 const ATTEMPTS = 4;
@@ -41,10 +42,14 @@ async function loadImage(url) {
 
 let queue = Promise.resolve();
 
-// Returns a promise of [left, right].
-export function loadPair(trial) {
-  const loading = queue.then(() => Promise.all([loadImage(trial.left), loadImage(trial.right)]));
-  queue = loading.catch(() => {});
+// The address of one of an image's sizes; a study of an earlier release has one size alone.
+export const addressOf = (url, index) => url.replace(/\.\d+\.webp$/, `.${index}.webp`);
+
+// Returns a promise of [left, right], of the size with this number.
+export function loadPair({ left, right }, index) {
+  const both = queue.then(() => [left, right].map((url) => loadImage(addressOf(url, index))));
+  const loading = both.then((images) => Promise.all(images));
+  queue = both.then((images) => Promise.race(images)).catch(() => {});
   loading.catch(() => {}); // whoever shows the pair hears of it
   return loading;
 }

@@ -1,8 +1,9 @@
-// The two pictures of a pair on the screen: both in the same frame, at one size.
+// The two pictures of a pair on the screen: both in the same frame, at one scale, each in the middle of its box.
 //
-// Each image is painted on a canvas that covers it. Browsers and extensions that darken every page turn small light pictures
-// into negatives, one by one, by what is on them: one arm's and not the other's. They leave a canvas as it is. The image
-// below keeps the name for screen readers, and shows through where a browser gives no canvas.
+// An image pixel takes a whole number of device pixels, and begins where a device pixel begins: nothing is scaled by the
+// browser. Each image is painted on a canvas that covers it. Browsers and extensions that darken every page turn small
+// light pictures into negatives, one by one, by what is on them: one arm's and not the other's. They leave a canvas as it
+// is. The image below keeps the name for screen readers, and shows through where a browser gives no canvas.
 import { setSize } from "./geometry.js";
 
 export function cover(box, image, canvas = document.createElement("canvas")) {
@@ -14,27 +15,46 @@ export function cover(box, image, canvas = document.createElement("canvas")) {
   box.append(image, canvas);
 }
 
+// Give a box its size, and what is in it the size of the picture. All lengths are device pixels.
+export function sizeBox(box, size, { picture, ratio }) {
+  setSize(box, size, ratio);
+  for (const element of box.querySelectorAll("img, canvas")) {
+    setSize(element, picture, ratio);
+    element.style.left = `${Math.floor((size[0] - picture[0]) / 2) / ratio}px`;
+    element.style.top = `${Math.floor((size[1] - picture[1]) / 2) / ratio}px`;
+  }
+}
+
+// Move a box by less than a device pixel, to where one begins. The page must be laid out as it stays.
+export function snap(box, ratio) {
+  box.style.left = box.style.top = "0";
+  const { left, top } = box.getBoundingClientRect();
+  box.style.left = `${Math.round(left * ratio) / ratio - left}px`;
+  box.style.top = `${Math.round(top * ratio) / ratio - top}px`;
+}
+
 export class Pictures {
   constructor(boxes) {
     this.boxes = boxes;
     this.canvases = boxes.map(() => document.createElement("canvas"));
     this.images = [];
-    this.size = null; // CSS pixels at which the present pair was placed
+    this.placed = null; // how the present pair was placed: {kind, box, ratio, size, picture}
   }
 
-  place(images, { size, names }) {
-    this.images = images;
-    this.size = size;
+  place(images, placed, names) {
+    Object.assign(this, { images, placed });
     this.enlarge(1, "");
     images.forEach((image, side) => {
       image.alt = names[side];
-      setSize(this.boxes[side], size);
       cover(this.boxes[side], image, this.canvases[side]);
+      sizeBox(this.boxes[side], placed.box, placed);
     });
+    for (const box of this.boxes) snap(box, placed.ratio);
   }
 
-  isPlacedAt([width, height]) {
-    return this.size !== null && this.size[0] === width && this.size[1] === height;
+  isPlacedAs({ kind, box }, ratio) {
+    const { placed } = this;
+    return placed !== null && placed.kind === kind && placed.ratio === ratio && placed.box.every((side, at) => side === box[at]);
   }
 
   // Both at the same spot.

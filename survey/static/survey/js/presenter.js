@@ -1,5 +1,5 @@
 // What is on the screen: one card at a time, the pair with its answers, how far the visit is, what just happened.
-import { cssSize, layoutOf } from "./geometry.js";
+import { layoutOf, neededOf, shownOf, thisWindow } from "./geometry.js";
 import { fill } from "./texts.js";
 
 const CARDS = ["trial", "loading", "pause", "ready", "elsewhere", "narrow", "waiting", "sending"];
@@ -9,7 +9,7 @@ const TAKEN_MS = 180; // how long a chosen button stays marked
 // between them later makes no difference. What is on the page is known here and never read off it.
 export class Presenter {
   constructor(setup, { page, pictures, keys, hints, zoom }) {
-    Object.assign(this, { page, pictures, keys, hints, zoom, room: setup.room, mayStack: setup.stack, texts: setup.texts });
+    Object.assign(this, { page, pictures, keys, hints, zoom, room: setup.room, texts: setup.texts });
     this.practice = setup.practice;
     this.buttons = [page["choose-left"], page["choose-tie"], page["choose-right"]].filter(Boolean);
     this.notice = ""; // what the next pair is shown with
@@ -61,7 +61,13 @@ export class Presenter {
   // --- the pair
 
   get layout() {
-    return layoutOf(this.room, this.mayStack);
+    return layoutOf(this.room);
+  }
+
+  // Which of a trial's sizes this window shows; the smallest where there is no room for any.
+  sizeOf({ sizes }) {
+    const { layout } = this;
+    return layout ? shownOf(this.room, sizes, layout.box).index : sizes.length - 1;
   }
 
   get isPairUp() {
@@ -71,16 +77,15 @@ export class Presenter {
   // True when the window has changed in a way that the pair on the screen does not follow.
   get isStale() {
     const { layout } = this;
-    return !layout || (layout === "stack") !== this.keys.stacked || !this.pictures.isPlacedAt(cssSize(this.room));
+    return !layout || !this.pictures.isPlacedAs(layout, thisWindow().ratio);
   }
 
   // Both images at once, in the same frame. False when the window is too small for them.
   pair(trial, images, { mayUndo, progress }) {
     const { layout, texts } = this;
     if (!layout) return false;
-    this.arrange(layout === "stack");
+    this.arrange(layout.kind === "stack");
     const names = this.keys.stacked ? [texts.upper, texts.lower] : [texts.left, texts.right];
-    this.pictures.place(images, { size: cssSize(this.room), names });
     this.zoom?.reset();
     this.write("question", trial.question);
     this.note(this.notice);
@@ -91,8 +96,25 @@ export class Presenter {
     this.page.undo.setAttribute("aria-disabled", String(!mayUndo));
     const mayKeepFocus = [...this.buttons, this.page.undo].includes(document.activeElement);
     if (!mayKeepFocus) this.page.question.focus({ preventScroll: true });
+    this.pictures.place(images, this.placing(trial, layout), names); // last, when nothing moves any more
     this.say(`${this.written.count}. ${trial.question}`);
     return true;
+  }
+
+  placing({ sizes }, layout) {
+    const { ratio } = thisWindow();
+    const { index, multiple } = shownOf(this.room, sizes, layout.box, ratio);
+    const rendition = sizes[index];
+    const scale = (multiple * rendition[0]) / sizes[0][0];
+    return { ...layout, ratio, rendition, scale, picture: rendition.map((side) => side * multiple) };
+  }
+
+  // What the card of a window that is too small says of it.
+  tooSmall() {
+    const { width, height } = thisWindow();
+    const [wide, high] = neededOf(this.room);
+    this.write("narrow-size", fill(this.texts.windowSize, { wide, high, width, height }));
+    this.card("narrow");
   }
 
   arrange(isStacked) {
@@ -114,9 +136,9 @@ export class Presenter {
 
   // How the pair stands on the screen, as stored with its answer.
   presentation(input) {
-    const [width, height] = cssSize(this.room);
-    const { stacked } = this.keys;
-    const facts = { width_px: width, height_px: height, pixel_ratio: devicePixelRatio || 1, layout: stacked ? "stack" : "row", input };
+    const { kind, box, ratio, rendition, scale, picture } = this.pictures.placed;
+    const [width, height] = picture.map((side) => side / ratio);
+    const facts = { width_px: width, height_px: height, pixel_ratio: ratio, layout: kind, rendition, box, scale, input };
     if (!this.zoom?.uses) return facts;
     return { ...facts, zoom: { uses: this.zoom.uses, largest: this.zoom.largest } };
   }

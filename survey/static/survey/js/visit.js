@@ -19,6 +19,7 @@ export class Visit {
     this.run = 0; // which presentation is the present one: what an earlier one waited for comes to nothing
     this.stale = 0; // how often fresh addresses were asked for the present pair
     this.startedAt = performance.now();
+    this.wantedAt = 0; // since when a pair is waited for: the page's own start, the last answer, the end of a rest
     this.outbox = new Outbox(new Shelf(setup.urls.vote), (item) => this.deliver(item), {
       state: (name) => this.savingIs(name),
       sent: (item, answer) => this.sent(item, answer),
@@ -62,8 +63,14 @@ export class Visit {
   }
 
   take(answer) {
-    for (const trial of this.session.take(answer)) trial.pair = loadPair(trial);
+    for (const trial of this.session.take(answer)) this.load(trial);
     this.presenter.progress(this.progress(), this.showing?.trial);
+  }
+
+  // In the size that the window shows now; another, if it has changed by then.
+  load(trial) {
+    trial.size = this.presenter.sizeOf(trial);
+    trial.pair = loadPair(trial, trial.size);
   }
 
   progress() {
@@ -128,13 +135,15 @@ export class Visit {
   }
 
   endRest(card) {
-    if (card === "ready") this.startedAt = performance.now();
+    this.wantedAt = performance.now();
+    if (card === "ready") this.startedAt = this.wantedAt;
     this.phase = "loading";
     this.next();
   }
 
   endFeedback() {
     this.presenter.page.continue.hidden = true;
+    this.wantedAt = performance.now();
     this.next();
   }
 
@@ -142,6 +151,8 @@ export class Visit {
     const mine = (this.run += 1);
     this.phase = "loading";
     this.presenter.enable(false);
+    if (!this.presenter.layout) return this.tooSmall();
+    if (trial.size !== this.presenter.sizeOf(trial)) this.load(trial);
     const slow = setTimeout(() => this.presenter.slow(), SLOW_MS);
     let images;
     try {
@@ -152,6 +163,7 @@ export class Visit {
       clearTimeout(slow);
     }
     if (mine !== this.run) return;
+    if (trial.size !== this.presenter.sizeOf(trial)) return this.present(trial);
     this.stale = 0;
     const isUp = this.presenter.pair(trial, images, { mayUndo: Boolean(this.session.last), progress: this.progress() });
     if (!isUp) return this.tooSmall();
@@ -161,6 +173,7 @@ export class Visit {
 
   painted(trial) {
     const now = performance.now();
+    this.waitedMs = Math.round(now - this.wantedAt);
     this.showing = new Showing(trial, now, this.watch.hiddenBy(now));
     this.phase = "shown";
     this.ripen(this.run);
@@ -179,7 +192,7 @@ export class Visit {
 
   tooSmall() {
     this.phase = "narrow";
-    this.presenter.card("narrow");
+    this.presenter.tooSmall();
   }
 
   resized() {
@@ -226,11 +239,12 @@ export class Visit {
     const now = performance.now();
     if (this.exposure(now) < this.setup.minimumExposureMs) return void (this.showing.hurried += 1);
     const { trial } = this.showing;
-    const presentation = this.presenter.presentation(input);
+    const presentation = { ...this.presenter.presentation(input), waited_ms: this.waitedMs };
     const body = this.showing.vote({ key: newKey(), choice, now, hiddenMs: this.watch.hiddenBy(now), presentation });
     this.phase = trial.practice ? "feedback" : "answered";
     this.presenter.chosen(choice);
     this.session.answer(trial);
+    this.wantedAt = now;
     this.outbox.add({ kind: "vote", practice: trial.practice, body });
     if (!trial.practice) this.next();
   }
@@ -241,6 +255,7 @@ export class Visit {
     if (!trial) return;
     this.outbox.add({ kind: "undo", body: { key: newKey() } });
     this.presenter.notice = this.setup.texts.undone;
+    this.wantedAt = performance.now();
     this.present(trial);
   }
 

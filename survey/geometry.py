@@ -1,0 +1,153 @@
+"""How large two images stand in a window, and which windows have room for them; geometry.js says so for the page.
+
+Lengths with ``_px`` are CSS pixels, as browsers report windows; boxes are in device pixels, as images are shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from survey.renditions import Shown, rendition_shown
+
+__all__ = ["CONTROLS_PX", "GUTTER_PX", "SIDE_PX", "Layout", "Room", "Window", "controls_px"]
+
+# CSS pixels between the images and beside them.
+GUTTER_PX = 16
+SIDE_PX = 12
+# What question and controls need below and above: in ``pixels`` for a question of one line, in ``fit`` for one of two,
+# in a row and where the answers stand in two.
+CONTROLS_PX = 250
+FIT_CONTROLS_PX = 296
+FIT_NARROW_CONTROLS_PX = 352
+NARROW_PX = 480
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class Window:
+    """A browser's window: CSS pixels, and device pixels to one of them."""
+
+    width: int
+    height: int
+    pixel_ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """``row`` or ``stack``, and the two boxes' size in device pixels."""
+
+    kind: str
+    box: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What a frozen plan and its images ask of a window.
+
+    ``frame`` holds the largest sides of all images, ``least`` those of their smallest renditions, ``narrowest`` and
+    ``widest`` the extremes of width by height.
+    """
+
+    display: str
+    frame: tuple[int, int]
+    least: tuple[int, int]
+    narrowest: float
+    widest: float
+    box_px: int
+    pixel_multiple: int
+    may_stack: bool
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], *, frame: tuple[int, int]) -> Room:
+        """Return the room of a frozen version; one frozen up to release 0.1 does not say its images' ``frame``."""
+        trial, images = config["trial"], config.get("images")
+        if images is None:
+            shape = frame[0] / max(1, frame[1])
+            images = {"frame": frame, "least": frame, "narrowest": shape, "widest": shape}
+        return cls(
+            display=trial.get("display", "pixels"),
+            frame=tuple(images["frame"]),
+            least=tuple(images["least"]),
+            narrowest=images["narrowest"],
+            widest=images["widest"],
+            box_px=trial.get("box_px", 0),
+            pixel_multiple=trial["pixel_multiple"],
+            may_stack=trial["narrow_screens"] == "stack",
+        )
+
+    @property
+    def is_fit(self) -> bool:
+        return self.display == "fit"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the page's script needs of it."""
+        controls = [FIT_CONTROLS_PX, FIT_NARROW_CONTROLS_PX] if self.is_fit else [CONTROLS_PX, CONTROLS_PX]
+        return asdict(self) | {"gutter": GUTTER_PX, "side": SIDE_PX, "controls": controls, "narrow": NARROW_PX}
+
+    def multiple(self, pixel_ratio: float) -> int:
+        """Return device pixels to an image pixel: of every image in ``pixels``, the most of an original in ``fit``."""
+        if self.is_fit:
+            return max(1, math.floor(pixel_ratio + _EPSILON))
+        return max(1, math.floor(self.pixel_multiple * pixel_ratio + 0.5))
+
+    def _least_box(self, pixel_ratio: float) -> tuple[int, int]:
+        if self.is_fit:
+            return self.least
+        multiple = self.multiple(pixel_ratio)
+        return self.frame[0] * multiple, self.frame[1] * multiple
+
+    def _box(self, kind: str, window: Window) -> tuple[int, int] | None:
+        """Return the largest box of a layout that the window allows and the images can fill; None without room."""
+        ratio, controls = window.pixel_ratio, controls_px(window.width, is_fit=self.is_fit)
+        wide, high = window.width - 2 * SIDE_PX, window.height - controls
+        if kind == "row":
+            wide = (wide - GUTTER_PX) / 2
+        else:
+            high = (high - GUTTER_PX) / 2
+        width, height = (math.floor(length * ratio + _EPSILON) for length in (wide, high))
+        least = self._least_box(ratio)
+        if width < least[0] or height < least[1]:
+            return None
+        if not self.is_fit:
+            return least
+        most, multiple = math.floor(self.box_px * ratio + _EPSILON), self.multiple(ratio)
+        width, height = min(width, most, self.frame[0] * multiple), min(height, most, self.frame[1] * multiple)
+        width = min(width, max(least[0], math.ceil(height * self.widest)))
+        height = min(height, max(least[1], math.ceil(width / self.narrowest)))
+        return None if width < least[0] or height < least[1] else (width, height)
+
+    def layout(self, window: Window) -> Layout | None:
+        """Return how a window shows a pair: one above the other only where that is allowed and shows it larger."""
+        row = self._box("row", window)
+        may_stack = self.may_stack and window.width < window.height
+        stack = self._box("stack", window) if may_stack and (row is None or self.is_fit) else None
+        if stack and (row is None or min(stack) > min(row)):
+            return Layout("stack", stack)
+        return Layout("row", row) if row else None
+
+    def shown(self, sizes: list[tuple[int, int]], layout: Layout, *, pixel_ratio: float) -> Shown:
+        """Return which rendition of an image a layout shows, and how many times enlarged."""
+        multiple = self.multiple(pixel_ratio)
+        shown = rendition_shown(sizes, layout.box, most=multiple) if self.is_fit else Shown(0, multiple)
+        return shown or Shown(len(sizes) - 1, 1)
+
+    def needed(self, window: Window) -> tuple[int, int]:
+        """Return the CSS pixels that a window of this kind needs at least: width, height."""
+        width, height = (
+            math.ceil(side / window.pixel_ratio - _EPSILON) for side in self._least_box(window.pixel_ratio)
+        )
+        if self.may_stack and window.width < window.height:
+            wide = width + 2 * SIDE_PX
+            return wide, 2 * height + GUTTER_PX + controls_px(wide, is_fit=self.is_fit)
+        wide = 2 * width + GUTTER_PX + 2 * SIDE_PX
+        return wide, height + controls_px(wide, is_fit=self.is_fit)
+
+
+def controls_px(width: float, *, is_fit: bool) -> int:
+    """Return the CSS pixels that question and controls take of a window's height."""
+    if not is_fit:
+        return CONTROLS_PX
+    return FIT_NARROW_CONTROLS_PX if width <= NARROW_PX else FIT_CONTROLS_PX

@@ -1,0 +1,191 @@
+"""A draft's pages as raters will see them, with its own images: for its researchers, and stored nowhere.
+
+The pages are the raters' own templates and scripts. Copies are made while they are asked for; answers are taken and
+forgotten. The script's requests carry no cookie, so that a signed ticket in their address says whose draft it is.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core import signing
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import translation
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
+
+from survey.models import PairImage, Study
+from survey.renditions import rendition_sizes
+from survey.selectors.access import studies_visible_to
+from survey.services.blinding.scaling import scaled
+from survey.services.blinding.served_copies import image_degraded, image_pixels
+from survey.services.blinding.webp import webp_file, webp_stream
+from survey.services.study.display import room_of
+from survey.services.study.version import version_config
+from survey.views.page import language_of
+from survey.views.texts import BROWSERS, trial_texts
+
+__all__ = ["STEPS", "preview_api", "preview_image", "preview_page"]
+
+STEPS = ("landing", "consent", "device", "instructions", "trials")
+_SALT = "survey.preview"
+_MOST_SECONDS = 86_400
+_PAIRS = 8
+
+
+def _study(request: HttpRequest, slug: str) -> Study:
+    return get_object_or_404(studies_visible_to(request.user), slug=slug)
+
+
+@login_required
+@require_GET
+@xframe_options_sameorigin
+def preview_page(request: HttpRequest, slug: str, step: str) -> HttpResponse:
+    """Show one page of a visit, marked as a preview."""
+    study = _study(request, slug)
+    if step not in STEPS:
+        raise Http404
+    config = version_config(study)
+    with translation.override(language_of(request)):
+        context = {
+            "texts": config["texts"],
+            "title": config["study"]["title"],
+            "is_preview": True,
+            "browsers": ", ".join(BROWSERS),
+            "token": "preview",
+            "session": {"step": step},
+            "room": room_of(study).as_json(),
+            "may_stack": room_of(study).may_stack,
+            "trial": config["trial"],
+            "plan": config["plan"],
+        }
+        response = render(request, f"survey/rater/{step}.html", context | _CONTEXTS.get(step, _nothing)(study, config))
+    response.csp_replace = {"frame-ancestors": ["'self'"]}
+    return response
+
+
+def _nothing(study: Study, config: dict[str, Any]) -> dict[str, Any]:
+    return {}
+
+
+def _examples(study: Study, config: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = PairImage.objects.filter(pair__in=_pairs(study)).select_related("pair").order_by("-pk")[:2]
+    has_ties = config["trial"]["are_ties_allowed"]
+    return [
+        {
+            "question": config["texts"]["question"].format(class_name=image.pair.class_name),
+            "left": _address(study, image, is_spoilt=answer == "right"),
+            "right": _address(study, image),
+            "sizes": json.dumps(_sizes(study, image)),
+            "answer": answer,
+        }
+        for image, answer in zip(rows, ("right", "tie" if has_ties else "guess"), strict=False)
+    ]
+
+
+def _trials_context(study: Study, config: dict[str, Any]) -> dict[str, Any]:
+    ticket = signing.dumps(study.pk, salt=_SALT)
+    urls = {
+        name: reverse("survey:preview-api", args=[ticket, name])
+        for name in ("window", "vote", "undo", "fault", "events", "finish")
+    }
+    setup = {
+        "urls": urls,
+        "room": room_of(study).as_json(),
+        "ties": config["trial"]["are_ties_allowed"],
+        "zoom": config["trial"]["is_zoom_allowed"],
+        "minimumExposureMs": config["trial"]["minimum_exposure_ms"],
+        "breakEvery": config["plan"]["break_every"],
+        "practice": 0,
+        "texts": trial_texts(),
+    }
+    return {"setup": setup, "ties": config["trial"]["are_ties_allowed"]}
+
+
+_CONTEXTS: dict[str, Callable[[Study, dict[str, Any]], dict[str, Any]]] = {
+    "device": lambda study, config: {"example": _examples(study, config)[-1:]},
+    "instructions": lambda study, config: {"examples": _examples(study, config)},
+    "trials": _trials_context,
+}
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+def _pairs(study: Study) -> Any:
+    """Return the first pairs that take part, of each size one before others."""
+    return study.pairs.filter(is_selected=True).order_by("key")[:_PAIRS]
+
+
+def _sizes(study: Study, image: PairImage) -> list[tuple[int, int]]:
+    return rendition_sizes(image.width, image.height, least_px=study.least_box_px if room_of(study).is_fit else None)
+
+
+def _address(study: Study, image: PairImage, *, is_spoilt: bool = False) -> str:
+    name = f"{image.pk.hex}{'s' if is_spoilt else ''}"
+    return reverse("survey:preview-image", args=[study.slug, name, 0])
+
+
+@login_required
+@require_GET
+def preview_image(request: HttpRequest, slug: str, name: str, size: int) -> HttpResponse:
+    """Make one copy of an image, at its length as it comes: a preview has nothing to hide."""
+    study = _study(request, slug)
+    try:
+        key = uuid.UUID(name.removesuffix("s"))
+    except ValueError:
+        raise Http404 from None
+    image = get_object_or_404(PairImage.objects.select_related("pair", "arm"), pk=key, pair__study=study)
+    sizes = _sizes(study, image)
+    if size >= len(sizes):
+        raise Http404
+    (picture,) = scaled(image_pixels(image), [sizes[size]])
+    stream = webp_stream(image_degraded(picture) if name.endswith("s") else picture)
+    content = webp_file(stream, width=picture.width, height=picture.height, length=len(stream))
+    return HttpResponse(content, content_type="image/webp", headers={"Cache-Control": "private, max-age=600"})
+
+
+# --- what the script asks for -----------------------------------------------------------------------------------------
+
+
+@csrf_exempt  # it changes nothing, and knows no user
+@require_POST
+def preview_api(request: HttpRequest, ticket: str, name: str) -> HttpResponse:
+    """Answer as the raters' API does, and keep nothing."""
+    try:
+        study = get_object_or_404(Study, pk=signing.loads(ticket, salt=_SALT, max_age=_MOST_SECONDS))
+    except signing.BadSignature:
+        raise Http404 from None
+    try:
+        body = json.loads(request.body or b"{}")
+    except ValueError:
+        body = {}
+    trials = _trials(study)
+    done = next((place for place, trial in enumerate(trials, start=1) if trial["id"] == body.get("trial")), 0)
+    ahead = trials[done:] if name in {"vote", "fault"} else trials
+    return JsonResponse({"trials": ahead[:4], "done": done, "total": len(trials), "kept": 0})
+
+
+def _trials(study: Study) -> list[dict[str, Any]]:
+    found = []
+    for number, pair in enumerate(_pairs(study).prefetch_related("images"), start=1):
+        left, right = list(pair.images.all())[:2]
+        found.append(
+            {
+                "id": str(pair.pk),
+                "number": number,
+                "practice": False,
+                "question": study.question.format(class_name=pair.class_name),
+                "sizes": _sizes(study, left),
+                "left": _address(study, left),
+                "right": _address(study, right),
+            }
+        )
+    return found

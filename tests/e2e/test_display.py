@@ -1,0 +1,189 @@
+"""What is on the screen is the rendition, pixel by pixel, at every pixel ratio; and nothing moves between shapes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from survey.models import PairImage
+from survey.renditions import rendition_sizes
+from tests.browser import ARGUMENTS, chromium_path
+from tests.copies import copy_bytes, pixels_of
+from tests.e2e.rater import PHONE, Rater, no_violations
+from tests.photos import photo_study
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+# Where a side's picture stands, in device pixels.
+PLACE = """(side) => {
+    const { x, y, width, height } = document.querySelector(`#${side} canvas`).getBoundingClientRect();
+    return [x, y, width, height].map((length) => length * devicePixelRatio);
+}"""
+SHAPES = [(512, 512), (640, 480), (384, 512)]
+
+
+@contextmanager
+def screen(width: int, height: int, ratio: float) -> Iterator[Browser]:
+    """A browser on a screen of this pixel ratio: an emulated ratio moves a picture's edges to whole CSS pixels."""
+    arguments = [
+        *ARGUMENTS,
+        f"--force-device-scale-factor={ratio}",
+        f"--window-size={width},{height}",
+        "--headless=new",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium_path(), headless=True, args=[*arguments, "--hide-scrollbars"]
+        )
+        yield browser
+        browser.close()
+
+
+class Screened(Rater):
+    """A rater at a window whose inside has exactly this size."""
+
+    def fill(self, width: int, height: int) -> None:
+        session = self.context.new_cdp_session(self.page)
+        window = session.send("Browser.getWindowForTarget")["windowId"]
+        for _ in range(3):
+            inner = self.page.evaluate("[innerWidth, innerHeight, outerWidth, outerHeight]")
+            if inner[:2] == [width, height]:
+                return
+            bounds = {"width": inner[2] + width - inner[0], "height": inner[3] + height - inner[1]}
+            session.send("Browser.setWindowBounds", {"windowId": window, "bounds": bounds})
+            self.page.wait_for_timeout(100)
+        found = self.page.evaluate("[innerWidth, innerHeight]")
+        assert max(abs(found[0] - width), abs(found[1] - height)) <= 2  # whole device pixels are no whole CSS pixels
+
+
+def on_screen(page: Any, side: str) -> np.ndarray:
+    """Return the screen's pixels where the picture of a side stands."""
+    shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
+    x, y, width, height = (round(length) for length in page.evaluate(PLACE, side))
+    return shot[y : y + height, x : x + width]
+
+
+def rendition_of(image: PairImage, width: int) -> np.ndarray:
+    """Return the pixels that should be there: the copy that divides this width, each pixel as often as it goes."""
+    sizes = rendition_sizes(image.width, image.height, least_px=256)
+    index = next(place for place, size in enumerate(sizes) if width % size[0] == 0)
+    times = width // sizes[index][0]
+    return pixels_of(copy_bytes(image, index)).repeat(times, axis=0).repeat(times, axis=1)
+
+
+@pytest.mark.parametrize("ratio", [1, 1.25, 1.5, 2, 3])
+def test_the_screen_shows_the_rendition_pixel_by_pixel(live_server, ratio: float) -> None:
+    version = photo_study(*SHAPES, (1024, 1024), (1920, 1080))
+    with screen(1366, 657, ratio) as browser:
+        one = Screened(browser, live_server.url, version, viewport=None, no_viewport=True)
+        one.fill(1366, 657)
+        one.start()
+        compared = 0
+        places = set()
+        for trial in one.session.trials.order_by("position"):
+            one.pass_cards()
+            one.page.wait_for_timeout(100)
+            for side, image in (("left", trial.image_left), ("right", trial.image_right)):
+                shown = on_screen(one.page, side)
+                wanted = rendition_of(image, shown.shape[1])
+                assert shown.shape == wanted.shape, (image.width, image.height)
+                assert np.array_equal(shown, wanted), (image.width, image.height, np.abs(shown - wanted).max())
+                compared += 1
+            names = ("#question", "#left", "#right", "#choose-left", "#choose-right")
+            places.add(str([one.page.locator(name).bounding_box() for name in names]))
+            one.page.keyboard.press("ArrowLeft")
+        assert compared == 10
+        assert len(places) == 1, places
+        one.page.wait_for_selector("#code")
+        facts = [vote.presentation for vote in one.votes()]
+        assert {fact["pixel_ratio"] for fact in facts} == {ratio}
+        for fact in facts:
+            assert fact["rendition"][0] * fact["scale"] > 0
+            assert fact["layout"] == "row"
+            assert fact["waited_ms"] >= 0
+            assert all(one <= other for one, other in zip(fact["rendition"], fact["box"], strict=True))
+        one.close()
+    assert one.complaints == []
+
+
+LONG = "Which of the two images looks more like a photograph of a real {class_name}, taken outside on a clear day?"
+
+
+@pytest.mark.parametrize("language", ["en", "de", "ar"])
+@pytest.mark.parametrize(
+    ("profile", "layout"),
+    [
+        ({"viewport": {"width": 1366, "height": 657}}, "row"),
+        (PHONE | {"viewport": {"width": 390, "height": 844}}, "stack"),
+    ],
+    ids=["laptop", "phone"],
+)
+def test_answers_are_on_screen_without_scrolling_under_a_question_of_two_lines(
+    rater, profile, layout: str, language: str
+) -> None:
+    version = photo_study((512, 512), (640, 480), question=LONG, narrow_screens="stack")
+    one = rater(version, locale=language, **profile)
+    one.start()
+    one.pass_cards()
+    bottom = max(
+        one.place(name)["y"] + one.place(name)["height"] for name in ("#choose-left", "#choose-right", "#undo")
+    )
+    assert one.place("#question")["y"] >= 0
+    assert bottom <= profile["viewport"]["height"]
+    assert one.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    assert (one.place("#left")["y"] == one.place("#right")["y"]) == (layout == "row")
+    no_violations(one.page)
+
+
+@pytest.mark.parametrize("language", ["en", "de", "ar"])
+def test_a_window_without_room_is_told_before_consent_what_is_needed(rater, language: str) -> None:
+    version = photo_study((512, 512), recruitment={"provider": "open", "codes": {"screen": "NOROOM"}})
+    one = rater(version, locale=language, viewport={"width": 390, "height": 844})
+    page = one.page
+    one.land()
+    for _ in range(2):  # the landing page, then the consent
+        expect(page.locator("#gate")).to_contain_text("552")
+        expect(page.locator("#gate")).to_contain_text("390")
+        no_violations(page)
+        if page.locator("[name=agreed]").count() == 0:
+            one.primary()
+            page.wait_for_selector("[name=consent_sha256]", state="attached")
+    expect(page.locator("[name=agreed]")).to_be_hidden()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(page.locator("[name=agreed]")).to_be_visible()
+    expect(page.locator("#gate")).to_be_hidden()
+    page.set_viewport_size({"width": 390, "height": 844})
+    one.primary()
+    page.wait_for_selector("#code")
+    assert page.text_content("#code") == "NOROOM"
+    assert (one.session.outcome, one.session.consented_at, one.session.device) == ("screen", None, {})
+
+
+def test_screen_check_and_examples_show_real_pictures_at_the_size_of_the_trials(rater) -> None:
+    one = rater(
+        photo_study((512, 512), (512, 512), practice_trials=1, degraded_trials=1),
+        viewport={"width": 1100, "height": 900},
+    )
+    one.start_until("form[action$=begin]")
+    page = one.page
+    page.wait_for_function("document.querySelectorAll('.example canvas').length === 4")
+    code = """() => [...document.querySelectorAll(".example .pair")].map((pair) =>
+        [...pair.querySelectorAll(".box, canvas")].map((one) => {
+            const { x, y, width, height } = one.getBoundingClientRect();
+            return [x, y, width, height];
+        }))"""
+    for left, one_canvas, right, _ in page.evaluate(code):
+        assert left[1] == right[1]
+        assert left[0] + left[2] < right[0]
+        assert one_canvas[2:] == [512, 512]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    no_violations(page)
+    one.primary()
+    one.pass_cards()
+    assert one.place("#left canvas")["width"] == 512

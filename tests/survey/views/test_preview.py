@@ -1,0 +1,92 @@
+"""Researchers see the raters' pages of a draft, with its own images; nobody else does, and nothing is stored."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from django.apps import apps
+from django.test import Client
+
+from survey.services.blinding.scaling import scaled
+from survey.services.blinding.served_copies import image_pixels
+from survey.views.preview import STEPS
+from tests.copies import pixels_of
+from tests.factories import make_user
+from tests.photos import photo_draft
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def draft():
+    return photo_draft((320, 256), (256, 300), (300, 300), narrow_screens="stack")
+
+
+@pytest.fixture
+def owner(draft) -> Client:
+    client = Client()
+    client.force_login(draft.members.get().user)
+    return client
+
+
+def rows() -> dict[str, int]:
+    return {model._meta.label: model.objects.count() for model in apps.get_app_config("survey").get_models()}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_page_of_a_visit_is_shown_marked_and_framed_by_this_site_alone(owner, draft, step: str) -> None:
+    before = rows()
+    response = owner.get(f"/s/{draft.slug}/preview/{step}/?lang=de")
+    assert response.status_code == 200
+    page = response.content.decode()
+    assert "Preview of a draft: nothing is stored." in page
+    assert 'lang="de"' in page
+    assert "frame-ancestors 'self'" in response.headers["Content-Security-Policy"]
+    assert rows() == before
+
+
+def test_trials_come_one_after_the_other_and_votes_are_forgotten(owner, draft) -> None:
+    page = owner.get(f"/s/{draft.slug}/preview/trials/").content.decode()
+    setup = json.loads(re.search(r'<script id="setup" type="application/json">(.*?)</script>', page)[1])
+    before, script = rows(), Client()  # the script's requests carry no cookie
+    window = script.post(setup["urls"]["window"], {"tab": "one"}, content_type="application/json").json()
+    assert (window["done"], window["total"], len(window["trials"])) == (0, 3, 3)
+    seen = [window["trials"][0]["id"]]
+    while window["trials"]:
+        body = {"tab": "one", "trial": window["trials"][0]["id"], "choice": "left"}
+        window = script.post(setup["urls"]["vote"], body, content_type="application/json").json()
+        seen += [trial["id"] for trial in window["trials"][:1]]
+    assert len(set(seen)) == 3
+    assert rows() == before
+
+
+def test_images_are_made_as_raters_will_get_them(owner, draft) -> None:
+    image = draft.pairs.first().images.select_related("pair", "arm").first()
+    sizes = [(320, 256)]
+    (wanted,) = scaled(image_pixels(image), sizes)
+    response = owner.get(f"/s/{draft.slug}/preview/i/{image.pk.hex}.0.webp")
+    assert np.array_equal(pixels_of(response.content), np.asarray(wanted))
+    assert owner.get(f"/s/{draft.slug}/preview/i/{image.pk.hex}s.0.webp").content != response.content
+    for wrong in (f"{image.pk.hex}.99", "nobody.0"):
+        assert owner.get(f"/s/{draft.slug}/preview/i/{wrong}.webp").status_code == 404
+
+
+def test_strangers_get_nothing(draft) -> None:
+    image = draft.pairs.first().images.first()
+    stranger = Client()
+    stranger.force_login(make_user())
+    for path in ("trials/", f"i/{image.pk.hex}.0.webp"):
+        assert stranger.get(f"/s/{draft.slug}/preview/{path}").status_code == 404
+        assert Client().get(f"/s/{draft.slug}/preview/{path}").status_code == 302
+    assert Client().post("/preview/forged/window", {}, content_type="application/json").status_code == 404
+    assert stranger.get(f"/admin/survey/study/{draft.pk}/preview/").status_code == 404
+
+
+def test_the_researchers_page_frames_both_widths(owner, draft) -> None:
+    response = owner.get(f"/admin/survey/study/{draft.pk}/preview/?step=instructions")
+    page = response.content.decode()
+    assert page.count(f"/s/{draft.slug}/preview/instructions/") == 2
+    assert "frame-src 'self'" in response.headers["Content-Security-Policy"]
