@@ -18,7 +18,7 @@ from survey.reports.facts import (
 )
 from survey.reports.raters import raters_export
 from survey.selectors.flow import study_flow
-from survey.selectors.vote import vote_rows
+from survey.selectors.vote import vote_rows, vote_showings
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ def report_write(
         data=reading_facts(read),
         flow=study_flow(study, is_pilot=is_pilot),
         raters=read_raters(out / "raters.csv"),
+        showings=list(vote_showings(study, is_pilot=is_pilot)),
         seed=seed,
     )
     try:

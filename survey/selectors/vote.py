@@ -78,9 +78,10 @@ def _answered_before() -> Exists:
 
 def vote_showings(study: Study, *, is_pilot: bool = False) -> Iterator[dict[str, Any]]:
     """Yield how the trial of each current vote looked on the rater's screen, as the browser reported it."""
-    votes = current_votes(study, is_pilot=is_pilot).order_by("pk").values_list("trial_id", "presentation")
-    for trial_id, presentation in votes.iterator(chunk_size=2000):
-        yield {"trial": str(trial_id)} | presentation
+    votes = current_votes(study, is_pilot=is_pilot).order_by("pk")
+    rows = votes.values_list("trial_id", "trial__session__rater_id", "presentation")
+    for trial_id, rater_id, presentation in rows.iterator(chunk_size=2000):
+        yield presentation | {"trial": str(trial_id), "rater": str(rater_id)}
 
 
 def _row(vote: Vote, slug: str, excluded: dict) -> dict[str, Any]:

@@ -159,6 +159,7 @@ def test_a_window_without_room_is_told_before_consent_what_is_needed(rater, lang
     expect(page.locator("[name=agreed]")).to_be_visible()
     expect(page.locator("#gate")).to_be_hidden()
     page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.locator("[name=agreed]")).to_be_hidden()
     one.primary()
     page.wait_for_selector("#code")
     assert page.text_content("#code") == "NOROOM"

@@ -25,6 +25,7 @@ from analysis.raters.table import Raters, with_sites
 from analysis.report.content.checklist import filled_checklist
 from analysis.report.content.comparison import compare_arms
 from analysis.report.content.composition import composition_section
+from analysis.report.content.display import display_section, size_rows
 from analysis.report.content.external_figures import ExternalFigure, given_facts
 from analysis.report.content.flow import flow_section
 from analysis.report.content.image_metrics import metric_correlations, preference_by_difference
@@ -62,6 +63,7 @@ def build_report(
     scores: JudgeScores | None = None,
     looks_taken: int | Sequence[float] | None = None,
     covariates: Mapping[str, Mapping[tuple[str, str], float]] | None = None,
+    showings: Sequence[Mapping] | None = None,
     seed: int = 0,
 ) -> dict:
     """Compute every number of the report.
@@ -103,6 +105,8 @@ def build_report(
         :func:`analysis.verdict.looks.planned_looks`.
     covariates : mapping of str to mapping of (pair, arm) to float, or None
         Values of the images that the strengths of several arms are to be adjusted for, by the covariate's name.
+    showings : sequence of mapping, or None
+        How each trial was shown: see :func:`analysis.report.content.display.display_section`.
     seed : int
         Seed of everything random. Same votes and seed, same report.
 
@@ -169,6 +173,7 @@ def build_report(
             else []
         ),
         "figures": given_facts(figures),
+        "display": display_section(showings),
         "flow": flow_section(flow),
         "composition": composition_section(
             comparisons[0] if comparisons else None,
@@ -183,6 +188,8 @@ def build_report(
             else None
         ),
     }
+    if comparisons:
+        report["sensitivity"] += size_rows(comparisons[0], selection.table.raters, showings)
     report["metric_correlations"] = [
         entry
         for reported in entries

@@ -66,6 +66,12 @@ _SECTIONS = (
     ("Flow of raters", "", ("planned", "flow"), ("flow",)),
     ("Who judged", "", ("composition",), ()),
     (
+        "Display",
+        "As the raters' browsers reported it. Below 1 device pixel to an image pixel, raters saw the image smaller.",
+        ("display",),
+        (),
+    ),
+    (
         "Position bias",
         "Raters who lean to one side add noise; where sides are not balanced they also add bias, which the adjusted "
         "rate removes.",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from analysis.report.parts.table import MOST_WHOLE, Table, shows_all
 from analysis.report.tables.arms import arms_tables
 from analysis.report.tables.details import detail_tables
+from analysis.report.tables.display import display_table
 from analysis.report.tables.flow import flow_table, planned_table
 from analysis.report.tables.influence import influence_table, left_out_table
 from analysis.report.tables.people import composition_table, judges_table, powered_table
@@ -31,6 +32,7 @@ def all_tables(report: Mapping) -> list[Table]:
         tables += own if number == 0 or shows_all(report) else [replace(table, longest=0) for table in own]
     tables += [
         composition_table(report),
+        display_table(report),
         judges_table(report),
         powered_table(report),
         *arms_tables(report),
