@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             _read(options.config, options.set),
             out_dir=options.out,
             resume=not options.no_resume,
-            on_progress=_print_progress if options.json else lambda progress: print(progress, flush=True),
+            on_progress=_print_progress if options.json else _print_row,
             should_stop=lambda: bool(asked),
             max_seconds=options.max_seconds,
             device=str(chosen_device(options.device, named_by="--device")),
@@ -54,6 +54,11 @@ def _read(name: str, changes: list[str]):
     if name.endswith(".json"):
         return config_from_dict(json.loads(Path(name).read_text()))
     return read_config(name, changes=dict(parse_change(text) for text in changes))
+
+
+def _print_row(progress: Progress) -> None:
+    if progress.is_row:
+        print(progress, flush=True)
 
 
 def _print_progress(progress: Progress) -> None:

@@ -82,9 +82,10 @@ def train_run(
     """
 
     def report(progress: Progress) -> None:
-        row = {"iteration": progress.iteration, **_scalars(progress.metrics)}
-        with fence():
-            run_progress(run, row=row, note=str(progress))
+        if progress.is_row:
+            row = {"iteration": progress.iteration, **_scalars(progress.metrics)}
+            with fence():
+                run_progress(run, row=row, note=str(progress))
         if on_progress:
             on_progress(progress)
 

@@ -237,6 +237,11 @@ class _Evaluation:
             self.arm.pool, self.reference.pool_fit, points=self.rules.extrapolation_points, seed=self.rules.seed
         )
         sizes = ", ".join(f"{d:.4g} at {n}" for n, d in zip(found.sizes, found.distances, strict=True))
+        if found.value < 0:
+            reason = (
+                f"refused: the line through {sizes} ends below zero, so these are too few images to extrapolate from"
+            )
+            return self.refused(reason, distance.n_reference)
         remarks = [f"extrapolated to infinitely many generated images from {sizes}"]
         features = self.arm.pool.shape[1]
         if min(found.sizes) <= features:
@@ -372,6 +377,8 @@ class _Evaluation:
         remarks = [no_interval] if no_interval else []
         if not self.features.is_published_inception:
             remarks.append(f"kernel distance in {self.features.name!r} features, not comparable with published KID")
+        if found.value < 0:
+            remarks.append("below zero, as an unbiased estimate may be: no difference was found")
         return self.result(found.value, found.standard_error, remarks, rows.shape[0], no_interval=no_interval)
 
 

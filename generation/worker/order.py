@@ -132,7 +132,7 @@ def make_pairs(
     specs = [run.spec_at(position) for position in positions]
     recipes = {name: ArmRecipe.from_json(name, recipe) for name, recipe in run.recipes.items()}
     groups = _by_missing_arms(run, specs, list(recipes))
-    shared = _Shared(sum(len(missing) for missing in groups.values()), progress)
+    shared = _Shared(sum(len(missing) for missing in groups.values()), run.micro_batch, progress)
     new: list[NewPair] = []
     leaving = None
     try:
@@ -196,19 +196,24 @@ def _by_missing_arms(
 
 
 class _Shared:
-    """Progress of a shard over its pairs and steps."""
+    """Progress of a shard: a batch works on all its pairs at once, so each step brings all of them forward."""
 
-    def __init__(self, total: int, progress: Progress | None):
-        self.total, self.done, self.progress = total, 0, progress
+    def __init__(self, total: int, batch: int, progress: Progress | None):
+        self.total, self.batch, self.progress = total, batch, progress
+        self.stored = self.told = 0
 
     def step(self, step: int, steps: int) -> None:
-        if self.progress is not None:
-            self.progress(self.done, self.total, f"step {step} of {steps}")
+        self._tell(self.stored + min(self.batch, self.total - self.stored) * step // steps, f"step {step} of {steps}")
 
     def pair(self) -> None:
-        self.done += 1
+        self.stored += 1
+        self._tell(self.stored, "stored")
+
+    def _tell(self, done: int, note: str) -> None:
+        # The pairs of a batch are stored one by one after its last step: they count once.
+        self.told = max(self.told, done)
         if self.progress is not None:
-            self.progress(self.done, self.total, "")
+            self.progress(self.told, self.total, note)
 
 
 def _stored(run: GenerationRun, pair: GeneratedPair, comparisons: list[tuple[str, str]]) -> NewPair:

@@ -14,11 +14,11 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 
 from diffusion.checkpoints import read_card, save_network
-from generation.management.commands import generate_pairs as command
 from generation.models import GenerationRun
 from generation.recipes.noise import PairNoise, PairSpec, noise_sha256
 from generation.selectors import run_progress
 from generation.worker import order as run_worker
+from generation.worker.order import _Shared
 from jobs.models import Job
 from jobs.runner import job_next, job_run
 from survey.exceptions import StudyNotReady
@@ -522,29 +522,18 @@ def test_worker_whose_lease_is_lost_registers_nothing(draft, monkeypatch):
     assert not study.pairs.exists()
 
 
-class Terminal(StringIO):
-    def __init__(self, is_terminal: bool) -> None:
-        super().__init__()
-        self.is_terminal = is_terminal
-
-    def isatty(self) -> bool:
-        return self.is_terminal
-
-    def write(self, text: str, ending: str | None = None) -> int:
-        return super().write(text + (ending or ""))
-
-
-@pytest.mark.parametrize(("is_terminal", "ending"), [(True, "\r"), (False, "\n")])
-def test_progress_tells_pairs_step_and_time_left(monkeypatch, is_terminal, ending):
-    clock = iter([0.0, 50.0, 50.0])
-    monkeypatch.setattr(command.time, "monotonic", lambda: next(clock))
-    stream = Terminal(is_terminal)
-    progress = command._Progress(stream, there=10, total=20)
-    progress.made = 4
-    progress(0, 4, "step 50 of 50")
-    # Five of ten new pairs in 50 s: as long again.
-    assert stream.getvalue().rstrip(" \r\n") == "  14 of 20 pairs, step 50 of 50, 0:50 left"
-    assert stream.getvalue().endswith(ending)
+def test_every_step_brings_all_pairs_of_its_batch_forward():
+    told: list[tuple[int, int, str]] = []
+    shard = _Shared(10, 4, lambda *told_now: told.append(told_now))
+    for first in range(0, 10, 4):
+        for step in (1, 2):
+            shard.step(step, 2)
+        for _ in range(min(4, 10 - first)):
+            shard.pair()
+    steps = [done for done, _, note in told if note.startswith("step")]
+    assert steps == [2, 4, 6, 8, 9, 10]
+    assert told == sorted(told, key=lambda row: row[0]), "what is done never becomes less"
+    assert told[-1] == (10, 10, "stored")
 
 
 def test_device_that_is_not_there_is_named_and_recorded_on_the_order(draft, settings):

@@ -25,6 +25,9 @@ from training.learning.validation import (
 
 State = Literal["finished", "paused"]
 
+# Often enough for somebody who watches; seldom enough to cost nothing.
+_PULSE_SECONDS = 1.0
+
 
 class TrainingDiverged(RuntimeError):
     """The loss is not a number; the message names the last good checkpoint."""
@@ -32,15 +35,30 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, given to `on_progress` at every log row."""
+    """How far a run is, given to `on_progress` at every log row and once a second between them.
+
+    Parameters
+    ----------
+    iteration, iterations : int
+        Weight updates done and wanted.
+    images_per_second, seconds_left : float
+        The rate since the last row, and what is left at it.
+    metrics : dict
+        Of the last log row; empty before the first.
+    is_row : bool
+        Whether this is a row of the log; false between two of them.
+    """
 
     iteration: int
     iterations: int
     images_per_second: float
     seconds_left: float
     metrics: dict[str, Any]
+    is_row: bool = True
 
-    def __str__(self) -> str:
+    @property
+    def measured(self) -> str:
+        """The metrics in one line."""
         shown = {
             "loss": "{:.3f}",
             "accuracy": "{:.1%}",
@@ -49,9 +67,12 @@ class Progress:
             "mse": "{:.4f}",
         }
         parts = [f"{name} {form.format(self.metrics[name])}" for name, form in shown.items() if name in self.metrics]
+        return " ".join(parts)
+
+    def __str__(self) -> str:
         minutes, seconds = divmod(round(self.seconds_left), 60)
         return (
-            f"{self.iteration}/{self.iterations} {' '.join(parts)} "
+            f"{self.iteration}/{self.iterations} {self.measured} "
             f"{self.images_per_second:.0f} images/s {minutes}:{seconds:02d} left"
         )
 
@@ -180,6 +201,8 @@ class Trainer:
         self.meter = Meter(self.schedule.num_timesteps, processes)
         self.best_score = -math.inf
         self.metrics: dict[str, Any] = {}
+        self._row: dict[str, Any] = {}
+        self._told_at = -math.inf
         self._validation: NoisedImages | None = None
 
     @property
@@ -216,6 +239,8 @@ class Trainer:
             if saving or self.iteration % settings.log_every == 0:
                 self._report(time.monotonic() - row_began, self.iteration - row_first)
                 row_began, row_first = time.monotonic(), self.iteration
+            elif self.on_progress and time.monotonic() - self._told_at >= _PULSE_SECONDS:
+                self._tell(time.monotonic() - row_began, self.iteration - row_first, is_row=False)
             validating = settings.validate_every and self.iteration % settings.validate_every == 0
             if (saving or validating) and not self.learner.is_finite:
                 raise self._diverged(f"weights are not numbers at iteration {self.iteration}")
@@ -236,18 +261,30 @@ class Trainer:
             )
         if not self.processes.is_first:
             return
-        settings = self.config.optimizer
-        rate = iterations * settings.batch_size / max(seconds, 1e-9)
-        left = (settings.iterations - self.iteration) * seconds / max(iterations, 1)
-        row = {
-            "iteration": self.iteration,
-            "learning_rate": settings.learning_rate_at(self.iteration - 1),
-            "images_per_second": rate,
-            **metrics,
-        }
-        self.folder.append_log(row)
+        self._row = metrics
+        self.folder.append_log(
+            {
+                "iteration": self.iteration,
+                "learning_rate": self.config.optimizer.learning_rate_at(self.iteration - 1),
+                "images_per_second": self._rate(seconds, iterations),
+                **metrics,
+            }
+        )
         if self.on_progress:
-            self.on_progress(Progress(self.iteration, settings.iterations, rate, left, metrics))
+            self._tell(seconds, iterations, is_row=True)
+
+    def _rate(self, seconds: float, iterations: int) -> float:
+        return iterations * self.config.optimizer.batch_size / max(seconds, 1e-9)
+
+    def _tell(self, seconds: float, iterations: int, *, is_row: bool) -> None:
+        """Say how far the run is, by what the last iterations took; between rows without a look at the device."""
+        if not self.processes.is_first:
+            return
+        self._told_at = time.monotonic()
+        wanted = self.config.optimizer.iterations
+        left = (wanted - self.iteration) * seconds / max(iterations, 1)
+        rate = self._rate(seconds, iterations)
+        self.on_progress(Progress(self.iteration, wanted, rate, left, self._row, is_row))
 
     def _diverged(self, what: str) -> TrainingDiverged:
         good = f"the last good checkpoint is {self.folder.last_path}" if self.folder.has_state else "none was saved"

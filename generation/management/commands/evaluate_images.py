@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from diffusion.files import write_atomically
+from jobs.console import Report, shown
 from survey.exceptions import SurveyError
 from survey.selectors.jobs import study_subject
 from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):
+    # Given by a command that shows several of these on its own board.
+    stealth_options = ("report",)
     help = "Measure the images of a study's arms: FID, sFID, Inception score, precision, recall, KID, by arm and class."
 
     def add_arguments(self, parser) -> None:
@@ -51,7 +54,7 @@ class Command(BaseCommand):
             if queue:
                 self._enqueue(row, parameters)
                 return
-            self._evaluate(row, parameters, out)
+            self._evaluate(row, parameters, out, options.get("report"))
         except (SurveyError, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
 
@@ -62,16 +65,20 @@ class Command(BaseCommand):
         job = job_enqueue(kind="generation.evaluate_images", parameters=parameters, subject=subject, queue="gpu")
         self.stdout.write(f"queued as {job.pk}; `manage.py run_jobs` or a GPU worker takes it")
 
-    def _evaluate(self, study: Any, parameters: dict[str, Any], out: Path | None) -> None:
+    def _evaluate(self, study: Any, parameters: dict[str, Any], out: Path | None, report: Report | None) -> None:
         # Only the work itself loads torch; the queueing web-side path does not.
         from generation.worker.evaluation_job import evaluate_with
         from generation.worker.image_metrics import evaluation_as_json
 
-        found = evaluate_with(study, parameters, progress=_Progress(self.stderr), actor="command line")
-        for arm, metrics in found.arms.items():
-            self.stdout.write(f"{arm}:")
-            for name, metric in metrics.items():
-                self.stdout.write(f"  {name:30} {_shown(metric)}")
+        with shown(f"measuring images of {study.slug}", self.stderr, report) as told:
+            found = evaluate_with(
+                study,
+                parameters,
+                progress=lambda what, done, total: told(done, total, what),
+                actor="command line",
+            )
+        for line in _lines(found.arms):
+            self.stdout.write(line)
         if out is not None:
             text = json.dumps(evaluation_as_json(found), indent=2, sort_keys=True) + "\n"
             write_atomically(out, [text.encode()])
@@ -93,22 +100,18 @@ def _parameters(study: str, options: dict[str, Any]) -> dict[str, Any]:
     return {"study": study, "samples": samples} | {name: options[name] for name in names}
 
 
-def _shown(metric: Any) -> str:
-    if metric.value is None:
-        return f"null - {metric.reason}"
-    interval = "" if metric.ci95 is None else f" [{metric.ci95[0]:.4g}, {metric.ci95[1]:.4g}]"
-    remark = f" - {metric.reason}" if metric.reason else ""
-    return f"{metric.value:.5g}{interval} (n = {metric.n}){remark}"
-
-
-class _Progress:
-    """One line per change of task, and a count at most twice a second."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream, self.shown_at = stream, 0.0
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if done in (0, total) or now - self.shown_at > 0.5:
-            self.shown_at = now
-            self.stream.write(f"{what}: {done}/{total}" if total > 1 else what)
+def _lines(arms: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield what was measured, an arm a block; then each reason for what was not, and each remark, once."""
+    width = max(len(name) for metrics in arms.values() for name in metrics)
+    remarks: dict[str, list[str]] = {}
+    for arm, metrics in arms.items():
+        yield f"{arm}:"
+        for name, metric in metrics.items():
+            if metric.value is not None:
+                interval = "" if metric.ci95 is None else f"  [{metric.ci95[0]:.4g}, {metric.ci95[1]:.4g}]"
+                yield f"  {name:{width}}  {metric.value:.5g}{interval}  (n = {metric.n})"
+            for remark in metric.remarks:
+                said = remark if metric.value is not None else f"not computed: {remark}"
+                remarks.setdefault(said, []).append(name)
+    for remark, names in remarks.items():
+        yield f"{', '.join(dict.fromkeys(names))}: {remark}"

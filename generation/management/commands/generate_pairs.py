@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from typing import Any
 
 from django.conf import settings
@@ -18,12 +17,15 @@ from generation.services.order import (
     run_errors_recorded,
     run_require_draft,
 )
+from jobs.console import Report, Stopped, shown
 from jobs.exceptions import JobError
 from survey.exceptions import SurveyError
 from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):
+    # Given by a command that shows several of these on its own board.
+    stealth_options = ("report",)
     help = __doc__ + " The same command again makes only what is missing; a larger --pairs adds to what is there."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -70,7 +72,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{study}: all {run.pairs} pairs are there, nothing to do")
                 return
             run_require_draft(run)
-            self._start(run, queue)
+            self._start(run, queue, options.get("report"))
         except (SurveyError, JobError, ValueError, OSError, MemoryError) as error:
             raise CommandError(str(error)) from error
 
@@ -99,7 +101,7 @@ class Command(BaseCommand):
                 "this machine or batch shape is not the one that made them; restore them from a backup"
             )
 
-    def _start(self, run: GenerationRun, queue: bool) -> None:
+    def _start(self, run: GenerationRun, queue: bool, report: Report | None) -> None:
         # Torch is loaded from here on: what could be refused without it has been.
         from diffusion.device import chosen_device
         from generation.sampling.networks import NetworkStore
@@ -112,68 +114,33 @@ class Command(BaseCommand):
             shards = run_enqueue_shards(run)
             self.stdout.write(f"queued {shards} shards of {run}; GPU workers or `manage.py run_jobs` take them")
         else:
-            self._make(run, store)
+            self._make(run, store, report)
 
-    def _make(self, run: GenerationRun, store: Any) -> None:
+    def _make(self, run: GenerationRun, store: Any, report: Report | None) -> None:
         from generation.worker.order import make_pairs, run_settle
 
-        missing = shards_missing(run)
         there = run_complete_pairs(run).count()
         self.stdout.write(f"{run}: {there} of {run.pairs} pairs are there, on {store.device}")
-        progress = _Progress(self.stderr, there, run.pairs)
+        made = 0
         try:
-            with run_errors_recorded(run, ends=True):
-                for number in missing:
+            with (
+                shown(f"making pairs of {run.study.slug}", self.stderr, report) as told,
+                run_errors_recorded(run, ends=True),
+            ):
+                for number in shards_missing(run):
                     if GenerationRun.objects.filter(pk=run.pk, state=run.State.CANCELLED).exists():
                         raise CommandError(f"{run}: cancelled; the same command continues it")
-                    progress.made += make_pairs(
-                        run, GenerationShard(run=run, number=number).positions, store=store, progress=progress
+                    before = there + made
+                    made += make_pairs(
+                        run,
+                        GenerationShard(run=run, number=number).positions,
+                        store=store,
+                        progress=lambda done, total, note, before=before: told(before + done, run.pairs, note),
                     )
         except KeyboardInterrupt:
-            raise CommandError(
+            raise Stopped(
                 f"stopped with {run_complete_pairs(run).count()} of {run.pairs} pairs; the same command continues"
             ) from None
-        finally:
-            progress.end()
         run_settle(run)
         run.refresh_from_db()
-        self.stdout.write(f"made {progress.made} pairs in {progress.seconds:.1f} s; manifest {run.manifest_file}")
-
-
-class _Progress:
-    """How far, how fast and how long still: one line that renews itself, or a line now and then into a file."""
-
-    def __init__(self, stream: Any, there: int, total: int):
-        self.stream, self.there, self.total, self.made = stream, there, total, 0
-        self.started = self.shown_at = time.monotonic()
-        self.is_terminal = stream.isatty()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
-
-    def __call__(self, done: int, total: int, note: str) -> None:
-        now = time.monotonic()
-        if now - self.shown_at < (0.2 if self.is_terminal else 10.0):
-            return
-        self.shown_at = now
-        ended = "\r" if self.is_terminal else "\n"
-        self.stream.write(f"{self._line(done, total, note):<78}", ending=ended)
-        self.stream.flush()
-
-    def _line(self, done: int, total: int, note: str) -> str:
-        step, _, steps = note.removeprefix("step ").partition(" of ")
-        part = int(step) / int(steps) if steps else 0.0
-        new = self.made + done + part
-        left = "" if new < 0.05 else f", {_clock(self.seconds / new * (self.total - self.there - new))} left"
-        return f"  {self.there + self.made + done} of {self.total} pairs, {note or 'stored'}{left}"
-
-    def end(self) -> None:
-        if self.is_terminal:
-            self.stream.write("", ending="\n")
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(int(max(seconds, 0) + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+        self.stdout.write(f"made {made} pairs; manifest {run.manifest_file}")

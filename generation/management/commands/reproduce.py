@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+
+from jobs.console import Report, shown
 
 
 class Command(BaseCommand):
@@ -29,13 +30,15 @@ class Command(BaseCommand):
         from diffusion.checkpoints import CheckpointError
 
         try:
-            laboratory = self._laboratory(preset, out, options)
             formats = tuple(_values(options["formats"], str))
-            self._ablate(laboratory, options, formats) if ablation else self._reproduce(laboratory, formats)
+            with shown(f"experiment {preset}", self.stderr) as told:
+                laboratory = self._laboratory(preset, out, options, told)
+                results = _ablated(laboratory, options, formats) if ablation else _reproduced(laboratory, formats)
+            (self._print_table if ablation else self._print_findings)(laboratory.folder, results)
         except (CheckpointError, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
 
-    def _laboratory(self, preset: str, out: Path | None, options: dict[str, Any]) -> Any:
+    def _laboratory(self, preset: str, out: Path | None, options: dict[str, Any], told: Report) -> Any:
         # Only the work itself loads torch.
         from diffusion.device import chosen_device
         from generation.reproduction.experiment import PRESETS, Laboratory
@@ -49,32 +52,38 @@ class Command(BaseCommand):
         experiment = replace(PRESETS[preset], **changes)
         folder = out or settings.DATA_DIR / "reproduction"
         device = chosen_device(settings.TORCH_DEVICE)
-        return Laboratory(experiment, folder, device=device, progress=_Progress(self.stderr))
+        return Laboratory(experiment, folder, device=device, progress=lambda what, done, total: told(done, total, what))
 
-    def _reproduce(self, laboratory: Any, formats: tuple[str, ...]) -> None:
-        from generation.reproduction.run import reproduce
-
-        results = reproduce(laboratory, formats=formats)
+    def _print_findings(self, folder: Path, results: dict[str, Any]) -> None:
         for finding in results["findings"]:
-            shown = "" if finding["mean"] is None else f", mean {finding['mean']:+.4g}"
+            found = "" if finding["mean"] is None else f", mean {finding['mean']:+.4g}"
             interval = finding["ci95"]
-            shown += "" if interval is None else f" [{interval[0]:+.4g}, {interval[1]:+.4g}]"
-            self.stdout.write(f"{finding['verdict']:>10}: {finding['claim']} ({finding['comparison']}{shown})")
-        self.stdout.write(f"page: {laboratory.folder / 'reproduction.html'}")
+            found += "" if interval is None else f" [{interval[0]:+.4g}, {interval[1]:+.4g}]"
+            self.stdout.write(f"{finding['verdict']:>10}: {finding['claim']} ({finding['comparison']}{found})")
+        self.stdout.write(f"page: {folder / 'reproduction.html'}")
 
-    def _ablate(self, laboratory: Any, options: dict[str, Any], formats: tuple[str, ...]) -> None:
-        from generation.reproduction.run import ablate
-
-        cells = ablate(
-            laboratory,
-            epsilons=_values(options["epsilons"], float),
-            attack_steps=_values(options["attack_steps"], int),
-            scales=_values(options["scales"], float),
-            formats=formats,
-        )
+    def _print_table(self, folder: Path, cells: list[dict[str, Any]]) -> None:
         for cell in cells:
             self.stdout.write(", ".join(f"{name} {_number(value)}" for name, value in cell.items()))
-        self.stdout.write(f"table: {laboratory.folder / 'ablation.csv'}")
+        self.stdout.write(f"table: {folder / 'ablation.csv'}")
+
+
+def _reproduced(laboratory: Any, formats: tuple[str, ...]) -> dict[str, Any]:
+    from generation.reproduction.run import reproduce
+
+    return reproduce(laboratory, formats=formats)
+
+
+def _ablated(laboratory: Any, options: dict[str, Any], formats: tuple[str, ...]) -> list[dict[str, Any]]:
+    from generation.reproduction.run import ablate
+
+    return ablate(
+        laboratory,
+        epsilons=_values(options["epsilons"], float),
+        attack_steps=_values(options["attack_steps"], int),
+        scales=_values(options["scales"], float),
+        formats=formats,
+    )
 
 
 def _values(text: str, kind: type) -> list:
@@ -86,16 +95,3 @@ def _values(text: str, kind: type) -> list:
 
 def _number(value: float | None) -> str:
     return "refused" if value is None else f"{value:.4g}"
-
-
-class _Progress:
-    """One line per change of task, and a count every two seconds."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream, self.task, self.shown_at = stream, "", 0.0
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if what != self.task or done == total or now - self.shown_at > 2.0:
-            self.task, self.shown_at = what, now
-            self.stream.write(f"{what}: {done}/{total}" if total > 1 else what)

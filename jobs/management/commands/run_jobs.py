@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 import time
 from typing import Any
 
@@ -19,9 +22,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--queues", default="default,gpu", help="comma-separated; default: default,gpu")
         parser.add_argument("--once", action="store_true", help="stop when no job is left")
+        parser.add_argument(
+            "--with-parent", action="store_true", help="stop when standard input ends: the program that started this"
+        )
 
-    def handle(self, *, queues: str, once: bool, **options: Any) -> None:
+    def handle(self, *, queues: str, once: bool, with_parent: bool, **options: Any) -> None:
         leave_on(signal.SIGTERM)
+        if with_parent:
+            threading.Thread(target=_leave_with_parent, daemon=True).start()
         names = [name.strip() for name in queues.split(",") if name.strip()]
         self.stdout.write(f"waiting for jobs in {', '.join(names)} (Ctrl-C to stop)")
         try:
@@ -39,3 +47,11 @@ class Command(BaseCommand):
                     self.stdout.write(f"{done}: {done.state}")
         except KeyboardInterrupt:
             self.stdout.write("stopped")
+
+
+def _leave_with_parent() -> None:
+    """Wait for the end of standard input, which the system closes with the process that holds the other end."""
+    # Not by sys.stdin: a thread that waits in it holds a lock that the interpreter takes when it ends.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import time
+import itertools
 from argparse import ArgumentParser
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -14,10 +13,11 @@ from django.core import signing
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+from jobs.console import Report, shown
 from survey.exceptions import StudyUnknown
 from survey.management.rehearsal.behaviour import Behaviour
 from survey.management.rehearsal.browser import RehearsalFailed
-from survey.management.rehearsal.rater import SimulatedRater
+from survey.management.rehearsal.rater import SimulatedRater, Visit
 from survey.management.rehearsal.server import OwnServer
 from survey.models import Slot
 from survey.selectors.version import frozen_config, version_current
@@ -27,6 +27,8 @@ from survey.services.visit.session import REHEARSAL_SALT
 
 
 class Command(BaseCommand):
+    # Given by a command that shows several of these on its own board.
+    stealth_options = ("report",)
     help = (
         "Send simulated raters with a known preference through the real pages of a frozen study. Their votes are "
         "marked simulated, fill slots of their own, and are never pooled with people's."
@@ -72,8 +74,9 @@ class Command(BaseCommand):
         ticket = signing.dumps(study.slug, salt=REHEARSAL_SALT)
         server = nullcontext(options["base_url"]) if options["base_url"] else OwnServer()
         connection.close()
-        with server as base_url:
-            visits = self._run(options, base_url, study.slug, ticket, behaviour)
+        board = shown(f"simulating raters of {study.slug}", self.stderr, options.get("report"))
+        with server as base_url, board as told:
+            visits = _run(options, base_url, study.slug, ticket=ticket, behaviour=behaviour, told=told)
         outcomes = Counter(visit.outcome for visit in visits)
         votes = sum(visit.votes for visit in visits)
         self.stdout.write(
@@ -102,61 +105,41 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error)) from None
 
-    def _run(self, options: dict[str, Any], base_url: str, slug: str, ticket: str, behaviour: Behaviour) -> list:
-        progress = Progress(self.stderr, options["raters"])
-        raters = [
-            SimulatedRater(
-                base_url=base_url,
-                slug=slug,
-                ticket=ticket,
-                behaviour=behaviour,
-                seed=options["seed"],
-                number=number,
-                speed=options["speed"],
-                on_vote=progress.vote,
-            )
-            for number in range(options["raters"])
-        ]
-        visits = []
-        with ThreadPoolExecutor(options["concurrency"]) as pool:
-            running = {pool.submit(rater.run) for rater in raters}
-            try:
-                while running:
-                    done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                    visits += [future.result() for future in done]
-                    progress.show(len(visits))
-            except (RehearsalFailed, OSError) as error:
-                raise CommandError(f"the rehearsal stopped: {error}") from None
-            finally:
-                for future in running:
-                    future.cancel()
-                progress.end()
-        return visits
 
+def _run(
+    options: dict[str, Any], base_url: str, slug: str, *, ticket: str, behaviour: Behaviour, told: Report
+) -> list[Visit]:
+    """Let the raters vote, several at a time; return their visits."""
+    count, votes = options["raters"], itertools.count(1)
+    latest = [0]
 
-class Progress:
-    """One line on a terminal, rewritten; a line every ten seconds elsewhere."""
+    def on_vote() -> None:
+        latest[0] = next(votes)
 
-    def __init__(self, stream: Any, raters: int) -> None:
-        self._stream, self._raters = stream, raters
-        self._votes, self._started, self._shown = 0, time.monotonic(), 0.0
-        self._is_terminal = sys.stderr.isatty()
-
-    def vote(self) -> None:
-        self._votes += 1
-
-    def show(self, done: int) -> None:
-        now = time.monotonic()
-        if now - self._shown < (0.5 if self._is_terminal else 10) and done < self._raters:
-            return
-        self._shown = now
-        elapsed = now - self._started
-        left = f", about {elapsed / done * (self._raters - done):.0f} s left" if 0 < done < self._raters else ""
-        line = f"{done}/{self._raters} raters, {self._votes} votes, {self._votes / max(elapsed, 0.1):.0f}/s{left}"
-        self._stream.write(f"\r{line}\033[K" if self._is_terminal else line, ending="" if self._is_terminal else "\n")
-        self._stream.flush()
-
-    def end(self) -> None:
-        if self._is_terminal:
-            self._stream.write("")
-        self._stream.flush()
+    raters = [
+        SimulatedRater(
+            base_url=base_url,
+            slug=slug,
+            ticket=ticket,
+            behaviour=behaviour,
+            seed=options["seed"],
+            number=number,
+            speed=options["speed"],
+            on_vote=on_vote,
+        )
+        for number in range(count)
+    ]
+    visits: list[Visit] = []
+    with ThreadPoolExecutor(options["concurrency"]) as pool:
+        running = {pool.submit(rater.run) for rater in raters}
+        try:
+            while running:
+                done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                visits += [future.result() for future in done]
+                told(len(visits), count, f"{latest[0]} votes")
+        except (RehearsalFailed, OSError) as error:
+            raise CommandError(f"the rehearsal stopped: {error}") from None
+        finally:
+            for future in running:
+                future.cancel()
+    return visits

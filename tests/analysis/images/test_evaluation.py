@@ -107,6 +107,21 @@ def test_a_limit_from_fewer_images_than_features_is_called_a_guess():
     assert "guess" not in enough["frechet_distance_extrapolated"].reason
 
 
+def test_a_limit_below_zero_is_refused_and_a_negative_kernel_distance_explained():
+    found = [
+        evaluate_arm(ArmFeatures(pool=_rows(30, seed)), _reference(), JUDGE, replace(_FAST, minimum_frechet=10))
+        for seed in range(2, 22)
+    ]
+    limits = [metrics["frechet_distance_extrapolated"] for metrics in found]
+    refused = [limit.reason for limit in limits if limit.value is None]
+    assert refused
+    assert all("ends below zero" in reason for reason in refused)
+    assert all(limit.value >= 0 for limit in limits if limit.value is not None)
+    kernel = [metrics["kid"] for metrics in found]
+    assert any(distance.value < 0 for distance in kernel)
+    assert all((distance.value < 0) == ("no difference was found" in distance.reason) for distance in kernel)
+
+
 def test_small_sets_carry_their_warning_and_large_ones_do_not():
     few = evaluate_arm(ArmFeatures(pool=_rows(60, 2), spatial=_rows(60, 2)), _reference(), INCEPTION, _FAST)
     assert "biased at 60" in few["fid"].reason

@@ -112,8 +112,10 @@ def test_loss_falls_and_the_card_says_how_it_was_trained(images, tmp_path):
 
     result = train(settings, out_dir=tmp_path / "run", on_progress=seen.append)
 
-    losses = [progress.metrics["loss"] for progress in seen]
-    assert [progress.iteration for progress in seen] == [10, 20, 30, 40]
+    rows = [progress for progress in seen if progress.is_row]
+    losses = [progress.metrics["loss"] for progress in rows]
+    assert [progress.iteration for progress in rows] == [10, 20, 30, 40]
+    assert (seen[0].iteration, seen[0].is_row, seen[0].metrics) == (1, False, {}), "who watches need not wait for a row"
     assert losses[-1] < 0.8 * losses[0]
     assert seen[-1].seconds_left == 0
     assert "loss" in str(seen[-1])
@@ -141,7 +143,7 @@ def test_golden_loss_curve(images, tmp_path):
     losses = []
     settings = config(images, attack=ATTACK, run={"log_every": 1})
 
-    train(settings, out_dir=tmp_path / "run", on_progress=lambda p: losses.append(p.metrics["loss"]))
+    train(settings, out_dir=tmp_path / "run", on_progress=lambda p: p.is_row and losses.append(p.metrics["loss"]))
 
     assert losses == pytest.approx(GOLDEN, abs=2e-3)
 

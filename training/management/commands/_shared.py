@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from jobs.console import Report, Stopped, shown
 from jobs.exceptions import JobError
 from training.models import TrainingRun
 from training.presets import ConfigError, parse_change, preset_names, read_settings
@@ -24,6 +26,8 @@ class TrainCommand(BaseCommand):
     """Trains a run by name, here or on the workers; the same command again continues it."""
 
     task = ""
+    # Given by a command that shows several of these on its own board.
+    stealth_options = ("report",)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -65,7 +69,7 @@ class TrainCommand(BaseCommand):
                 run_enqueue(run)
                 self.stdout.write(f"queued {name}; GPU workers or `manage.py run_jobs` train it")
             else:
-                self._train(run, resume=resume)
+                self._train(run, resume=resume, report=options.get("report"))
         except (JobError, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
 
@@ -74,7 +78,7 @@ class TrainCommand(BaseCommand):
             run_restart(old, preset=config, changes=changes)
         return run_create(name=name, preset=config, changes=changes, processes=processes)
 
-    def _train(self, run: TrainingRun, *, resume: bool) -> None:
+    def _train(self, run: TrainingRun, *, resume: bool, report: Report | None) -> None:
         # Torch is loaded from here on: what could be refused without it has been.
         from diffusion.device import chosen_device
         from training.worker import train_run
@@ -82,19 +86,19 @@ class TrainCommand(BaseCommand):
         with run_errors_recorded(run):
             device = chosen_device(settings.TORCH_DEVICE)
         self.stdout.write(f"{run.name}: on {device}, into {run.folder}")
-        line = _Line(self.stderr)
-        with asked_to_stop() as stopped:
-            try:
-                result = train_run(
-                    run, resume=resume, should_stop=lambda: stopped() or _is_cancelled(run), on_progress=line.show
-                )
-            finally:
-                line.end()
-        if result.state == "paused":
-            raise CommandError(f"stopped at iteration {result.iteration}; the same command continues")
-        shown = {name: value for name, value in result.metrics.items() if isinstance(value, float)}
-        measured = ", ".join(f"{name} {value:.4g}" for name, value in sorted(shown.items()))
-        self.stdout.write(f"{run.name}: trained in {line.seconds:.0f} s, {result.checkpoint}")
+        began = time.monotonic()
+        with asked_to_stop() as stopped, shown(f"training {run.name}", self.stderr, report) as told:
+            result = train_run(
+                run,
+                resume=resume,
+                should_stop=lambda: stopped() or _is_cancelled(run),
+                on_progress=lambda made: told(made.iteration, made.iterations, made.measured),
+            )
+            if result.state == "paused":
+                raise Stopped(f"stopped at iteration {result.iteration}; the same command continues")
+        numbers = {name: value for name, value in result.metrics.items() if isinstance(value, float)}
+        measured = ", ".join(f"{name} {value:.4g}" for name, value in sorted(numbers.items()))
+        self.stdout.write(f"{run.name}: trained in {time.monotonic() - began:.0f} s, {result.checkpoint}")
         if measured:
             self.stdout.write(f"  on held-out images: {measured}")
 
@@ -121,45 +125,19 @@ def _is_cancelled(run: TrainingRun, _asked: dict[int, float] = {}) -> bool:  # n
 
 @contextmanager
 def asked_to_stop() -> Iterator[Any]:
-    """Turn the first Ctrl-C into a wish to stop, so that training saves; a second one ends at once."""
+    """Turn the first Ctrl-C or SIGTERM into a wish to stop, so that training saves; a second one ends at once."""
     wishes: list[int] = []
 
     def note(number: int, _frame: Any) -> None:
         wishes.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(number, signal.default_int_handler)
 
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: whoever called takes care of Ctrl-C
+    if threading.current_thread() is not threading.main_thread():  # whoever called takes care of signals
         yield lambda: False
         return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(wishes)
     finally:
-        signal.signal(signal.SIGINT, before)
-
-
-class _Line:
-    """Progress in one line that renews itself, or a line now and then into a file."""
-
-    def __init__(self, stream: Any):
-        self.stream = stream
-        self.is_terminal = stream.isatty()
-        self.started = time.monotonic()
-        self.shown_at = 0.0
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
-
-    def show(self, progress: Any) -> None:
-        now = time.monotonic()
-        if now - self.shown_at < (0.2 if self.is_terminal else 10.0):
-            return
-        self.shown_at = now
-        self.stream.write(f"  {progress!s:<100}", ending="\r" if self.is_terminal else "\n")
-        self.stream.flush()
-
-    def end(self) -> None:
-        if self.is_terminal and self.shown_at:
-            self.stream.write("", ending="\n")
+        for number, handler in before.items():
+            signal.signal(number, handler)

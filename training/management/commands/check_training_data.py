@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from jobs.console import shown
 from training.presets import parse_change
 
 
@@ -34,13 +35,14 @@ class Command(BaseCommand):
             for split in ("train", "validation"):
                 images = open_data(settings.data, split=split)
                 check_classes(settings, images)
-                report = check_data(
-                    images,
-                    settings.data,
-                    side=settings.network.image_size,
-                    channels=settings.network.in_channels,
-                    on_progress=self._show,
-                )
+                with shown(f"reading images: {split}", self.stderr) as told:
+                    report = check_data(
+                        images,
+                        settings.data,
+                        side=settings.network.image_size,
+                        channels=settings.network.in_channels,
+                        on_progress=told,
+                    )
                 self._say(split, report, images.source)
                 problems += len(report.problems)
         except (ValueError, OSError) as error:
@@ -62,7 +64,3 @@ class Command(BaseCommand):
             f"{split}: {report.images} images of {len(counts)} classes, {min(counts)} to {max(counts)} in a class, "
             f"{len(report.problems)} that cannot be used, {len(report.skipped)} left out"
         )
-
-    def _show(self, done: int, total: int) -> None:
-        if self.stderr.isatty():
-            self.stderr.write(f"  {done} of {total}", ending="\n" if done == total else "\r")

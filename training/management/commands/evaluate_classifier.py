@@ -10,6 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from jobs.console import shown
+
 
 class Command(BaseCommand):
     help = __doc__ + " Writes evaluation.json, evaluation.csv and evaluation.svg."
@@ -101,16 +103,18 @@ class Command(BaseCommand):
             draws=options["bands"],
             seed=options["seed"],
         )
-        results = evaluate_classifier(
-            network,
-            images,
-            labels,
-            schedule,
-            config,
-            denoisers=self._denoisers(options, schedule),
-            device=str(chosen_device(settings.TORCH_DEVICE)),
-            on_progress=self._show,
-        )
+        denoisers = self._denoisers(options, schedule)
+        with shown(f"measuring {checkpoint.name}", self.stderr) as told:
+            results = evaluate_classifier(
+                network,
+                images,
+                labels,
+                schedule,
+                config,
+                denoisers=denoisers,
+                device=str(chosen_device(settings.TORCH_DEVICE)),
+                on_progress=lambda what, done, total: told(done, total, what),
+            )
         return {"checkpoint": {"path": str(checkpoint), "sha256": card.sha256}, **results}
 
     def _denoisers(self, options: dict[str, Any], schedule: Any) -> tuple[Any, Any] | None:
@@ -141,11 +145,6 @@ class Command(BaseCommand):
             raise ValueError(f"{options['unconditional']} is no denoiser without classes")
         _check_schedule(options["unconditional"], other_card, schedule)
         return denoiser, other
-
-    def _show(self, what: str, done: int, total: int) -> None:
-        if self.stderr.isatty():
-            self.stderr.write(f"  {what}: {done} of {total:<20}", ending="\n" if done == total else "\r")
-            self.stderr.flush()
 
 
 def _check_schedule(path: Path, card: Any, schedule: Any) -> None:

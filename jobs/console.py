@@ -1,0 +1,208 @@
+"""How far long work is, shown to whoever waits at a console: bars on a terminal, plain lines anywhere else.
+
+A terminal gets one page that renews itself (rich). A pipe, a file or the log of a machine gets a line when a phase
+begins, one every ten seconds, and one when it ends: no control characters, no colours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TextIO
+
+from django.core.management.base import CommandError
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.text import Text
+
+__all__ = ["Board", "Report", "Stopped", "console_of", "shown"]
+
+#: Says how far a phase is: ``report(done, total, note)``.
+Report = Callable[[float, float, str], None]
+# Between two lines of one phase where nothing renews itself: a log of an hour stays readable.
+_LINE_SECONDS = 10.0
+
+
+class Stopped(CommandError):
+    """Stopped on request. The same command continues where it stopped."""
+
+    def __init__(self, message: str) -> None:
+        # 128 + SIGINT, as a shell has it for what Ctrl-C ended.
+        super().__init__(message, returncode=130)
+
+
+def console_of(stream: Any) -> Console:
+    """Return rich's console on a stream of a management command or a plain one."""
+    # Django's wrapper would end every write with a line of its own.
+    return Console(file=getattr(stream, "_out", stream), highlight=False, soft_wrap=True)
+
+
+class Board:
+    """The phases of some work, all named from the start; each is entered once, in any order.
+
+    Parameters
+    ----------
+    phases : sequence of str
+        What will be done.
+    stream : text stream
+        Where to show it, as a rule the command's standard error.
+    """
+
+    def __init__(self, phases: Sequence[str], stream: Any) -> None:
+        console = console_of(stream)
+        self._shown: _Bars | _Lines = _Bars(phases, console) if console.is_terminal else _Lines(phases, console.file)
+
+    def __enter__(self) -> Board:
+        self._shown.begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._shown.end()
+
+    def phase(self, name: str) -> AbstractContextManager[Report]:
+        """Show a phase as long as the block runs; it gives the function that says how far the phase is."""
+        return self._shown.phase(name)
+
+
+@contextmanager
+def shown(what: str, stream: Any, given: Report | None = None) -> Iterator[Report]:
+    """Show one piece of work on a stream, or pass its progress to the board of a command around it."""
+    if given is not None:
+        yield given
+        return
+    with Board([what], stream) as board, board.phase(what) as report:
+        yield report
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(max(seconds, 0) + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class _Pace:
+    """How long it still takes, by the pace since the first report: what was there before took no time now."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self._first: tuple[float, float] | None = None
+        self._latest = (0.0, 0.0, 0.0)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def note(self, done: float, total: float) -> None:
+        now = time.monotonic()
+        # A phase of several parts begins to count again with each of them.
+        if self._first is None or done < self._latest[1] or total != self._latest[2]:
+            self._first = (now, done)
+        self._latest = (now, done, total)
+
+    @property
+    def left(self) -> float | None:
+        """Return the seconds left, or None while nothing was done."""
+        if self._first is None:
+            return None
+        (began, start), (now, done, total) = self._first, self._latest
+        return (now - began) / (done - start) * (total - done) if done > start else None
+
+
+class _Lines:
+    def __init__(self, phases: Sequence[str], file: TextIO) -> None:
+        self._numbers = {name: number for number, name in enumerate(phases, 1)}
+        self._file = file
+
+    def begin(self) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+    def _write(self, text: str) -> None:
+        self._file.write(f"{text}\n")
+        self._file.flush()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[Report]:
+        pace, told_at = _Pace(), time.monotonic()
+        self._write(f"[{self._numbers[name]}/{len(self._numbers)}] {name}" if len(self._numbers) > 1 else name)
+
+        def report(done: float, total: float, note: str = "") -> None:
+            nonlocal told_at
+            pace.note(done, total)
+            if time.monotonic() - told_at < _LINE_SECONDS:
+                return
+            told_at = time.monotonic()
+            left = "" if pace.left is None else f"about {_clock(pace.left)} left"
+            self._write("  " + ", ".join(filter(None, [f"{done:.0f} of {total:.0f}", note, left])))
+
+        yield report
+        self._write(f"  done in {_clock(pace.seconds)}")
+
+
+class _TimeColumn(ProgressColumn):
+    """What is left of a phase that runs, what one took that is over."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        pace: _Pace | None = task.fields["pace"]
+        if pace is None:
+            return Text("")
+        if task.finished_time is not None:
+            return Text(_clock(task.finished_time), style="dim")
+        return Text("" if pace.left is None else f"{_clock(pace.left)} left")
+
+
+class _StateColumn(SpinnerColumn):
+    """A dot for what is to come, a spinner for what runs, a tick for what is over."""
+
+    def render(self, task: Task) -> RenderableType:
+        return Text("·", style="dim") if not task.started else super().render(task)
+
+
+class _RunningBar(BarColumn):
+    def render(self, task: Task) -> RenderableType:
+        return super().render(task) if task.started else Text("")
+
+
+class _ShareColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.total is None or task.finished else f"{task.percentage:.0f} %")
+
+
+class _Bars:
+    def __init__(self, phases: Sequence[str], console: Console) -> None:
+        self._progress = Progress(
+            _StateColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}"),
+            _RunningBar(bar_width=24),
+            _ShareColumn(),
+            _TimeColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=console,
+        )
+        self._tasks = {
+            name: self._progress.add_task(name, total=None, start=False, note="", pace=None) for name in phases
+        }
+
+    def begin(self) -> None:
+        self._progress.start()
+
+    def end(self) -> None:
+        self._progress.stop()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[Report]:
+        task, pace = self._tasks[name], _Pace()
+        self._progress.start_task(task)
+        self._progress.update(task, pace=pace)
+
+        def report(done: float, total: float, note: str = "") -> None:
+            pace.note(done, total)
+            self._progress.update(task, completed=min(done, total), total=max(total, 1), note=note)
+
+        yield report
+        self._progress.update(task, completed=1, total=1, note="")

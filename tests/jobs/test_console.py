@@ -1,0 +1,112 @@
+"""Progress at a console: bars on a terminal, plain lines in a pipe, and a time left that holds."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from django.core.management.base import OutputWrapper
+
+from jobs import console
+from jobs.console import Board, Stopped, shown
+
+
+class Clock:
+    """A clock that the test turns on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(console.time, "monotonic", clock.monotonic)
+    return clock
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_pipe_gets_plain_lines_now_and_then(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Board(["train", "make pairs"], stream) as board:
+        with board.phase("train"):
+            clock.now += 75
+        with board.phase("make pairs") as report:
+            for done in range(0, 100, 5):
+                report(done, 100, f"step {done}")
+                clock.now += 1.5
+    assert stream.getvalue().splitlines() == [
+        "[1/2] train",
+        "  done in 1:15",
+        "[2/2] make pairs",
+        "  35 of 100, step 35, about 0:20 left",
+        "  70 of 100, step 70, about 0:09 left",
+        "  done in 0:30",
+    ]
+
+
+def test_what_was_there_before_takes_no_part_in_the_time_left(clock: Clock) -> None:
+    stream = io.StringIO()
+    with shown("make pairs", stream) as report:
+        report(90, 100, "")
+        clock.now += 20
+        report(92, 100, "")
+    assert "92 of 100, about 1:20 left" in stream.getvalue()
+
+
+def test_a_part_of_another_length_is_timed_by_itself(clock: Clock) -> None:
+    stream = io.StringIO()
+    with shown("measure", stream) as report:
+        report(0, 10, "features")
+        clock.now += 100
+        report(10, 10, "features")
+        report(0, 1000, "distances")
+        clock.now += 11
+        report(500, 1000, "distances")
+    assert "500 of 1000, distances, about 0:11 left" in stream.getvalue()
+
+
+def test_a_terminal_shows_every_phase_and_what_runs(clock: Clock) -> None:
+    stream = Terminal()
+    with Board(["train", "make pairs"], stream) as board, board.phase("train") as report:
+        report(1, 4, "loss 0.5")
+        clock.now += 10
+        report(2, 4, "loss 0.4")
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    assert "train" in text
+    assert "make pairs" in text
+    assert "✓" in text
+
+
+def test_a_failure_leaves_the_terminal_in_order(clock: Clock) -> None:
+    stream = Terminal()
+    with pytest.raises(ValueError, match="broken"), shown("train", stream):
+        raise ValueError("broken")
+    assert stream.getvalue().endswith("\x1b[?25h"), "the cursor is back"
+
+
+def test_streams_of_commands_get_the_same_lines(clock: Clock) -> None:
+    stream = io.StringIO()
+    with shown("train", OutputWrapper(stream)):
+        pass
+    assert stream.getvalue() == "train\n  done in 0:00\n"
+
+
+def test_a_command_inside_another_reports_to_its_board() -> None:
+    stream, told = io.StringIO(), []
+    with shown("train", stream, lambda *now: told.append(now)) as report:
+        report(1, 2, "")
+    assert told == [(1, 2, "")]
+    assert stream.getvalue() == ""
+
+
+def test_what_ctrl_c_ended_has_its_exit_status() -> None:
+    assert Stopped("stopped").returncode == 130
