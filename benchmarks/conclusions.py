@@ -2,8 +2,8 @@
 
 How often a study of no difference concludes one, and how often intervals hold the truth: small classes, five equal
 arms, several looks, raters in sites, raters with side biases of their own. Each row is simulated with its
-Monte-Carlo error; the record is ``benchmarks/conclusions.json``, and the table of docs/statistician.md is printed from it
-(``--table``). An error rate further than three Monte-Carlo errors above 5 % ends the run with exit code 1.
+Monte-Carlo error; the record is ``benchmarks/conclusions.json``, of which ``--table`` prints the table of
+docs/statistician.md. An error rate further than three Monte-Carlo errors above 5 % ends the run with exit code 1.
 """
 
 from __future__ import annotations
