@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from analysis.votes.coded import Coded
 from analysis.votes.columns import CHECK_KINDS, CHOICES
+from analysis.votes.lines import Lines
 from analysis.votes.room import is_constant, looked_up
 from analysis.votes.table import LEFT, RIGHT, TIE
 
@@ -67,7 +68,8 @@ class Labels(dict):
 
     def ordered(self, *used: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
         """Return the labels in use, sorted, and for each code by first sight its place among them."""
-        counts = sum(np.bincount(codes, minlength=len(self.codes)) for codes in used)
+        none = np.zeros(len(self.codes), dtype=np.int64)
+        counts = sum((np.bincount(codes, minlength=len(self.codes)) for codes in used), start=none)
         labels = tuple(sorted(label for label, code in self.codes.items() if counts[code]))
         places = np.full(len(self.codes), -1, dtype=np.int64)
         for place, label in enumerate(labels):
@@ -86,7 +88,7 @@ class Labels(dict):
 class Checks:
     """The checks on one block, made on distinct texts; a row is reported for the first check that it fails."""
 
-    def __init__(self, columns: Mapping[str, Coded], lines: Sequence[int], report_many: Report) -> None:
+    def __init__(self, columns: Mapping[str, Coded], lines: Lines, report_many: Report) -> None:
         self.columns, self.lines, self.report_many = columns, lines, report_many
         self.is_bad = np.zeros(len(lines), dtype=bool)
 

@@ -1,7 +1,7 @@
 """A column of a block as its distinct texts and a code a row: what is checked once a text is not checked once a row.
 
-Two kinds of texts share one interface: :class:`Texts` here, a list that needs numpy alone, and the one in
-``arrow_columns.py``. Both keep the same rules, which stand here.
+Kinds of texts share the interface of :class:`Values`: :class:`Texts` here, a list that needs numpy alone, and those of
+``files/arrow_texts.py``. All keep the same rules, which stand here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-__all__ = ["EARLIEST", "LATEST", "UTC_TIME", "Coded", "Texts", "coded", "fingerprints", "instant", "number"]
+__all__ = ["EARLIEST", "LATEST", "UTC_TIME", "Coded", "Texts", "Values", "coded", "fingerprints", "instant", "number"]
 
 # The contract's form of a time; any other form goes through `datetime.fromisoformat`, one text at a time.
 UTC_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?(Z|\+00:00)"
@@ -27,7 +27,40 @@ _NEVER = np.datetime64("NaT", "ms")
 _KEYS = tuple(np.uint64(secrets.randbits(64) | 1) for _ in range(2))
 
 
-class Texts:
+class Values:
+    """The distinct values of one column of a block, as its checks ask for them.
+
+    A kind that never was text answers what the checks of its own columns ask, and nothing else.
+    """
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, place: int) -> str:
+        raise NotImplementedError
+
+    def labels(self) -> Sequence[str]:
+        """Return the texts as Python strings."""
+        raise NotImplementedError
+
+    def given(self) -> np.ndarray:
+        """Return the mask of texts that are not empty."""
+        raise NotImplementedError
+
+    def numbers(self) -> np.ndarray:
+        """Return each text as float64; NaN where it is empty or no number."""
+        raise NotImplementedError
+
+    def instants(self) -> np.ndarray:
+        """Return each text as an instant in UTC, datetime64[ms]; NaT where it is empty or no time with a zone."""
+        raise NotImplementedError
+
+    def fingerprints(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return two 64-bit hashes of every text; both are 0 for the empty text alone."""
+        raise NotImplementedError
+
+
+class Texts(Values):
     """Texts in a list.
 
     Parameters
@@ -46,19 +79,15 @@ class Texts:
         return self._texts[place]
 
     def labels(self) -> Sequence[str]:
-        """Return the texts as Python strings."""
         return self._texts
 
     def given(self) -> np.ndarray:
-        """Return the mask of texts that are not empty."""
         return np.fromiter(map(bool, self._texts), dtype=bool, count=len(self))
 
     def numbers(self) -> np.ndarray:
-        """Return each text as float64; NaN where it is empty or no number."""
         return np.fromiter(map(number, self._texts), dtype=np.float64, count=len(self))
 
     def instants(self) -> np.ndarray:
-        """Return each text as an instant in UTC, datetime64[ms]; NaT where it is empty or no time with a zone."""
         texts = self._texts
         if all(not text or _IS_UTC_TIME(text) for text in texts):
             # The parser in C knows no zones: texts in UTC go through it bare.
@@ -73,7 +102,6 @@ class Texts:
         return np.fromiter(map(instant, texts), dtype="datetime64[ms]", count=len(self))
 
     def fingerprints(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return two 64-bit hashes of every text; both are 0 for the empty text alone."""
         parts = [text.encode("utf-8", "surrogatepass") for text in self._texts]
         lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
         return fingerprints(np.frombuffer(b"".join(parts), dtype=np.uint8), np.cumsum(lengths) - lengths, lengths)
@@ -85,13 +113,13 @@ class Coded:
 
     Parameters
     ----------
-    texts : Texts
+    texts : Values
         The texts; distinct wherever ``codes`` is given.
     codes : (N,) int or None
         The place of each row's text among them; None where row i holds text i.
     """
 
-    texts: Texts
+    texts: Values
     codes: np.ndarray | None = None
 
     def rows(self, values: np.ndarray) -> np.ndarray:
@@ -158,4 +186,5 @@ def fingerprints(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> t
             mixed = (found[rows] ^ word) * key
             found[rows] = mixed ^ (mixed >> np.uint64(32))
     is_empty = lengths == 0
-    return tuple(np.where(is_empty, np.uint64(0), found | np.uint64(1)) for found in (first, second))
+    first, second = (np.where(is_empty, np.uint64(0), found | np.uint64(1)) for found in (first, second))
+    return first, second

@@ -14,6 +14,7 @@ from analysis.votes.coded import Coded
 from analysis.votes.columns import CHECK_KINDS
 from analysis.votes.csv_text import unguard
 from analysis.votes.errors import BadRow
+from analysis.votes.lines import Lines
 from analysis.votes.room import GrowingColumn, kept, looked_up
 from analysis.votes.spelling import Spelling, copied_rows, misspelt_in, tidied, unified
 from analysis.votes.table import VoteTable
@@ -65,7 +66,7 @@ class Gatherer:
         self._raters, self._pairs, self._arms = (Labels(self.decode) for _ in range(3))
         self._texts = {name: Labels(self.decode) for name in TEXT_COLUMNS}
         self._columns: dict[str, GrowingColumn] = {}
-        self._lines: list[Sequence[int]] = []
+        self._lines: list[Lines] = []
         self._rows = 0
 
     def report(self, line: int, column: str, reason: str, *, kind: str) -> None:
@@ -75,7 +76,9 @@ class Gatherer:
         if self._of_kind[column, kind] <= MOST_LISTED:
             self.bad.append(BadRow(line, column, reason, self.file))
 
-    def report_many(self, bad: np.ndarray, line: Callable[[int], int], column: str, reason: Callable, *, kind: str):
+    def report_many(
+        self, bad: np.ndarray, line: Callable[[int], int], column: str, reason: Callable[[int], str], *, kind: str
+    ) -> None:
         """Report the rows of an index array; lines and reasons are made for those that are listed alone."""
         room = max(MOST_LISTED - self._of_kind[column, kind], 0)
         for row in bad[:room].tolist():
@@ -85,7 +88,7 @@ class Gatherer:
             self.bad_counts[column or "row"] += unlisted
             self._of_kind[column, kind] += unlisted
 
-    def add(self, columns: Mapping[str, Coded], lines: Sequence[int]) -> None:
+    def add(self, columns: Mapping[str, Coded], lines: Lines) -> None:
         """Check and keep one block.
 
         Parameters
@@ -174,7 +177,7 @@ class Gatherer:
             self.file,
         )
 
-    def _keep(self, block: dict[str, np.ndarray], lines: Sequence[int], is_bad: np.ndarray) -> None:
+    def _keep(self, block: dict[str, np.ndarray], lines: Lines, is_bad: np.ndarray) -> None:
         if is_bad.any():
             keep = ~is_bad
             block = {name: kept(values, keep) for name, values in block.items()}

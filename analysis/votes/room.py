@@ -37,7 +37,7 @@ class GrowingColumn:
                 self._rows += len(part)
                 return
             self._store = np.full(self._rows, self._value[0])
-        self._reserve(self._rows + len(part), np.promote_types(self._store.dtype, part.dtype))
+        self._store = _with_room(self._store, self._rows + len(part), np.promote_types(self._store.dtype, part.dtype))
         self._store[self._rows : self._rows + len(part)] = part
         self._rows += len(part)
 
@@ -52,12 +52,14 @@ class GrowingColumn:
         self._store.resize(self._rows, refcheck=False)
         return self._store
 
-    def _reserve(self, rows: int, dtype: np.dtype) -> None:
-        if dtype != self._store.dtype:
-            self._store = self._store.astype(dtype)
-        if rows > len(self._store):
-            # Large stores are enlarged by moving pages, not bytes.
-            self._store.resize(rows + max(_LEAST_GROWTH, rows // 16), refcheck=False)
+
+def _with_room(store: np.ndarray, rows: int, dtype: np.dtype) -> np.ndarray:
+    if dtype != store.dtype:
+        store = store.astype(dtype)
+    if rows > len(store):
+        # Large stores are enlarged by moving pages, not bytes.
+        store.resize(rows + max(_LEAST_GROWTH, rows // 16), refcheck=False)
+    return store
 
 
 def is_constant(values: np.ndarray) -> bool:
@@ -67,7 +69,7 @@ def is_constant(values: np.ndarray) -> bool:
 
 def kept(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """Return the rows of a mask."""
-    return np.broadcast_to(values[:1], (np.count_nonzero(keep),)) if is_constant(values) else values[keep]
+    return np.broadcast_to(values[:1], (int(np.count_nonzero(keep)),)) if is_constant(values) else values[keep]
 
 
 def looked_up(values: np.ndarray, codes: np.ndarray) -> np.ndarray:

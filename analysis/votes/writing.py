@@ -9,11 +9,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
 
 from analysis.votes.columns import VOTE_COLUMNS, Column
 from analysis.votes.csv_text import CsvText, guard
@@ -37,7 +38,9 @@ _MEDIA_TYPES = {
     "jsonl": "application/jsonl",
     "parquet": "application/vnd.apache.parquet",
 }
-Row = Mapping[str, object]
+Row: TypeAlias = Mapping[str, object]
+# What JSON and the other formats hold of a value.
+Cell: TypeAlias = str | int | float | bool | None
 
 
 def write_votes(
@@ -201,7 +204,7 @@ def _resource(path: Path, *, rows: int, name: str, columns: Sequence[Column]) ->
 def _write_all(rows: Iterable[Row], paths: Mapping[str, Path], columns: Sequence[Column]) -> int:
     count = 0
     with ExitStack() as stack:
-        sinks = []
+        sinks: list[Callable[[list[Row]], None]] = []
         for kind, path in paths.items():
             if kind == "parquet":
                 sinks.append(stack.enter_context(_ParquetSink(path, columns)).write)
@@ -214,7 +217,7 @@ def _write_all(rows: Iterable[Row], paths: Mapping[str, Path], columns: Sequence
     return count
 
 
-def _text_sink(kind: str, file, columns: Sequence[Column]):
+def _text_sink(kind: str, file: BinaryIO, columns: Sequence[Column]) -> Callable[[list[Row]], None]:
     if kind == "csv":
         # An export without a single row is still a table with its header.
         file.write(b"".join(csv_chunks((), columns)))
@@ -252,7 +255,7 @@ class _ParquetSink:
         self._writer.close()
 
     def write(self, batch: list[Row]) -> None:
-        columns = {}
+        columns: dict[str, list[datetime | None] | list[Cell]] = {}
         for entry in self._columns:
             values = (row.get(entry.name) for row in batch)
             if entry.kind == "datetime":
@@ -273,15 +276,15 @@ def _batches(rows: Iterable[Row], columns: Sequence[Column]) -> Iterator[list[Ro
 
 
 def _csv_cell(entry: Column, value: object) -> str:
-    value = _json_value(entry, value)
-    if value is None:
+    shown = _json_value(entry, value)
+    if shown is None:
         return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return guard(value) if entry.kind == "string" else str(value)
+    if isinstance(shown, bool):
+        return "true" if shown else "false"
+    return guard(shown) if entry.kind == "string" and isinstance(shown, str) else str(shown)
 
 
-def _json_value(entry: Column, value: object) -> object:
+def _json_value(entry: Column, value: Any) -> Cell:
     """Return a value in its JSON form and the column's type; None and the empty text of a number are null."""
     if value is None or (value == "" and entry.kind != "string"):
         return None
@@ -294,7 +297,8 @@ def _json_value(entry: Column, value: object) -> object:
         return int(number) if number.is_integer() else number
     if entry.kind == "boolean":
         return bool(value)
-    return _moment(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = _moment(value)
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _moment(value: object) -> datetime | None:

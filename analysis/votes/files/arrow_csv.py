@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,7 @@ class CsvBlock:
     """
 
     columns: dict[str, Coded]
-    lines: Sequence[int]
+    lines: range | np.ndarray
     misfits: list[tuple[int, int]]
     line_count: int
 
@@ -65,7 +65,7 @@ def csv_block(block: bytes, width: int, places: Mapping[str, int]) -> CsvBlock |
         return None
     misfits = 0
 
-    def count(row) -> str:
+    def count(row: pyarrow.csv.InvalidRow) -> str:
         nonlocal misfits
         misfits += 1
         return "skip"
@@ -121,7 +121,9 @@ def _quotes_are_plain(data: np.ndarray) -> bool:
     return not (np.searchsorted(quotes, newlines) % 2).any()
 
 
-def _lines(block: bytes, rows: int, misfits: int, width: int):
+def _lines(
+    block: bytes, rows: int, misfits: int, width: int
+) -> tuple[range | np.ndarray, list[tuple[int, int]], int] | None:
     """Return the lines of the rows, the misfits and the number of lines; None where the counts do not agree."""
     line_count = block.count(b"\n") + (not block.endswith(b"\n"))
     if rows == line_count and not misfits:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +41,7 @@ class JsonBlock:
     names: frozenset[str]
     first_names: frozenset[str]
     columns: dict[str, Coded]
-    lines: Sequence[int]
+    lines: range | np.ndarray
     line_count: int
 
     def column(self, name: str) -> Coded:
@@ -73,20 +72,21 @@ def json_block(block: bytes) -> JsonBlock | None:
         )
         if table.num_rows != len(lines):
             return None
-        columns = {
+        parsed = {
             name: _column(name, table.column(name).combine_chunks())
             for name in READ_COLUMNS
             if name in first or name in table.column_names
         }
     except (ValueError, RecursionError, pa.ArrowException):
         return None
-    if any(column is None for column in columns.values()):
+    columns = {name: column for name, column in parsed.items() if column is not None}
+    if len(columns) < len(parsed):
         return None
     line_count = block.count(b"\n") + (not block.endswith(b"\n"))
     return JsonBlock(frozenset(table.column_names), frozenset(first), columns, lines, line_count)
 
 
-def _lines(block: bytes) -> Sequence[int] | None:
+def _lines(block: bytes) -> range | np.ndarray | None:
     """Return the lines that hold an object, or None where a line is anything else but empty."""
     if block.count(b"[") + block.count(b"{") > block.count(b"\n") + _MOST_BRACKETS:
         return None

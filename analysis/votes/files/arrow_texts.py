@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.votes.checks import NUMBER_COLUMNS, TIME_COLUMNS, VARIED_COLUMNS
-from analysis.votes.coded import EARLIEST, LATEST, UTC_TIME, Coded, Texts, fingerprints
+from analysis.votes.coded import EARLIEST, LATEST, UTC_TIME, Coded, Texts, Values, fingerprints
 
 __all__ = ["CODED", "ArrowTexts", "arrow_column", "empty_column"]
 
 CODED = pa.dictionary(pa.int32(), pa.string())
 
 
-class ArrowTexts:
-    """The texts of an Arrow array without nulls, under the interface of :class:`~analysis.votes.coded.Texts`.
+class ArrowTexts(Values):
+    """The texts of an Arrow array without nulls.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class ArrowTexts:
         return self._texts if given.all() else pc.if_else(pa.array(given), self._texts, None)
 
 
-class _Floats:
+class _Floats(Values):
     """Numbers that were never texts; what is null is the empty text."""
 
     def __init__(self, values: pa.DoubleArray) -> None:
@@ -97,7 +97,7 @@ class _Floats:
         return self._values.to_numpy(zero_copy_only=False)
 
 
-class _Instants:
+class _Instants(Values):
     """Instants that were never texts; what is null is the empty text."""
 
     def __init__(self, values: pa.TimestampArray) -> None:

@@ -6,13 +6,20 @@ import csv
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.votes.checks import READ_COLUMNS
 from analysis.votes.coded import Coded, Texts, coded
 from analysis.votes.errors import unreadable
 from analysis.votes.files.blocks import Blocks, TextLines
 from analysis.votes.files.progress import BLOCK_ROWS, Progress, is_fast, started
+from analysis.votes.lines import shifted
 from analysis.votes.parsing import Gatherer
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
+
+    from analysis.votes.files.arrow_csv import CsvBlock
 
 __all__ = ["read_csv"]
 
@@ -55,10 +62,9 @@ def _read_blocks(reading: _Reading, blocks: Blocks) -> None:
 
     with ThreadPoolExecutor(max_workers=1) as parser:
 
-        def next_block() -> tuple[bytes, Future | None]:
+        def next_block() -> tuple[bytes, Future[CsvBlock | None]]:
             block = blocks.take()
-            places = reading.places
-            return block, parser.submit(csv_block, block, len(reading.names), places) if block else None
+            return block, parser.submit(csv_block, block, len(reading.names), reading.places)
 
         block, parsed = next_block()
         while block:
@@ -91,17 +97,12 @@ class _Reading:
         self.progress, self.names, self.line = progress, names, line
         self.places = {name: names.index(name) for name in READ_COLUMNS if name in names}
 
-    def add(self, found) -> None:
+    def add(self, found: CsvBlock) -> None:
         """Gather a block that pyarrow has parsed."""
         for place, width in found.misfits:
             self._misfit(self.line + place, width)
         self.progress.rows += len(found.lines) + len(found.misfits)
-        lines = (
-            range(self.line + 1, self.line + 1 + len(found.lines))
-            if isinstance(found.lines, range)
-            else found.lines + self.line
-        )
-        self.progress.gatherer.add(found.columns, lines)
+        self.progress.gatherer.add(found.columns, shifted(found.lines, self.line))
         self.line += found.line_count
 
     def slowly(self, lines: TextLines, *, is_one_block: bool = False) -> bytes:
@@ -148,7 +149,7 @@ def _column(name: str, texts: tuple[str, ...]) -> Coded:
     return Coded(Texts(texts)) if name in _DIFFERS else coded(texts)
 
 
-def _records(reader) -> Iterator[tuple[int, list[str] | str]]:
+def _records(reader: CsvReader) -> Iterator[tuple[int, list[str] | str]]:
     """Yield the line on which each record begins with its fields, or with what is wrong with it."""
     while True:
         before = reader.line_num

@@ -15,6 +15,7 @@ from analysis.votes.coded import Coded, Texts, coded
 from analysis.votes.columns import REQUIRED
 from analysis.votes.files.blocks import Blocks
 from analysis.votes.files.progress import BLOCK_ROWS, KNOWN, Progress, is_fast
+from analysis.votes.lines import shifted
 from analysis.votes.parsing import Gatherer
 
 if TYPE_CHECKING:
@@ -94,9 +95,8 @@ def _add_found(progress: Progress, found: JsonBlock, named: set[str], before: in
     named |= found.names
     progress.ignored = tuple(sorted(named - KNOWN))
     progress.rows += len(found.lines)
-    is_range = isinstance(found.lines, range)
-    lines = range(before + 1, before + 1 + len(found.lines)) if is_range else found.lines + before
-    progress.gatherer.add({name: found.column(name) for name in READ_COLUMNS if name in named}, lines)
+    columns = {name: found.column(name) for name in READ_COLUMNS if name in named}
+    progress.gatherer.add(columns, shifted(found.lines, before))
 
 
 def _objects(progress: Progress, lines: Iterable[bytes], before: int = 0) -> Iterator[tuple[int, dict]]:

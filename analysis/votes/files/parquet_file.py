@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from analysis.votes.checks import READ_COLUMNS, VARIED_COLUMNS
 from analysis.votes.coded import Coded
 from analysis.votes.errors import unreadable
 from analysis.votes.files.progress import BLOCK_ROWS, Progress, started
 from analysis.votes.parsing import Gatherer
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch
 
 __all__ = ["read_parquet"]
 
@@ -54,7 +57,7 @@ def read_parquet(path: Path, gatherer: Gatherer) -> Progress:
     return progress
 
 
-def _columns(batch, arrow_column: Callable[[str, object], Coded]) -> tuple[int, dict[str, Coded]]:
+def _columns(batch: RecordBatch, arrow_column: Callable[[str, object], Coded]) -> tuple[int, dict[str, Coded]]:
     return batch.num_rows, {name: arrow_column(name, batch.column(name)) for name in batch.schema.names}
 
 
