@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
 from analysis.planning.power import PowerPlan, SimulatedPower, plan_power, plan_power_from, simulate_power
 from analysis.planning.simulation import Scenario, marginal_rates, simulate_votes
-from analysis.planning.variance_components import estimated_components
+from analysis.planning.variance_components import VarianceComponents, estimated_components
 from analysis.votes.reading import read_votes
 from analysis.votes.selection import select_votes
 from analysis.votes.table import VoteTable
@@ -101,7 +102,7 @@ def _power(options: argparse.Namespace) -> tuple[PowerPlan, SimulatedPower | Non
     return plan, simulate_power(scenario, repetitions=options.repetitions, significance=options.significance)
 
 
-def _pilot_components(options: argparse.Namespace):
+def _pilot_components(options: argparse.Namespace) -> VarianceComponents:
     table = select_votes(read_votes(options.pilot).table).table
     names = sorted(table.arms)
     arm = options.arm or next((name for name in names if name != options.baseline), None)
@@ -243,6 +244,23 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option, type=float, default=getattr(default, name), help=words)
 
 
-def _behaviour(options: argparse.Namespace) -> dict[str, float]:
-    names = ("preference", "sd_rater", "sd_pair", "tie_rate", "lapse_rate", "position_bias")
-    return {name: getattr(options, name) for name in names}
+class _Behaviour(TypedDict):
+    """The fields of a scenario of these names."""
+
+    preference: float
+    sd_rater: float
+    sd_pair: float
+    tie_rate: float
+    lapse_rate: float
+    position_bias: float
+
+
+def _behaviour(options: argparse.Namespace) -> _Behaviour:
+    return _Behaviour(
+        preference=options.preference,
+        sd_rater=options.sd_rater,
+        sd_pair=options.sd_pair,
+        tie_rate=options.tie_rate,
+        lapse_rate=options.lapse_rate,
+        position_bias=options.position_bias,
+    )

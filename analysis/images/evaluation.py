@@ -227,15 +227,14 @@ class _Evaluation:
 
     def extrapolated(self, distance: MetricResult) -> MetricResult:
         """Return the limit of the distance at infinitely many images; its remark lists the sizes it was drawn from."""
-        if distance.value is None or not self.rules.extrapolation_points:
-            reason = distance.reason if distance.value is None else "not asked for"
+        fit = self.reference.pool_fit
+        if fit is None or distance.value is None or not self.rules.extrapolation_points:
+            reason = "; ".join(distance.remarks) if distance.value is None else "not asked for"
             return self.refused(reason, distance.n_reference)
         if self.n < _FEWEST_TO_EXTRAPOLATE:
             return self.refused(f"refused: {self.n} images, too few sizes to draw a line", distance.n_reference)
         self.progress("frechet_distance_extrapolated")
-        found = extrapolate_frechet(
-            self.arm.pool, self.reference.pool_fit, points=self.rules.extrapolation_points, seed=self.rules.seed
-        )
+        found = extrapolate_frechet(self.arm.pool, fit, points=self.rules.extrapolation_points, seed=self.rules.seed)
         sizes = ", ".join(f"{d:.4g} at {n}" for n, d in zip(found.sizes, found.distances, strict=True))
         if found.value < 0:
             reason = (

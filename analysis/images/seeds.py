@@ -40,7 +40,7 @@ def metrics_over_seeds(results: Sequence[Mapping[str, MetricResult]]) -> dict[st
 
 def _combined(name: str, metrics: Sequence[MetricResult]) -> MetricResult:
     first = metrics[0]
-    counts = {metric.n for metric in metrics}
+    counts = {metric.n or 0 for metric in metrics}
     if len(counts) > 1:
         raise ValueError(f"{name}: seeds have {sorted(counts)} images; the bias of a metric depends on their number")
     refused = next((metric for metric in metrics if metric.value is None), None)
@@ -51,7 +51,8 @@ def _combined(name: str, metrics: Sequence[MetricResult]) -> MetricResult:
             n_reference=first.n_reference,
             features=first.features,
         )
-    mean, deviation, interval = interval_over_seeds([metric.value for metric in metrics])
+    values = [metric.value for metric in metrics if metric.value is not None]
+    mean, deviation, interval = interval_over_seeds(values)
     # An interval over seeds needs none of the first seed's own.
     remarks = (remark for remark in first.remarks if remark != first.no_interval)
     spread = f"mean of {len(metrics)} seeds, standard deviation from seed to seed {deviation:.4g}"

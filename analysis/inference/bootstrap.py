@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 from scipy import sparse
@@ -20,6 +21,9 @@ _BLOCK = 2_000_000
 _DENSE_CELLS, _DENSE_CELLS_PER_VOTE = 20_000_000, 16
 # float32 holds integers up to 2^24 exactly, so sums of counts below it do not depend on the order of addition.
 _EXACT_IN_FLOAT32 = 2**24
+
+# Rows: raters; columns: pairs. Dense where that is small.
+CellTable: TypeAlias = "np.ndarray | sparse.csr_array[np.float32] | sparse.csr_array[np.float64]"
 
 
 def resample_counts(rng: np.random.Generator, units: int, replicates: int) -> np.ndarray:
@@ -97,10 +101,10 @@ def _replicate_rates(
     return np.concatenate(rates)
 
 
-def _cell_tables(comparison: Comparison, crossing: Crossing) -> tuple:
+def _cell_tables(comparison: Comparison, crossing: Crossing) -> tuple[CellTable, CellTable]:
     shape = (crossing.n_raters, crossing.n_pairs)
     largest = 64 * 2 * int(np.bincount(crossing.rater).max())
-    kind = np.float32 if largest < _EXACT_IN_FLOAT32 else np.float64
+    kind: type[np.float32 | np.float64] = np.float32 if largest < _EXACT_IN_FLOAT32 else np.float64
     cells = shape[0] * shape[1]
     if cells <= min(_DENSE_CELLS, _DENSE_CELLS_PER_VOTE * len(crossing)):
         key = crossing.rater * shape[1] + crossing.pair
@@ -109,9 +113,8 @@ def _cell_tables(comparison: Comparison, crossing: Crossing) -> tuple:
         return votes.astype(kind), points.astype(kind)
     place = (crossing.rater, crossing.pair)
     ones = np.ones(len(crossing), dtype=kind)
-    votes = sparse.coo_array((ones, place), shape=shape).tocsr()
-    points = sparse.coo_array(((2 * comparison.score).astype(kind), place), shape=shape).tocsr()
-    return votes, points
+    points = (2 * comparison.score).astype(kind)
+    return sparse.coo_array((ones, place), shape=shape).tocsr(), sparse.coo_array((points, place), shape=shape).tocsr()
 
 
 def unit_bootstrap(

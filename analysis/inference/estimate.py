@@ -88,6 +88,20 @@ class Estimate:
         values["ci95"] = None if self.ci95 is None else list(self.ci95)
         return {key: values[key] for key in keys}
 
+    def t_terms(self) -> tuple[float, float, float]:
+        """Return estimate, standard error and degrees of freedom of a result that rests on a t distribution.
+
+        Raises
+        ------
+        ValueError
+            If the result has none of its own: a refusal, or an interval from a bootstrap.
+        """
+        if self.estimate is None or self.se is None or self.df is None:
+            raise ValueError(
+                f"{self.method}: no t interval to go on from ({self.reason or 'another kind of interval'})"
+            )
+        return self.estimate, self.se, self.df
+
     def with_reason(self, reason: str) -> Estimate:
         """Return the same result carrying one more remark."""
         return replace(self, reason=reason if not self.reason else f"{self.reason}; {reason}")

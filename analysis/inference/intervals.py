@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import overload
 
 from scipy import special, stats
 
@@ -30,6 +31,14 @@ _ZERO_SE = 1e-12
 def clamped_p(p_value: float) -> float:
     """Return a p-value in (0, 1]: a tail too small for a double becomes the smallest positive normal double."""
     return min(1.0, max(float(p_value), sys.float_info.min))
+
+
+@overload
+def joined(first: str, /, *remarks: str | None) -> str: ...
+
+
+@overload
+def joined(*remarks: str | None) -> str | None: ...
 
 
 def joined(*remarks: str | None) -> str | None:
@@ -141,7 +150,7 @@ def interval_at(result: Estimate, level: float) -> tuple[float, float]:
 
 def _logit_interval(plain: Estimate) -> Estimate:
     """Delta method: the standard error of logit(p) is se / (p (1 - p)); p-value and interval use the same scale."""
-    rate, df = plain.estimate, plain.df
+    rate, se, df = plain.t_terms()
     if not 0.0 < rate < 1.0:
         return Estimate(
             method=plain.method,
@@ -152,14 +161,14 @@ def _logit_interval(plain: Estimate) -> Estimate:
             reason=joined("no interval: the rate is 0 or 1, where neither scale has one", plain.reason),
             is_without_variation=True,
         )
-    centre, spread = float(special.logit(rate)), plain.se / (rate * (1.0 - rate))
+    centre, spread = float(special.logit(rate)), se / (rate * (1.0 - rate))
     half = stats.t.ppf(0.5 + LEVEL / 2, df) * spread
     low, high = float(special.expit(centre - half)), float(special.expit(centre + half))
     return Estimate(
         method=f"{plain.method}, on the logit scale (delta method) because the plain bounds leave [0, 1]",
         estimate=rate,
         ci95=(low, high),
-        se=plain.se,
+        se=se,
         df=df,
         p_value=clamped_p(2 * stats.t.sf(abs(centre) / spread, df)),
         n_raters=plain.n_raters,

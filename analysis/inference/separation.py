@@ -22,12 +22,12 @@ def has_recession_direction(predictors: np.ndarray, counts: np.ndarray) -> bool:
     ----------
     Albert and Anderson, Biometrika 71 (1984); the linear programme is Konis' (Oxford, 2007).
     """
-    rows = []
+    rows: list[np.ndarray] = []
     for cell, outcome in zip(*np.nonzero(counts), strict=True):
         others = [other for other in range(counts.shape[1]) if other != outcome]
         rows.extend(predictors[cell, outcome] - predictors[cell, other] for other in others)
     lead = np.array([row for row in rows if not np.isnan(row).any()])
     answer = linprog(-lead.sum(axis=0), A_ub=-lead, b_ub=np.zeros(len(lead)), bounds=(-1.0, 1.0))
-    if answer.status != 0:
+    if answer.fun is None or answer.status != 0:
         raise ArithmeticError(f"the separation test did not finish: {answer.message}")
     return bool(-answer.fun > 1e-7)

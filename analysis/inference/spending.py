@@ -208,7 +208,7 @@ def information_inflation(
     1.025
     """
     times = _checked(fractions)
-    bounds = boundaries(times, level=level, spending=spending)
+    bounds = boundaries(times, level=level, spending=spending).tolist()
     single = (1.0,), (stats.norm.isf(level / 2.0),)
     alone = optimize.brentq(lambda drift: crossing_probability(drift, *single) - power, 0.0, 20.0)
     needed = optimize.brentq(lambda drift: crossing_probability(drift, times, bounds) - power, 0.0, 20.0)

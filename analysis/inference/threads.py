@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from threadpoolctl import threadpool_limits
 
 __all__ = ["on_one_blas_thread"]
 
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def on_one_blas_thread(function: Callable[..., Result]) -> Callable[..., Result]:
+def on_one_blas_thread(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Make a function run with one BLAS thread; the caller's setting stands again when it returns.
 
     Threads split a sum where the number of cores says so, and the last bits of a fit follow. The models factor many
@@ -21,7 +22,7 @@ def on_one_blas_thread(function: Callable[..., Result]) -> Callable[..., Result]
     """
 
     @wraps(function)
-    def alone(*arguments, **options) -> Result:
+    def alone(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
         with threadpool_limits(limits=1, user_api="blas"):
             return function(*arguments, **options)
 

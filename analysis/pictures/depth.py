@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 __all__ = ["bits_per_channel"]
 
@@ -32,7 +33,7 @@ def bits_per_channel(content: bytes, picture: str, opened: Image.Image | None = 
         return next(_jpeg_precisions(content), 8)
     if picture == "AVIF":
         return _avif_bits(content)
-    if picture == "TIFF" and opened is not None:
+    if isinstance(opened, TiffImageFile):
         return max(opened.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
     return 8
 

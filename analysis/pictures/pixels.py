@@ -7,8 +7,10 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from analysis.pictures.depth import bits_per_channel
 from analysis.pictures.errors import PictureError
@@ -109,7 +111,7 @@ def _picture(opened: Image.Image, content: bytes, found: str, most_px: int | Non
     has_more = _has_more_pictures(opened)
     mode, profile = opened.mode, opened.info.get("icc_profile") or b""
     # Pillow sets a TIFF upright while it loads.
-    is_turned = found == "TIFF" and opened.tag_v2.get(_ORIENTATION) in _TURNS
+    is_turned = isinstance(opened, TiffImageFile) and opened.tag_v2.get(_ORIENTATION) in _TURNS
     opened.load()
     notes = []
     image, inks = _without_alpha(opened), opened.copy() if mode == "CMYK" else None
@@ -142,7 +144,7 @@ def _has_more_pictures(opened: Image.Image) -> bool:
     count = getattr(opened, "n_frames", 1)
     if count == 1 or opened.format == "MPO":
         return count > 1
-    if opened.format != "TIFF":
+    if not isinstance(opened, TiffImageFile):
         raise PictureError(f"is an animation of {count} frames; give one picture a file")
     for page in range(count):
         opened.seek(page)
@@ -171,7 +173,8 @@ def _orientation(opened: Image.Image) -> int:
 
 def _without_alpha(opened: Image.Image) -> Image.Image:
     if opened.has_transparency_data:
-        lowest, _ = opened.convert("RGBA").getchannel("A").getextrema()
+        # One channel has one pair of extremes; several would have a pair each.
+        lowest, _ = cast("tuple[float, float]", opened.convert("RGBA").getchannel("A").getextrema())
         if lowest < 255:
             raise PictureError("is see-through; lay it over the background that it is meant to be seen on")
     return opened.convert("L" if opened.mode in _GREY else "RGB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -181,7 +182,7 @@ class _Design:
         return float(upper if shift > 8.0 else upper + stats.nct.cdf(-critical, df, shift))
 
 
-def _smallest(power, target: float) -> int | None:
+def _smallest(power: Callable[[int], float], target: float) -> int | None:
     """Smallest number of units, 2 or more, with power at the target; power rises with the number."""
     high = 2
     while power(high) < target:
@@ -258,7 +259,7 @@ def simulate_power(scenario: Scenario, *, repetitions: int = 200, significance: 
     rejected, held, widths = 0, 0, []
     for seed in seeds:
         result = headline(simulate_votes(replace(scenario, seed=int(seed))).comparison("robust", "vanilla"))
-        if result.ci95 is None:
+        if result.ci95 is None or result.p_value is None:
             continue
         low, high = result.ci95
         widths.append((high - low) / 2)

@@ -116,6 +116,7 @@ def estimated_components(comparison: Comparison) -> VarianceComponents:
     if np.linalg.matrix_rank(matrix) < 3:
         raise ValueError("the design confounds raters with pairs: no rater shares pairs with another in part")
     rater, pair, residual = np.maximum(np.linalg.solve(matrix, squares), 0.0)
-    return VarianceComponents(
-        rate=headline(comparison).estimate, rater=float(rater), pair=float(pair), residual=float(residual)
-    )
+    rate = headline(comparison).estimate
+    if rate is None:
+        raise ValueError("the votes have no preference rate to plan from")
+    return VarianceComponents(rate=rate, rater=float(rater), pair=float(pair), residual=float(residual))

@@ -74,12 +74,12 @@ def equivalence_test(comparison: Comparison, *, margin: float | None = 0.05) -> 
 
 def _one_sided(first: Estimate, margin: float) -> tuple[float, tuple[float, float]]:
     """Larger one-sided p and the 90 % interval, on the scale that the headline's 95 % interval was made on."""
-    rate, se, low, high = first.estimate, first.se, 0.5 - margin, 0.5 + margin
-    logit = on_logit_scale(rate, se, first.df)
+    (rate, se, df), low, high = first.t_terms(), 0.5 - margin, 0.5 + margin
+    logit = on_logit_scale(rate, se, df)
     if logit:
         se = se / (rate * (1 - rate))
         rate, low, high = special.logit(rate), special.logit(low), special.logit(high)
-    p_value = max(stats.t.sf((rate - low) / se, first.df), stats.t.cdf((rate - high) / se, first.df))
-    half = stats.t.ppf(1 - SIGNIFICANCE_LEVEL, first.df) * se
-    bounds = (rate - half, rate + half)
-    return clamped_p(p_value), tuple(float(special.expit(b) if logit else b) for b in bounds)
+    p_value = max(stats.t.sf((rate - low) / se, df), stats.t.cdf((rate - high) / se, df))
+    half = stats.t.ppf(1 - SIGNIFICANCE_LEVEL, df) * se
+    lower, upper = (float(special.expit(b) if logit else b) for b in (rate - half, rate + half))
+    return clamped_p(p_value), (lower, upper)

@@ -7,7 +7,7 @@ all classes together, on the logit scale, where it may be taken as alike; what r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -179,7 +179,7 @@ def _rate(part: _Group, spread: _Spread, df: int, nested: Nested) -> Estimate:
     )
 
 
-def _border(outside, end: float, rate: float) -> float:
+def _border(outside: Callable[[float], float], end: float, rate: float) -> float:
     """Return the rate between an end and the estimate at which the test begins to accept."""
     if rate == end or outside(end) <= 0.0:
         return end

@@ -57,7 +57,7 @@ def preference_against_metric(
         estimate=result.estimate,
         ci95=result.ci95,
         se=result.se,
-        p_value=clamped_p(answer.pvalue),
+        p_value=clamped_p(float(answer.pvalue)),
         reason=result.reason,
     )
 

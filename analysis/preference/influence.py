@@ -127,8 +127,9 @@ def _several(comparison: Comparison) -> list[str]:
 def _removal(comparison: Comparison, unit: str, result: Estimate, conclusion: str | None) -> Removal:
     codes, present = _units(comparison, unit)
     weights = rater_averaged_weights(crossing_of(comparison))
-    pull = np.bincount(codes, weights=weights * (comparison.score - result.estimate), minlength=len(present))
-    leans_to_arm = result.estimate >= 0.5
+    rate, _, _ = result.t_terms()
+    pull = np.bincount(codes, weights=weights * (comparison.score - rate), minlength=len(present))
+    leans_to_arm = rate >= 0.5
     # A decided conclusion falls with the units that carry it; an undecided one is decided without those against it.
     towards = leans_to_arm if conclusion else not leans_to_arm
     order = np.argsort(-pull if towards else pull, kind="stable")

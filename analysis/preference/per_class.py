@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy import optimize, stats
@@ -31,12 +31,14 @@ from analysis.preference.groups import group_rates, heterogeneity
 from analysis.preference.rate import two_way_t
 from analysis.votes.table import Comparison
 
-__all__ = ["ClassResult", "PerClass", "adjusted_p_values", "partially_pooled", "per_class"]
+__all__ = ["Adjustment", "ClassResult", "PerClass", "adjusted_p_values", "partially_pooled", "per_class"]
 
 # Below these sizes within a class the crossed interval by itself is not trusted (statistics of small clusters).
 _LEAST_RATERS, _LEAST_PAIRS = FEW_UNITS, FEW_UNITS
 # Above this many classes single tests mislead; the pooled distribution is what to show.
 MANY_CLASSES = 100
+
+Adjustment: TypeAlias = Literal["bh", "holm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ class PerClass:
         return [entry.as_json() for entry in self.classes]
 
 
-def per_class(comparison: Comparison, *, adjust: Literal["bh", "holm"] = "bh") -> PerClass:
+def per_class(comparison: Comparison, *, adjust: Adjustment = "bh") -> PerClass:
     """Return the preference rate of every class that was voted on.
 
     Parameters
@@ -202,7 +204,7 @@ def _family_remark(comparison: Comparison, classes: int) -> str | None:
     return None
 
 
-def adjusted_p_values(p_values: list[float] | np.ndarray, adjust: Literal["bh", "holm"]) -> np.ndarray:
+def adjusted_p_values(p_values: list[float] | np.ndarray, adjust: Adjustment) -> np.ndarray:
     """Return p-values adjusted for their family, in the same order.
 
     Parameters
@@ -310,7 +312,7 @@ def _between_variance(rates: np.ndarray, variance: np.ndarray, target: float) ->
 
 
 def _between_sd(rates: np.ndarray, variance: np.ndarray, between: float) -> Estimate:
-    tails = stats.chi2.ppf([0.5 + LEVEL / 2, 0.5 - LEVEL / 2], len(rates) - 1)
+    tails = [float(stats.chi2.ppf(tail, len(rates) - 1)) for tail in (0.5 + LEVEL / 2, 0.5 - LEVEL / 2)]
     low, high = (float(np.sqrt(_between_variance(rates, variance, tail))) for tail in tails)
     method = f"SD of the true class rates, {_POOLING}, Q-profile interval"
     interval = (low, high) if high > low else None

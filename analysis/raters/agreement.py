@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -102,7 +101,7 @@ def _ratings(table: VoteTable, *, ties: bool) -> _Ratings:
     counts = np.bincount((unit * len(shown) + comparison) * 3 + value, minlength=units * columns)
     counts = counts.reshape(units, columns)
     used = counts.any(axis=0)
-    sizes = {"n_raters": distinct(table.rater[kept]), "n_pairs": distinct(pair), "n_votes": len(kept)}
+    sizes = Sizes(n_raters=distinct(table.rater[kept]), n_pairs=distinct(pair), n_votes=len(kept))
     return _Ratings(counts[:, used].astype(np.float64), np.repeat(np.eye(len(shown)), 3, axis=0)[used], sizes)
 
 
@@ -223,7 +222,10 @@ def _coefficient(
     if refusal:
         return refused(method, refusal, **ratings.sizes)
     per_unit = terms(ratings.counts if terms is _chance_terms else ratings.repeated)
-    pooled = partial(statistic, comparison=ratings.comparison)
+
+    def pooled(sums: np.ndarray) -> np.ndarray:
+        return statistic(sums, ratings.comparison)
+
     point = pooled(per_unit.sum(axis=0, keepdims=True))[0]
     if not np.isfinite(point):
         return refused(method, "only one value was used where raters meet: agreement is not defined", **ratings.sizes)

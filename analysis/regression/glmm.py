@@ -213,8 +213,17 @@ def divergence(fit: LaplaceFit, comparison: Comparison, crossing: Crossing) -> L
 
 
 def _refusal(lack: Lack, crossing: Crossing, *, separation: Lack | None = None) -> Glmm:
-    parts = {name: refused(method, lack.reason, **crossing.counts()) for name, method in _METHODS.items()}
-    return Glmm(**parts, separation=(separation or lack).separation, reason=lack.reason)
+    def without(name: str) -> Estimate:
+        return refused(_METHODS[name], lack.reason, **crossing.counts())
+
+    return Glmm(
+        intercept=without("intercept"),
+        position=without("position"),
+        marginal_rate=without("marginal_rate"),
+        conditional_rate=without("conditional_rate"),
+        separation=(separation or lack).separation,
+        reason=lack.reason,
+    )
 
 
 def _result(
@@ -226,10 +235,10 @@ def _result(
     weights = np.full(len(rows), 1.0 / len(rows))
     common = {"reason": effects["reason"], "counts": crossing.counts()}
     df = between_df(crossing, left_out)
-    rates = {
-        name: rate_estimate(fit, rows, weights, marginal=is_marginal, null=0.5, df=df, method=_METHODS[name], **common)
-        for name, is_marginal in (("marginal_rate", True), ("conditional_rate", False))
-    }
+
+    def rate(name: str, *, marginal: bool) -> Estimate:
+        return rate_estimate(fit, rows, weights, marginal=marginal, null=0.5, df=df, method=_METHODS[name], **common)
+
     position = (
         coefficient(fit, 1, df=None, method=_METHODS["position"], **common)
         if has_sides
@@ -238,7 +247,8 @@ def _result(
     return Glmm(
         intercept=coefficient(fit, 0, df=df, method=_METHODS["intercept"], **common),
         position=position,
+        marginal_rate=rate("marginal_rate", marginal=True),
+        conditional_rate=rate("conditional_rate", marginal=False),
         log_likelihood=fit.log_likelihood,
-        **rates,
         **effects,
     )

@@ -92,6 +92,13 @@ class LaplaceFit:
     log_likelihood: float
     failure: Failure | None = None
 
+    @property
+    def settled_covariance(self) -> np.ndarray:
+        """The covariance, for those who have refused a fit without one."""
+        if self.covariance is None:
+            raise ValueError("this fit is no maximum and has no covariance; report why instead of its numbers")
+        return self.covariance
+
 
 Term = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
@@ -152,10 +159,14 @@ class LaplaceLikelihood:
                 point, last = self._shorter(fixed, row_sd, column_sd, point, step), np.inf
             factor, fresh = None, False
         self._mode = (point.row, point.column)
-        self._factor = factor if fresh else CrossedFactor(table, point.weight, row_sd, column_sd)
-        return point, self._factor
+        if factor is None or not fresh:
+            factor = CrossedFactor(table, point.weight, row_sd, column_sd)
+        self._factor = factor
+        return point, factor
 
-    def _shorter(self, fixed, row_sd, column_sd, point: _Point, step) -> _Point:
+    def _shorter(
+        self, fixed: np.ndarray, row_sd: float, column_sd: float, point: _Point, step: tuple[np.ndarray, np.ndarray]
+    ) -> _Point:
         """Halve a Newton step until it climbs; the objective is concave, so some fraction does."""
         for halving in range(1, 40):
             part = 0.5**halving
@@ -164,7 +175,7 @@ class LaplaceLikelihood:
                 return moved
         return point
 
-    def _at(self, fixed, row_sd: float, column_sd: float, row: np.ndarray, column: np.ndarray) -> _Point:
+    def _at(self, fixed: np.ndarray, row_sd: float, column_sd: float, row: np.ndarray, column: np.ndarray) -> _Point:
         cells, table = self.cells, self.table
         eta = fixed + row_sd * row[table.rows] + column_sd * column[table.columns]
         # One exponential serves the mean and log(1 + e^eta), without overflow.
@@ -270,7 +281,9 @@ def moment_sds(cells: BinomialCells, beta: np.ndarray) -> np.ndarray:
     return np.sqrt(np.clip(found, 0.09, 4.0))
 
 
-def _climb(likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray):
+def _climb(
+    likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray
+) -> tuple[np.ndarray, float, np.ndarray | None, Failure | None]:
     """BFGS to the neighbourhood of the maximum, then Newton on the differenced gradient; returns the Hessian there."""
     point, (value, gradient), failure = _bfgs(likelihood, start, free)
     hessian = None
@@ -294,7 +307,9 @@ def _climb(likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray):
     return point, value, hessian, failure
 
 
-def _bfgs(likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray):
+def _bfgs(
+    likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray
+) -> tuple[np.ndarray, tuple[float, np.ndarray], Failure | None]:
     """Climb; returns the point, (value, gradient) there, and why it is no maximum or None."""
     point, (value, gradient) = start.copy(), likelihood(start)
     inverse = _first_inverse(likelihood.cells, start, free)
@@ -360,7 +375,7 @@ def _ascent(hessian: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(values), 1e-8))
 
 
-def _covariance(hessian: np.ndarray, free: np.ndarray) -> np.ndarray | None:
+def _covariance(hessian: np.ndarray | None, free: np.ndarray) -> np.ndarray | None:
     if hessian is None or np.linalg.eigvalsh(-hessian)[0] <= 0:
         return None
     covariance = np.zeros((len(free), len(free)))

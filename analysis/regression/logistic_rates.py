@@ -121,7 +121,7 @@ def single_vote_factors(crossing: Crossing) -> tuple[str, ...]:
 
 def random_effects(fit: LaplaceFit, crossing: Crossing, left_out: tuple[str, ...]) -> dict[str, Any]:
     """Return the fields of a result on random effects: SDs, intervals, shares, singular factors, and the remark."""
-    errors = np.sqrt(np.diagonal(fit.covariance)[-2:])
+    errors = np.sqrt(np.diagonal(fit.settled_covariance)[-2:])
     total = fit.sd_rater**2 + fit.sd_pair**2 + LATENT_VARIANCE
     fields: dict[str, Any] = {}
     remarks: list[str] = []
@@ -156,15 +156,19 @@ def coefficient(
     fit: LaplaceFit, which: int, *, df: int | None, method: str, reason: str | None, counts: Sizes
 ) -> Estimate:
     """Return a fixed effect with its Wald interval and p against 0; ``df`` None takes the normal distribution."""
-    value, se = float(fit.beta[which]), math.sqrt(fit.covariance[which, which])
-    p_value = clamped_p(2 * _reference(df).sf(abs(value) / se))
-    half = _reference(df).ppf(_TAIL) * se
+    value, se = float(fit.beta[which]), math.sqrt(fit.settled_covariance[which, which])
+    p_value = clamped_p(2 * _upper_tail(abs(value) / se, df))
+    half = _quantile(df) * se
     ci95 = (value - half, value + half)
     return Estimate(method=method, estimate=value, ci95=ci95, se=se, df=df, p_value=p_value, reason=reason, **counts)
 
 
-def _reference(df: int | None):
-    return stats.norm if df is None else stats.t(df)
+def _upper_tail(value: float, df: int | None) -> float:
+    return float(stats.norm.sf(value) if df is None else stats.t.sf(value, df))
+
+
+def _quantile(df: int | None) -> float:
+    return float(stats.norm.ppf(_TAIL) if df is None else stats.t.ppf(_TAIL, df))
 
 
 def log_interval(value: float, se: float) -> tuple[float, float] | None:
@@ -238,12 +242,12 @@ def rate_estimate(
     gradient[:-2] = (weights * averages[:, 1]) @ rows
     if spread > 0.0:
         gradient[-2:] = float(weights @ averages[:, 2]) * np.array([fit.sd_rater, fit.sd_pair]) / spread
-    se = math.sqrt(gradient @ fit.covariance @ gradient)
+    se = math.sqrt(gradient @ fit.settled_covariance @ gradient)
     centre, width = float(special.logit(value)), se / (value * (1.0 - value))
-    half = _reference(df).ppf(_TAIL) * width
+    half = _quantile(df) * width
     ci95 = (float(special.expit(centre - half)), float(special.expit(centre + half)))
     if not (np.isfinite(centre) and ci95[0] < ci95[1]):
         no_interval = "no interval: the rate is at 0 or 1 to working precision"
         return Estimate(method=method, estimate=value, reason=no_interval, **counts)
-    p_value = None if null is None else clamped_p(2 * _reference(df).sf(abs(centre - special.logit(null)) / width))
+    p_value = None if null is None else clamped_p(2 * _upper_tail(abs(centre - special.logit(null)) / width, df))
     return Estimate(method=method, estimate=value, ci95=ci95, se=se, df=df, p_value=p_value, reason=reason, **counts)

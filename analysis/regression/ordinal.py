@@ -183,8 +183,20 @@ def ordinal_withheld(comparison: Comparison, reason: str) -> OrdinalMixed:
 
 
 def _refusal(lack: Lack, crossing: Crossing) -> OrdinalMixed:
-    parts = {name: refused(method, lack.reason, **crossing.counts()) for name, method in _METHODS.items()}
-    return OrdinalMixed(**parts, separation=lack.separation, reason=lack.reason)
+    def without(name: str) -> Estimate:
+        return refused(_METHODS[name], lack.reason, **crossing.counts())
+
+    return OrdinalMixed(
+        intercept=without("intercept"),
+        half_width=without("half_width"),
+        position=without("position"),
+        marginal_score=without("marginal_score"),
+        win_rate=without("win_rate"),
+        tie_rate=without("tie_rate"),
+        loss_rate=without("loss_rate"),
+        separation=lack.separation,
+        reason=lack.reason,
+    )
 
 
 def _collapsed(fit: Glmm, crossing: Crossing) -> OrdinalMixed:
@@ -192,7 +204,7 @@ def _collapsed(fit: Glmm, crossing: Crossing) -> OrdinalMixed:
     note = "no ties: the model collapses to the logistic mixed model"
     shared = {field.name: getattr(fit, field.name) for field in fields(CrossedModel)}
     rate = fit.marginal_rate
-    lost = refused(_METHODS["loss_rate"], note) if rate.estimate is None else _complement(rate)
+    lost = refused(_METHODS["loss_rate"], note) if rate.estimate is None else _complement(rate, 1.0 - rate.estimate)
     return OrdinalMixed(
         intercept=fit.intercept.with_reason(note),
         half_width=Estimate(method=_METHODS["half_width"], estimate=0.0, reason=note, **crossing.counts()),
@@ -205,11 +217,11 @@ def _collapsed(fit: Glmm, crossing: Crossing) -> OrdinalMixed:
     )
 
 
-def _complement(rate: Estimate) -> Estimate:
+def _complement(rate: Estimate, lost: float) -> Estimate:
     interval = None if rate.ci95 is None else (1.0 - rate.ci95[1], 1.0 - rate.ci95[0])
     return Estimate(
         method=_METHODS["loss_rate"],
-        estimate=1.0 - rate.estimate,
+        estimate=lost,
         ci95=interval,
         se=rate.se,
         p_value=rate.p_value,
@@ -233,12 +245,13 @@ def _result(fit: LaplaceFit, crossing: Crossing, left_out: tuple[str, ...]) -> O
         "tie_rate": (both, np.repeat([-share, share], len(sides)), 0.0, None),
         "loss_rate": (rows[_UPPER], np.full(len(sides), -share), 1.0, None),
     }
-    estimates = {
-        name: rate_estimate(
+
+    def rate(name: str) -> Estimate:
+        design, weights, constant, null = rates[name]
+        return rate_estimate(
             fit, design, weights, constant=constant, marginal=True, null=null, df=df, method=_METHODS[name], **common
         )
-        for name, (design, weights, constant, null) in rates.items()
-    }
+
     has_sides = len(sides) == 2
     return OrdinalMixed(
         intercept=coefficient(fit, 0, df=df, method=_METHODS["intercept"], **common),
@@ -246,8 +259,11 @@ def _result(fit: LaplaceFit, crossing: Crossing, left_out: tuple[str, ...]) -> O
         position=coefficient(fit, 1, df=None, method=_METHODS["position"], **common)
         if has_sides
         else refused(_METHODS["position"], ONE_SIDE, **crossing.counts()),
+        marginal_score=rate("marginal_score"),
+        win_rate=rate("win_rate"),
+        tie_rate=rate("tie_rate"),
+        loss_rate=rate("loss_rate"),
         log_likelihood=fit.log_likelihood,
-        **estimates,
         **effects,
     )
 
@@ -259,6 +275,6 @@ def _rows(sides: tuple[float | None, ...], end: float) -> np.ndarray:
 def _half_width(fit: LaplaceFit, *, reason: str | None, counts: Sizes) -> Estimate:
     """delta > 0 by definition: an interval on the log scale and no test."""
     which = len(fit.beta) - 1
-    value, se = float(fit.beta[-1]), math.sqrt(fit.covariance[which, which])
+    value, se = float(fit.beta[-1]), math.sqrt(fit.settled_covariance[which, which])
     ci95 = log_interval(value, se)
     return Estimate(method=_METHODS["half_width"], estimate=value, ci95=ci95, se=se, reason=reason, **counts)

@@ -13,7 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from analysis.report.content.external_figures import ExternalFigure
-from analysis.report.parts.figure import ARM, BASELINE, MUTED, WIDTH, FigureSpec, new_figure, plain, rendered
+from analysis.report.parts.figure import (
+    ARM,
+    BASELINE,
+    MUTED,
+    WIDTH,
+    FigureSpec,
+    new_figure,
+    plain,
+    rendered,
+    stacked_figure,
+)
 from diffusion.files import write_atomically
 
 __all__ = [
@@ -151,7 +161,7 @@ def alignment_figure(bands: Mapping[str, Sequence[Mapping]]) -> FigureSpec:
 
 
 def _draw_alignment(bands: Mapping[str, Sequence[Mapping]]):
-    figure, (top, bottom) = new_figure(4.6, rows=2, sharex=True)
+    figure, (top, bottom) = stacked_figure(4.6, rows=2)
     for place, (arm, rows) in enumerate(bands.items()):
         style = {"color": _COLOURS[place % 6], "marker": _MARKERS[place % 6], "markersize": 4, "label": plain(arm)}
         t = [(row["first_timestep"] + row["last_timestep"]) / 2 for row in rows]

@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
-from analysis.inference.counts import count_sides, load_summary
+from analysis.inference.counts import LoadSummary, count_sides, load_summary
 from analysis.inference.threads import on_one_blas_thread
 from analysis.judges.scores import JudgeScores
 from analysis.preference import position
@@ -144,7 +145,7 @@ def build_report(
     )
     for entry, judgement in zip(entries, judgements, strict=True):
         entry["verdict"] = judgement.as_json()
-    report = {
+    report: dict[str, Any] = {
         "schema": SCHEMA,
         "study": dict(study or {}),
         "plan": plan,
@@ -338,7 +339,7 @@ def _data(table: VoteTable, selection: Selection, given: Mapping) -> dict:
     }
 
 
-def _spread(load) -> dict:
+def _spread(load: LoadSummary) -> dict:
     return {"median": load.median, "min": load.smallest, "max": load.largest}
 
 

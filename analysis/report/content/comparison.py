@@ -16,7 +16,7 @@ from analysis.inference.threads import on_one_blas_thread
 from analysis.preference import position
 from analysis.preference import rate as preference
 from analysis.preference.equivalence import Equivalence, equivalence_test
-from analysis.preference.per_class import PerClass, per_class
+from analysis.preference.per_class import Adjustment, PerClass, per_class
 from analysis.preference.sequential import confidence_sequence
 from analysis.regression.gee import gee
 from analysis.regression.glmm import Glmm, glmm, glmm_withheld
@@ -151,7 +151,7 @@ def _side(comparison: Comparison) -> dict:
     return {"counts": count_votes(comparison).as_json(), "result": preference.two_way_t(comparison).as_json()}
 
 
-def _classes(comparison: Comparison, adjust: str, withheld: str | None) -> PerClass:
+def _classes(comparison: Comparison, adjust: Adjustment, withheld: str | None) -> PerClass:
     if withheld is not None:
         return replace(per_class(comparison.rows(np.zeros(0, dtype=np.int64)), adjust=adjust), reason=withheld)
     labels = comparison.extra.get("class_label")

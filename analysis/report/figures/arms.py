@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, INK, FigureSpec, new_figure, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["ranking_figures"]
 
@@ -55,7 +59,7 @@ def ranking_figures(report: Mapping) -> list[FigureSpec]:
     return specs
 
 
-def _draw_matrix(arms: list[str], wins: np.ndarray, met: np.ndarray):
+def _draw_matrix(arms: list[str], wins: np.ndarray, met: np.ndarray) -> Figure:
     # Many arms share the width of the page: smaller squares, and the counts stand in the table's file.
     is_wide = len(arms) > _MOST_COUNTED
     figure, axes = new_figure(5.8 if is_wide else 1.1 + 0.55 * len(arms))
@@ -85,7 +89,7 @@ def _draw_matrix(arms: list[str], wins: np.ndarray, met: np.ndarray):
     return figure
 
 
-def _draw_strengths(strong: list[Mapping], bounds: tuple[float, float]):
+def _draw_strengths(strong: list[Mapping], bounds: tuple[float, float]) -> Figure:
     figure, axes = new_figure(0.9 + 0.3 * len(strong))
     for place, entry in enumerate(strong):
         axes.plot(entry["ci95"], [place, place], color=ARM, linewidth=2.5, solid_capstyle="butt")

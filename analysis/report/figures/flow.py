@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, INK, MUTED, FigureSpec, new_figure, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["flow_figures"]
 
@@ -27,7 +31,7 @@ def _described(step: Mapping) -> str:
     return f"{step['raters']} {step['name']}" + (f" (then {left})" if left else "")
 
 
-def _draw(steps: Sequence[Mapping]):
+def _draw(steps: Sequence[Mapping]) -> Figure:
     heights = [_ROW + _LINE * max(0, len(step["left"]) - 3) for step in steps]
     figure, axes = new_figure(sum(heights))
     axes.set_axis_off()

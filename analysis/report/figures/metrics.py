@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, INK, MUTED, FigureSpec, new_figure, plain
 from analysis.report.tables.arms import METRIC_NAMES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["metric_against_preference_figure", "metric_figures", "preference_points"]
 
@@ -54,7 +58,7 @@ def _metric_points(report: Mapping, name: str) -> list[tuple[str, float, float]]
     return points
 
 
-def _draw_metric(points: list[tuple[str, float, float]], label: str):
+def _draw_metric(points: list[tuple[str, float, float]], label: str) -> Figure:
     figure, axes = new_figure(2.8)
     for arm, value, rate in points:
         axes.plot(value, 100 * rate, "o", color=ARM, markersize=7)
@@ -82,7 +86,7 @@ def _difference_figures(report: Mapping) -> list[FigureSpec]:
     return [FigureSpec("preference_by_difference", subject, described + ".", draw, n=n)]
 
 
-def _draw_differences(groups: Sequence[Mapping], arm: str):
+def _draw_differences(groups: Sequence[Mapping], arm: str) -> Figure:
     figure, axes = new_figure(2.8)
     for group in groups:
         if group["ci95"] is not None:
@@ -177,7 +181,7 @@ def metric_against_preference_figure(points: Sequence[Mapping], *, metric: str, 
     )
 
 
-def _draw_preference(points: Sequence[Mapping], metric: str, arm: str, baseline: str):
+def _draw_preference(points: Sequence[Mapping], metric: str, arm: str, baseline: str) -> Figure:
     figure, axes = new_figure(3.4)
     for place, point in enumerate(sorted(points, key=lambda point: point["difference"])):
         if point["ci95"] is not None:

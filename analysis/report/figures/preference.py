@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, BASELINE, INK, MUTED, TIE, FigureSpec, new_figure, plain
 from analysis.report.parts.table import shows_all, versus
 from analysis.report.tables.preference import estimators
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["forest_figures", "sides_figures", "votes_figures"]
 
@@ -108,7 +113,7 @@ def _outcomes(arm: str, baseline: str, counts: Mapping) -> str:
     )
 
 
-def _draw_bars(bars: list[tuple[str, str, Mapping]]):
+def _draw_bars(bars: list[tuple[str, str, Mapping]]) -> Figure:
     """Draw a bar a row; the names stand above it, each with its share of the votes."""
     figure, axes = new_figure(0.35 + 0.85 * len(bars))
     for row, (left, right, counts) in enumerate(bars):
@@ -119,9 +124,9 @@ def _draw_bars(bars: list[tuple[str, str, Mapping]]):
             if share >= 0.09:
                 axes.text(start + share / 2, row, f"{counts[key]:,}", ha="center", va="center", color=ink)
             start += share
-        above = {"va": "bottom", "fontsize": 9.5}
-        axes.text(0, row - 0.25, f"{left} {counts['wins'] / votes:.1%}", ha="left", **above)
-        axes.text(1, row - 0.25, f"{right} {counts['losses'] / votes:.1%}", ha="right", **above)
+        for_left, for_right = f"{left} {counts['wins'] / votes:.1%}", f"{right} {counts['losses'] / votes:.1%}"
+        axes.text(0, row - 0.25, for_left, ha="left", va="bottom", fontsize=9.5)
+        axes.text(1, row - 0.25, for_right, ha="right", va="bottom", fontsize=9.5)
         ties = f"ties {counts['ties'] / votes:.1%} ({counts['ties']:,})"
         axes.text(0.5, row + 0.25, ties, ha="center", va="top", fontsize=9.5)
     axes.set(xlim=(0, 1), ylim=(len(bars) - 0.45, -0.55), yticks=[], xticks=[])
@@ -149,11 +154,11 @@ def forest_figures(report: Mapping) -> list[FigureSpec]:
             f"{wording.count(sum(comparison['counts'].values()), 'vote')}"
         )
         name = "forest" if number == 0 else f"forest_{number + 1}"
-        specs.append(FigureSpec(name, subject, described + ".", lambda rows=rows: _draw_forest(rows), n=n))
+        specs.append(FigureSpec(name, subject, described + ".", partial(_draw_forest, rows), n=n))
     return specs
 
 
-def _draw_forest(rows: list[tuple[str, bool, Mapping]]):
+def _draw_forest(rows: list[tuple[str, bool, Mapping]]) -> Figure:
     figure, axes = new_figure(0.7 + 0.29 * len(rows))
     axes.axvline(50, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
     for place, (_, is_main, result) in enumerate(rows):

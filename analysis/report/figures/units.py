@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.inference.crossing import crossing_of
 from analysis.preference.rate import rater_rates
-from analysis.raters.agreement import majority_histogram
+from analysis.raters.agreement import MajorityHistogram, majority_histogram
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, BASELINE, INK, MUTED, FigureSpec, new_figure, plain
 from analysis.report.parts.table import versus
 from analysis.votes.table import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["class_figures", "pair_figures", "rater_figures"]
 
@@ -38,12 +42,12 @@ def rater_figures(reported: Mapping, comparison: Comparison) -> list[FigureSpec]
     return [FigureSpec("raters", subject, described, lambda: _draw_raters(rates), n=n)]
 
 
-def _draw_raters(rates: np.ndarray):
+def _draw_raters(rates: np.ndarray) -> Figure:
     figure, axes = new_figure(2.6)
     place = np.arange(1, len(rates) + 1)
     # One marker a rater; many raters become a line of small ones, which stays legible and keeps the file small.
-    marker = {"marker": "o", "markersize": 5} if len(rates) <= 100 else {"marker": ".", "markersize": 2}
-    axes.plot(place, 100 * rates, linestyle="none", color=ARM, **marker)
+    marker, size = ("o", 5) if len(rates) <= 100 else (".", 2)
+    axes.plot(place, 100 * rates, linestyle="none", color=ARM, marker=marker, markersize=size)
     axes.axhline(100 * rates.mean(), color=ARM, linewidth=1.4)
     axes.annotate(
         f"mean {100 * rates.mean():.1f} %",
@@ -56,7 +60,7 @@ def _draw_raters(rates: np.ndarray):
     )
     axes.axhline(50, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.set(ylim=(-3, 103), xlim=(0.5, len(rates) + 0.5), ylabel="Preference rate, %", xlabel="Rater, by rate")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     return figure
 
 
@@ -76,7 +80,7 @@ def pair_figures(reported: Mapping, comparison: Comparison) -> list[FigureSpec]:
     return [FigureSpec("pairs", subject, described + ".", lambda: _draw_pairs(histogram), n=n)]
 
 
-def _draw_pairs(histogram):
+def _draw_pairs(histogram: MajorityHistogram) -> Figure:
     figure, axes = new_figure(2.6)
     edges = 100 * histogram.edges
     axes.bar(
@@ -120,7 +124,7 @@ def _is_significant(entry: Mapping) -> bool:
     return entry["p_adjusted"] is not None and entry["p_adjusted"] < SIGNIFICANCE_LEVEL
 
 
-def _draw_classes(classes: list[Mapping]):
+def _draw_classes(classes: list[Mapping]) -> Figure:
     is_named = len(classes) <= _MOST_NAMED_CLASSES
     figure, axes = new_figure(0.8 + 0.24 * len(classes) if is_named else 4.2)
     place = np.arange(len(classes))

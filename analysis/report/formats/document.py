@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.report.parts import wording
@@ -169,7 +169,7 @@ def title(report: Mapping) -> str:
     return f"Blind preference report: {study}" if study else "Blind preference report"
 
 
-def _matching(wanted: Sequence[str], names) -> list[str]:
+def _matching(wanted: Sequence[str], names: Collection[str]) -> list[str]:
     found = []
     for pattern in wanted:
         stem = pattern.rstrip("*")
@@ -194,7 +194,8 @@ def _for_the_paper(report: Mapping) -> list[Block]:
 
 
 def _provenance(report: Mapping) -> list[Block]:
-    data, blocks = report["data"], [Heading("Provenance", anchor="provenance")]
+    data = report["data"]
+    blocks: list[Block] = [Heading("Provenance", anchor="provenance")]
     facts = {**report["provenance"], f"SHA-256 of the votes ({data['sha256_of']})": data["sha256"]}
     if data["source"]:
         facts["file of votes"] = data["source"]

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from analysis.inference.threads import on_one_blas_thread
-from analysis.report.content.external_figures import MANIFEST, ExternalFigure, given_facts
+from analysis.report.content.external_figures import MANIFEST, ExternalFigure, ReadyFigures, given_facts
 from analysis.report.figures import figure_specs
 from analysis.report.formats.document import document
 from analysis.report.formats.html import render_html
@@ -190,9 +190,9 @@ class _Drawing:
         if self.given and (taken := sorted(self.specs.keys() & self.given.keys())):
             raise ValueError(f"the report draws {', '.join(taken)} itself; leave it out of the given figures")
 
-    def pictures(self, kind: str) -> dict:
-        given = {name: (figure, figure.files["png"]) for name, figure in self.given.items()}
-        return {name: (self.specs[name], files[kind]) for name, files in self.drawn.items()} | given
+    def pictures(self, kind: str) -> ReadyFigures:
+        given: ReadyFigures = {name: (figure, figure.files["png"]) for name, figure in self.given.items()}
+        return {**{name: (self.specs[name], files[kind]) for name, files in self.drawn.items()}, **given}
 
     def figure_files(self) -> dict[str, bytes]:
         files = {f"figures/{name}.{kind}": self.drawn[name][kind] for name in self.drawn for kind in _DRAWN["figures"]}

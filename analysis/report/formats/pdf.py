@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from html import escape
+from typing import TYPE_CHECKING
 
 from analysis.report.content.external_figures import ExternalFigure, ReadyFigures
 from analysis.report.formats.document import FigureBlock, Heading, Paragraph, TableBlock, title
 from analysis.report.parts.figure import FigureSpec, drawable
-from analysis.report.parts.table import Table
+from analysis.report.parts.table import Table, View
+
+if TYPE_CHECKING:
+    from reportlab.lib.styles import ParagraphStyle
+    from reportlab.pdfgen.canvas import Canvas
+    from reportlab.platypus import BaseDocTemplate, TableStyle
+    from reportlab.platypus import Paragraph as Text
 
 __all__ = ["render_pdf"]
 
@@ -87,8 +94,8 @@ def _figure_size(png: bytes, width: float) -> tuple[float, float]:
     return scale * across, scale * down
 
 
-def _footer(name: str):
-    def draw(canvas, template) -> None:
+def _footer(name: str) -> Callable[[Canvas, BaseDocTemplate], None]:
+    def draw(canvas: Canvas, template: BaseDocTemplate) -> None:
         canvas.saveState()
         canvas.setFont("BlindpairSans", 8)
         canvas.setFillColor(_MUTED)
@@ -113,23 +120,16 @@ def _flowables(block: object, figures: ReadyFigures, width: float) -> list:
 
 
 def _heading(block: Heading) -> list:
-    return [_Heading.of(_safe(block.text), _style(f"h{block.level}"), key=block.anchor, level=block.level)]
-
-
-class _Heading:
-    """A paragraph that leaves a bookmark; the class is made on first use, since reportlab is optional."""
-
-    @staticmethod
-    def of(text: str, style, *, key: str, level: int):
-        return _heading_class()(text, style, key, level)
+    return [_heading_class()(_safe(block.text), _style(f"h{block.level}"), key=block.anchor, level=block.level)]
 
 
 @cache
-def _heading_class():
+def _heading_class() -> type[Text]:
+    """A paragraph that leaves a bookmark; the class is made on first use, since reportlab is optional."""
     from reportlab.platypus import Paragraph as Text
 
     class BookmarkedText(Text):
-        def __init__(self, text: str, style, key: str, level: int) -> None:
+        def __init__(self, text: str, style: ParagraphStyle, *, key: str, level: int) -> None:
             super().__init__(escape(text), style)
             self._bookmark = (text, key, level)
 
@@ -151,7 +151,7 @@ def _paragraph(block: Paragraph, width: float) -> list:
     text = Text(escape(_safe(block.text)), _style(block.kind))
     if block.kind not in ("lead", "warning", "quote"):
         return [text]
-    boxes = {
+    boxes: dict[str, list[tuple]] = {
         "lead": [("LINEBEFORE", (0, 0), (0, -1), 3, _ACCENT)],
         "warning": [("BOX", (0, 0), (-1, -1), 1.5, "#8a6100"), ("BACKGROUND", (0, 0), (-1, -1), "#fff3cd")],
         "quote": [("BACKGROUND", (0, 0), (-1, -1), _BAND)],
@@ -194,7 +194,7 @@ def _table(table: Table, width: float) -> list:
     return [CondPageBreak(90), Text(escape(_safe(table.title)), _style("caption")), grid, Spacer(1, 3), *notes]
 
 
-def _widths(view, width: float) -> list[float]:
+def _widths(view: View, width: float) -> list[float]:
     """Return the columns' widths: no word and no number breaks, and prose shares what is left by its length."""
     from reportlab.pdfbase.pdfmetrics import stringWidth
 
@@ -219,7 +219,7 @@ def _widths(view, width: float) -> list[float]:
     return [low + share * (high - low) for low, high in zip(least, wanted, strict=True)]
 
 
-def _grid_style(commands: list[tuple]):
+def _grid_style(commands: list[tuple]) -> TableStyle:
     from reportlab.platypus import TableStyle
 
     padding = [(f"{side}PADDING", (0, 0), (-1, -1), 3) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")]
@@ -227,14 +227,14 @@ def _grid_style(commands: list[tuple]):
 
 
 @cache
-def _style(kind: str):
+def _style(kind: str) -> ParagraphStyle:
     from reportlab.lib.enums import TA_RIGHT
     from reportlab.lib.styles import ParagraphStyle
 
     base = {"fontName": "BlindpairSans", "fontSize": 9.5, "leading": 13.5, "textColor": _INK, "spaceAfter": 5}
     bold = {"fontName": "BlindpairSans-Bold"}
-    cell = {"fontSize": _CELL_SIZE, "leading": 10, "spaceAfter": 0, "splitLongWords": 1}
-    changes = {
+    cell: dict[str, object] = {"fontSize": _CELL_SIZE, "leading": 10, "spaceAfter": 0, "splitLongWords": 1}
+    changes: dict[str, dict[str, object]] = {
         "h1": {**bold, "fontSize": 17, "leading": 21, "spaceAfter": 8},
         "h2": {**bold, "fontSize": 12.5, "leading": 16, "spaceBefore": 14, "spaceAfter": 5},
         "h3": {**bold, "fontSize": 10.5, "leading": 14, "spaceBefore": 8},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
-from analysis.report.parts.table import Table
+from analysis.report.parts.table import Column, Table
 from analysis.votes.csv_text import CsvText, guard
 
 __all__ = ["render_csv", "render_json"]
@@ -34,13 +35,13 @@ def render_csv(table: Table) -> str:
     return text.taken()
 
 
-def _names(column) -> list[str]:
+def _names(column: Column) -> list[str]:
     if column.kind.endswith("interval"):
         return [f"{column.key}_low", f"{column.key}_high"]
     return [column.key]
 
 
-def _cells(column, value: object) -> list[str]:
+def _cells(column: Column, value: Any) -> list[str]:
     if column.kind.endswith("interval"):
         return ["", ""] if value is None else [repr(float(bound)) for bound in value]
     if value is None:

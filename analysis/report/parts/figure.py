@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 __all__ = [
     "ARM",
@@ -19,6 +25,7 @@ __all__ = [
     "new_figure",
     "plain",
     "rendered",
+    "stacked_figure",
 ]
 
 # Okabe and Ito's palette: told apart by people with any common colour deficiency, and by lightness in grey print.
@@ -48,7 +55,7 @@ class FigureSpec:
     name: str
     subject: str
     description: str
-    draw: Callable[[], object]
+    draw: Callable[[], Figure]
     n: str = ""
 
     @property
@@ -57,7 +64,7 @@ class FigureSpec:
         return f"{self.subject} (n = {self.n})" if self.n else self.subject
 
 
-_STYLE = {
+_STYLE: dict[RcKeyType, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10.5,
     "axes.spines.top": False,
@@ -77,14 +84,25 @@ _STYLE = {
 }
 
 
-def new_figure(height: float, *, rows: int = 1, **subplots):
+def new_figure(height: float) -> tuple[Figure, Axes]:
     """Return a figure of the common width and its axes, free of pyplot's global state."""
+    figure = _canvas(height)
+    return figure, figure.subplots()
+
+
+def stacked_figure(height: float, *, rows: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure of several axes, one below the other over the same x."""
+    figure = _canvas(height)
+    return figure, list(figure.subplots(rows, 1, sharex=True))
+
+
+def _canvas(height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height + _FOOT), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, 1, **subplots)
+    return figure
 
 
 def rendered(spec: FigureSpec, formats: tuple[str, ...]) -> dict[str, bytes]:
@@ -93,7 +111,7 @@ def rendered(spec: FigureSpec, formats: tuple[str, ...]) -> dict[str, bytes]:
 
     import matplotlib
 
-    options = {
+    options: dict[str, dict[str, Any]] = {
         "svg": {"metadata": {"Date": None, "Title": spec.title, "Description": spec.description}},
         "pdf": {"metadata": {"CreationDate": None, "Title": spec.title, "Subject": spec.description}},
         "png": {"dpi": 200, "metadata": {"Software": None, "Title": spec.title.encode("ascii", "replace").decode()}},
@@ -115,7 +133,7 @@ def rendered(spec: FigureSpec, formats: tuple[str, ...]) -> dict[str, bytes]:
 
 
 @contextmanager
-def _style():
+def _style() -> Iterator[None]:
     import matplotlib
 
     with matplotlib.rc_context():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from analysis.report.parts import wording
 
@@ -30,7 +31,7 @@ def _mean_and_deviation(value: Sequence[float | None] | None) -> str:
 
 # kind -> how a raw value is shown; a remark becomes a lettered note. Kinds that end in "interval" are two columns in
 # CSV.
-_SHOWN = {
+_SHOWN: dict[str, Callable[[Any], str]] = {
     "text": lambda value: "" if value is None else str(value),
     "remark": lambda value: value or "",
     "count": wording.count,

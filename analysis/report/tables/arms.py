@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from analysis.report.parts import wording
 from analysis.report.parts.table import Column, Table, result_columns, shows_all, versus
@@ -139,18 +140,19 @@ def _metrics_by_class(report: Mapping) -> Table | None:
     by_class = report["image_metrics_by_class"]
     arms = sorted(by_class)
     found = {(label, name) for classes in by_class.values() for label, metrics in classes.items() for name in metrics}
-    rows, refused = [], {}
+    rows: list[dict[str, Any]] = []
+    refused: dict[str, str] = {}
     for label, name in sorted(found, key=lambda key: (_class_place(key[0]), _metric_place(key[1]))):
         results = {arm: by_class[arm].get(label, {}).get(name) or {} for arm in arms}
         if all(result.get("value") is None for result in results.values()):
             reasons = sorted({result["reason"] for result in results.values() if result.get("reason")})
             refused.setdefault(METRIC_NAMES.get(name, name), "; ".join(reasons))
             continue
-        row = {"class_label": label, "metric": METRIC_NAMES.get(name, name)}
+        row: dict[str, Any] = {"class_label": label, "metric": METRIC_NAMES.get(name, name)}
         for place, arm in enumerate(arms):
             row |= {f"{key}_{place}": results[arm].get(key) for key in ("value", "ci95", "n")}
-        reasons = dict.fromkeys(result["reason"] for result in results.values() if result.get("reason"))
-        row["reason"] = "; ".join(reasons) or None
+        remarks = dict.fromkeys(result["reason"] for result in results.values() if result.get("reason"))
+        row["reason"] = "; ".join(remarks) or None
         row["network"] = next((r["features"].get("name") for r in results.values() if r.get("features")), None)
         rows.append(row)
     if not rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from analysis.report.parts import wording
 from analysis.report.parts.table import Column, Table
@@ -45,7 +46,7 @@ def composition_table(report: Mapping) -> Table | None:
     return Table("composition", "Who judged, and their preference", columns, rows, note)
 
 
-def _of(row: Mapping, key: str):
+def _of(row: Mapping[str, Any], key: str) -> float | list[float] | None:
     return None if row["result"] is None else row["result"][key]
 
 
