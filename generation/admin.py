@@ -14,11 +14,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from generation.models import GenerationRun
+from generation.recipes.class_labels import classes_written
 from generation.recipes.recipe import GUIDANCE_FACTORS, recipe_fields
 from generation.selectors import RunProgress, run_complete_pairs, run_progress
 from generation.services.order import (
     DEFAULT_MICRO_BATCH,
-    class_labels,
     run_cancel,
     run_create,
     run_enqueue_plan,
@@ -68,7 +68,7 @@ class GenerationRunForm(forms.ModelForm):
     def clean_class_labels(self) -> list[int] | None:
         text = self.cleaned_data["class_labels"].strip()
         try:
-            return class_labels(text) if text else None
+            return classes_written(text) if text else None
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
 

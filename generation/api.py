@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from generation.models import GenerationRun
-from generation.recipes.noise import CLASS_LIMIT, SEED_LIMIT
+from generation.recipes.class_labels import CLASS_LIMIT
+from generation.recipes.noise import SEED_LIMIT
 from generation.recipes.recipe import GUIDANCE_FACTORS, recipe_fields
 from generation.selectors import run_progress
 from generation.services.order import MAXIMUM_PAIRS, run_cancel, run_create, run_enqueue_plan, run_retry

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from generation.recipes.class_labels import class_texts
 from generation.recipes.noise import PairSpec
 from jobs.models import Job
 from survey.models import Study
@@ -68,7 +69,7 @@ class GenerationRun(models.Model):
     def wanted(self) -> Q:
         """The pairs of this order among a study's pairs."""
         whole, rest = divmod(self.pairs, len(self.classes))
-        labels = [str(label) for label in self.classes]
+        labels = class_texts(self.classes)
         return Q(seed=self.seed, class_label__in=labels) & (
             Q(index__lt=whole) | Q(index=whole, class_label__in=labels[:rest])
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Count, QuerySet, Sum
 
 from generation.models import GenerationRun
+from generation.recipes.class_labels import class_texts
 from generation.recipes.noise import PairSpec
 from jobs.models import Job
 from survey.models import ImagePair, PairImage, Study
@@ -63,7 +64,7 @@ def arms_present(study: Study, specs: Sequence[PairSpec]) -> dict[PairSpec, set[
 def shards_missing(run: GenerationRun) -> list[int]:
     """Return the numbers of the shards in which some pair misses an image, in order."""
     done: dict[int, int] = {}
-    place = {str(label): number for number, label in enumerate(run.classes)}
+    place = {label: number for number, label in enumerate(class_texts(run.classes))}
     rows = run_complete_pairs(run).values_list("class_label", "index")
     for label, index in rows.iterator(chunk_size=_BATCH):
         shard = (index * len(run.classes) + place[label]) // run.shard_pairs

@@ -23,6 +23,7 @@ from generation.figures.gradients import (
     maximise_class_probability,
     min_max_normalised,
 )
+from generation.recipes.class_labels import class_text
 from generation.recipes.noise import PairSpec
 from generation.recipes.recipe import ArmRecipe
 from generation.sampling.encoding import to_uint8
@@ -64,7 +65,7 @@ class FigureInputs:
 
     def name_of(self, label: int) -> str:
         """What to call a class."""
-        return self.class_names[label] if label < len(self.class_names) else str(label)
+        return self.class_names[label] if label < len(self.class_names) else class_text(label)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from generation.recipes.class_labels import CLASS_LIMIT
+
 __all__ = [
     "INITIAL_STREAM",
     "NOISE_VERSION",
@@ -29,7 +31,6 @@ NOISE_VERSION = "philox4x64-10/box-muller-1"
 
 INITIAL_STREAM = 0
 SEED_LIMIT = 2**63
-CLASS_LIMIT = 2**24
 INDEX_LIMIT = 2**40
 _BLOCK = 8192  # words worked on at once: the temporaries of one block stay in the processor's cache
 

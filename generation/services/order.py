@@ -10,7 +10,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from generation.models import GenerationRun, GenerationShard
-from generation.recipes.noise import CLASS_LIMIT, SEED_LIMIT
+from generation.recipes.class_labels import CLASS_LIMIT
+from generation.recipes.noise import SEED_LIMIT
 from generation.recipes.recipe import GUIDANCE_FACTORS, ArmRecipe, check_matched
 from generation.selectors import shards_missing, study_generated_seed
 from jobs.exceptions import JobCancelled, LeaseLost, WorkerLeaving, error_text
@@ -24,7 +25,6 @@ from survey.services.study.study import study_locked_draft
 __all__ = [
     "DEFAULT_MICRO_BATCH",
     "MAXIMUM_PAIRS",
-    "class_labels",
     "run_cancel",
     "run_create",
     "run_enqueue_plan",
@@ -58,17 +58,6 @@ def study_recipes(study: Study, factors: Sequence[str] = ()) -> dict[str, ArmRec
     recipes = {arm.name: ArmRecipe.from_json(arm.name, arm.recipe) for arm in arms}
     check_matched(list(recipes.values()), [*GUIDANCE_FACTORS, *factors])
     return recipes
-
-
-def class_labels(text: str) -> list[int]:
-    """Read class labels as people write them: ``207,360`` or ``0-9``."""
-    labels: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or len(first + last) > 16:
-            raise ValueError(f"{part!r} is no class label; give numbers such as 207,360 or 0-9")
-        labels += range(int(first), min(int(last or first), CLASS_LIMIT) + 1)
-    return labels
 
 
 def _checked_classes(classes: Sequence[int] | None) -> list[int] | None:

@@ -26,7 +26,7 @@ class SelectionRule:
     Parameters
     ----------
     classes : collection of str or None
-        Class labels to keep; None for all.
+        Class labels to keep, as the pairs hold them; None for all.
     minimum_distance : float in [0, 1] or None
         Pairs whose arms differ less are left out; a pair without a known distance is left out too.
     per_class : int or None
@@ -51,7 +51,7 @@ class SelectionRule:
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
         if self.classes is not None:
-            object.__setattr__(self, "classes", tuple(sorted({str(label) for label in self.classes})))
+            object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from generation.features.image_sets import (
     read_image,
 )
 from generation.features.networks import ClassifierFeatureNetwork, load_feature_network
+from generation.recipes.class_labels import class_number, class_text
 from survey.models import ImagePair, PairImage, Study
 from survey.services.results.image_metrics import image_metrics_store
 
@@ -68,7 +69,7 @@ def arm_sources(study: Study) -> dict[str, StudyArmSource]:
     )
     gathered: dict[str, list[tuple[str, str, int]]] = {}
     for arm, file, sha256, label in rows.iterator(chunk_size=2000):
-        gathered.setdefault(arm, []).append((file, sha256, int(label) if label.isdecimal() else -1))
+        gathered.setdefault(arm, []).append((file, sha256, class_number(label)))
     return {arm: StudyArmSource(f"{study.slug}/{arm}", tuple(images)) for arm, images in gathered.items()}
 
 
@@ -200,10 +201,14 @@ def class_accuracy(
 def evaluation_as_json(found: ImageEvaluation) -> dict[str, Any]:
     """Return ``{"arms": {arm: {metric: M}}, "per_class": {arm: {class: {metric: M}}}, "reference_sha256"}``."""
     return {
-        "arms": {arm: {name: m.as_json() for name, m in metrics.items()} for arm, metrics in found.arms.items()},
+        "arms": {arm: _metrics_as_json(metrics) for arm, metrics in found.arms.items()},
         "per_class": {
-            arm: {str(label): {name: m.as_json() for name, m in metrics.items()} for label, metrics in classes.items()}
+            arm: {class_text(label): _metrics_as_json(metrics) for label, metrics in classes.items()}
             for arm, classes in found.per_class.items()
         },
         "reference_sha256": found.reference_digest,
     }
+
+
+def _metrics_as_json(metrics: Mapping[str, MetricResult]) -> dict[str, Any]:
+    return {name: metric.as_json() for name, metric in metrics.items()}

@@ -16,6 +16,7 @@ from PIL import Image
 
 from diffusion.device import chosen_device
 from generation.models import GenerationRun
+from generation.recipes.class_labels import class_text
 from generation.recipes.distance import structural_dissimilarity
 from generation.recipes.noise import PairSpec
 from generation.recipes.recipe import GUIDANCE_FACTORS, ArmRecipe, NetworkFile, differing_fields
@@ -230,7 +231,7 @@ def _stored(run: GenerationRun, pair: GeneratedPair, comparisons: list[tuple[str
     return NewPair(
         key=pair.spec.key,
         images=images,
-        class_label=str(pair.spec.class_label),
+        class_label=class_text(pair.spec.class_label),
         class_name=pair.class_name,
         seed=pair.spec.study_seed,
         index=pair.spec.index,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.core.files.storage import default_storage
 
 from generation.models import GenerationRun
+from generation.recipes.class_labels import class_number
 from generation.recipes.noise import PairSpec
 from generation.recipes.recipe import GUIDANCE_FACTORS, ArmRecipe
 from generation.sampling.networks import NetworkStore
@@ -57,7 +58,7 @@ def files_repair(run: GenerationRun, damaged: list[PairImage], *, store: Network
     """
     wanted = {(image.pair.key, image.arm.name): image for image in damaged}
     by_key = {image.pair.key: image.pair for image in damaged}
-    specs = [PairSpec(pair.seed, int(pair.class_label), pair.index) for pair in by_key.values()]
+    specs = [PairSpec(pair.seed, class_number(pair.class_label), pair.index) for pair in by_key.values()]
     recipes = [ArmRecipe.from_json(name, recipe) for name, recipe in run.recipes.items()]
     repaired, differing = [], []
     factors = [*GUIDANCE_FACTORS, *run.factors]

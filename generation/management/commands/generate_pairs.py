@@ -9,9 +9,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from generation.models import GenerationRun, GenerationShard
+from generation.recipes.class_labels import classes_written
 from generation.selectors import run_complete_pairs, shards_missing
 from generation.services.order import (
-    class_labels,
     run_create,
     run_enqueue_shards,
     run_errors_recorded,
@@ -57,7 +57,7 @@ class Command(BaseCommand):
             run = run_create(
                 study=study_get(study),
                 pairs=options["pairs"],
-                classes=class_labels(options["classes"]) if options["classes"] else None,
+                classes=classes_written(options["classes"]) if options["classes"] else None,
                 seed=options["seed"],
                 micro_batch=options["batch"],
                 shard_pairs=options["shard"],

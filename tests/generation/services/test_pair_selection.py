@@ -38,7 +38,7 @@ def test_pairs_that_differ_too_little_are_left_out(study):
 
 
 def test_rules_combine_and_a_later_rule_replaces_an_earlier_one(study):
-    rule = SelectionRule(classes=[1, "2"], minimum_distance=0.04, per_class=2)
+    rule = SelectionRule(classes=["2", "1"], minimum_distance=0.04, per_class=2)
     found = pairs_select(study=study, rule=rule)
     assert found == PairSelection(selected=4, other_class=4, too_alike=2, not_drawn=2)
     assert {key[0] for key in chosen(study)} == {"1", "2"}
