@@ -12,9 +12,9 @@ __all__ = ["Estimate", "Sizes", "refused"]
 class Sizes(TypedDict, total=False):
     """What a number rests on; the fields of :class:`Estimate` of these names."""
 
-    n_raters: int | None
-    n_pairs: int | None
-    n_votes: int | None
+    n_raters: int
+    n_pairs: int
+    n_votes: int
 
 
 @dataclass(frozen=True, kw_only=True)

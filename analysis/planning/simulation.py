@@ -12,7 +12,7 @@ from scipy import special
 
 from analysis.votes.table import LEFT, RIGHT, TIE, VoteTable
 
-__all__ = ["Scenario", "marginal_rates", "simulate_votes", "write_votes"]
+__all__ = ["Scenario", "marginal_rates", "simulate_votes", "write_simulated"]
 
 _CHOICES = np.array(["left", "right", "tie"])
 # Gauss-Hermite nodes for E expit(mean + sd Z): 64 of them leave an error below 1e-10 for sd up to 5.
@@ -277,7 +277,7 @@ def _advantage(scenario: Scenario, draws: _Draws, rng: np.random.Generator) -> n
     return advantage
 
 
-def write_votes(table: VoteTable, stream: TextIO) -> None:
+def write_simulated(table: VoteTable, stream: TextIO) -> None:
     """Write a table as CSV under the names of the votes contract, one row a vote, in the table's row order."""
     names = ["rater", "pair", "arm_left", "arm_right", "choice", *table.extra]
     arms = np.asarray(table.arms)

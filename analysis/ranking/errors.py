@@ -84,24 +84,25 @@ class StrengthErrors:
         if self.parts is None:
             return None
         rows = self.map[members]
-        return rows @ self._joint() @ rows.T
-
-    def _joint(self) -> np.ndarray:
-        """V_r + V_p - V_rp, or V_r + V_p where the subtraction leaves no covariance matrix."""
-        rater, pair, cell = self.parts
-        joint = rater + pair - cell
-        return joint if np.linalg.eigvalsh(joint)[0] > 0.0 else rater + pair
+        return rows @ _joint(self.parts) @ rows.T
 
     def wald_test(self, freedom: int) -> tuple[float | None, float | None]:
         """Return F and p of the test that the first ``freedom`` parameters are 0, on the clustered covariance."""
         if self.parts is None:
             return None, None
-        joint = self._joint()[:freedom, :freedom]
+        joint = _joint(self.parts)[:freedom, :freedom]
         if np.linalg.eigvalsh(joint)[0] <= 1e-12 * np.trace(joint):
             return None, None
         wanted = self.parameters[:freedom]
         statistic = float(wanted @ np.linalg.solve(joint, wanted)) / freedom
         return statistic, clamped_p(stats.f.sf(statistic, freedom, self.df))
+
+
+def _joint(parts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+    """V_r + V_p - V_rp, or V_r + V_p where the subtraction leaves no covariance matrix."""
+    rater, pair, cell = parts
+    joint = rater + pair - cell
+    return joint if np.linalg.eigvalsh(joint)[0] > 0.0 else rater + pair
 
 
 def strength_errors(data: WinMatrix, model: PairedModel, design: Design, fit: Fit) -> StrengthErrors:
@@ -124,16 +125,19 @@ def strength_errors(data: WinMatrix, model: PairedModel, design: Design, fit: Fi
     )
 
 
-def _sandwiches(data: WinMatrix, model: PairedModel, design: Design, fit: Fit):
+def _sandwiches(
+    data: WinMatrix, model: PairedModel, design: Design, fit: Fit
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Bread (inverse expected information) around the clustered sums of scores, each with its G / (G - 1)."""
     crossing = data.crossing
     influence = model.scores(fit.parameters, design.rows).reshape(len(data.left) * OUTCOMES, -1) @ fit.covariance
-    found = []
-    for cluster in (crossing.unit, crossing.pair, crossing.unit_cells()):
+
+    def clustered(cluster: np.ndarray) -> np.ndarray:
         clusters = int(cluster.max()) + 1
         sums = data.cluster_counts(cluster, clusters) @ influence
-        found.append(sums.T @ sums * clusters / (clusters - 1))
-    return tuple(found)
+        return sums.T @ sums * clusters / (clusters - 1)
+
+    return clustered(crossing.unit), clustered(crossing.pair), clustered(crossing.unit_cells())
 
 
 def bootstrap_errors(

@@ -112,6 +112,16 @@ class _Binary:
 
     extra = 0
 
+    @staticmethod
+    def _log_cdf(eta: np.ndarray) -> np.ndarray:
+        """Return log F."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _slope(eta: np.ndarray) -> np.ndarray:
+        """Return the derivative of log F."""
+        raise NotImplementedError
+
     def start(self, width: int, counts: np.ndarray) -> np.ndarray:
         return np.zeros(width)
 

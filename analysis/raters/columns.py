@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from analysis.votes.columns import Column
+from analysis.votes.columns import Field
 
 __all__ = ["ANSWER_PREFIX", "PHASES", "RATER_COLUMNS", "answer_columns"]
 
@@ -12,37 +12,37 @@ PHASES = ("main", "pilot", "rehearsal")
 ANSWER_PREFIX = "answer_"
 
 RATER_COLUMNS = (
-    Column(name="rater", kind="string", required=True, description="Pseudonym of the rater, as in the votes table."),
-    Column(name="session", kind="string", description="Opaque id of the rater session, as in the votes table."),
-    Column(
+    Field(name="rater", kind="string", required=True, description="Pseudonym of the rater, as in the votes table."),
+    Field(name="session", kind="string", description="Opaque id of the rater session, as in the votes table."),
+    Field(
         name="phase",
         kind="string",
         allowed=PHASES,
         description="Whether the session belongs to the main study, its pilot or a rehearsal.",
     ),
-    Column(name="language", kind="string", description="Language of the pages that the rater read."),
-    Column(name="layout", kind="string", description="How pairs were shown: row (side by side) or stack."),
-    Column(name="viewport_width_px", kind="integer", unit="CSS px", description="Width of the rater's window."),
-    Column(name="viewport_height_px", kind="integer", unit="CSS px", description="Height of the rater's window."),
-    Column(name="pixel_ratio", kind="number", description="Screen pixels to one CSS pixel."),
-    Column(name="input", kind="string", description="How most answers were given: key, mouse, touch or pen."),
-    Column(name="minutes", kind="number", unit="min", description="From the consent to the last answer."),
-    Column(name="votes", kind="integer", description="Ordinary votes: practice and checks left out."),
-    Column(name="checks_passed", kind="integer", description="Attention checks answered as they should be."),
-    Column(name="checks_failed", kind="integer", description="Attention checks answered otherwise."),
-    Column(name="excluded", kind="boolean", description="Excluded from estimates, whether by a rule or by withdrawal."),
-    Column(name="exclusion_reason", kind="string", description="The rule that excluded the session."),
-    Column(name="site", kind="string", description="Panel or site that sent the rater."),
+    Field(name="language", kind="string", description="Language of the pages that the rater read."),
+    Field(name="layout", kind="string", description="How pairs were shown: row (side by side) or stack."),
+    Field(name="viewport_width_px", kind="integer", unit="CSS px", description="Width of the rater's window."),
+    Field(name="viewport_height_px", kind="integer", unit="CSS px", description="Height of the rater's window."),
+    Field(name="pixel_ratio", kind="number", description="Screen pixels to one CSS pixel."),
+    Field(name="input", kind="string", description="How most answers were given: key, mouse, touch or pen."),
+    Field(name="minutes", kind="number", unit="min", description="From the consent to the last answer."),
+    Field(name="votes", kind="integer", description="Ordinary votes: practice and checks left out."),
+    Field(name="checks_passed", kind="integer", description="Attention checks answered as they should be."),
+    Field(name="checks_failed", kind="integer", description="Attention checks answered otherwise."),
+    Field(name="excluded", kind="boolean", description="Excluded from estimates, whether by a rule or by withdrawal."),
+    Field(name="exclusion_reason", kind="string", description="The rule that excluded the session."),
+    Field(name="site", kind="string", description="Panel or site that sent the rater."),
 )
 
 
-def answer_columns(questions: Iterable[tuple[str, str]]) -> tuple[Column, ...]:
+def answer_columns(questions: Iterable[tuple[str, str]]) -> tuple[Field, ...]:
     """Return a column for the answers to each exit question, given as (name, caption).
 
     >>> [column.name for column in answer_columns([("age", "How old are you?")])]
     ['answer_age']
     """
     return tuple(
-        Column(name=f"{ANSWER_PREFIX}{name}", kind="string", description=f"Answer to: {caption}")
+        Field(name=f"{ANSWER_PREFIX}{name}", kind="string", description=f"Answer to: {caption}")
         for name, caption in questions
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CHECK_KINDS", "CHOICES", "INPUT_COLUMNS", "REQUIRED", "VOTE_COLUMNS", "Column", "column"]
+__all__ = ["CHECK_KINDS", "CHOICES", "INPUT_COLUMNS", "REQUIRED", "VOTE_COLUMNS", "Field", "column"]
 
 CHOICES = ("left", "right", "tie")
 CHECK_KINDS = ("", "identical", "degraded", "repeat", "practice")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
-    """One column of the votes table.
+class Field:
+    """One field of the schema of a table: of votes, of raters, or of what a release adds.
 
     Parameters
     ----------
@@ -39,60 +39,60 @@ class Column:
 
 
 VOTE_COLUMNS = (
-    Column(name="study", kind="string", description="Short name (slug) of the study."),
-    Column(
+    Field(name="study", kind="string", description="Short name (slug) of the study."),
+    Field(
         name="study_version", kind="integer", description="Frozen version of the study under which the vote was cast."
     ),
-    Column(
+    Field(
         name="rater", kind="string", required=True, description="Pseudonym of the rater: opaque, stable within a study."
     ),
-    Column(name="session", kind="string", description="Opaque id of the rater session."),
-    Column(
+    Field(name="session", kind="string", description="Opaque id of the rater session."),
+    Field(
         name="trial",
         kind="string",
         description="Opaque id of the trial: one showing of a pair. One current vote a trial.",
     ),
-    Column(
+    Field(
         name="pair", kind="string", required=True, description="Opaque id of the image pair: one class and one seed."
     ),
-    Column(name="class_label", kind="string", description="Class of which both images were generated."),
-    Column(name="seed", kind="integer", description="Seed that both images of the pair share."),
-    Column(name="arm_left", kind="string", required=True, description="Arm that made the left image."),
-    Column(name="arm_right", kind="string", required=True, description="Arm that made the right image."),
-    Column(name="choice", kind="string", required=True, allowed=CHOICES, description="The answer: left, right or tie."),
-    Column(
+    Field(name="class_label", kind="string", description="Class of which both images were generated."),
+    Field(name="seed", kind="integer", description="Seed that both images of the pair share."),
+    Field(name="arm_left", kind="string", required=True, description="Arm that made the left image."),
+    Field(name="arm_right", kind="string", required=True, description="Arm that made the right image."),
+    Field(name="choice", kind="string", required=True, allowed=CHOICES, description="The answer: left, right or tie."),
+    Field(
         name="choice_arm", kind="string", description="Arm that was chosen; empty for a tie. Must agree with choice."
     ),
-    Column(
+    Field(
         name="response_ms",
         kind="number",
         unit="ms",
         description="From both images being visible to the answer, on the rater's clock.",
     ),
-    Column(name="exposure_ms", kind="number", unit="ms", description="How long both images were visible."),
-    Column(name="position", kind="integer", description="1-based position of the trial in the session."),
-    Column(
+    Field(name="exposure_ms", kind="number", unit="ms", description="How long both images were visible."),
+    Field(name="position", kind="integer", description="1-based position of the trial in the session."),
+    Field(
         name="is_repeat", kind="boolean", description="The rater had answered this pair before; kept out of estimates."
     ),
-    Column(
+    Field(
         name="check_kind",
         kind="string",
         allowed=CHECK_KINDS,
         description="Empty for an ordinary trial; otherwise the kind of check. Checks are kept out of estimates.",
     ),
-    Column(name="excluded", kind="boolean", description="Excluded from estimates by a rule of the exclusion ledger."),
-    Column(name="exclusion_reason", kind="string", description="The rule that excluded the vote."),
-    Column(
+    Field(name="excluded", kind="boolean", description="Excluded from estimates by a rule of the exclusion ledger."),
+    Field(name="exclusion_reason", kind="string", description="The rule that excluded the vote."),
+    Field(
         name="simulated",
         kind="boolean",
         description="Cast by the rehearsal, not by a person; never pooled with real votes.",
     ),
-    Column(name="submitted_at", kind="datetime", description="When the server stored the answer, ISO 8601 in UTC."),
+    Field(name="submitted_at", kind="datetime", description="When the server stored the answer, ISO 8601 in UTC."),
 )
 
 # Columns that the analysis reads where a file has them, beyond those that this product writes.
 INPUT_COLUMNS = (
-    Column(
+    Field(
         name="site",
         kind="string",
         description="Where the rater took part (laboratory, panel): raters of one site may answer alike.",
@@ -108,7 +108,7 @@ REQUIRED = tuple(entry.name for entry in VOTE_COLUMNS if entry.required)
 _BY_NAME = {entry.name: entry for entry in (*VOTE_COLUMNS, *INPUT_COLUMNS)}
 
 
-def column(name: str) -> Column:
+def column(name: str) -> Field:
     """Return the definition of one column.
 
     Raises

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-from analysis.votes.columns import VOTE_COLUMNS, Column
+from analysis.votes.columns import VOTE_COLUMNS, Field
 from analysis.votes.csv_text import CsvText, guard
 
 __all__ = [
@@ -73,7 +73,7 @@ def write_table(
     rows: Iterable[Row],
     folder: str | Path,
     *,
-    columns: Sequence[Column],
+    columns: Sequence[Field],
     name: str,
     formats: Iterable[str] = FORMATS,
 ) -> list[dict]:
@@ -88,7 +88,7 @@ def write_table(
         Same rows, same bytes.
     folder : str or Path
         Where the files go; made when missing.
-    columns : sequence of Column
+    columns : sequence of Field
         Of the table, in their order.
     name : str
         Stem of the file names.
@@ -120,7 +120,7 @@ def write_table(
     return resources
 
 
-def csv_chunks(rows: Iterable[Row], columns: Sequence[Column] = VOTE_COLUMNS) -> Iterator[bytes]:
+def csv_chunks(rows: Iterable[Row], columns: Sequence[Field] = VOTE_COLUMNS) -> Iterator[bytes]:
     """Yield the CSV file in pieces, header first: for a streamed download.
 
     Text cells that a spreadsheet would run as a formula are guarded by an apostrophe, which reading takes off again.
@@ -134,7 +134,7 @@ def csv_chunks(rows: Iterable[Row], columns: Sequence[Column] = VOTE_COLUMNS) ->
     yield text.taken().encode()
 
 
-def jsonl_chunks(rows: Iterable[Row], columns: Sequence[Column] = VOTE_COLUMNS) -> Iterator[bytes]:
+def jsonl_chunks(rows: Iterable[Row], columns: Sequence[Field] = VOTE_COLUMNS) -> Iterator[bytes]:
     """Yield the JSON Lines file in pieces, one object with every column on each line."""
     for batch in _batches(rows, columns):
         objects = ({entry.name: _json_value(entry, row.get(entry.name)) for entry in columns} for row in batch)
@@ -142,7 +142,7 @@ def jsonl_chunks(rows: Iterable[Row], columns: Sequence[Column] = VOTE_COLUMNS) 
         yield "".join(line + "\n" for line in lines).encode()
 
 
-def table_schema(columns: Sequence[Column] = VOTE_COLUMNS) -> dict:
+def table_schema(columns: Sequence[Field] = VOTE_COLUMNS) -> dict:
     """Return the Frictionless table schema of a table."""
     fields = []
     for entry in columns:
@@ -179,7 +179,7 @@ def data_package(resources: Iterable[Mapping], *, name: str = "votes", title: st
     return package if title is None else {"name": name, "title": title, **package}
 
 
-def _resource(path: Path, *, rows: int, name: str, columns: Sequence[Column]) -> dict:
+def _resource(path: Path, *, rows: int, name: str, columns: Sequence[Field]) -> dict:
     kind = path.suffix.removeprefix(".")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -201,7 +201,7 @@ def _resource(path: Path, *, rows: int, name: str, columns: Sequence[Column]) ->
     return resource | {"rows": rows}
 
 
-def _write_all(rows: Iterable[Row], paths: Mapping[str, Path], columns: Sequence[Column]) -> int:
+def _write_all(rows: Iterable[Row], paths: Mapping[str, Path], columns: Sequence[Field]) -> int:
     count = 0
     with ExitStack() as stack:
         sinks: list[Callable[[list[Row]], None]] = []
@@ -217,7 +217,7 @@ def _write_all(rows: Iterable[Row], paths: Mapping[str, Path], columns: Sequence
     return count
 
 
-def _text_sink(kind: str, file: BinaryIO, columns: Sequence[Column]) -> Callable[[list[Row]], None]:
+def _text_sink(kind: str, file: BinaryIO, columns: Sequence[Field]) -> Callable[[list[Row]], None]:
     if kind == "csv":
         # An export without a single row is still a table with its header.
         file.write(b"".join(csv_chunks((), columns)))
@@ -233,7 +233,7 @@ def _text_sink(kind: str, file: BinaryIO, columns: Sequence[Column]) -> Callable
 class _ParquetSink:
     """Row groups of one batch each; pyarrow is imported here alone, since short commands do without."""
 
-    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+    def __init__(self, path: Path, columns: Sequence[Field]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -265,7 +265,7 @@ class _ParquetSink:
         self._writer.write_table(self._pa.table(columns, schema=self._schema), row_group_size=len(batch))
 
 
-def _batches(rows: Iterable[Row], columns: Sequence[Column]) -> Iterator[list[Row]]:
+def _batches(rows: Iterable[Row], columns: Sequence[Field]) -> Iterator[list[Row]]:
     iterator, names = iter(rows), frozenset(entry.name for entry in columns)
     while batch := list(islice(iterator, _BATCH_ROWS)):
         for row in batch:
@@ -275,7 +275,7 @@ def _batches(rows: Iterable[Row], columns: Sequence[Column]) -> Iterator[list[Ro
         yield batch
 
 
-def _csv_cell(entry: Column, value: object) -> str:
+def _csv_cell(entry: Field, value: object) -> str:
     shown = _json_value(entry, value)
     if shown is None:
         return ""
@@ -284,7 +284,7 @@ def _csv_cell(entry: Column, value: object) -> str:
     return guard(shown) if entry.kind == "string" and isinstance(shown, str) else str(shown)
 
 
-def _json_value(entry: Column, value: Any) -> Cell:
+def _json_value(entry: Field, value: Any) -> Cell:
     """Return a value in its JSON form and the column's type; None and the empty text of a number are null."""
     if value is None or (value == "" and entry.kind != "string"):
         return None

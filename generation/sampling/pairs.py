@@ -237,7 +237,7 @@ class _Batches:
     def _generate(self, batch: list[PairSpec]) -> list[GeneratedPair]:
         padded = batch + [batch[-1]] * (self.micro_batch - len(batch))
         started = time.perf_counter()
-        done = _Progress(self.on_step, sum(group[0].schedule.num_timesteps for group in self.groups))
+        done = _StepCounter(self.on_step, sum(group[0].schedule.num_timesteps for group in self.groups))
         pixels: dict[str, np.ndarray] = {}
         noise: dict[str, list[str]] = {}
         initial: list[str] = []
@@ -324,7 +324,7 @@ class _Batches:
         }
 
 
-class _Progress:
+class _StepCounter:
     """Counts steps over the groups of a batch."""
 
     def __init__(self, on_step: Callable[[int, int], None] | None, total: int):

@@ -19,7 +19,7 @@ from survey.services.study.version import manifest_lines
 __all__ = ["report_bundle"]
 
 if TYPE_CHECKING:
-    from analysis.votes.columns import Column
+    from analysis.votes.columns import Field
 
 
 def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int = 0) -> dict:
@@ -68,7 +68,7 @@ def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int 
     return report
 
 
-def _entry(table: str, column: Column) -> list[str]:
+def _entry(table: str, column: Field) -> list[str]:
     allowed = " | ".join(filter(None, column.allowed))
     return [table, column.name, column.kind, column.unit or "", allowed, column.description]
 

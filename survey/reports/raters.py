@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.raters.columns import ANSWER_PREFIX, RATER_COLUMNS, answer_columns
-from analysis.votes.columns import Column
+from analysis.votes.columns import Field
 from survey.models import Study
 from survey.selectors.rater import exit_questions, rater_rows, sessions_in_table, sessions_publishable
 
@@ -20,7 +20,7 @@ LEAST_CELL = 5
 _PERSONAL = ("language", "layout", "viewport_width_px", "viewport_height_px", "pixel_ratio", "input", "site")
 
 
-def rater_columns(study: Study) -> tuple[Column, ...]:
+def rater_columns(study: Study) -> tuple[Field, ...]:
     """Return the columns of the study's raters' table: the fixed ones, then one an exit question."""
     return (*RATER_COLUMNS, *answer_columns((entry["name"], entry["caption"]) for entry in exit_questions(study)))
 
@@ -35,7 +35,7 @@ def raters_export(
     return write_table(rows, folder, columns=rater_columns(study), name="raters", formats=formats)
 
 
-def raters_published(study: Study, *, least_cell: int = LEAST_CELL) -> tuple[tuple[Column, ...], Iterator[dict]]:
+def raters_published(study: Study, *, least_cell: int = LEAST_CELL) -> tuple[tuple[Field, ...], Iterator[dict]]:
     """Return the columns and rows that may be published.
 
     A cell that fewer than ``least_cell`` raters share is left empty; answers in raters' own words are left out unless

@@ -122,14 +122,14 @@ def _listed(names: Mapping[str, None]) -> str:
 
 def _joined(records: list[Record], tool: Tool, named: Mapping[str, str], items: Path) -> list[Record]:
     """Return the records with what the table of pairs says of each one's pair."""
-    keys = (named.get("pair"), *tool.columns.get("pair", ()), "pair")
+    keys = [name for name in (named.get("pair"), *tool.columns.get("pair", ()), "pair") if name is not None]
     by_id = {}
     for place, item in records_of(items):
         key = next((item[name] for name in ("id", "pair", "instance_id") if name in item), None)
         if key is None:
             raise unreadable(items.name, place, "has no id; name the column id or pair")
         by_id[_text(key)] = item
-    joined = []
+    joined: list[Record] = []
     for line, record in records:
         pair = _text(next((record[name] for name in keys if name in record), ""))
         if pair not in by_id:

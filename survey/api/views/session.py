@@ -23,7 +23,7 @@ from survey.selectors.vote import vote_rows
 from survey.services.results.report_build import results_require_visible
 
 if TYPE_CHECKING:
-    from analysis.votes.columns import Column
+    from analysis.votes.columns import Field
 
 
 class SessionList(APIView):
@@ -73,7 +73,7 @@ def _table_call(request: Request, slug: str) -> tuple[Study, dict[str, Any]]:
     return study, given
 
 
-def _streamed(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, as_format: str) -> StreamingHttpResponse:
+def _streamed(rows: Iterable[Mapping[str, Any]], columns: Sequence[Field], *, as_format: str) -> StreamingHttpResponse:
     from analysis.votes.writing import csv_chunks, jsonl_chunks
 
     chunks = (csv_chunks if as_format == "csv" else jsonl_chunks)(rows, columns)

@@ -140,7 +140,7 @@ class DryRun(APIView):
         return Response(DryRunSerializer(result).data)
 
 
-class Step(APIView):
+class StudyStep(APIView):
     scopes = {"POST": Scope.RUN}
 
     @extend_schema(
@@ -159,7 +159,7 @@ class Step(APIView):
         return Response(body, status=status.HTTP_202_ACCEPTED if job else status.HTTP_200_OK)
 
 
-class Progress(APIView):
+class StudyProgress(APIView):
     @extend_schema(operation_id="study_progress", responses=ProgressSerializer)
     def get(self, request: Request, slug: str) -> Response:
         """Say how a study goes: recruitment, times and flags, never which arm is preferred."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.votes.columns import Column
+from analysis.votes.columns import Field
 
 __all__ = ["croissant"]
 
@@ -67,7 +67,7 @@ def croissant(
     *,
     about: Mapping[str, Any],
     rai: Mapping[str, Any],
-    tables: Mapping[str, Sequence[Column]],
+    tables: Mapping[str, Sequence[Field]],
     images: Sequence[Path],
     digests: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def croissant(
         schema.org properties of the data set: name, description, license, creator, version, dates.
     rai : mapping
         Properties of the RAI vocabulary, without their prefix.
-    tables : mapping of str to sequence of Column
+    tables : mapping of str to sequence of Field
         The Parquet tables, ``NAME.parquet``, with their columns.
     images : sequence of Path
         The Parquet files of images, relative to the release.
@@ -113,7 +113,7 @@ def _file(path: str, digests: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _records(name: str, path: str, columns: Sequence[Column]) -> dict[str, Any]:
+def _records(name: str, path: str, columns: Sequence[Field]) -> dict[str, Any]:
     fields = [
         {
             "@type": "cr:Field",
@@ -132,7 +132,7 @@ def _image_records(path: str) -> dict[str, Any]:
     name = Path(path).stem
     texts = ("image_id", "pair", "arm", "sha256")
     records = _records(
-        name, path, [Column(name=text, kind="string", description=f"{text} of the image.") for text in texts]
+        name, path, [Field(name=text, kind="string", description=f"{text} of the image.") for text in texts]
     )
     source = {
         "fileObject": {"@id": path},

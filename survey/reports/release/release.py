@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from analysis.votes.columns import VOTE_COLUMNS, Column
+from analysis.votes.columns import VOTE_COLUMNS, Field
 from survey.canonical import canonical_json
 from survey.exceptions import ReleaseRefused
 from survey.models import RaterSession, Study, StudyVersion
@@ -138,7 +138,7 @@ def _write(
 
     sessions = sessions_publishable(study)
     rater_columns, raters = raters_published(study, least_cell=options.least_cell)
-    tables: dict[str, tuple[tuple[Column, ...], Iterable[Mapping[str, Any]], tuple[str, ...]]] = {
+    tables: dict[str, tuple[tuple[Field, ...], Iterable[Mapping[str, Any]], tuple[str, ...]]] = {
         "votes": (VOTE_COLUMNS, published_votes(study, sessions, arm_names), ("csv", "parquet")),
         "raters": (rater_columns, raters, ("csv", "parquet")),
         "pairs": (PAIR_COLUMNS, pair_rows(study), ("parquet",)),

@@ -9,32 +9,32 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from analysis.votes.columns import Column
+from analysis.votes.columns import Field
 from survey.models import ImagePair, PairImage, RaterSession, Study, Trial
 from survey.selectors.vote import current_votes, exclusion_reasons, vote_rows
 
 __all__ = ["PAIR_COLUMNS", "PREFERENCE_COLUMNS", "pair_rows", "preference_rows", "published_votes"]
 
 PAIR_COLUMNS = (
-    Column(name="pair", kind="string", description="Opaque id of the image pair, as in the votes table."),
-    Column(name="key", kind="string", description="Name of the pair inside the study."),
-    Column(name="class_label", kind="string", description="Class of which the images were generated."),
-    Column(name="class_name", kind="string", description="What raters read for the class."),
-    Column(name="seed", kind="integer", description="Seed that the images of the pair share."),
-    Column(
+    Field(name="pair", kind="string", description="Opaque id of the image pair, as in the votes table."),
+    Field(name="key", kind="string", description="Name of the pair inside the study."),
+    Field(name="class_label", kind="string", description="Class of which the images were generated."),
+    Field(name="class_name", kind="string", description="What raters read for the class."),
+    Field(name="seed", kind="integer", description="Seed that the images of the pair share."),
+    Field(
         name="distance", kind="number", description="Structural dissimilarity of the arms' images, 0 for equal ones."
     ),
 )
 
 PREFERENCE_COLUMNS = (
-    Column(name="pair", kind="string", description="Opaque id of the image pair."),
-    Column(name="chosen", kind="string", description="image_id of the image that more raters chose."),
-    Column(name="rejected", kind="string", description="image_id of the other image."),
-    Column(name="chosen_arm", kind="string", description="Arm of the chosen image."),
-    Column(name="rejected_arm", kind="string", description="Arm of the other image."),
-    Column(name="margin", kind="number", description="Votes for the chosen image less votes for the other, by votes."),
-    Column(name="votes", kind="integer", description="Votes that count, ties included."),
-    Column(name="ties", kind="integer", description="Of them without a preference."),
+    Field(name="pair", kind="string", description="Opaque id of the image pair."),
+    Field(name="chosen", kind="string", description="image_id of the image that more raters chose."),
+    Field(name="rejected", kind="string", description="image_id of the other image."),
+    Field(name="chosen_arm", kind="string", description="Arm of the chosen image."),
+    Field(name="rejected_arm", kind="string", description="Arm of the other image."),
+    Field(name="margin", kind="number", description="Votes for the chosen image less votes for the other, by votes."),
+    Field(name="votes", kind="integer", description="Votes that count, ties included."),
+    Field(name="ties", kind="integer", description="Of them without a preference."),
 )
 
 

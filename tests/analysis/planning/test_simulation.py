@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.inference.counts import count_sides, count_votes
-from analysis.planning.simulation import Scenario, marginal_rates, simulate_votes, write_votes
+from analysis.planning.simulation import Scenario, marginal_rates, simulate_votes, write_simulated
 from analysis.preference.rate import two_way_t
 from tests.analysis.votes_factory import stored_names, stored_table
 
@@ -63,7 +63,7 @@ def test_a_rater_sees_a_pair_once_and_repeats_swap_its_sides():
 
 def test_the_written_csv_has_the_contract_s_names():
     stream = io.StringIO()
-    write_votes(simulate_votes(Scenario(raters=2, pairs=2)), stream)
+    write_simulated(simulate_votes(Scenario(raters=2, pairs=2)), stream)
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("rater,pair,arm_left,arm_right,choice,class_label,response_ms")
     assert len(lines) == 5

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.planning.simulation import Scenario, simulate_votes, write_votes
+from analysis.planning.simulation import Scenario, simulate_votes, write_simulated
 
 TABLES = Path(__file__).parent / "tables"
 
@@ -58,7 +58,7 @@ def main() -> None:
     TABLES.mkdir(exist_ok=True)
     for name, scenario in SCENARIOS.items():
         with (TABLES / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
-            write_votes(simulate_votes(scenario), stream)
+            write_simulated(simulate_votes(scenario), stream)
 
 
 if __name__ == "__main__":
