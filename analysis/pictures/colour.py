@@ -10,7 +10,7 @@ import io
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -127,7 +127,9 @@ def _of_profile(raw: bytes, mode: str) -> Colours:
 
 
 def _through(transform: ImageCms.ImageCmsTransform, mode: str, picture: Image.Image) -> Image.Image:
-    return ImageCms.applyTransform(picture if picture.mode == mode else picture.convert(mode), transform)
+    converted = ImageCms.applyTransform(picture if picture.mode == mode else picture.convert(mode), transform)
+    # Nothing comes back only where a picture is changed in place, which is not asked for.
+    return cast("Image.Image", converted)
 
 
 # --- a PNG's own marks ----------------------------------------------------------------------------------------------

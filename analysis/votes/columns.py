@@ -97,7 +97,7 @@ INPUT_COLUMNS = (
         kind="string",
         description="Where the rater took part (laboratory, panel): raters of one site may answer alike.",
     ),
-    Column(
+    Field(
         name="sides_unknown",
         kind="boolean",
         description="Nobody recorded which arm stood where: arms are in alphabetical order, and no side is estimated.",

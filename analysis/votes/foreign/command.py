@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from analysis.votes.columns import INPUT_COLUMNS, VOTE_COLUMNS, Column
+from analysis.votes.columns import INPUT_COLUMNS, VOTE_COLUMNS, Field
 from analysis.votes.foreign.options import add_reading_options, foreign_options
 from analysis.votes.foreign.reading import read_foreign_votes, rows_of
 from analysis.votes.reading import ReadVotes
@@ -53,9 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _typed(
-    rows: Iterator[tuple[int, Mapping[str, object]]], columns: tuple[Column, ...]
-) -> Iterator[dict[str, object]]:
+def _typed(rows: Iterator[tuple[int, Mapping[str, object]]], columns: tuple[Field, ...]) -> Iterator[dict[str, object]]:
     kinds = {entry.name: entry.kind for entry in columns}
     for line, row in rows:
         try:
@@ -67,7 +65,7 @@ def _typed(
 def _value(kind: str, value: object) -> object:
     if kind == "boolean" and isinstance(value, str):
         return value.casefold() in ("true", "1") if value else None
-    return int(float(value)) if kind == "integer" and value not in ("", None) else value
+    return int(float(str(value))) if kind == "integer" and value not in ("", None) else value
 
 
 def _say(read: ReadVotes, path: Path) -> None:

@@ -103,9 +103,9 @@ def _sources(
     found = {}
     for ours in _OURS:
         likely = (*tool.columns.get(ours, ()), ours)
-        theirs = named.get(ours) or next((folded[one.casefold()] for one in likely if one.casefold() in folded), None)
-        if theirs is not None:
-            found[ours] = theirs
+        source = named.get(ours) or next((folded[one.casefold()] for one in likely if one.casefold() in folded), None)
+        if source is not None:
+            found[ours] = source
     needed = [name for name in REQUIRED if name not in found and not (name == "rater" and has_own_raters)]
     if needed and records:
         hint = f"name it with --map {needed[0]}=COLUMN; the file has {_listed(names)}"
@@ -163,7 +163,7 @@ def _completed(
     row["choice"] = _choice(answer, row, known)
     row.setdefault("rater", f"row {line}")
     row = _without_sides(row) if "sides" in tool.unknown else row
-    row.setdefault("choice_arm", {"left": row["arm_left"], "right": row["arm_right"]}.get(row["choice"], ""))
+    row.setdefault("choice_arm", {"left": row["arm_left"], "right": row["arm_right"]}.get(str(row["choice"]), ""))
     return row
 
 

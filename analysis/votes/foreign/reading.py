@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from analysis.votes.foreign import TOOLS
 from analysis.votes.foreign.convert import Conversion, converted
 from analysis.votes.reading import ReadVotes, votes_from_rows_at
+from analysis.votes.spelling import Spelling
 
 __all__ = ["read_foreign_votes", "rows_of"]
 
 
-def rows_of(path: str | Path, tool: str, **options) -> Conversion:
+class Reading(TypedDict, total=False):
+    """How a file is read: the options of ``convert.converted``."""
+
+    named: Mapping[str, str] | None
+    answers: Mapping[str, str] | None
+    items: Path | None
+    has_own_raters: bool
+
+
+class Checking(TypedDict, total=False):
+    """How its rows are checked: options of :func:`analysis.votes.reading.read_votes`."""
+
+    skip_bad_rows: bool
+    spelling: Spelling
+    keep_copies: bool
+
+
+def rows_of(path: str | Path, tool: str, **options: Unpack[Reading]) -> Conversion:
     """Return the rows of a tool's file, not yet checked; ``options`` are those of ``convert.converted``.
 
     Raises
@@ -35,7 +54,7 @@ def read_foreign_votes(
     answers: Mapping[str, str] | None = None,
     items: Path | None = None,
     has_own_raters: bool = False,
-    **checks,
+    **checks: Unpack[Checking],
 ) -> ReadVotes:
     """Read the votes that another tool wrote.
 

@@ -13,7 +13,7 @@ from analysis.votes.sheet import SheetError, read_sheet
 __all__ = ["SIDE_ANSWERS", "Record", "Tool", "in_milliseconds", "json_of", "records_of", "table_records"]
 
 # Line (in JSON the 1-based place) and a flat record.
-Record = tuple[int, dict[str, object]]
+Record = tuple[int, Mapping[str, object]]
 SIDE_ANSWERS = {"left": "left", "right": "right", "tie": "tie"}
 
 
@@ -57,12 +57,12 @@ class Tool:
 def in_milliseconds(seconds: object) -> object:
     """Return a time in seconds as milliseconds; what is no number comes back as it is, to be refused."""
     try:
-        return round(float(seconds) * 1000, 6) if seconds not in (None, "") else ""
-    except (TypeError, ValueError):
+        return round(float(str(seconds)) * 1000, 6) if seconds not in (None, "") else ""
+    except ValueError:
         return seconds
 
 
-def table_records(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[Record]:
+def table_records(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the rows of a CSV file, whatever separates its columns.
 
     Raises
