@@ -27,7 +27,7 @@ from survey.services.images.pairs import pairs_remove, pairs_select
 from survey.services.records.audit import audit_first_break, audit_lines
 from survey.services.results.progress import progress_of
 from survey.services.study.display import copies_bytes, disk_problems
-from survey.services.study.transitions import draft_todos, study_steps
+from survey.services.study.transitions import study_steps, study_todos
 from survey.services.study.version import version_config, version_problems
 from survey.services.study.weaknesses import version_weaknesses
 from survey.services.study.windows import windows_outlook
@@ -45,9 +45,13 @@ def _todos(study: Study) -> list[dict[str, Any]]:
         "arms": f"{edit}#arms-heading",
         "images": study_address(study, "import"),
         "freeze": study_address(study, "step", name="freeze"),
+        "pilot": study_address(study, "step", name="pilot"),
+        "exclusions": study_address(study, "exclusions"),
+        "reports": study_address(study, "reports"),
+        "": "",
     }
-    todos = draft_todos(study)
-    first = next((todo for todo in todos if not todo.is_done), None)
+    todos = study_todos(study)
+    first = next((todo for todo in todos if not todo.is_done and todo.place), None)
     return [vars(todo) | {"address": places[todo.place], "is_next": todo is first} for todo in todos]
 
 
@@ -55,7 +59,7 @@ def _todos(study: Study) -> list[dict[str, Any]]:
 @study_page()
 def overview(request: HttpRequest, study: Study) -> HttpResponse:
     version = study.versions.order_by("-number").first()
-    todos = _todos(study) if study.state == Study.State.DRAFT else []
+    todos = _todos(study)
     return render(
         request,
         study,
@@ -63,7 +67,8 @@ def overview(request: HttpRequest, study: Study) -> HttpResponse:
         tab="overview",
         steps=study_steps(study),
         todos=todos,
-        is_unready=any(not todo["is_done"] for todo in todos),
+        # A rehearsal and a pilot are advice: recruitment may open without them.
+        is_unready=study.state != Study.State.FROZEN and any(not todo["is_done"] for todo in todos),
         states=_rail(study),
         version=version,
         arms=study.arms.all(),
@@ -126,6 +131,8 @@ def step(request: HttpRequest, study: Study, name: str) -> HttpResponse:
     if request.method == "POST":
         messages.error(request, "Give a reason: it goes into the log.")
     context: dict[str, Any] = {"step": current, "tab": "overview"}
+    if name == "close":
+        context["progress"] = progress_of(study)
     if name == "freeze":
         context |= {
             "problems": version_problems(study) or disk_problems(study),

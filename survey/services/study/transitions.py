@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from survey.models import Study
+from survey.models import RaterSession, Study
+from survey.selectors.version import frozen_config
 from survey.services.study.study import TRANSITIONS
 from survey.services.study.version import version_problems
 
-__all__ = ["Step", "Todo", "draft_todos", "study_steps"]
+__all__ = ["Step", "Todo", "study_steps", "study_todos"]
 
 # Which step is the sensible one in each state; the others stay possible.
 _SENSIBLE = {
@@ -46,7 +48,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Todo:
-    """One thing a draft needs before it can be frozen."""
+    """One thing to do in the present state before the sensible step; ``place`` names its page, if there is one."""
 
     caption: str
     detail: str
@@ -71,8 +73,12 @@ def study_steps(study: Study) -> list[Step]:
     return sorted(steps, key=lambda step: not step.is_sensible)
 
 
-def draft_todos(study: Study) -> list[Todo]:
-    """Return the path from an empty draft to one that can be frozen."""
+def study_todos(study: Study) -> list[Todo]:
+    """Return what comes before the sensible step: of a draft, a frozen study and a closed one."""
+    return _TODOS.get(study.state, lambda study: [])(study)
+
+
+def _draft_todos(study: Study) -> list[Todo]:
     arms = study.arms.count()
     pairs = study.pairs.filter(is_selected=True).count()
     problems = version_problems(study)
@@ -83,3 +89,33 @@ def draft_todos(study: Study) -> list[Todo]:
         Todo("Add the images", f"{pairs} pairs so far: generate them here or import a zip", pairs > 0, "images"),
         Todo("Review and freeze", f"{len(problems)} problem(s) left", not problems, "freeze"),
     ]
+
+
+def _frozen_todos(study: Study) -> list[Todo]:
+    """A rehearsal finds what is wrong with the pages, a pilot what is wrong with the question."""
+    sessions = RaterSession.objects.filter(version__study=study)
+    command = f"on the server: manage.py simulate_raters --study {study.slug} --raters 30"
+    return [
+        Todo("Rehearse", command, sessions.filter(is_simulated=True).exists(), ""),
+        Todo("Pilot", "a few people; their votes are never pooled", sessions.filter(is_pilot=True).exists(), "pilot"),
+    ]
+
+
+def _closed_todos(study: Study) -> list[Todo]:
+    rules = [rule["rule"] for rule in frozen_config(study.versions.first().pk)["analysis"]["exclusion_rules"]]
+    log = study.audit_entries.order_by("-number")
+    closed = log.filter(action="close").values_list("number", flat=True).first() or 0
+    is_screened = log.filter(action="exclude", number__gt=closed).exists()
+    is_reported = study.reports.filter(is_pilot=False, finished_at__isnull=False, ledger_revision__gte=closed).exists()
+    planned = f"the plan's rules: {', '.join(rules)}" if rules else "the plan names no rule"
+    return [
+        Todo("Apply the exclusions", planned, is_screened or is_reported or not rules, "exclusions"),
+        Todo("Build the report", "HTML, PDF, tables and the votes", is_reported, "reports"),
+    ]
+
+
+_TODOS: dict[str, Callable[[Study], list[Todo]]] = {
+    Study.State.DRAFT: _draft_todos,
+    Study.State.FROZEN: _frozen_todos,
+    Study.State.CLOSED: _closed_todos,
+}

@@ -74,14 +74,11 @@ def _plan(study: Study) -> list[str]:
             f"take {study.votes_per_pair + 1}"
         )
     pairs = study.pairs.filter(is_selected=True, kind=ImagePair.Kind.MAIN).count()
-    wanted = pairs * len(comparisons_of(study)) * study.votes_per_pair
-    given = study.target_raters * study.trials_per_session
-    if pairs and given < wanted:
-        raters = math.ceil(wanted / study.trials_per_session)
-        found.append(
-            f"{study.target_raters} raters give {given} votes, the plan wants {wanted}; recruit {raters} raters or "
-            "lower the votes per pair"
-        )
+    slots = pairs * len(comparisons_of(study)) * study.votes_per_pair
+    if pairs:
+        found += _raters_and_slots(study, slots)
+    if study.baseline is None and (first := study.arms.order_by("name").first()):
+        found.append(f"no baseline arm is chosen: the report takes the first name, {first.name!r}")
     if pairs and study.votes_per_pair > study.target_raters:
         found.append(
             f"{study.votes_per_pair} votes per pair need as many raters, but {study.target_raters} are planned: "
@@ -104,22 +101,47 @@ def _plan(study: Study) -> list[str]:
         if largest and largest < 96:
             found.append(f"images of {largest} pixels are tiny at 1 screen pixel each; raise the pixel multiple")
     if pairs >= 2 and study.target_raters >= 2:
-        found += _power(study, pairs)
+        found += _power(study, pairs, slots)
     return found
 
 
-def _power(study: Study, pairs: int) -> list[str]:
-    """Compare the power of one comparison with the usual target, at a preference rate worth finding."""
+def _raters_and_slots(study: Study, slots: int) -> list[str]:
+    """Compare the votes that the planned raters would give with those that the plan has slots for."""
+    trials, raters = study.trials_per_session, study.target_raters
+    given, needed = raters * trials, math.ceil(slots / trials)
+    if given < slots:
+        return [
+            f"{raters} raters give {given} votes, the plan wants {slots}; recruit {needed} raters or lower the votes "
+            "per pair"
+        ]
+    if raters > needed:
+        votes = given * study.votes_per_pair // slots
+        return [
+            f"more raters than slots: {raters} raters could give {given} votes, but the study is full after {slots}, "
+            f"which {needed} raters give; plan {needed} raters or raise the votes per pair to {votes}"
+        ]
+    return []
+
+
+def _power(study: Study, pairs: int, slots: int) -> list[str]:
+    """Compare the power of one comparison with the usual target, at a preference rate worth finding.
+
+    Only raters who find free slots count: a study is full once every pair has its votes, however many come.
+    """
     comparisons = max(1, len(comparisons_of(study)))
     load = max(1, min(pairs, study.trials_per_session // comparisons))
-    plan = power_of(raters=study.target_raters, pairs=pairs, votes_per_rater=load, preference=TARGET_RATE)
+    raters = max(2, min(study.target_raters, slots // study.trials_per_session))
+    plan = power_of(raters=raters, pairs=pairs, votes_per_rater=load, preference=TARGET_RATE)
     if plan["power"] >= TARGET_POWER:
         return []
     remedy = f"{plan['pairs_needed']} pairs" if plan["pairs_needed"] else "more pairs and more raters"
     if plan["ceiling_power"] >= TARGET_POWER and plan["raters_needed"]:
-        remedy = f"{plan['raters_needed']} raters"
+        wanted = plan["raters_needed"]
+        votes = math.ceil(wanted * study.trials_per_session / (pairs * comparisons))
+        remedy = f"{wanted} raters" + (f" and {votes} votes per pair" if votes > study.votes_per_pair else "")
+    among = "" if raters == study.target_raters else f" with the {raters} raters that the slots are enough for"
     return [
-        f"power is {100 * plan['power']:.0f} % for a typical preference of {TARGET_RATE:g}, below "
+        f"power is {100 * plan['power']:.0f} %{among} for a typical preference of {TARGET_RATE:g}, below "
         f"{100 * TARGET_POWER:.0f} %; {remedy} would reach it (see Planning)"
     ]
 

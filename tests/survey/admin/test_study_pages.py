@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,14 +13,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from jobs.runner import job_next, job_run
 from survey.exceptions import LastOwner
 from survey.models import Rater, RaterSession, Slot, Study, StudyMember, Trial, Vote
 from survey.services.access.member import member_remove, member_set
 from survey.services.assignment.slots import slots_ensure
 from survey.services.results.progress import progress_of
-from survey.services.study.study import study_transition
+from survey.services.study.study import study_transition, study_update
 from survey.services.study.weaknesses import version_weaknesses
-from tests.factories import make_running, make_study, make_user, make_version
+from tests.factories import make_running, make_study, make_user, make_version, make_visit
 
 pytestmark = pytest.mark.django_db
 
@@ -339,12 +341,58 @@ def test_weaknesses_name_what_a_reviewer_would_ask() -> None:
         target_raters=120,
         instructions="Look.",
         contact="lab@example.org",
-        votes_per_pair=4,
+        votes_per_pair=60,
         pixel_multiple=8,
         exclusion_rules=[{"rule": "too_fast"}],
         trials_per_session=40,
     )
+    study_update(study=sound, actor=None, baseline=sound.arms.get(name="vanilla"))
+    sound.refresh_from_db()
     assert [w for w in version_weaknesses(sound) if "Study" not in w] == []
+
+
+def test_raters_beyond_the_slots_are_named_and_give_no_power() -> None:
+    plan = {"pairs": 40, "trials_per_session": 40, "target_raters": 60}
+    full = make_study(votes_per_pair=60, **plan)
+    few = make_study(votes_per_pair=12, **plan)
+
+    def said(study, start: str) -> str:
+        return next((one for one in version_weaknesses(study) if one.startswith(start)), "")
+
+    assert said(full, "more raters") == ""
+    assert (
+        "the study is full after 480, which 12 raters give; plan 12 raters or raise the votes per pair to 60"
+        in said(few, "more raters than slots: 60 raters")
+    )
+    twelve = make_study(votes_per_pair=12, **(plan | {"target_raters": 12}))
+    power = [re.search(r"power is (\d+) %", said(study, "power is"))[1] for study in (few, twelve)]
+    assert power[0] == power[1], "60 raters have no more votes to give than 12"
+    assert "with the 12 raters that the slots are enough for" in said(few, "power is")
+
+
+def test_next_leads_from_frozen_to_the_archive(owner) -> None:
+    version = make_version(owner=owner, exclusion_rules=[{"rule": "too_fast"}])
+    client, page = client_of(owner), f"/admin/survey/study/{version.study_id}/"
+
+    def step(name: str, reason: str = "r") -> str:
+        client.post(f"{page}step/{name}/", {"reason": reason})
+        return client.get(page).content.decode()
+
+    frozen = client.get(page).content.decode()
+    assert "simulate_raters --study" in frozen
+    assert f'{page}step/pilot/"' in frozen
+    step("open")
+    make_visit(version)
+    asked = client.get(f"{page}step/close/").content.decode()
+    assert re.search(r"<strong>6 of \d+</strong> votes, <strong>1 of \d+</strong> raters", asked)
+    closed = step("close")
+    assert f'class="bp-button bp-primary" href="{page}exclusions/"' in closed
+    assert f'class="bp-button bp-primary bp-final" href="{page}step/archive/"' not in closed
+    client.post(f"{page}reports/", {"phase": "main"})
+    while job := job_next(["default"]):
+        job_run(job.pk)
+    reported = client.get(page).content.decode()
+    assert f'class="bp-button bp-primary bp-final" href="{page}step/archive/"' in reported
 
 
 def test_a_study_keeps_an_owner(owner) -> None:
