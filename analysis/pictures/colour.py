@@ -10,6 +10,7 @@ import io
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -108,7 +109,9 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 # --- ICC profiles --------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=64)
 def _of_profile(raw: bytes, mode: str) -> Colours:
+    """Return the colours of a profile; the same few profiles are in the pictures of a whole set."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(raw))
         name = ImageCms.getProfileDescription(profile).strip() or "an unnamed profile"
@@ -123,7 +126,19 @@ def _of_profile(raw: bytes, mode: str) -> Colours:
         transform = ImageCms.buildTransform(profile, _SRGB, inks, "RGB", flags=ImageCms.Flags.NOOPTIMIZE)
     except ImageCms.PyCMSError:
         return _UNREADABLE
+    if mode != "CMYK" and _changes_nothing(transform, inks):
+        return Colours("sRGB")
     return Colours(name, lambda picture: _through(transform, inks, picture))
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Return whether a transform is that of sRGB to itself, to a level, on the greys and a grid of colours."""
+    greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    grid = np.stack(np.meshgrid(*[np.arange(0, 256, 15, dtype=np.uint8)] * 3), axis=-1).reshape(-1, 3)
+    probe = greys if mode == "L" else np.concatenate([greys, grid])
+    picture = Image.fromarray(probe[None, :, 0] if mode == "L" else probe[None])
+    shown = np.asarray(_through(transform, mode, picture))[0]
+    return int(np.abs(shown.astype(int) - probe).max()) <= 1
 
 
 def _through(transform: ImageCms.ImageCmsTransform, mode: str, picture: Image.Image) -> Image.Image:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+from pathlib import PurePosixPath
 from uuid import UUID
 
 from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from analysis.pictures.colour import in_srgb
+from analysis.pictures.errors import PictureError
 from survey.models import PairImage, Study
 
 __all__ = ["image_of", "response"]
 
 # Shown at 120 CSS pixels: enough to recognise an image, small enough for a page of many.
 SIDE = 160
+# Of these every browser shows the file itself; of others it gets a PNG.
+SHOWN_AS_IT_IS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 
 
 def image_of(study: Study, pk: UUID) -> PairImage | None:
@@ -22,16 +27,19 @@ def image_of(study: Study, pk: UUID) -> PairImage | None:
     return PairImage.objects.filter(pair__study=study, pk=pk).first()
 
 
-def _thumbnail(file: io.BufferedIOBase) -> bytes:
-    with Image.open(file) as picture:
-        small = picture.convert("RGB")
+def _thumbnail(content: bytes) -> bytes:
+    small = in_srgb(content)
     if max(small.size) > SIDE:
         small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     elif (factor := SIDE // max(small.size)) > 1:
         # Whole multiples keep the pixels of small images as they are.
         small = small.resize((small.width * factor, small.height * factor), Image.Resampling.NEAREST)
+    return _png(small)
+
+
+def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    small.save(buffer, "PNG", compress_level=1)
+    picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
@@ -42,11 +50,12 @@ def response(request: HttpRequest, image: PairImage, *, is_full: bool) -> HttpRe
         return HttpResponseNotModified()
     try:
         with default_storage.open(image.file) as file:
-            body = file.read() if is_full else _thumbnail(file)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+            content = file.read()
+        kind = SHOWN_AS_IT_IS.get(PurePosixPath(image.file).suffix) if is_full else None
+        body = content if kind else _png(in_srgb(content)) if is_full else _thumbnail(content)
+    except (OSError, PictureError):
         return HttpResponse("The file of this image cannot be read.", status=404, content_type="text/plain")
-    kind = "image/jpeg" if is_full and image.file.endswith((".jpg", ".jpeg")) else "image/png"
-    answer = HttpResponse(body, content_type=kind)
+    answer = HttpResponse(body, content_type=kind or "image/png")
     answer["ETag"] = tag
     answer["Cache-Control"] = "private, max-age=86400"
     return answer

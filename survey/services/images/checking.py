@@ -158,7 +158,8 @@ def _shared(paths: Mapping[str, Mapping[str, str]], report: ImportReport, *, lea
     """Return the keys that all arms have; report arms and images without a partner."""
     if len(paths) < 2:
         given = ", ".join(f"{arm} ({_found(keys)})" for arm, keys in paths.items()) or "none"
-        report.problems.append(f"a comparison needs at least two arms, found: {given}; {WANTED_TREE}")
+        besides = f" ({'; '.join(report.notes)})" if report.notes else ""
+        report.problems.append(f"a comparison needs at least two arms, found: {given}{besides}; {WANTED_TREE}")
         return []
     shared = sorted(set.intersection(*(set(keys) for keys in paths.values())))
     for arm, keys in paths.items():

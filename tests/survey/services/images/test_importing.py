@@ -338,6 +338,10 @@ def test_one_arm_is_no_wrapper_and_the_wanted_tree_is_shown(names: tuple[str, ..
 
 
 def test_an_arm_too_many_and_a_zip_of_videos_are_named() -> None:
+    files = {"a/cat/1.png": make_png(1), "b/clip.mp4": b"\0\0\0\x18ftypisom\0\0\0\0isomavc1"}
+    with zip_sources(zipped(files)) as sources:
+        report, _ = images_check(sources)
+    assert "(the zip: left out: 1 video (b/clip.mp4))" in report.problems[0]
     report, _ = of_zip("a/cat/1.png", "b/cat/1.png", "originals/x.png")
     assert any("arm originals (1 image(s)) shares no path" in problem for problem in report.problems)
     with pytest.raises(BadArchive, match=r"no images; found: 2 videos \(a/1\.mp4, b/1\.mp4\)[^$]*robust"):
