@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -163,7 +163,7 @@ def build_report(
         "agreement": agreement(selection.table, comparisons[0], seed=seed).as_json() if comparisons else None,
         "consistency": consistency(selection.with_repeats(), seed=seed).as_json(),
         "ranking": {name: found.as_json() for name, found in ranking.items()} if ranking and comparisons else None,
-        "screening": [asdict(row) for row in screened],
+        "screening": [dict(vars(row)) for row in screened],
         "screening_summary": screening_section(screened, rules),
         "sensitivity": sensitivity_section(selection, directions[0], screened) if comparisons else [],
         "image_metrics": dict(image_metrics or {}),

@@ -124,7 +124,7 @@ def rendered(spec: FigureSpec, formats: tuple[str, ...]) -> dict[str, bytes]:
             figure.supxlabel(f"n = {plain(spec.n, longest=70)}", x=0.995, ha="right", fontsize=8.5, color=MUTED)
         # Laid out once: with a layout engine every format would draw twice, and place things of its own.
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
         for kind in formats:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, **options[kind])
