@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TextIO
+from typing import IO, Any
 
 from django.core.management.base import CommandError
 from rich.console import Console, RenderableType
@@ -110,7 +110,7 @@ class _Pace:
 
 
 class _Lines:
-    def __init__(self, phases: Sequence[str], file: TextIO) -> None:
+    def __init__(self, phases: Sequence[str], file: IO[str]) -> None:
         self._numbers = {name: number for number, name in enumerate(phases, 1)}
         self._file = file
 
@@ -163,9 +163,15 @@ class _StateColumn(SpinnerColumn):
         return Text("·", style="dim") if not task.started else super().render(task)
 
 
-class _RunningBar(BarColumn):
+class _RunningBar(ProgressColumn):
+    """A bar for what runs or is over, nothing for what is to come."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self._bar = BarColumn(bar_width=width)
+
     def render(self, task: Task) -> RenderableType:
-        return super().render(task) if task.started else Text("")
+        return self._bar.render(task) if task.started else Text("")
 
 
 class _ShareColumn(ProgressColumn):
@@ -178,7 +184,7 @@ class _Bars:
         self._progress = Progress(
             _StateColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
-            _RunningBar(bar_width=24),
+            _RunningBar(width=24),
             _ShareColumn(),
             _TimeColumn(),
             TextColumn("[dim]{task.fields[note]}"),

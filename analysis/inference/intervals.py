@@ -138,12 +138,12 @@ def interval_at(result: Estimate, level: float) -> tuple[float, float]:
     >>> interval_at(result, 0.95) == result.ci95
     True
     """
-    quantile = float(stats.t.isf((1.0 - level) / 2, result.df))
-    rate, se = result.estimate, result.se
-    if on_logit_scale(rate, se, result.df):
+    rate, se, df = result.t_terms()
+    quantile = float(stats.t.isf((1.0 - level) / 2, df))
+    if on_logit_scale(rate, se, df):
         half, centre = quantile * se / (rate * (1.0 - rate)), float(special.logit(rate))
         return float(special.expit(centre - half)), float(special.expit(centre + half))
-    if level == LEVEL:
+    if level == LEVEL and result.ci95 is not None:
         return result.ci95
     return max(0.0, rate - quantile * se), min(1.0, rate + quantile * se)
 

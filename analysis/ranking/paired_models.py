@@ -322,7 +322,15 @@ def _solved(information: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
     return step, is_singular
 
 
-def _climb(model, parameters, value, active, step, rows, counts) -> np.ndarray:
+def _climb(
+    model: PairedModel,
+    parameters: np.ndarray,
+    value: np.ndarray,
+    active: np.ndarray,
+    step: np.ndarray,
+    rows: np.ndarray,
+    counts: np.ndarray,
+) -> np.ndarray:
     """Move the active fits, in place, by the longest of the halved steps that climbs; return which ones moved."""
     has_moved = np.zeros(len(active), dtype=bool)
     for halving in range(30):
@@ -342,7 +350,9 @@ def _log_likelihood(model: PairedModel, parameters: np.ndarray, rows: np.ndarray
     return np.sum(counts * np.where(counts > 0, model.log_probabilities(parameters, rows), 0.0), axis=(-2, -1))
 
 
-def _information(model: PairedModel, parameters: np.ndarray, rows: np.ndarray, counts: np.ndarray):
+def _information(
+    model: PairedModel, parameters: np.ndarray, rows: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores, (B, k), and the expected information, (B, k, k), of each table."""
     by_outcome = model.scores(parameters, rows)
     expected = counts.sum(axis=-1)[..., None] * np.exp(model.log_probabilities(parameters, rows))

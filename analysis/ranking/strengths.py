@@ -189,10 +189,9 @@ def _choose_design(
     data: WinMatrix, usable: list[np.ndarray], model: PairedModel, options: RankingOptions, *, is_reduced: bool
 ) -> tuple[Design | None, str | None]:
     """Take the advantage of the left into the model where it has a finite estimate; refuse strengths that have none."""
-    remark = "sides and arms are confounded: the advantage of the left is not estimable and left out"
+    confounded = "sides and arms are confounded: the advantage of the left is not estimable and left out"
+    remark = confounded if options.left_effect else None
     reference = None if options.reference is None else data.arms.index(options.reference)
-    if not options.left_effect:
-        remark = None
     design = design_of(data, usable, position=options.left_effect, reference=reference)
     if is_reduced:
         return design, None if design.has_position else remark
@@ -299,9 +298,9 @@ def _arm(
     name: str, errors: StrengthErrors, arm: int, component: int, *, is_reference: bool, **known: Unpack[_Known]
 ) -> ArmStrength:
     if is_reference:
-        reason = "the reference: 0 by definition, so it has no error of its own"
+        own = "the reference: 0 by definition, so it has no error of its own"
         known["se_bootstrap"] = None
-        return ArmStrength(arm=name, component=component, strength=0.0, reason=reason, **known)
+        return ArmStrength(arm=name, component=component, strength=0.0, reason=own, **known)
     contrast = np.zeros(len(errors.strengths))
     contrast[arm] = 1.0
     result = _interval(float(errors.strengths[arm]), errors.clustered_se(contrast), errors, "strength")

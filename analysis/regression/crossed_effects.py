@@ -171,7 +171,7 @@ class CrossedFactor:
 
     def _schur(self, column_diagonal: np.ndarray) -> np.ndarray:
         if self._grams is not None:
-            product = self._grams.summed((self.row_sd * self.column_sd) ** 2 / self._load_diagonal())
+            product = self._grams.summed((self.row_sd * self.column_sd) ** 2 / self._load_diagonal(self._grams))
         else:
             product = _gram(self._cells.multiply(1.0 / np.sqrt(self.row_diagonal)[:, None]).tocsr())
         np.negative(product, out=product)
@@ -207,9 +207,9 @@ class CrossedFactor:
             slot[filled] = -at_slots / self.row_diagonal[table.slot_rows[filled]]
         return CrossedInverse(row=row, column=np.diagonal(inner).copy(), slot=slot)
 
-    def _load_diagonal(self) -> np.ndarray:
+    def _load_diagonal(self, grams: LoadGrams) -> np.ndarray:
         """Return the diagonal of the larger factor's block, one number a load."""
-        return 1.0 + self.row_sd**2 * self._grams.loads
+        return 1.0 + self.row_sd**2 * grams.loads
 
     def scale_traces(self, inverse: CrossedInverse | None = None) -> tuple[float, float]:
         """Return the derivatives of log |H| in ``row_sd`` and ``column_sd`` at fixed weights.
@@ -217,14 +217,16 @@ class CrossedFactor:
         Without the inverse they are taken from the matrices by load.
         """
         if inverse is None:
-            return self._load_traces()
+            if self._grams is None:
+                raise ValueError("the traces need the inverse where the table has no matrices by load")
+            return self._load_traces(self._grams)
         crossed = 2.0 * float(self.slot_weight @ inverse.slot)
         row = 2.0 * self.row_sd * float(self.row_weight @ inverse.row) + self.column_sd * crossed
         column = 2.0 * self.column_sd * float(self.column_weight @ inverse.column) + self.row_sd * crossed
         return row, column
 
-    def _load_traces(self) -> tuple[float, float]:
-        inner, grams, diagonal = _inverse(self._cholesky), self._grams, self._load_diagonal()
+    def _load_traces(self, grams: LoadGrams) -> tuple[float, float]:
+        inner, diagonal = _inverse(self._cholesky), self._load_diagonal(grams)
         within = (self.row_sd * self.column_sd) ** 2 * grams.traces(inner) / diagonal
         # Sums over rows of load x (H^-1)_rr, over cells of (H^-1)_rc, over columns of load x (H^-1)_cc.
         by_row = float((grams.loads * (grams.rows + within) / diagonal).sum())

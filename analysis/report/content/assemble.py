@@ -126,7 +126,8 @@ def build_report(
     table = _with_named_arms(table if raters is None else with_sites(table, raters), arm, baseline)
     selection = select_votes(table)
     ranking = _ranking(selection.table, plan, seed, covariates) if len(selection.table.arms) > 1 else None
-    directions = _directions(selection.table, arm, baseline, ranking and ranking["bradley_terry"])
+    strengths = None if ranking is None else ranking["bradley_terry"]
+    directions = _directions(selection.table, arm, baseline, strengths)
     comparisons = [selection.table.comparison(*names) for names in directions]
     compared = [
         compare_arms(comparison, plan=plan, seed=seed, withheld=_withheld(place, len(comparisons)))
@@ -151,7 +152,7 @@ def build_report(
         "plan": plan,
         "verdict": study_verdict(
             judgements,
-            ranking and ranking["bradley_terry"],
+            strengths,
             arms=selection.table.arms,
             may_share_images=images_may_be_shared(selection.table),
             has_primary=_is_planned_first(directions, plan),

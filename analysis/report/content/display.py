@@ -19,8 +19,9 @@ _NONE_SENT = "no browser sent how it showed a trial: the study was frozen by rel
 
 def _number(value: object) -> float | None:
     """Return a finite number that is no truth value; browsers may send anything."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) and value >= 0 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None
 
 
 def _by_rater(showings: Sequence[Mapping], name: str) -> dict[str, list[float]]:

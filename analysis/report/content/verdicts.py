@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -132,15 +133,15 @@ def _evidence(
     comparison = results.comparison
     codes = np.array([code for code, label in enumerate(selection.table.raters) if label in careless], dtype=np.int64)
     is_careless = np.isin(comparison.rater, codes)
-    options = {"plan": plan, "looks": looks, "family": family}
+    plain = partial(_plain_evidence, plan=plan, looks=looks, family=family)
     without = None
     if is_careless.any() and not is_careless.all():
-        without = _plain_evidence(comparison.rows(~is_careless), **options)
+        without = plain(comparison.rows(~is_careless))
     excluded = None
     if selection.excluded.any():
         every = selection.with_excluded().comparison(comparison.arm, comparison.baseline)
-        excluded = _plain_evidence(every, **options) if len(every) > len(comparison) else None
-    own = _plain_evidence(comparison, **options, result=results)
+        excluded = plain(every) if len(every) > len(comparison) else None
+    own = plain(comparison, result=results)
     return Evidence(
         arm=own.arm,
         baseline=own.baseline,
@@ -248,7 +249,7 @@ def study_verdict(
 
 
 def _ranking_sentence(judgements: Sequence[Judgement], ranking: Ranking, arms: int) -> str:
-    ranked = sorted((arm for arm in ranking.arms if arm.rank is not None), key=lambda arm: arm.rank)
+    ranked = sorted((arm for arm in ranking.arms if arm.rank is not None), key=lambda arm: arm.rank or 0)
     family = judgements[0].verdict.family.size
     settled = sum(judgement.verdict.kind.startswith("preferred") for judgement in judgements)
     pairwise = (

@@ -71,14 +71,16 @@ def _votes_by_arm(report: Mapping) -> list[FigureSpec]:
     for number, start in enumerate(range(0, len(voted), _MOST_BARS), start=1):
         part = voted[start : start + _MOST_BARS]
         described = "; ".join(f"{arm} against all others: {_outcomes(arm, 'others', counts)}" for arm, counts in part)
-        bars = [(f"{plain(arm, longest=19)} wins", "others win", counts) for arm, counts in part]
+        bars: list[tuple[str, str, Mapping]] = [
+            (f"{plain(arm, longest=19)} wins", "others win", counts) for arm, counts in part
+        ]
         n = wording.count(sum(sum(counts.values()) for _, counts in part), "vote")
         specs.append(
             FigureSpec(
                 "votes" if number == 1 else f"votes_{number}",
                 "Votes by outcome, each arm against all others",
                 described + ".",
-                lambda bars=bars: _draw_bars(bars),
+                partial(_draw_bars, bars),
                 n=n,
             )
         )

@@ -150,8 +150,8 @@ def numbers_text(verdict: Verdict) -> str:
     if looks.basis == "anytime":
         kind = f"95{_NBSP}% confidence sequence" if family.size == 1 else f"simultaneous 95{_NBSP}% confidence sequence"
         counted.append("valid at any number of looks, for these pairs")
-    said = f"{kind} {interval(verdict.ci_simultaneous)}, {p_text(verdict.p_adjusted)}"
-    return ", ".join([said, *counted])
+    tested = [] if verdict.p_adjusted is None else [p_text(verdict.p_adjusted)]
+    return ", ".join([f"{kind} {interval(verdict.ci_simultaneous)}", *tested, *counted])
 
 
 def warning_sentences(verdict: Verdict) -> list[str]:
