@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import re
 import stat
 import struct
 import zipfile
@@ -18,10 +19,10 @@ from analysis.pictures.errors import PictureError
 from analysis.pictures.formats import HEAD_BYTES
 from analysis.pictures.listing import Listing, is_leaving, listing_of
 
-__all__ = ["Limits", "PictureArchive", "open_archive"]
+__all__ = ["DAMAGED", "Limits", "PictureArchive", "open_archive"]
 
 # What the zip module and its decompressors raise on damaged files, as a fuzzer found them.
-_DAMAGED = (
+DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
@@ -35,6 +36,7 @@ _DAMAGED = (
     MemoryError,
     struct.error,
 )
+_DRIVE = re.compile(r"[A-Za-z]:")
 _UTF8_NAME = 0x800
 _ENCRYPTED = 0x1
 
@@ -104,7 +106,7 @@ class PictureArchive:
         try:
             with self._archive.open(self._entries[path]) as file:
                 return file.read(count)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise PictureError(f"{path} in the zip cannot be read: {_reason(error)}; zip it again") from None
 
 
@@ -116,7 +118,7 @@ def _safe_path(info: zipfile.ZipInfo, limits: Limits) -> str:
     """Return an entry's path, or refuse what could reach outside or hide its size."""
     name = _decoded_name(info)
     path = PurePosixPath(name)
-    is_outside = path.is_absolute() or not path.parts or ".." in path.parts or ":" in path.parts[0]
+    is_outside = path.is_absolute() or not path.parts or ".." in path.parts or _DRIVE.match(name)
     if is_outside or "\\" in name or any(ord(letter) < 32 for letter in name):
         raise PictureError(f"the zip holds the unsafe name {name!r}; zip the folders again with plain relative names")
     if stat.S_ISLNK(info.external_attr >> 16):
@@ -156,7 +158,7 @@ def open_archive(file: IO[bytes], limits: Limits | None = None) -> Iterator[Pict
     """
     try:
         archive = zipfile.ZipFile(file)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise PictureError(
             f"the file is no zip archive, or a damaged one ({_reason(error)}); zip one folder per arm and send that"
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from analysis.pictures.formats import HEAD_BYTES, READ, kind_of, picture_format
 __all__ = ["Picture", "note_counts", "read_picture"]
 
 _PNG_SIGNATURE = 8
-_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+# What Pillow refuses where it is large. The profile is taken out here.
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+_LARGEST_PROFILE = 32 * 2**20
 _ORIENTATION = 0x0112
 _SUBFILE_TYPE = 254
 # What the orientation mark asks for (Exif 2.3, table 6), by its value.
@@ -91,11 +94,12 @@ def read_picture(content: bytes, *, name: str = "", most_px: int | None = None) 
     if found is None:
         kind = kind_of(content[:HEAD_BYTES], name)
         raise PictureError(f"cannot be read as an image: it is a kind of file that is not read ({kind}); give a PNG")
+    profile = None
     if found == "PNG":
-        content = _without_text(content)
+        profile, content = _profile_of_png(content), _without_text(content)
     try:
         with Image.open(io.BytesIO(content), formats=READ) as opened:
-            return _picture(opened, content, found, most_px)
+            return _picture(opened, content, found, profile, most_px)
     except PictureError:
         raise
     # Whatever a decoder's own code runs into on a damaged file: there is no list of it.
@@ -103,13 +107,15 @@ def read_picture(content: bytes, *, name: str = "", most_px: int | None = None) 
         raise PictureError(f"cannot be read as an image, perhaps cut short or damaged ({error})") from error
 
 
-def _picture(opened: Image.Image, content: bytes, found: str, most_px: int | None) -> Picture:
+def _picture(opened: Image.Image, content: bytes, found: str, profile: bytes | None, most_px: int | None) -> Picture:
     # The size is in the header: a picture that would unpack to gigabytes is refused before it does.
     if most_px is not None and max(opened.size) > most_px:
         raise PictureError(f"is {opened.width}x{opened.height}; allowed are {most_px} pixels a side")
     _check_depth(bits_per_channel(content, found, opened), opened.mode)
     has_more = _has_more_pictures(opened)
-    mode, profile = opened.mode, opened.info.get("icc_profile") or b""
+    mode = opened.mode
+    if profile is None:
+        profile = opened.info.get("icc_profile") or b""
     # Pillow sets a TIFF upright while it loads.
     is_turned = isinstance(opened, TiffImageFile) and opened.tag_v2.get(_ORIENTATION) in _TURNS
     opened.load()
@@ -181,13 +187,25 @@ def _without_alpha(opened: Image.Image) -> Image.Image:
 
 
 def _without_text(content: bytes) -> bytes:
-    """Drop the text of a PNG: workflows of several megabytes are no error, and no pixels."""
+    """Drop the text and the profile of a PNG: workflows of several megabytes are no error, and no pixels."""
     chunks = list(_chunks(content))
     if not any(kind in _TEXT_CHUNKS for kind, _, _ in chunks):
         return content
     kept = [content[start:end] for kind, start, end in chunks if kind not in _TEXT_CHUNKS]
     rest = chunks[-1][2]
     return b"".join([content[:_PNG_SIGNATURE], *kept, content[rest:]])
+
+
+def _profile_of_png(content: bytes) -> bytes:
+    """Return the colour profile of a PNG; one that cannot be unpacked is none, as for browsers."""
+    for kind, start, end in _chunks(content):
+        if kind == b"iCCP":
+            packed = content[start + 8 : end - 4].partition(b"\0")[2]
+            try:
+                return zlib.decompressobj().decompress(packed[1:], _LARGEST_PROFILE)
+            except zlib.error:
+                return b""
+    return b""
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:

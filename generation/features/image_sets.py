@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
+from analysis.pictures.archives import DAMAGED
 from analysis.pictures.colour import PIXEL_RULES, read_in_srgb
 from analysis.pictures.errors import PictureError
 from analysis.pictures.folders import list_folder
@@ -244,10 +245,16 @@ class NpzSource:
     def _labels(self) -> np.ndarray:
         if self.members.get("arr_1", ((), None))[0] != (len(self),):
             return np.full(len(self), -1, dtype=np.int64)
-        with np.load(self.path, allow_pickle=False) as archive:
+        with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return archive["arr_1"].astype(np.int64)
 
     def batches(self, size: int) -> Iterator[LabelledImages]:
+        try:
+            yield from self._streamed(size)
+        except DAMAGED as error:
+            raise ValueError(f"{self.path} cannot be read, perhaps cut short ({error}); fetch it again") from error
+
+    def _streamed(self, size: int) -> Iterator[LabelledImages]:
         labels, per_image = self._labels(), int(np.prod(self.shape[1:]))
         with zipfile.ZipFile(self.path) as archive, archive.open("arr_0.npy") as stream:
             _read_header(stream)
@@ -255,7 +262,7 @@ class NpzSource:
                 count = min(size, len(self) - start)
                 data = stream.read(count * per_image)
                 if len(data) != count * per_image:
-                    raise ValueError(f"{self.path} is cut short at image {start}; fetch it again")
+                    raise EOFError(f"it ends at image {start}")
                 images = np.frombuffer(data, dtype=np.uint8).reshape(count, *self.shape[1:])
                 yield LabelledImages(images.copy(), labels[start : start + count])
 
@@ -277,7 +284,7 @@ def npz_members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
                 if dtype.hasobject or is_fortran:
                     raise ValueError(f"{member} holds objects or is in Fortran order; save plain C-ordered arrays")
                 found[member.removesuffix(".npy")] = (shape, dtype)
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path} cannot be used as an .npz batch: {error}") from error
     return found
 

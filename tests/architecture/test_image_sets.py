@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from analysis.pictures.colour import in_srgb
 from analysis.pictures.listing import nfc
@@ -68,6 +68,12 @@ def with_text(length: int) -> bytes:
     info = PngInfo()
     info.add_text("workflow", "x" * length, zip=True)
     return encoded(pnginfo=info)
+
+
+def large_profile() -> bytes:
+    """A profile of sRGB with two megabytes of zeros behind it, which its size counts in."""
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return struct.pack(">I", len(plain) + 2 * 2**20) + plain[4:] + bytes(2 * 2**20)
 
 
 def animated(kind: str) -> bytes:
@@ -127,7 +133,7 @@ EXAMPLES: dict[str, dict[str, bytes]] = {
     "turned-webp": {"cat/a.webp": encoded("WEBP", exif=marked(3).tobytes())},
     "preview": {"cat/a.jpg": animated("MPO"), "cat/b.tif": tiff_with_small_copy()},
     "animation": {"cat/a.webp": animated("WEBP")},
-    "metadata": {"cat/a.png": with_text(3 * 2**20)},
+    "metadata": {"cat/a.png": with_text(3 * 2**20), "cat/b.png": encoded(icc_profile=large_profile())},
 }
 MORE_REFUSED = {
     "pretended": [b"", b"<!DOCTYPE html><p>404", b"version https://git-lfs.github.com/spec/v1\n", MP4],
@@ -236,6 +242,7 @@ def test_refused_files_are_named(tmp_path: Path, reader: Callable[[Path], Seen],
         ("grey", "cat/l.png", np.repeat(np.asarray(GREY)[..., None], 3, 2)),
         ("grey", "cat/p.png", PIXELS),
         ("metadata", "cat/a.png", PIXELS),
+        ("metadata", "cat/b.png", PIXELS),
     ],
 )
 def test_pixels_are_those_of_the_file(tmp_path: Path, reader, rule: str, name: str, wanted: np.ndarray) -> None:

@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from analysis.pictures.archives import DAMAGED
 from analysis.pictures.colour import read_in_srgb
 from analysis.pictures.errors import PictureError
 from analysis.pictures.folders import list_folder, walk
@@ -215,9 +216,10 @@ def npz_images(path: Path | str) -> ArrayImages:
     if not path.is_file():
         raise DataError(f"no file at {path}; check data.path")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here: NumPy leaves a file open that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
+    except DAMAGED as error:
         raise DataError(f"{path} is not a readable .npz of plain arrays ({error})") from error
     pixels = found.get("images", found.get("arr_0"))
     labels = found.get("labels", found.get("arr_1"))
@@ -286,7 +288,8 @@ def _cifar10_batch(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
         try:
             batch = _ArrayUnpickler(io.BytesIO(pickled.read_bytes()), encoding="bytes").load()
             return np.asarray(batch[b"data"], dtype=np.uint8), np.asarray(batch[b"labels"], dtype=np.int64)
-        except (pickle.UnpicklingError, KeyError, TypeError, EOFError, ValueError) as error:
+        # A damaged pickle calls the few functions that it may with anything.
+        except Exception as error:
             raise DataError(f"{pickled} is not a CIFAR-10 batch ({error}); download it again") from error
     raise DataError(f"{folder} has neither {plain.name} nor {pickled.name}; give the folder of CIFAR-10's own files")
 

@@ -46,6 +46,10 @@ def test_names_in_utf8_are_read_with_and_without_its_mark(raw: str) -> None:
         assert names_of(named(raw.encode(), is_utf8=is_utf8)) == ("a/café.png",)
 
 
+def test_a_colon_in_a_name_is_no_drive() -> None:
+    assert names_of(zipped("sd:1.5/cat/1.png")) == ("sd:1.5/cat/1.png",)
+
+
 @pytest.mark.parametrize("page", ["cp437", "cp1252", "cp932", "gbk"])
 def test_names_of_an_unknown_code_page_are_refused(page: str) -> None:
     name = "a/日本.png" if page in {"cp932", "gbk"} else "a/café.png"

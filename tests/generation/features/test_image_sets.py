@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from generation.features.image_sets import ArraySource, FileSource, NpzSource, folder_source, npz_members, read_image
+from training.data.image_sets import npz_images
 
 
 def _pixels(n: int = 5, side: int = 6) -> np.ndarray:
@@ -117,3 +118,21 @@ def test_empty_sources_are_refused(tmp_path: Path):
         ArraySource("empty", _pixels(5)[:0])
     with pytest.raises(ValueError, match="labels"):
         FileSource("a", [tmp_path / "a.png"], [1, 2])
+
+
+def test_damage_anywhere_in_a_batch_is_refused_by_name(tmp_path: Path):
+    path = tmp_path / "batch.npz"
+    np.savez_compressed(path, arr_0=_pixels(8), arr_1=np.arange(8))
+    whole = path.read_bytes()
+    # A damaged name of an array only makes it another one.
+    outcomes = set()
+    for at in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0xFF
+        path.write_bytes(damaged)
+        for read in (lambda: list(NpzSource(path).batches(3)), lambda: npz_images(path)):
+            try:
+                read()
+            except ValueError as error:
+                outcomes.add(str(path) in str(error))
+    assert outcomes == {True}
