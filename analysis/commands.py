@@ -13,6 +13,8 @@ from typing import TypedDict
 
 import numpy as np
 
+from analysis.inference.spending import SPENDING
+from analysis.planning.looks import LooksPrice, price_of_any_looks, price_of_looks
 from analysis.planning.power import PowerPlan, SimulatedPower, plan_power, plan_power_from, simulate_power
 from analysis.planning.simulation import Scenario, marginal_rates, simulate_votes
 from analysis.planning.variance_components import VarianceComponents, estimated_components
@@ -31,14 +33,18 @@ def power_command(arguments: list[str]) -> int:
     options = _power_parser().parse_args(arguments)
     try:
         plan, simulated = _power(options)
+        price = _price(options, plan)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if options.json:
         found = {"plan": plan.as_json(), "simulated": None if simulated is None else asdict(simulated)}
+        found["looks"] = None if price is None else price.as_json()
         print(json.dumps(found, indent=2, allow_nan=False))
     else:
         print(_power_text(plan, simulated))
+        if price is not None:
+            print(_price_text(price))
     return 0
 
 
@@ -83,8 +89,41 @@ def _power_parser() -> argparse.ArgumentParser:
     parser.add_argument("--baseline", help="arm of the pilot it is compared with")
     parser.add_argument("--repetitions", type=int, default=0, help="also simulate the design so often, at least 10")
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulation (default: %(default)s)")
+    parser.add_argument("--looks", metavar="K", help="also the price of K looks at the results, or of 'anytime'")
+    parser.add_argument(
+        "--spending", choices=SPENDING, default=SPENDING[0], help="how looks spend the level (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _price(options: argparse.Namespace, plan: PowerPlan) -> LooksPrice | None:
+    if options.looks is None:
+        return None
+    design = {"raters": plan.raters, "pairs": plan.pairs, "votes_per_rater": options.votes_per_rater}
+    if options.looks == "anytime":
+        return price_of_any_looks(plan.components, **design, significance=options.significance, seed=options.seed)
+    if not options.looks.isdecimal() or int(options.looks) < 2:
+        raise ValueError(f"--looks {options.looks}: give 'anytime' or a number of at least 2")
+    return price_of_looks(
+        plan.components,
+        **design,
+        looks=int(options.looks),
+        spending=options.spending,
+        target_power=options.target_power,
+        significance=options.significance,
+    )
+
+
+def _price_text(price: LooksPrice) -> str:
+    first = f"looks           power {price.power:.3f} instead of {price.power_of_one_look:.3f}: {price.method}"
+    if price.looks is None:
+        return first
+    return (
+        f"{first}\n"
+        f"boundaries      p <= {price.first_level:.2g} at the first look, {price.last_level:.4f} at the last; "
+        f"{price.inflation:.3f} times the raters for the same power"
+    )
 
 
 def _power(options: argparse.Namespace) -> tuple[PowerPlan, SimulatedPower | None]:

@@ -15,6 +15,7 @@ from analysis.votes.table import Comparison
 
 __all__ = [
     "RunningSequence",
+    "anytime_p_values",
     "betting_sequence",
     "confidence_sequence",
     "running_sequence",
@@ -167,6 +168,23 @@ def betting_sequence(values: np.ndarray, *, level: float = LEVEL) -> RunningSequ
         high=np.minimum.accumulate(high),
         p_value=np.exp(np.minimum(0.0, -np.maximum.accumulate(null))) if len(values) else null,
     )
+
+
+def anytime_p_values(paths: np.ndarray, *, level: float = LEVEL) -> np.ndarray:
+    """Return the last p-value against 1/2 of many sequences at once: what ``betting_sequence`` ends with in each.
+
+    Parameters
+    ----------
+    paths : (B, T) float64 in [0, 1]
+
+    Returns
+    -------
+    (B,) float64
+    """
+    bets = np.stack([_plug_in_bets(values, 1.0 - level) for values in paths])
+    above = np.minimum(bets, 2.0 * _TRUNCATION) * (paths - 0.5)
+    wealth = np.maximum(np.cumsum(np.log1p(above), axis=1), np.cumsum(np.log1p(-above), axis=1)) + math.log(0.5)
+    return np.exp(np.minimum(0.0, -wealth.max(axis=1)))
 
 
 def _plug_in_bets(values: np.ndarray, alpha: float) -> np.ndarray:

@@ -27,7 +27,7 @@ from survey.selectors.vote import current_votes
 from survey.services.background import SCREENING, exclusions_begin, is_screening_long
 from survey.services.results.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
 from survey.services.results.report_build import report_request, results_require_visible
-from survey.services.study.plan import power_of, rule_captions
+from survey.services.study.plan import looks_price_of, power_of, rule_captions
 from survey.services.study.windows import windows_outlook
 
 __all__ = ["exclusions", "planning", "report_file", "reports", "revoke"]
@@ -221,6 +221,17 @@ class PlanningForm(forms.Form):
         return asked | {"votes_per_rater": math.ceil(votes * pairs / raters)}
 
 
+# Beyond so many raters the simulation of looks would keep the page waiting.
+_MOST_SIMULATED = 5_000
+
+
+def _looks_percent(asked: dict[str, Any]) -> str | None:
+    """Return the power under looks at any time in percent, for a design small enough to simulate in a page."""
+    if asked["raters"] > _MOST_SIMULATED:
+        return None
+    return f"{100 * looks_price_of(**asked)['power']:.0f}"
+
+
 @require_GET
 @study_page()
 def planning(request: HttpRequest, study: Study) -> HttpResponse:
@@ -243,6 +254,7 @@ def planning(request: HttpRequest, study: Study) -> HttpResponse:
             "power_percent": f"{100 * plan['power']:.0f}",
             "ceiling_percent": f"{100 * plan['ceiling_power']:.0f}",
             "width_percent": f"{100 * plan['half_width']:.1f}",
+            "looks_percent": _looks_percent(asked),
             "votes_of_rater": f"{round(plan['votes'] / plan['raters'], 1):g}",
             "votes_on_pair": f"{round(plan['votes'] / plan['pairs'], 1):g}",
         }

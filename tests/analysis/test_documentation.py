@@ -10,6 +10,7 @@ from analysis.__main__ import main
 from analysis.raters.columns import RATER_COLUMNS
 from analysis.report.content.checklist import STUDY_FACTS
 from analysis.votes.columns import VOTE_COLUMNS
+from benchmarks.conclusions import table
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -41,13 +42,20 @@ def test_numbers_on_the_statistician_page_come_from_its_commands(tmp_path, monke
     page = (DOCS / "statistician.md").read_text()
     monkeypatch.chdir(tmp_path)
     commands = re.findall(r"^    python -m analysis (simulate .*|power .*)$", page, re.MULTILINE)
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command in commands:
         assert main(command.split()) == 0
     printed = capsys.readouterr().out.splitlines()
     assert main(["votes.csv", "--json", "--arm", "robust", "--baseline", "vanilla"]) == 0
     (finding,) = json.loads(capsys.readouterr().out)["text"]["findings"]
     shown = re.findall(r"^    # (.*)$", page, re.MULTILINE)
-    assert len(shown) == 4
+    assert len(shown) == 5
     for line in shown:
         assert line in printed or finding.replace("\u00a0", " ").endswith(line)
+
+
+def test_the_error_rates_on_the_statistician_page_are_those_recorded():
+    record = json.loads((DOCS.parent / "benchmarks" / "conclusions.json").read_text())
+    assert record["repetitions"] >= 400
+    assert not any(row["is_off"] for row in record["rows"])
+    assert table(record) in (DOCS / "statistician.md").read_text()

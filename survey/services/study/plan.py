@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["power_of", "question_problems", "rule_captions", "rule_problems"]
+__all__ = ["looks_price_of", "power_of", "question_problems", "rule_captions", "rule_problems"]
 
 # The one rule set is analysis' own; it is loaded when asked for, because it brings scipy.
 
@@ -68,3 +68,15 @@ def power_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float
 
     load = min(votes_per_rater, pairs)
     return plan_power(Scenario(raters=raters, pairs=pairs, votes_per_rater=load, preference=preference)).as_json()
+
+
+def looks_price_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float) -> dict[str, Any]:
+    """Return what looking at any time costs: the power of the confidence sequence beside that of one look."""
+    from analysis.planning.looks import price_of_any_looks
+    from analysis.planning.simulation import Scenario
+    from analysis.planning.variance_components import expected_components
+
+    load = min(votes_per_rater, pairs)
+    scenario = Scenario(raters=raters, pairs=pairs, votes_per_rater=load, preference=preference)
+    components = expected_components(scenario)
+    return price_of_any_looks(components, raters=raters, pairs=pairs, votes_per_rater=load).as_json()

@@ -1,5 +1,6 @@
 """Options of the ranking against other packages: choix, evalica, arenakit, statsmodels, and a penalised likelihood."""
 
+import arenakit
 import choix
 import evalica
 import numpy as np
@@ -49,6 +50,21 @@ def test_without_the_left_effect_the_strengths_are_those_of_evalica(table):
     expected = np.log([result.scores[arm] for arm in table.arms])
     found = strengths(bradley_terry(table, bootstrap=0, options=PLAIN))
     assert found == pytest.approx(expected - expected.mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("left_effect", [False, True])
+def test_strengths_and_left_effect_are_those_of_arenakit(table, left_effect):
+    winner = {0: "a", 1: "b", 2: "tie"}
+    battles = [
+        arenakit.Battle(model_a=table.arms[left], model_b=table.arms[right], winner=winner[int(choice)])
+        for left, right, choice in zip(table.arm_left, table.arm_right, table.choice, strict=True)
+    ]
+    counts = arenakit.Arena(battles, models=list(table.arms)).counts()
+    fit = arenakit.fit_bt(counts, ties="drop", order=left_effect, prior=0.0)
+    found = bradley_terry(table, bootstrap=0, options=RankingOptions(left_effect=left_effect))
+    assert strengths(found) == pytest.approx(fit.scores - fit.scores.mean(), abs=1e-6)
+    if left_effect:
+        assert found.position.estimate == pytest.approx(fit.order_log, abs=1e-6)
 
 
 def test_the_reference_arm_is_zero_and_the_others_are_differences_from_it(table):

@@ -237,6 +237,7 @@ def test_planning_page_shows_power_and_the_ceiling(owner) -> None:
         page = client.get(f"{address}?raters=50&pairs=100&{votes}&preference=0.6").content.decode()
         assert f"<strong>{100 * plan['power']:.0f} %</strong>" in page
         assert "2000: 40 of each rater, 20 on each pair" in page
+        assert "Power if results are looked at any time" in page
     page = client.get(f"{address}?raters=5&pairs=9&votes=6&votes_of=pair&preference=0.6").content.decode()
     assert "nobody sees a pair twice" in page
     assert client.get(f"{address}?raters=1&pairs=x&votes=0&votes_of=&preference=2").status_code == 200
