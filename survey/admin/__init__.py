@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from survey.admin import api_token, metrics, rows, study
+from survey.admin import api_token, home, metrics, rows, study
 
-__all__ = ["api_token", "metrics", "rows", "study"]
+__all__ = ["api_token", "home", "metrics", "rows", "study"]
 
 admin.site.site_header = "Blindpair"
 admin.site.site_title = "Blindpair"

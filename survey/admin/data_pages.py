@@ -146,6 +146,16 @@ _CAPTIONS = {
 }
 
 
+# The one file that opens in a tab; all others are downloaded.
+READABLE = "report.html"
+# A report shows its own pictures and styles and nothing else. In its sandbox it is no page of this site: what may have
+# got into it by a name or a text could neither run nor act for whoever reads it.
+_REPORT_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; sandbox allow-popups"
+)
+
+
 @require_http_methods(["GET", "POST"])
 @study_page()
 def reports(request: HttpRequest, study: Study) -> HttpResponse:
@@ -194,7 +204,9 @@ def report_file(request: HttpRequest, study: Study, build: int, name: str) -> Ht
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     response = FileResponse(default_storage.open(entry["name"]), content_type=kind)
     response["ETag"] = f'"{entry["sha256"]}"'
-    # Shown in a tab, a report must not run as a page of this site.
+    if name == READABLE and "download" not in request.GET:
+        response["Content-Security-Policy"] = _REPORT_POLICY
+        return response
     return download(response, f"{study.slug}-{row.pk}-{name.replace('/', '-')}")
 
 

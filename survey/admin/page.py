@@ -18,7 +18,7 @@ from survey.models import Study
 from survey.selectors.access import may_change, role_in, studies_visible_to
 from survey.selectors.jobs import study_jobs
 
-__all__ = ["View", "download", "head_context", "jobs_context", "render", "study_address", "study_page"]
+__all__ = ["View", "download", "head_context", "job_caption", "jobs_context", "render", "study_address", "study_page"]
 
 # The newest: what happens now, and what failed just before.
 JOBS_SHOWN = 5
@@ -97,12 +97,17 @@ def _tabs(study: Study) -> list[tuple[str, str, str]]:
     ]
 
 
+def job_caption(kind: str) -> str:
+    """Return what a kind of job does, in words."""
+    return _JOB_CAPTIONS.get(kind, kind)
+
+
 def jobs_context(study: Study, kind: str = "") -> dict[str, Any]:
     """Return the newest jobs of a study, of one kind or of all, as the list of jobs shows them."""
     rows = study_jobs(study)
     jobs = list((rows.filter(kind=kind) if kind else rows)[:JOBS_SHOWN])
     for job in jobs:
-        job.caption = _JOB_CAPTIONS.get(job.kind, job.kind)
+        job.caption = job_caption(job.kind)
     return {"jobs": jobs, "jobs_kind": kind}
 
 

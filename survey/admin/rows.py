@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Case, CharField, F, QuerySet, Value, When
+from django.db.models import Case, CharField, Exists, F, OuterRef, QuerySet, Value, When
 from django.http import HttpRequest
 
 from survey.admin.access import IdSearchAdmin, StudyListFilter, StudyScopedAdmin
@@ -73,14 +73,37 @@ class TrialAdmin(IdSearchAdmin):
         return {"pk": ids_like(text, Trial.objects.all(), "pk", "session__id")}
 
 
+class VotePhaseFilter(admin.SimpleListFilter):
+    """Main, pilot or simulated: votes that are never pooled."""
+
+    title = "phase"
+    parameter_name = "phase"
+    _SESSIONS = {
+        "main": {"is_pilot": False, "is_simulated": False},
+        "pilot": {"is_pilot": True},
+        "simulated": {"is_simulated": True},
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in self._SESSIONS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        wanted = self._SESSIONS.get(self.value() or "")
+        if wanted is None:
+            return queryset
+        # Row by row in the order of the list: a join would let the planner gather all sessions first.
+        sessions = RaterSession.objects.filter(pk=OuterRef("session_id"), **wanted)
+        return queryset.filter(Exists(Trial.objects.filter(pk=OuterRef("trial_id")).filter(Exists(sessions))))
+
+
 @admin.register(Vote)
 class VoteAdmin(IdSearchAdmin):
     """Every answer row. The choice stays hidden while the study's plan hides it: invariant of blind monitoring."""
 
     study_path = "trial__session__version__study"
     study_tab = "votes"
-    list_display = ["submitted_at", "study", "session", "trial", "shown_choice", "is_current", "response_ms"]
-    list_filter = [StudyListFilter, "is_current"]
+    list_display = ["submitted_at", "study", "phase", "session", "trial", "shown_choice", "is_current", "response_ms"]
+    list_filter = [StudyListFilter, VotePhaseFilter, "is_current"]
     list_select_related = ["trial__session__version__study"]
     search_help_text = "A trial's or a session's id, or its first eight letters or more"
     ordering = ["-pk"]
@@ -88,6 +111,7 @@ class VoteAdmin(IdSearchAdmin):
         "trial",
         "session",
         "study",
+        "phase",
         "shown_choice",
         "is_current",
         "response_ms",
@@ -122,6 +146,11 @@ class VoteAdmin(IdSearchAdmin):
     @admin.display(description="study")
     def study(self, vote: Vote) -> str:
         return vote.trial.session.version.study.slug
+
+    @admin.display(description="phase")
+    def phase(self, vote: Vote) -> str:
+        session = vote.trial.session
+        return "simulated" if session.is_simulated else "pilot" if session.is_pilot else "main"
 
     @admin.display(description="session")
     def session(self, vote: Vote) -> str:

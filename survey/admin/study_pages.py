@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from survey.admin import data_pages, plots, recruitment_pages, thumbnails, webhook_pages, work_pages
 from survey.admin.page import View, download, jobs_context, render, study_address, study_page
+from survey.admin.recipes import recipe_table
 from survey.canonical import canonical_json
 from survey.models import Arm, ImagePair, PairImage, Study, StudyMember
 from survey.selectors.access import are_results_visible, may_manage, studies_visible_to
@@ -59,7 +60,7 @@ def _todos(study: Study) -> list[dict[str, Any]]:
 @study_page()
 def overview(request: HttpRequest, study: Study) -> HttpResponse:
     version = study.versions.order_by("-number").first()
-    todos = _todos(study)
+    todos, arms = _todos(study), list(study.arms.all())
     return render(
         request,
         study,
@@ -71,7 +72,8 @@ def overview(request: HttpRequest, study: Study) -> HttpResponse:
         is_unready=study.state != Study.State.FROZEN and any(not todo["is_done"] for todo in todos),
         states=_rail(study),
         version=version,
-        arms=study.arms.all(),
+        arms=arms,
+        recipes=recipe_table(arms),
         are_results_visible=are_results_visible(study),
         **jobs_context(study),
         **recruitment_pages.link_to_give(study),

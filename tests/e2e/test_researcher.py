@@ -156,7 +156,7 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
     page.reload()
     picture(page, "6-report")
     with page.expect_download() as download:
-        page.get_by_role("link", name="Everything in one zip").click()
+        page.get_by_role("link", name="Download everything (zip)").click()
     target = tmp_path / "bundle.zip"
     download.value.save_as(target)
     with zipfile.ZipFile(target) as bundle:

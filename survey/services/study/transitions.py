@@ -10,7 +10,7 @@ from survey.selectors.version import frozen_config
 from survey.services.study.study import TRANSITIONS
 from survey.services.study.version import version_problems
 
-__all__ = ["Step", "Todo", "study_steps", "study_todos"]
+__all__ = ["Step", "Todo", "study_next", "study_steps", "study_todos"]
 
 # Which step is the sensible one in each state; the others stay possible.
 _SENSIBLE = {
@@ -71,6 +71,14 @@ def study_steps(study: Study) -> list[Step]:
         if study.state in rule.sources
     ]
     return sorted(steps, key=lambda step: not step.is_sensible)
+
+
+def study_next(study: Study) -> str:
+    """Return what to do next in a few words: the first thing to do, else the sensible step; empty while raters vote."""
+    for todo in study_todos(study):
+        if not todo.is_done and todo.place:
+            return todo.caption
+    return next((step.caption for step in study_steps(study) if step.is_sensible), "")
 
 
 def study_todos(study: Study) -> list[Todo]:

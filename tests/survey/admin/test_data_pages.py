@@ -161,7 +161,7 @@ def test_a_report_is_hidden_while_running_and_built_by_a_worker_afterwards(versi
         assert set(bundle.namelist()) == set(build.files) - {"bundle.zip"}
     assert get("../../../manage.py").status_code == 404
     assert get("nothing.csv").status_code == 404
-    assert "Everything in one zip" in client.get(address).content.decode()
+    assert "Download everything (zip)" in client.get(address).content.decode()
 
 
 def test_pilot_votes_never_enter_the_main_report(owner) -> None:
@@ -188,8 +188,16 @@ def test_report_files_are_for_the_people_of_the_study(version, owner) -> None:
     job_run(build.job)
     address = f"/admin/survey/study/{version.study_id}/report/{build.pk}/report.html"
     response = client_of(owner).get(address)
-    assert response["Content-Disposition"].startswith("attachment")
+    assert not response["Content-Disposition"].startswith("attachment"), "it opens in the browser"
+    assert response["Content-Security-Policy"].startswith("default-src 'none'; img-src data:;")
+    assert "sandbox" in response["Content-Security-Policy"]
+    assert "script" not in response["Content-Security-Policy"]
     assert response.getvalue().startswith(b"<!")
+    saved = client_of(owner).get(f"{address}?download")
+    assert saved["Content-Disposition"].startswith("attachment")
+    assert "sandbox" not in saved["Content-Security-Policy"]
+    table = client_of(owner).get(address.replace("report.html", "votes.csv"))
+    assert table["Content-Disposition"].startswith("attachment")
     assert client_of(make_user("stranger")).get(address).status_code == 404
     assert Client().get(address).status_code == 302
     other = make_study(owner=owner)

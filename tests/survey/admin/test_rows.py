@@ -85,3 +85,16 @@ def test_trials_that_nobody_saw_are_not_listed(owner) -> None:
     session.trials.filter(position=3).update(issued_at=None)
     listed = found(client_of(owner), "trial", str(session.pk))
     assert listed == set(session.trials.exclude(position=3).values_list("pk", flat=True))
+
+
+def test_votes_show_their_phase_and_are_filtered_by_it(owner) -> None:
+    version = make_running(owner=owner)
+    make_visit(version)
+    make_visit(version, is_simulated=True)
+    client = client_of(owner)
+    for phase in ("main", "simulated", "pilot"):
+        answer = client.get("/admin/survey/vote/", {"phase": phase})
+        shown = {vote.trial.session.is_simulated for vote in answer.context["cl"].result_list}
+        assert shown == {"main": {False}, "simulated": {True}, "pilot": set()}[phase]
+        if phase != "pilot":
+            assert f'field-phase">{phase}<' in answer.content.decode()

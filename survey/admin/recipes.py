@@ -1,0 +1,46 @@
+"""The recipes of a study's arms as one table: what they share, and what they differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from survey.models import Arm
+
+__all__ = ["RecipeRow", "recipe_table"]
+
+
+@dataclass(frozen=True)
+class RecipeRow:
+    """One field of the recipes: its value in each arm, in the order of the arms."""
+
+    name: str
+    cells: list[str]
+
+    @property
+    def differs(self) -> bool:
+        return len(set(self.cells)) > 1
+
+
+def recipe_table(arms: Iterable[Arm]) -> list[RecipeRow]:
+    """Return the fields that any recipe has, those that differ first. Imported images have none."""
+    recipes = [arm.recipe for arm in arms]
+    names = dict.fromkeys(name for recipe in recipes for name in recipe)
+    rows = [RecipeRow(name.replace("_", " "), [_shown(recipe.get(name)) for recipe in recipes]) for name in names]
+    return sorted(rows, key=lambda row: not row.differs)
+
+
+def _shown(value: Any) -> str:
+    """Return a value in words; of a file its name and digest, never where it lies on the server."""
+    if value is None or value == {}:
+        return "–"
+    if isinstance(value, dict) and "path" in value:
+        digest = f", SHA-256 {value['sha256'][:12]}" if value.get("sha256") else ""
+        return "/".join(PurePath(value["path"]).parts[-2:]) + digest
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_shown(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
