@@ -34,7 +34,7 @@ def _stored(picture: Image.Image) -> NewImage:
 
 def photo_draft(*sizes: tuple[int, int], **draft: Any) -> Study:
     """Return a draft with one pair of each size; the second arm is the first's picture, softer."""
-    fields = {"minimum_exposure_ms": 0, "trials_per_session": len(sizes), "target_raters": 2}
+    fields = {"minimum_exposure_ms": 0, "trials_per_session": len(sizes), "target_raters": 2, "practice_trials": 1}
     study = make_study(pairs=0, **fields | draft)
     new = []
     for number, (width, height) in enumerate(sizes):

@@ -201,9 +201,10 @@ def _made(image: PairImage, plan: CopyPlan, *, has_spoilt: bool) -> _Made:
             after = near_lossless(before, plan.near_lossless)
             _add_difference(made.difference, before, after)
             shown = Image.fromarray(after)
-        made.streams.append(webp_stream(shown))
+        is_scaled = rendition.size != picture.size
+        made.streams.append(webp_stream(shown, is_scaled=is_scaled))
         if has_spoilt:
-            made.spoilt.append(webp_stream(image_degraded(shown)))
+            made.spoilt.append(webp_stream(image_degraded(shown), is_scaled=is_scaled))
     return made
 
 

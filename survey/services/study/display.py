@@ -37,7 +37,7 @@ __all__ = [
 # The longer side of images that are shown pixel by pixel unless the study says otherwise.
 PIXELS_UP_TO = 128
 # Images whose encoding is tried to say how much disk the copies will take.
-_TRIED = 4
+_TRIED = 2
 
 
 def images_of(study: Study) -> QuerySet[PairImage]:

@@ -11,7 +11,7 @@ from survey.models import ImagePair, PairImage, Study
 from survey.selectors.version import comparisons_of
 from survey.services.study.display import display_mode
 from survey.services.study.plan import power_of
-from survey.services.study.windows import window_weaknesses
+from survey.services.study.windows import loss_weaknesses, window_weaknesses
 
 __all__ = ["version_weaknesses"]
 
@@ -26,7 +26,14 @@ TARGET_POWER = 0.8
 
 def version_weaknesses(study: Study) -> list[str]:
     """Return what a reviewer would ask about, each with a remedy; none of it keeps the study from being frozen."""
-    return [*_texts(study), *_checks(study), *_plan(study), *_images(study), *window_weaknesses(study)]
+    return [
+        *_texts(study),
+        *_checks(study),
+        *_plan(study),
+        *_images(study),
+        *window_weaknesses(study),
+        *loss_weaknesses(study),
+    ]
 
 
 def _texts(study: Study) -> list[str]:

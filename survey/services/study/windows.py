@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from survey.services.blinding.served_copies import image_pixels
 from survey.services.blinding.webp import class_length, webp_stream
 from survey.services.study.display import display_mode, images_of, room_of
 
-__all__ = ["RATES", "WINDOWS", "WindowOutlook", "window_weaknesses", "windows_outlook"]
+__all__ = ["RATES", "WINDOWS", "WindowOutlook", "loss_weaknesses", "window_weaknesses", "windows_outlook"]
 
 # The insides of usual browser windows: CSS pixels and pixel ratio.
 WINDOWS = {
@@ -35,6 +36,8 @@ WINDOWS = {
 RATES = (4, 10, 50)
 # Pairs whose copies are tried.
 _TRIED_PAIRS = 3
+# A difference in peak signal-to-noise ratio between arms that is worth a word.
+_PSNR_APART_DB = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def _samples(study: Study) -> list[list[Image.Image]]:
     pairs = study.pairs.filter(is_selected=True).order_by("pk")[:_TRIED_PAIRS]
     found = []
     for pair in pairs:
-        images = PairImage.objects.filter(pair=pair).select_related("pair", "arm").order_by("pk")
+        images = PairImage.objects.filter(pair=pair).select_related("pair", "arm").order_by("arm__name")
         try:
             found.append([image_pixels(image) for image in images])
         except BadImage:
@@ -114,7 +117,9 @@ def _pair_bytes(study: Study, samples: list[list[Image.Image]], sizes: tuple[tup
     """Return the mean bytes of a pair's two files, which have one length."""
     lengths = []
     for pictures, size in zip(samples, sizes, strict=True):
-        streams = [len(webp_stream(_copy(study, picture, size))) for picture in pictures]
+        streams = [
+            len(webp_stream(_copy(study, picture, size), is_scaled=size != picture.size)) for picture in pictures
+        ]
         lengths.append(2 * class_length(max(streams)))
     return sum(lengths) / len(lengths)
 
@@ -124,6 +129,28 @@ def _copy(study: Study, picture: Image.Image, size: tuple[int, int]) -> Image.Im
     if not study.near_lossless:
         return rendition
     return Image.fromarray(near_lossless(np.asarray(rendition), study.near_lossless))
+
+
+def loss_weaknesses(study: Study) -> list[str]:
+    """Return that near-lossless copies are off by more in one arm than in another, tried on some pairs."""
+    if not study.near_lossless or not (samples := _samples(study)):
+        return []
+    squares = [
+        sum(_squared_error(pair[place], study.near_lossless) for pair in samples) / len(samples)
+        for place in range(min(map(len, samples)))
+    ]
+    psnr = [10 * math.log10(255**2 / max(square, 1e-9)) for square in squares]
+    if max(psnr) - min(psnr) <= _PSNR_APART_DB:
+        return []
+    return [
+        f"near-lossless copies are off by more in one arm than in another (PSNR {min(psnr):.1f} to {max(psnr):.1f} dB "
+        f"on {len(samples)} pairs): what raters prefer may be the loss; raise the quality or turn it off"
+    ]
+
+
+def _squared_error(picture: Image.Image, quality: int) -> float:
+    before = np.asarray(picture)
+    return float(np.mean((near_lossless(before, quality).astype(float) - before) ** 2))
 
 
 def window_weaknesses(study: Study) -> list[str]:

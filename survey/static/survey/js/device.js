@@ -12,6 +12,7 @@ const gateText = document.getElementById("gate-text");
 const guarded = [...document.querySelectorAll("[data-room]")].map((form) => [form, form.dataset.room === "yes"]);
 const pairs = [...document.querySelectorAll(".pair[data-sizes]")].map((pair) => ({
   pair,
+  frame: pair.closest(".example") ?? pair,
   sizes: JSON.parse(pair.dataset.sizes),
   boxes: [...pair.querySelectorAll(".box")].map((box) => ({ box, image: box.querySelector("img"), shown: null })),
 }));
@@ -28,7 +29,7 @@ function showGate() {
 }
 
 // An example keeps its sides at every width: where two boxes take more than the sheet, it is wider than the sheet.
-function showPair({ pair, sizes, boxes }) {
+function showPair({ pair, frame, sizes, boxes }) {
   const layout = layoutOf(room);
   pair.hidden = !layout;
   if (!layout) return;
@@ -36,7 +37,8 @@ function showPair({ pair, sizes, boxes }) {
   const { index, multiple } = shownOf(room, sizes, layout.box, ratio);
   const isRow = layout.kind === "row";
   pair.classList.toggle("stacked", !isRow);
-  widen(pair, (isRow ? 2 : 1) * (layout.box[0] / ratio) + (isRow ? room.gutter : 0));
+  const width = (isRow ? 2 : 1) * (layout.box[0] / ratio) + (isRow ? room.gutter : 0);
+  widen(frame, frame === pair ? width : width + 2 * room.side);
   const picture = sizes[index].map((side) => side * multiple);
   for (const one of boxes) showImage(one, index, () => sizeBox(one.box, layout.box, { picture, ratio }));
   for (const { box } of boxes) snap(box, ratio);
@@ -53,10 +55,10 @@ function showImage(one, index, size) {
   one.shown = index;
 }
 
-function widen(pair, width) {
-  pair.style.marginInline = "0";
-  const spare = pair.getBoundingClientRect().width - width;
-  pair.style.marginInline = spare < 0 ? `${spare / 2}px` : "0";
+function widen({ style, parentElement }, width) {
+  const { paddingLeft, paddingRight } = getComputedStyle(parentElement);
+  const spare = parentElement.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight) - width;
+  style.marginInline = spare < 0 ? `${spare / 2}px` : "0";
 }
 
 function show() {
