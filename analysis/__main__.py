@@ -16,6 +16,24 @@ from analysis.votes.reading import BadRow, BadVotesError, ReadVotes, reading_fac
 __all__ = ["main"]
 
 _SHOWN_BAD_ROWS = 1000
+_EPILOG = """\
+examples:
+  python -m analysis votes.csv --out report
+  python -m analysis votes.csv --out report --arm robust --baseline vanilla --plan plan.json
+  python -m analysis votes.csv --json --skip-bad-rows
+  python -m analysis results.json --from jspsych --out report
+  python -m analysis ratings.csv --map rater=user,pair=item,arm_left=A,arm_right=B,choice=answer --out report
+
+other commands, each with --help of its own:
+  python -m analysis convert     votes of other tools as our table
+  python -m analysis power       raters, pairs and votes that a study needs
+  python -m analysis simulate    votes with a known truth, to try the report on
+
+exit codes:
+  0  the report is written
+  2  the votes, the plan or an option cannot be used: every bad row is listed, nothing is written
+  3  a format or a figure could not be made; the others are written
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,10 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
         description="Report of a blind pairwise preference study from its votes.",
-        epilog="Votes of other tools as our table: python -m analysis convert --help. "
-        "Planning: python -m analysis power --help. Votes with known truth: python -m analysis simulate --help. "
-        "Exit code 2: the votes, the plan or an option cannot be used; every bad row is listed. Exit code 3: a format "
-        "or a figure could not be made; the others are written.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("votes", metavar="VOTES", help="file of votes: .csv, .jsonl or .parquet")
     parser.add_argument("--out", metavar="DIR", help="folder for report.html, report.json, tables and figures")

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from analysis.__main__ import main
+from analysis.__main__ import _EPILOG, _parser, main
 from analysis.votes.writing import write_votes
 from tests.analysis.vote_rows import study_rows, vote_row
 
@@ -62,3 +62,14 @@ def test_a_plan_that_is_no_object_is_refused(votes, tmp_path, capsys):
     (tmp_path / "plan.json").write_text("[1]")
     assert main([str(votes), "--json", "--plan", str(tmp_path / "plan.json")]) == 2
     assert "not a JSON object" in capsys.readouterr().err
+
+
+def test_every_example_of_the_help_is_understood():
+    lines = [line.split() for line in _EPILOG.splitlines() if line.startswith("  python -m analysis ")]
+    commands = {"convert", "power", "simulate"}
+    examples = [words[3:] for words in lines if words[3] not in commands]
+    assert len(examples) >= 5
+    assert {words[3] for words in lines} >= commands
+    for arguments in examples:
+        options = _parser().parse_args(arguments)
+        assert options.out or options.json
