@@ -15,6 +15,7 @@ from analysis.votes.reading import BadRow, BadVotesError, ReadVotes, reading_fac
 
 __all__ = ["main"]
 
+# More lines than a person scrolls through; the count of the rest is told.
 _SHOWN_BAD_ROWS = 1000
 _EPILOG = """\
 examples:

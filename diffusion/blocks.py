@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from diffusion.cpu_convolutions import DoublingConv2d, PackedConv2d, has_packed_kernels
 from diffusion.dropout import KeyedDropout
 
+# Both as in the published networks, whose weights these must take.
 GROUPS = 32
 MAX_PERIOD = 10_000
 

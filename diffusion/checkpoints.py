@@ -44,6 +44,7 @@ CARD_KEY = "blindpair_card"
 Kind = Literal["classifier", "denoiser"]
 NetworkConfig = ClassifierConfig | DenoiserConfig
 CONFIGS: dict[Kind, type[NetworkConfig]] = {"classifier": ClassifierConfig, "denoiser": DenoiserConfig}
+# Of hundreds that may be wrong at once, the first tell the kind of mistake.
 SHOWN_KEYS = 3
 
 

@@ -11,6 +11,7 @@ from diffusion.blocks import AttentionPool2d, GroupNorm32, zero_init
 from diffusion.encoder import Encoder, EncoderConfig
 
 Pool = Literal["attention", "adaptive", "spatial", "spatial_v2"]
+# Of the published classifiers with spatial pooling.
 SPATIAL_HIDDEN = 2048
 
 

@@ -8,6 +8,7 @@ experiments, the denoiser being improved-diffusion's.
 from diffusion.classifier import ClassifierConfig
 from diffusion.unet import DenoiserConfig
 
+# Channel multipliers of the published networks at these sizes.
 _MULT_256 = (1, 1, 2, 2, 4, 4)
 _MULT_512 = (0.5, 1, 1, 2, 2, 4, 4)
 

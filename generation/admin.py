@@ -33,6 +33,7 @@ from survey.selectors.access import may_change, studies_visible_to
 
 __all__ = ["GenerationRunAdmin"]
 
+# Enough to see at a glance that images come out, few enough to load at once.
 NEWEST_PAIRS = 12
 _BROKEN_OFF = {GenerationRun.State.FAILED, GenerationRun.State.CANCELLED}
 

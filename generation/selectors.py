@@ -22,6 +22,7 @@ __all__ = [
     "study_generated_seed",
 ]
 
+# Rows of pairs held at a time.
 _BATCH = 2000
 
 

@@ -8,6 +8,7 @@ from django.dispatch import Signal
 
 __all__ = ["EVERY_SECONDS", "housekeeping", "housekeeping_due"]
 
+# Half a lease as it is set by default: a lost job is taken up soon after it lapses.
 EVERY_SECONDS = 30
 housekeeping = Signal()
 _next = 0.0

@@ -21,6 +21,7 @@ else:
 
 __all__ = ["WorkPage", "error_shown"]
 
+# People wait for it; a request every ten seconds costs nothing.
 REFRESH_SECONDS = 10
 
 

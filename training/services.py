@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 JOB_KIND = "training.train"
+# More than the pixels of a chart could show, few enough to read at every view of the page.
 MAXIMUM_CURVE_ROWS = 400
 State = TrainingRun.State
 Fence = Callable[[], AbstractContextManager]
@@ -49,6 +50,7 @@ def run_create(
     order = {"preset": str(preset), "settings": read_settings(preset), "changes": dict(changes or {})}
     asked = with_changes(order["settings"], order["changes"])
     with transaction.atomic():
+        # Two who begin a run of one name at the same time must not both find that it is new or idle.
         run = TrainingRun.objects.select_for_update().filter(name=name).first()
         if run is None:
             by = actor if getattr(actor, "pk", None) else None

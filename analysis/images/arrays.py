@@ -8,6 +8,7 @@ import numpy as np
 
 __all__ = ["as_feature_rows", "row_blocks"]
 
+# Large enough for BLAS to run at full speed, small beside the features themselves.
 _BLOCK_BYTES = 64 * 2**20
 
 

@@ -17,8 +17,10 @@ from analysis.images.arrays import as_feature_rows, row_blocks
 
 __all__ = ["ManifoldMetrics", "manifold_metrics", "nearest_squared_distances"]
 
+# Of float32: half the gap between 1 and the next number.
 _UNIT_ROUNDOFF = 2.0**-24
 _BYTES_PER_DISTANCE = 8  # float32 distances, two boolean masks and what partitioning copies
+# Candidates beyond k, checked in float64: rounding in float32 may swap the order of near ones.
 _SPARE_CANDIDATES = 5
 _PAIRS_AT_ONCE = 4 * 2**20  # float64 numbers held when pairs are computed again
 

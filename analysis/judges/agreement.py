@@ -17,6 +17,7 @@ from analysis.votes.table import Comparison
 
 __all__ = ["judge_agreement", "order_flips", "preference_by_score"]
 
+# Fifths at most, and no group of so few pairs that its share would be noise.
 _GROUPS = 5
 _FEWEST_PAIRS = 10
 

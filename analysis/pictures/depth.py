@@ -10,6 +10,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 __all__ = ["bits_per_channel"]
 
+# The number of the tag in TIFF 6.0.
 _BITS_PER_SAMPLE = 258
 # Start of frame: 0xC0 to 0xCF without the tables DHT, JPG and DAC.
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

@@ -19,10 +19,12 @@ from analysis.pictures.formats import HEAD_BYTES, READ, kind_of, picture_format
 
 __all__ = ["Picture", "note_counts", "read_picture"]
 
+# Bytes before the first chunk.
 _PNG_SIGNATURE = 8
 # What Pillow refuses where it is large. The profile is taken out here.
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 _LARGEST_PROFILE = 32 * 2**20
+# Numbers of tags in TIFF 6.0, which Exif shares.
 _ORIENTATION = 0x0112
 _SUBFILE_TYPE = 254
 # What the orientation mark asks for (Exif 2.3, table 6), by its value.

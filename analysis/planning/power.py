@@ -24,6 +24,7 @@ __all__ = [
     "simulate_power",
 ]
 
+# Beyond any study: what needs more is told as out of reach instead of searched for without end.
 _MOST_UNITS = 10_000_000
 
 

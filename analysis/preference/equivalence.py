@@ -13,6 +13,7 @@ from analysis.votes.table import Comparison
 
 __all__ = ["Equivalence", "equivalence_test", "tost"]
 
+# One-sided each, which makes the interval that answers the same question one of 90 %.
 SIGNIFICANCE_LEVEL = 0.05
 
 

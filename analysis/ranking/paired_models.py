@@ -24,7 +24,9 @@ __all__ = [
     "fit_reduced",
 ]
 
+# Far more than Fisher scoring takes where there is a maximum.
 _ITERATIONS = 100
+# What a further step would add to the log-likelihood: below the rounding of a sum over votes.
 _GAP = 1e-13
 
 

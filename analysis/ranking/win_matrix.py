@@ -14,6 +14,7 @@ from analysis.votes.table import LEFT, RIGHT, TIE, VoteTable
 
 __all__ = ["WinMatrix", "compare", "components", "image_groups", "images_may_be_shared", "pairs_differ_by_comparison"]
 
+# Left, right and tie, in the order of their codes in the votes table.
 OUTCOMES = 3
 
 

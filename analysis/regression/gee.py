@@ -19,6 +19,7 @@ _METHOD = (
     "GEE of the scores (ties 1/2) by rater, logit link{side}, exchangeable working correlation, sandwich errors, "
     "t interval with raters - 1 df on the logit scale; for these pairs"
 )
+# Far more than a fit takes: one that runs into it is refused by name.
 _ITERATIONS = 100
 _TOLERANCE = 1e-12
 # Closer than this to a singular working correlation the weights are rounding errors.

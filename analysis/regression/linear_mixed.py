@@ -21,6 +21,7 @@ _MODEL = (
     "linear mixed model of the scores (ties 1/2) with crossed random intercepts of raters and pairs{side}, "
     "REML, Satterthwaite t interval"
 )
+# Far more than a fit takes: one that runs into it is refused by name.
 _ITERATIONS = 200
 # Half the Newton decrement of the REML criterion, in log-likelihood units, at which the search stops.
 _GAP = 1e-12

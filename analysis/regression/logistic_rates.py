@@ -31,6 +31,7 @@ __all__ = [
     "single_vote_factors",
 ]
 
+# The upper end of a two-sided 95 % interval.
 _TAIL = 0.975
 # The variance of a standard logistic variable: the votes' own share on the latent scale.
 LATENT_VARIANCE = math.pi**2 / 3

@@ -28,6 +28,7 @@ __all__ = [
     "family_of",
 ]
 
+# Of the whole family of comparisons, not of each.
 LEVEL = 0.05
 # Without a margin in the plan, a whole interval within so much of 1/2 is called small.
 SMALL = 0.05

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 Report = Callable[..., None]
+# Negative, so that none is ever a place among labels.
 EMPTY, _NOT_UTF8, _UNKNOWN = -1, -2, -3
 _BOOLEANS = {"": 0, "true": 1, "True": 1, "TRUE": 1, "1": 1, "false": 0, "False": 0, "FALSE": 0, "0": 0}
 _CHOICE_CODES = dict(zip(CHOICES, (LEFT, RIGHT, TIE), strict=True))

@@ -8,6 +8,7 @@ import numpy as np
 
 __all__ = ["LEFT", "RIGHT", "TIE", "Comparison", "VoteTable"]
 
+# Codes of the choice; counts of outcomes stand in this order.
 LEFT, RIGHT, TIE = 0, 1, 2
 
 

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 FORMATS = ("csv", "jsonl", "parquet")
+# Rows in memory at one time, and in a row group of Parquet.
 _BATCH_ROWS = 16_384
 _MEDIA_TYPES = {
     "csv": "text/csv",

@@ -17,6 +17,7 @@ from generation.features.inception import file_sha256, read_tensors
 
 __all__ = ["DINOV2_INPUT_PX", "DinoV2Network", "load_dinov2"]
 
+# As published: other values would be other features under the same name.
 DINOV2_INPUT_PX = 224
 _PATCH_PX = 14
 _HEAD_CHANNELS = 64

@@ -34,6 +34,7 @@ INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 #: Leading digits of its SHA-256, which the publishers put into the file's name; the whole digest is not published.
 INCEPTION_SHA256_PREFIX = "6726825d"
 
+# Of the 2015-12-05 network: with others the distances are not FID.
 INPUT_PX = 299
 _BATCH_NORM_EPS = 1e-3
 _SPATIAL_CHANNELS = 7  # 17 * 17 * 7 = 2023 numbers per image, the ADM evaluator's choice for sFID

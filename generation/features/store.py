@@ -106,6 +106,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Hold a lock that ends with the process, however it ends; without such locks (not POSIX) hold none."""
     with path.open("w") as file:
         if fcntl is not None:
+            # Two evaluations of one set of images: the second waits and finds the features made.
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

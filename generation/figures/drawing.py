@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 FORMATS = ("svg", "png", "pdf")
+# One white pixel tells neighbours apart without a frame.
 _GAP_PX = 1
 _CAPTION_SIZE = 8.5
 _PADDING = 0.05  # inches

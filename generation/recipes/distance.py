@@ -13,6 +13,7 @@ __all__ = ["DISTANCE_NAME", "pair_distances", "structural_dissimilarity"]
 DISTANCE_NAME = "dssim-gauss1.5"
 """Recorded beside every distance; a change of the measure must change this name."""
 
+# Window and constants of Wang et al. (2004), for pixels of 0 to 255.
 _SIGMA = 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 

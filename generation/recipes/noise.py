@@ -30,6 +30,7 @@ NOISE_VERSION = "philox4x64-10/box-muller-1"
 """Written into every manifest. Any change of a single bit of the noise must change this name."""
 
 INITIAL_STREAM = 0
+# What a 64-bit column holds, and what leaves the label 24 bits of a 64-bit key.
 SEED_LIMIT = 2**63
 INDEX_LIMIT = 2**40
 _BLOCK = 8192  # words worked on at once: the temporaries of one block stay in the processor's cache
@@ -124,6 +125,7 @@ def standard_normals(words: np.ndarray) -> np.ndarray:
     return normals
 
 
+# The nearest float64 as digits: a function of the library could round otherwise.
 _LN2 = 0.6931471805599453
 _SQRT_HALF = 0.7071067811865476
 _ATANH_SERIES = [1.0 / (2 * k + 1) for k in range(11, -1, -1)]

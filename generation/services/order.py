@@ -38,7 +38,9 @@ __all__ = [
 ]
 
 DEFAULT_MICRO_BATCH = 16
+# A killed worker loses a shard at most: minutes, not hours.
 BATCHES_PER_SHARD = 4
+# Twenty times what a published FID takes; a larger order is a slip of the keyboard.
 MAXIMUM_PAIRS = 1_000_000
 State = GenerationRun.State
 Fence = Callable[[], AbstractContextManager]

@@ -16,6 +16,7 @@ from survey.services.study.study import study_locked_draft
 
 __all__ = ["PairSelection", "SelectionRule", "pairs_select"]
 
+# Rows of pairs read or marked at a time.
 _BATCH = 1000
 
 

@@ -33,6 +33,7 @@ Kind = Literal["folder", "cifar10", "npz", "digits"]
 LabelFrom = Literal["folder", "file_prefix"]
 OnCorrupt = Literal["refuse", "skip"]
 Split = Literal["train", "validation"]
+# One for all runs: a classifier must not be tested on what another was trained on.
 SPLIT_SEED = 0
 T = TypeVar("T")
 

@@ -26,7 +26,9 @@ from diffusion.files import write_atomically
 
 log = logging.getLogger(__name__)
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+# Of the files as published.
 CIFAR10_SIDE = 32
+# Twice the digits' own 8 pixels, so that the networks have something to halve.
 DIGITS_SIDE = 16
 # Raised when the rules of what an image is change, so that listings kept under older rules are made anew.
 INDEX_RULES = 2

@@ -17,6 +17,7 @@ from training.data.streams import Purpose, sample_noise, sample_uniforms
 from training.learning.meters import band_names
 from training.learning.validation import NoisedImages, classifier_measures, noised_images
 
+# As in Guo et al. (2017), so that calibration errors compare with published ones.
 CALIBRATION_BINS = 15
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from training.learning.distributed import Processes
 
+# Quarters of the schedule: their losses differ by orders of magnitude and would hide each other in one mean.
 BANDS = 4
 
 

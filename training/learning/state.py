@@ -19,6 +19,7 @@ from diffusion.files import write_atomically
 from training.learning.config import ConfigError, TrainingConfig, config_from_dict
 from training.presets import INTAKE_SETTINGS
 
+# Counted up when a saved state could no longer be continued from.
 STATE_FORMAT = 1
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from training.data.streams import Purpose, sample_uniforms
 from training.learning.distributed import Processes
 
+# Both of Nichol and Dhariwal (2021): ten losses a timestep, and no timestep ever left out.
 HISTORY = 10
 UNIFORM_SHARE = 0.001
 

@@ -16,6 +16,7 @@ from training.learning.meters import BANDS, Meter
 from training.learning.objectives import Losses
 
 Forward = Callable[[Tensor, Tensor], Tensor]
+# Top-5 accuracy, as classifiers are reported.
 TOP_FEW = 5
 
 

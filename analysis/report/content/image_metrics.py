@@ -13,6 +13,7 @@ from analysis.votes.table import Comparison
 
 __all__ = ["metric_correlations", "preference_by_difference"]
 
+# Deciles at most, and a group of fewer pairs would show noise.
 _MOST_GROUPS, _FEWEST_PAIRS = 10, 10
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["class_figures", "pair_figures", "rater_figures"]
 
 SIGNIFICANCE_LEVEL = 0.05
+# Names beyond so many would be smaller than a page can show.
 _MOST_NAMED_CLASSES = 40
 
 

@@ -34,6 +34,7 @@ _SPECIAL = {
     "\u2014": "---",
     "-": "{-}",
 }
+# Rows that fit on a page; a longer table is set to break across pages.
 _LONG_ROWS = 30
 # Characters: of a column's name on one line, of a word in one piece.
 _LONG_HEADER = 12

@@ -11,6 +11,7 @@ from analysis.votes.csv_text import CsvText, guard
 
 __all__ = ["render_csv", "render_json"]
 
+# Longer lists go through the encoder in C, which is fast and writes no indents.
 _LONG = 100
 
 

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 __all__ = ["BLOCK_BYTES", "Blocks", "TextLines"]
 
+# So much is parsed at once: a few of these are all that a large file takes.
 BLOCK_BYTES = 4 << 20
 
 

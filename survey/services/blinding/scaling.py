@@ -13,6 +13,7 @@ from PIL import Image
 
 __all__ = ["scaled"]
 
+# Sixteen bits: light near black needs finer steps than the eight that go in and out.
 _LEVELS = 65_535
 
 

@@ -29,7 +29,9 @@ from survey.services.study.study import arm_add, study_locked_draft
 
 __all__ = ["ImportReport", "images_check", "images_import", "import_check", "inspect"]
 
+# What the column of the pair holds.
 LONGEST_CLASS_NAME = 200
+# The first few tell the kind of mistake.
 NAMED = 5
 
 

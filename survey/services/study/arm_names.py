@@ -10,6 +10,7 @@ from survey.models import Arm, Study
 
 __all__ = ["LONGEST_NAME", "arm_names", "short_name"]
 
+# What the column of the arm holds.
 LONGEST_NAME = 60
 # Left for a number where two titles have one short name.
 _NUMBER_LETTERS = 4
