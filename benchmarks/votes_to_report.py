@@ -1,10 +1,11 @@
 """Time the way from a file of votes to the whole report: ``python benchmarks/votes_to_report.py``.
 
 200,000 votes of 2000 raters on 1000 pairs, all formats of the report. ``--size large`` takes five million votes,
-``--size reading`` reads ten million with a bad row in every million and stops there. The file is made by a process of
+``--size arms`` 200,000 between 20 arms, ``--size reading`` reads ten million with a bad row in every million and stops
+there. The file is made by a process of
 its own, so that the peak is that of reading and reporting alone. The record is ``benchmarks/votes_to_report.json``, an
-entry a size; the load average in it tells whether the machine was free. Goals: 30 s on 2 cores; 4 GB for five million
-votes.
+entry a size; the load average in it tells whether the machine was free. Goals: 30 s on 2 cores; 60 s and 40 pages
+for 20 arms; 4 GB for five million votes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from analysis.votes.reading import read_votes, reading_facts
 
 RECORD = Path(__file__).with_suffix(".json")
 PAIRS, VOTES_PER_RATER = 1000, 100
-RATERS = {"usual": 2000, "large": 50_000, "reading": 100_000}
+RATERS = {"usual": 2000, "arms": 2000, "large": 50_000, "reading": 100_000}
+# Arms of the size "arms": 190 comparisons.
+ARMS = 20
 # Rows of the file with a choice that nobody can make.
 BAD_EVERY = 1_000_000
 
@@ -51,6 +54,8 @@ def _steps(folder: Path, size: str) -> dict[str, dict]:
     path = folder / "votes.csv"
     design = ["--raters", RATERS[size], "--pairs", PAIRS, "--votes-per-rater", VOTES_PER_RATER]
     behaviour = ["--tie-rate", 0.1, "--position-bias", 0.2, "--classes", 100, "--seed", 1]
+    if size == "arms":
+        behaviour += [part for arm in range(ARMS) for part in ("--strength", f"arm {arm:02d}={arm / 20}")]
     command = [sys.executable, "-m", "analysis", "simulate", "--out", path, *design, *behaviour]
     subprocess.run([str(part) for part in command], check=True, cwd=Path(__file__).resolve().parents[1])
     steps: dict[str, dict] = {}
@@ -64,6 +69,7 @@ def _steps(folder: Path, size: str) -> dict[str, dict]:
     report = _timed(steps, "build_report", lambda: build_report(read.table, data=reading_facts(read)))
     files = _timed(steps, "write_report", lambda: write_report(report, read.table, folder / "out"))
     steps["write_report"]["files"] = len(files)
+    steps["write_report"]["pages"] = len(re.findall(rb"/Type /Page\b", (folder / "out" / "report.pdf").read_bytes()))
     total = {key: round(sum(step[key] for step in steps.values()), 2) for key in ("wall_s", "cpu_s")}
     steps["total"] = {**total, "peak_mb": steps["write_report"]["peak_mb"]}
     print(f"total           {total['wall_s']:8.2f} s wall {total['cpu_s']:8.2f} s CPU")

@@ -204,7 +204,7 @@ def build_report(
             paper_sentence(report, reported, is_position_adjusted=results.headline.is_position_adjusted)
             for reported, results in zip(entries, compared, strict=True)
         ],
-        "influence": influence_sentence(report["influence"]) if report["influence"] else None,
+        "influence": (influence_sentence(report["influence"], entries[0]["verdict"]) if report["influence"] else None),
         "methods": methods_paragraph(report),
         "checklist": filled_checklist(report),
     }

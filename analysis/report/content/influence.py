@@ -48,9 +48,20 @@ def influence_section(comparison: Comparison, *, raters: Sequence[str], pairs: S
     }
 
 
-def influence_sentence(section: Mapping) -> str | None:
-    """Return one line for beside the headline, or None where there is no conclusion to turn."""
+def influence_sentence(section: Mapping, verdict: Mapping | None = None) -> str | None:
+    """Return one line for beside the headline, or None where there is no conclusion to turn.
+
+    Parameters
+    ----------
+    section : mapping
+        What :func:`influence_section` returned: removals that turn the headline at its own level.
+    verdict : mapping or None
+        The verdict beside which the line stands. Where family, looks or margin make it another than the headline's,
+        removals that turn the headline say nothing about it.
+    """
     if not section["removals"]:
+        return None
+    if verdict is not None and not _speaks_of(section, verdict):
         return None
     parts = [
         f"{removal['count']:,} {removal['unit'] if removal['count'] != 1 else removal['unit'][:-1]} "
@@ -63,3 +74,8 @@ def influence_sentence(section: Mapping) -> str | None:
     said = f"Without the {' or '.join(parts)} that matter most, {turned}." if parts else ""
     firm = f"No half of the {' or of the '.join(kept)} turns the conclusion." if kept else ""
     return " ".join(filter(None, (said, firm)))
+
+
+def _speaks_of(section: Mapping, verdict: Mapping) -> bool:
+    is_plain = verdict["family"]["size"] == 1 and verdict["looks"]["basis"] == "one look"
+    return is_plain and verdict["kind"] in ("preferred", "undecided") and verdict["preferred"] == section["conclusion"]

@@ -60,7 +60,7 @@ def render_pdf(report: Mapping, blocks: Sequence[object], figures: ReadyFigures)
         bottomMargin=_MARGIN_MM * mm,
         title=name,
         author="Blindpair",
-        subject=_safe(" ".join(report["text"]["findings"])),
+        subject=_safe(report["text"]["lead"]),
         lang="en",
         invariant=1,  # no date and no random id in the file
     )

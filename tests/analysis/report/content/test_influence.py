@@ -23,6 +23,15 @@ def test_raters_and_pairs_are_named_as_in_the_votes():
 def test_the_line_counts_what_turns_the_conclusion():
     found, _ = section("full_20x30")
     said = influence_sentence(found)
+    plain = {
+        "family": {"size": 1},
+        "looks": {"basis": "one look"},
+        "kind": "preferred",
+        "preferred": found["conclusion"],
+    }
+    assert influence_sentence(found, plain) == said
+    for change in ({"family": {"size": 3}}, {"looks": {"basis": "anytime"}}, {"kind": "not_interpretable"}):
+        assert influence_sentence(found, {**plain, **change}) is None
     for removal in found["removals"]:
         if removal["count"] is not None:
             assert f"{removal['count']:,} {removal['unit'][:-1]}" in said
