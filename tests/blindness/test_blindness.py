@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from survey.api import rater as api
-from survey.models import PairImage, StudyVersion
+from survey.models import PairImage, ServedCopies, StudyVersion
 from survey.services.blinding import served_copies
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 from survey.services.study.study import arm_add, study_create, study_transition
@@ -20,11 +20,14 @@ from tests.blindness import adversary
 from tests.blindness.adversary import Loot, Verdict, collect, features, verdict, with_time_ranks
 from tests.copies import copy_bytes, copy_folder
 from tests.factories import make_user
+from tests.photos import photo, photo_draft
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 # Under chance a verdict this far out comes once in 30,000 runs; a planted leak stands tens of errors out.
 SURE = 4.0
+# What only a memory of lengths tells: that a repeat may be one, as a memory of pictures does; see docs/decisions/0007.
+OF_MEMORY = ("visit.",)
 # What follows from a trial's place in the visit, left out for checks: a repeat cannot but come after its first showing.
 OF_PLACE = ("number", "place", "vote.length", "json.length")
 
@@ -80,11 +83,39 @@ def uneven_study(*, pairs: int = 30, trials: int = 26) -> StudyVersion:
     return version
 
 
+def graded_study() -> StudyVersion:
+    """Return an open study in fit, whose pairs differ in detail, and whose arms differ in it within a pair."""
+    study = photo_draft(
+        *[(160, 160)] * 24,
+        least_box_px=64,
+        trials_per_session=20,
+        votes_per_pair=100,
+        practice_trials=0,
+        identical_trials=4,
+        degraded_trials=4,
+        repeat_trials=4,
+        target_raters=40,
+    )
+    rng = np.random.default_rng(11)
+    for number, pair in enumerate(study.pairs.order_by("key")):
+        for image in pair.images.select_related("arm"):
+            noise = 4 * (1 + number % 6) * (2 if image.arm.name == "robust" else 1)
+            pixels = np.asarray(photo(160, 160, number)) + rng.normal(0, noise, (160, 160, 3))
+            buffer = io.BytesIO()
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
+            image.file, image.sha256 = image_store(buffer.getvalue())
+            image.save()
+    version = version_freeze(study=study)
+    study_transition(study=study, name="open", actor=None)
+    return version
+
+
 def judged(loot: Loot, *, of: str = "arm", without: tuple[str, ...] = ()) -> Verdict:
-    main = np.asarray([kind in ("", "repeat") for kind in loot.kinds])
-    keep = main if of == "arm" else np.ones(len(main), dtype=bool)
+    """Try to tell the arms apart, checks from ordinary trials, or one kind of check from ordinary trials."""
+    kinds = np.asarray(loot.kinds)
+    keep = {"arm": np.isin(kinds, ("", "repeat")), "check": kinds == kinds}.get(of, np.isin(kinds, ("", of)))
     rows = [row for row, is_kept in zip(loot.rows, keep, strict=True) if is_kept]
-    truth = np.asarray(loot.arm_a_left) if of == "arm" else np.asarray([kind != "" for kind in loot.kinds])
+    truth = np.asarray(loot.arm_a_left) if of == "arm" else kinds != ""
     groups = np.asarray(loot.sessions)[keep]
     matrix, names = features(with_time_ranks(rows, list(groups)), without=without)
     return verdict(matrix, names, truth[keep], groups)
@@ -97,6 +128,19 @@ def test_nothing_but_the_pixels_tells_arms_or_checks_apart() -> None:
     assert found.z < SURE, f"the arms are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
     found = judged(loot, of="check", without=OF_PLACE)
     assert found.z < SURE, f"checks are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
+
+
+def test_lengths_that_differ_between_pairs_tell_neither_sides_nor_kinds_of_trials() -> None:
+    """Pairs of six grades of detail, in fit: their files have several lengths; each kind of check is judged apart."""
+    version = graded_study()
+    lengths = {tuple(row) for row in ServedCopies.objects.values_list("lengths", flat=True)}
+    assert len(lengths) >= 4, "the pairs do not differ in length: nothing is tried"
+    loot = collect(version, sessions=40)
+    found = judged(loot)
+    assert found.z < SURE, f"the arms are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
+    for kind in ("identical", "degraded", "repeat"):
+        found = judged(loot, of=kind, without=(*OF_PLACE, *OF_MEMORY, ".ms"))
+        assert found.z < SURE, f"{kind} trials are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
 
 
 def test_all_served_files_have_the_same_bytes_outside_the_pixels() -> None:
