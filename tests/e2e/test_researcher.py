@@ -90,8 +90,8 @@ def step(page: Page, caption: str, reason: str = "") -> None:
 def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, live_server, tmp_path: Path) -> None:
     page = researcher
     # The idea: a draft, and what is still to do.
-    page.get_by_role("link", name="Studies", exact=True).first.click()
-    page.get_by_role("link", name="Add study").click()
+    expect(page.get_by_text("You have no study yet")).to_be_visible()
+    page.get_by_role("link", name="New study", exact=True).click()
     for name, value in FIELDS.items():
         page.fill(f"#id_{name}", value)
     expect(page.locator("#id_slug")).to_have_value("cats-and-dogs")
@@ -115,7 +115,7 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
     # Frozen, rehearsed, piloted, opened.
     page.get_by_role("link", name="Overview", exact=True).click()
     page.get_by_role("link", name="Freeze the design").click()
-    expect(page.get_by_text("Nothing forbids freezing")).to_be_visible()
+    expect(page.get_by_text("the design can be frozen")).to_be_visible()
     picture(page, "4-freeze")
     page.get_by_role("button", name="Freeze the design").click()
     study = Study.objects.get(slug="cats-and-dogs")
