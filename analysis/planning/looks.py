@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 
@@ -69,10 +70,15 @@ def price_of_looks(
         raise ValueError(f"looks is {looks}; the price is that of two or more")
     fractions = [number / looks for number in range(1, looks + 1)]
     levels = nominal_levels(fractions, level=significance, spending=spending)
-    design = {"raters": raters, "pairs": pairs, "votes_per_rater": votes_per_rater, "target_power": target_power}
-    one, last = (
-        plan_power_from(components, **design, significance=level) for level in (significance, float(levels[-1]))
+    plan = partial(
+        plan_power_from,
+        components,
+        raters=raters,
+        pairs=pairs,
+        votes_per_rater=votes_per_rater,
+        target_power=target_power,
     )
+    one, last = (plan(significance=level) for level in (significance, float(levels[-1])))
     return LooksPrice(
         looks=looks,
         first_level=float(levels[0]),
@@ -103,8 +109,9 @@ def price_of_any_looks(
     spread = math.sqrt(components.rater + components.residual / load)
     draws = np.clip(np.random.default_rng(seed).normal(components.rate, spread, (repetitions, raters)), 0.0, 1.0)
     found = anytime_p_values(draws) <= significance
-    design = {"raters": raters, "pairs": pairs, "votes_per_rater": votes_per_rater}
-    one = plan_power_from(components, **design, significance=significance)
+    one = plan_power_from(
+        components, raters=raters, pairs=pairs, votes_per_rater=votes_per_rater, significance=significance
+    )
     return LooksPrice(
         looks=None,
         first_level=None,
