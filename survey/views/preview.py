@@ -7,6 +7,7 @@ forgotten. The script's requests carry no cookie, so that a signed ticket in the
 from __future__ import annotations
 
 import json
+import secrets
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -91,7 +92,8 @@ def _examples(study: Study, config: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _trials_context(study: Study, config: dict[str, Any]) -> dict[str, Any]:
-    ticket = signing.dumps(study.pk, salt=_SALT)
+    # Another for each frame: two of one address would take each other for an older tab.
+    ticket = signing.dumps([study.pk, secrets.token_hex(4)], salt=_SALT)
     urls = {
         name: reverse("survey:preview-api", args=[ticket, name])
         for name in ("window", "vote", "undo", "fault", "events", "finish")
@@ -160,7 +162,8 @@ def preview_image(request: HttpRequest, slug: str, name: str, size: int) -> Http
 def preview_api(request: HttpRequest, ticket: str, name: str) -> HttpResponse:
     """Answer as the raters' API does, and keep nothing."""
     try:
-        study = get_object_or_404(Study, pk=signing.loads(ticket, salt=_SALT, max_age=_MOST_SECONDS))
+        key, _ = signing.loads(ticket, salt=_SALT, max_age=_MOST_SECONDS)
+        study = get_object_or_404(Study, pk=key)
     except signing.BadSignature:
         raise Http404 from None
     try:

@@ -51,6 +51,8 @@ def test_every_page_of_a_visit_is_shown_marked_and_framed_by_this_site_alone(own
 def test_trials_come_one_after_the_other_and_votes_are_forgotten(owner, draft) -> None:
     page = owner.get(f"/s/{draft.slug}/preview/trials/").content.decode()
     setup = json.loads(re.search(r'<script id="setup" type="application/json">(.*?)</script>', page)[1])
+    again = owner.get(f"/s/{draft.slug}/preview/trials/").content.decode()
+    assert setup["urls"]["window"] not in again  # two frames side by side are no two tabs of one visit
     before, script = rows(), Client()  # the script's requests carry no cookie
     window = script.post(setup["urls"]["window"], {"tab": "one"}, content_type="application/json").json()
     assert (window["done"], window["total"], len(window["trials"])) == (0, 3, 3)
