@@ -23,7 +23,7 @@ export default [
     languageOptions: { ecmaVersion: 2022, globals: globals.browser },
     plugins: { floor: { rules: { "newer-calls": newerCalls } } },
     rules: {
-      "floor/newer-calls": ["error", { own: ["drop", "last", "layout", "presentation", "show", "space", "take"] }],
+      "floor/newer-calls": ["error", { own: ["drop", "image", "last", "layout", "presentation", "show", "space", "take"] }],
       // Words of ECMAScript 2022 and before that Safari learnt after 15.4.
       "no-restricted-syntax": [
         "error",

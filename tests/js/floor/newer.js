@@ -43,6 +43,11 @@ for (const [home, entries] of Object.entries(homes)) {
 
 export const isNewerGlobal = (name) => globals.get(name) === true;
 export const isNewerStatic = (home, name) => (globals.has(home) ? statics.get(`${home}.${name}`) : undefined);
+// "marginInline", of an element's style.
+export function isNewerStyle(name) {
+  const property = bcd.css.properties[name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)];
+  return property !== undefined && isNewer(property);
+}
 export const isNewerMember = (name) => members.get(name) === true;
 
 // All of them, as [home, name, isStatic]; a home by itself has no name.

@@ -1,11 +1,11 @@
 // ESLint rule: no call that the oldest browsers lack, unless the file looks whether it is there: `if (one.call)`,
 // `one.call?.()`, `typeof Call`. Types are not known here, so of `one.call` it is asked whether every interface that has a
 // `call` is too new. `own` are names that the scripts gave to things of theirs and that newer interfaces have too.
-import { isNewerGlobal, isNewerMember, isNewerStatic } from "./newer.js";
+import { isNewerGlobal, isNewerMember, isNewerStatic, isNewerStyle } from "./newer.js";
 
 const TESTS = { IfStatement: "test", ConditionalExpression: "test", LogicalExpression: "left", UnaryExpression: "argument" };
 
-const nameOf = (node) => (node.type === "Identifier" ? node.name : node.property.name);
+const nameOf = (node) => (node.type === "Identifier" ? node.name : node.property?.name);
 
 function isAskedFor({ parent, ...node }) {
   const key = TESTS[parent.type];
@@ -29,6 +29,7 @@ function create(context) {
     MemberExpression(node) {
       const { object, property, computed } = node;
       if (computed || property.type !== "Identifier" || object.type === "ThisExpression" || own.includes(property.name)) return;
+      if (nameOf(object) === "style") return look(node, isNewerStyle(property.name));
       const known = isGlobal(object) ? isNewerStatic(object.name, property.name) : undefined;
       look(node, known ?? isNewerMember(property.name));
     },

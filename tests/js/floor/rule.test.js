@@ -21,6 +21,7 @@ new RuleTester({ languageOptions: { globals: globals.browser } }).run("newer-cal
     right("one.checkVisibility?.();"),
     right("typeof structuredClone === 'function' && structuredClone(1);"),
     right("this.session; shelf.drop();"),
+    right("box.style.marginInline = '0'; style.left = '0';"),
     right("const structuredClone = 1; use(structuredClone);"),
   ],
   invalid: [
@@ -32,6 +33,7 @@ new RuleTester({ languageOptions: { globals: globals.browser } }).run("newer-cal
     wrong("[].findLast(one);"),
     wrong("Object.hasOwn(one, 'a');"),
     wrong("crypto.randomUUID();"),
+    wrong("box.style.contentVisibility = 'auto';"),
     wrong("one.checkVisibility();"),
   ],
 });

@@ -2,7 +2,7 @@
 import { deviceFacts } from "./facts.js";
 import { postForm } from "./forms.js";
 import { layoutOf, neededOf, shownOf, thisWindow } from "./geometry.js";
-import { addressOf } from "./images.js";
+import { addressOf, pixelsOf } from "./images.js";
 import { cover, sizeBox, snap } from "./pictures.js";
 import { fill } from "./texts.js";
 
@@ -47,8 +47,8 @@ function showPair({ pair, frame, sizes, boxes }) {
 function showImage(one, index, size) {
   const { box, image } = one;
   size();
-  image.onload = () => {
-    cover(box, image);
+  image.onload = async () => {
+    cover(box, { image, pixels: await pixelsOf(image) });
     size();
   };
   if (one.shown !== index) image.src = addressOf(image.dataset.source, index);

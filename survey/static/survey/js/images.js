@@ -23,6 +23,16 @@ async function decoding(image) {
   }
 }
 
+// What a canvas is to be painted with: the numbers of the file as they are. The file and the canvas are both in sRGB, but
+// converted from one to the other Firefox misses some numbers by one.
+export async function pixelsOf(image) {
+  try {
+    return await within(DECODING_MS, createImageBitmap(image, { colorSpaceConversion: "none" }));
+  } catch {
+    return image;
+  }
+}
+
 async function loadImage(url) {
   for (let attempt = 1; ; attempt += 1) {
     const image = new Image();
@@ -30,8 +40,8 @@ async function loadImage(url) {
     image.decoding = "sync";
     try {
       await within(ARRIVAL_MS, arrival(image, url));
-      await decoding(image);
-      return image;
+      const [pixels] = await Promise.all([pixelsOf(image), decoding(image)]);
+      return { image, pixels };
     } catch (error) {
       image.src = ""; // no longer asked for
       if (attempt === ATTEMPTS) throw error;
@@ -45,7 +55,7 @@ let queue = Promise.resolve();
 // The address of one of an image's sizes; a study of an earlier release has one size alone.
 export const addressOf = (url, index) => url.replace(/\.\d+\.webp$/, `.${index}.webp`);
 
-// Returns a promise of [left, right], of the size with this number.
+// Returns a promise of [left, right], {image, pixels} each, of the size with this number.
 export function loadPair({ left, right }, index) {
   const both = queue.then(() => [left, right].map((url) => loadImage(addressOf(url, index))));
   const loading = both.then((images) => Promise.all(images));

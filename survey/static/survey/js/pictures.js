@@ -6,11 +6,11 @@
 // is. The image below keeps the name for screen readers, and shows through where a browser gives no canvas.
 import { setSize } from "./geometry.js";
 
-export function cover(box, image, canvas = document.createElement("canvas")) {
+export function cover(box, { image, pixels }, canvas = document.createElement("canvas")) {
   canvas.width = image.naturalWidth;
   canvas.height = image.naturalHeight;
   canvas.setAttribute("aria-hidden", "true");
-  canvas.getContext("2d")?.drawImage(image, 0, 0);
+  canvas.getContext("2d")?.drawImage(pixels, 0, 0);
   box.textContent = ""; // whatever others put here
   box.append(image, canvas);
 }
@@ -41,12 +41,12 @@ export class Pictures {
     this.placed = null; // how the present pair was placed: {kind, box, ratio, size, picture}
   }
 
-  place(images, placed, names) {
-    Object.assign(this, { images, placed });
+  place(pictures, placed, names) {
+    Object.assign(this, { images: pictures.map(({ image }) => image), placed });
     this.enlarge(1, "");
-    images.forEach((image, side) => {
-      image.alt = names[side];
-      cover(this.boxes[side], image, this.canvases[side]);
+    pictures.forEach((picture, side) => {
+      picture.image.alt = names[side];
+      cover(this.boxes[side], picture, this.canvases[side]);
       sizeBox(this.boxes[side], placed.box, placed);
     });
     for (const box of this.boxes) snap(box, placed.ratio);
