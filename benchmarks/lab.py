@@ -6,6 +6,7 @@ Commands and variables are those of docker-compose.yml. A process that dies is s
 
 from __future__ import annotations
 
+import http.client
 import logging
 import os
 import secrets
@@ -25,6 +26,9 @@ from urllib.parse import quote
 
 import psutil
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.campaign.proxy import NGINX, Proxy
+
 __all__ = ["Broker", "Lab", "PostgreSQL", "Process", "free_port", "postgresql_started", "running_lab", "wait_until"]
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +46,16 @@ def free_port() -> int:
         with socket.socket() as free, suppress(OSError):
             free.bind(("127.0.0.1", port))
             return port
+
+
+def clock_built(folder: Path, clock: Path) -> dict[str, str]:
+    """Compile the wall clock that can be set; return the variables of a process that lives by it."""
+    compiler, library = shutil.which("cc"), folder / "clock.so"
+    if compiler is None:
+        raise RuntimeError("this needs a C compiler; install one (Debian: gcc, libc6-dev)")
+    source = Path(__file__).parent / "campaign/clock.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(clock)}
 
 
 def wait_until(is_true: Callable[[], object], what: str, *, seconds: float = 300.0) -> float:
@@ -78,8 +92,16 @@ def _is_gone(process: psutil.Process) -> bool:
 class Process:
     """One process of ours, its log, and the way to know that it serves."""
 
-    def __init__(self, name: str, command: list[str], lab: Lab, is_ready: Callable[[Process], bool]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        lab: Lab,
+        is_ready: Callable[[Process], bool],
+        variables: dict[str, str] | None = None,
+    ) -> None:
         self.name, self.command, self._lab, self._is_ready = name, command, lab, is_ready
+        self._variables = variables or {}
         self.log = lab.folder / f"{name}.log"
         self.popen: subprocess.Popen | None = None
         self._seen = 0
@@ -90,7 +112,7 @@ class Process:
             self.popen = subprocess.Popen(
                 self.command,
                 cwd=ROOT,
-                env=self._lab.environment,
+                env=self._lab.environment | self._lab.clock_variables | self._variables,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -116,6 +138,15 @@ class Process:
         with suppress(psutil.NoSuchProcess):
             return psutil.Process(self.popen.pid).children()
         return []
+
+    def terminate(self, *, patience: float = 90.0) -> None:
+        """Send SIGTERM to the first process, as docker does, and SIGKILL to all after the grace period."""
+        popen = self.popen
+        if popen is not None and popen.poll() is None:
+            popen.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                popen.wait(timeout=patience)
+        self.kill()
 
     def kill(self) -> None:
         # What is killed here may have been started again elsewhere before it has been waited for.
@@ -163,6 +194,10 @@ class PostgreSQL:
 
     def psql(self, command: str) -> str:
         return self._server.psql(f"\\connect blindpair\n{command}")
+
+    @property
+    def pid(self) -> int:
+        return self._server.get_pid()
 
     def kill(self) -> None:
         """SIGKILL the postmaster and every back-end, as a crash of the machine would."""
@@ -266,6 +301,7 @@ class Lab:
         workers: int = 2,
         web_processes: int = 2,
         lease_seconds: int = 3,
+        with_proxy: bool = False,
         **variables: str,
     ) -> None:
         self._starting = threading.Lock()
@@ -334,14 +370,61 @@ class Lab:
         ]
         self.reaper = Process("reaper", [python, "manage.py", "reap_jobs", "--every", "1"], self, lambda process: True)
 
+        self.clock_variables: dict[str, str] = {}
+        self._clock = self.folder / "clock"
+        self.proxy: Proxy | None = None
+        if with_proxy:
+            self._put_proxy_in_front()
+
+    def _put_proxy_in_front(self) -> None:
+        """Add the deployment's nginx and the researchers' web server, and give all processes a clock to be set."""
+        if NGINX is None:
+            raise RuntimeError("this needs nginx; install it (Debian: nginx-light)")
+        desk, plain, tls = (free_port() for _ in range(3))
+        folder = self.folder / "proxy"
+        folder.mkdir()
+        self.proxy = Proxy(folder, media=self.media, web=self.port, desk=desk, plain=plain, tls=tls)
+        self.environment |= {"BLINDPAIR_PROXIES": "1", "BLINDPAIR_IMAGE_ACCEL": "/protected/"}
+        self.set_clock(0)
+        self.clock_variables = clock_built(self.folder, self._clock)
+        self.desk = Process(
+            "desk",
+            self.web.command,
+            self,
+            lambda process: self.answers("/readyz", port=desk),
+            {"BLINDPAIR_BIND": f"127.0.0.1:{desk}"},
+        )
+        self.nginx = Process("nginx", self.proxy.command, self, lambda process: self._proxy_answers())
+
+    def set_clock(self, seconds: int) -> None:
+        """Set the clock of every process of ours so many seconds ahead; the databases keep theirs."""
+        # In place: the processes have the file mapped.
+        with self._clock.open("r+b" if self._clock.exists() else "w+b") as file:
+            file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
+
+    def client(self, number: int = 0) -> http.client.HTTPConnection:
+        """Return a rater's connection; behind the proxy each comes from an address of their own."""
+        if self.proxy is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        address = f"127.0.{2 + number // 250}.{1 + number % 250}"
+        return http.client.HTTPSConnection(
+            "127.0.0.1", self.proxy.tls, timeout=10, context=self.proxy.context, source_address=(address, 0)
+        )
+
+    def _proxy_answers(self) -> bool:
+        with suppress(OSError):
+            return self.proxy.ask_plainly("/proxy-health")[0] == 200
+        return False
+
     @property
     def processes(self) -> list[Process]:
-        return [self.web, *self.workers, self.reaper]
+        in_front = [self.desk, self.nginx] if self.proxy else []
+        return [self.web, *in_front, *self.workers, self.reaper]
 
-    def answers(self, path: str) -> bool:
+    def answers(self, path: str, *, port: int = 0) -> bool:
         """Return whether the web server answers 200 at a path."""
         try:
-            with urllib.request.urlopen(self.base_url + path, timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}{path}", timeout=5) as answer:
                 return answer.status == 200
         except OSError:
             return False

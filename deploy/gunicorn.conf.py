@@ -7,6 +7,8 @@ bind = os.environ.get("BLINDPAIR_BIND", "0.0.0.0:8000")
 workers = int(os.environ.get("WEB_CONCURRENCY", multiprocessing.cpu_count()))
 threads = 8
 worker_class = "gthread"
+# The port opens once the application is there: the proxy would wait for one that is still loading, not go elsewhere.
+preload_app = True
 max_requests = 50_000
 max_requests_jitter = 5_000
 timeout = 60

@@ -117,7 +117,8 @@ class Vote(models.Model):
         indexes = [models.Index(fields=["id"], condition=Q(is_current=False), name="vote_taken_back")]
 
     def __str__(self) -> str:
-        return f"{self.choice} on {self.trial}"
+        # Shown as a title by the admin: never the choice, which may be hidden.
+        return f"vote {self.pk} on {self.trial}"
 
 
 class FaultReport(models.Model):

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 __all__ = ["NGINX", "Proxy"]
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class Proxy:
