@@ -96,17 +96,14 @@ def fact(value: object) -> str | None:
 
 
 def equivalence_sentence(comparison: Mapping) -> str:
-    """Return what the equivalence test says, with its margin and its 90 % interval."""
+    """Return the equivalence test of one comparison at one look; what it means in the study, the verdict says."""
     equivalence, result = comparison["equivalence"], comparison["methods"]["tost"]
     margin = f"±{100 * equivalence['margin']:g} points of 50{_NBSP}%"
     if equivalence["is_equivalent"] is None:
         return f"Equivalence within {margin} was planned but cannot be tested: {result['reason']}."
-    bounds = interval(equivalence["interval90"])
-    if equivalence["is_equivalent"]:
-        return f"The arms are equivalent within {margin} (90{_NBSP}% interval {bounds}, {p_text(result['p_value'])})."
     return (
-        f"Equivalence within {margin} is not shown (90{_NBSP}% interval {bounds}, {p_text(result['p_value'])}); "
-        "that does not show a difference either."
+        f"Test of equivalence within {margin}, for this comparison and one look alone: 90{_NBSP}% interval "
+        f"{interval(equivalence['interval90'])}, {p_text(result['p_value'])}; the verdict counts family and looks."
     )
 
 

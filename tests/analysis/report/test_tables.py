@@ -52,7 +52,7 @@ def test_equivalence_is_tested_under_a_planned_margin_only(table):
     assert report["comparisons"][0]["equivalence"]["is_equivalent"] is True
     headline = tables_of(report)["headline"]
     assert "±40 points" in headline.rows[-1]["line"]
-    assert "equivalent within ±40 points" in headline.note
+    assert "Test of equivalence within ±40 points" in headline.note
     narrow = build_report(table, plan={"margin": 0.01})
     assert "does not show a difference either" in tables_of(narrow)["headline"].note
 
