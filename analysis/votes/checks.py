@@ -15,6 +15,7 @@ from analysis.votes.table import LEFT, RIGHT, TIE
 __all__ = [
     "FLAG_COLUMNS",
     "KIND_CODES",
+    "NOTHING",
     "NUMBERS",
     "NUMBER_COLUMNS",
     "READ_COLUMNS",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 Report = Callable[..., None]
+_LEAVE_EMPTY = "; leave the cell empty where nothing is known"
+# What spreadsheets and data frames write where there is nothing.
+NOTHING = ("nan", "na", "n/a", "null", "none", "nat")
 # Negative, so that none is ever a place among labels.
 EMPTY, _NOT_UTF8, _UNKNOWN = -1, -2, -3
 _BOOLEANS = {"": 0, "true": 1, "True": 1, "TRUE": 1, "1": 1, "false": 0, "False": 0, "FALSE": 0, "0": 0}
@@ -119,7 +123,11 @@ class Checks:
         texts = self.columns[name].texts
         found = np.fromiter((known.get(text, _UNKNOWN) for text in texts.labels()), dtype=np.int8, count=len(texts))
         allowed = allowed or ", ".join(text or "empty" for text in known)
-        self.flag_texts(found == _UNKNOWN, name, lambda text: f"{shown(text)} is not one of {allowed}", kind="unknown")
+
+        def reason(text: str) -> str:
+            return f"{shown(text)} is not one of {allowed}{_hint(text, known)}"
+
+        self.flag_texts(found == _UNKNOWN, name, reason, kind="unknown")
         return self.columns[name].rows(found)
 
     def choices(self) -> np.ndarray:
@@ -133,7 +141,7 @@ class Checks:
         values, given = texts.numbers(), texts.given()
         unusable = given & ~(np.isfinite(values) & (values >= lowest))
         said = f"is not a number of at least {lowest:g}"
-        self.flag_texts(unusable, name, lambda text: f"{shown(text)} {said}", kind="number")
+        self.flag_texts(unusable, name, lambda text: f"{shown(text)} {said}{_number_hint(text)}", kind="number")
         return self.columns[name].rows(values)
 
     def times(self, name: str) -> np.ndarray:
@@ -175,3 +183,23 @@ def shown(text: str, *, longest: int = 40) -> str:
     """Return a value as an error message quotes it: escaped, on one line, cut when long."""
     quoted = ascii(text) if "\ud800" <= max(text, default="") <= "\udfff" else repr(text)
     return quoted if len(quoted) <= longest else quoted[:longest] + "…'"
+
+
+def _hint(text: str, known: Mapping[str, int]) -> str:
+    """Return what to do about an answer or word that a spreadsheet changed or another tool wrote."""
+    word = text.strip().casefold()
+    if word in NOTHING:
+        return (
+            "; leave the cell empty where nothing is known" if "" in known else "; a row without an answer is no vote"
+        )
+    if word and word in known:
+        return f"; write {word}"
+    is_choice = word and known is _CHOICE_CODES
+    return f"; say what it means with --answer {word[:20]}=left (or right, tie)" if is_choice else ""
+
+
+def _number_hint(text: str) -> str:
+    word = text.strip().casefold()
+    if word in NOTHING:
+        return _LEAVE_EMPTY
+    return "; write a decimal point" if word.count(",") == 1 and word.replace(",", "").isdecimal() else ""

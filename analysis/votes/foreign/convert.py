@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from analysis.votes.checks import NOTHING
 from analysis.votes.columns import INPUT_COLUMNS, REQUIRED, VOTE_COLUMNS
 from analysis.votes.errors import unreadable
 from analysis.votes.foreign.tool import Record, Tool, records_of
@@ -15,7 +16,6 @@ __all__ = ["Conversion", "converted"]
 
 _OURS = tuple(entry.name for entry in (*VOTE_COLUMNS, *INPUT_COLUMNS))
 _LABELS = ("rater", "pair", "arm_left", "arm_right", "choice", "choice_arm", "class_label", "study")
-_NOTHING = ("nan", "na", "n/a", "null", "none", "nat")
 _OWN_RATERS = "raters: every vote counts as a rater of its own, so no interval allows for raters who differ"
 _NO_SIDES = "sides: arms stand in alphabetical order; position bias and every adjustment for it are null"
 
@@ -192,7 +192,7 @@ def _plain(ours: str, value: object) -> object:
     if isinstance(value, str):
         value = value.strip()
         # A label may be called "None" or "NA"; a number, a time or a flag may not.
-        return "" if ours not in _LABELS and value.casefold() in _NOTHING else value
+        return "" if ours not in _LABELS and value.casefold() in NOTHING else value
     return "" if value is None or value != value else value
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from analysis.votes.foreign.tool import Record, Tool, in_milliseconds, json_of, records_of, table_records
+from analysis.votes.foreign.tool import Record, Tool, as_a, in_milliseconds, json_of, records_of, table_records
 
 __all__ = ["LABEL_STUDIO"]
 
@@ -17,17 +17,18 @@ def _records(path: Path) -> Iterator[Record]:
         return
     content = json_of(path)
     if isinstance(content, list) and any(isinstance(task, dict) and "annotations" in task for task in content):
-        yield from _from_tasks(content)
+        yield from _from_tasks(path, content)
     else:
         yield from map(_flat, records_of(path))
 
 
-def _from_tasks(tasks: list) -> Iterator[Record]:
-    for place, task in enumerate(tasks, start=1):
-        for annotation in task.get("annotations", ()):
-            results = [result for result in annotation.get("result", ()) if result.get("type") == "pairwise"]
+def _from_tasks(path: Path, tasks: list) -> Iterator[Record]:
+    for place, entry in enumerate(tasks, start=1):
+        task = as_a(dict, entry, path, place, called="a task")
+        for found in as_a(list, task.get("annotations"), path, place, called="annotations"):
+            annotation = as_a(dict, found, path, place, called="an annotation")
             common = {
-                **task.get("data", {}),
+                **as_a(dict, task.get("data"), path, place, called="data"),
                 "task": task.get("id"),
                 "annotator": annotation.get("completed_by"),
                 "annotation_id": annotation.get("id"),
@@ -35,8 +36,16 @@ def _from_tasks(tasks: list) -> Iterator[Record]:
                 "lead_time_ms": in_milliseconds(annotation.get("lead_time")),
                 "left_out": "skipped" if annotation.get("was_cancelled") else "",
             }
-            for result in results or [{}]:
-                yield place, {**common, "choice": result.get("value", {}).get("selected", "")}
+            for choice in _choices(path, place, annotation) or [""]:
+                yield place, {**common, "choice": choice}
+
+
+def _choices(path: Path, place: int, annotation: dict) -> list[object]:
+    """Return what was selected in each Pairwise control of an annotation."""
+    results = as_a(list, annotation.get("result"), path, place, called="result")
+    results = [as_a(dict, result, path, place, called="an entry of result") for result in results]
+    pairwise = [result.get("value") for result in results if result.get("type") == "pairwise"]
+    return [as_a(dict, value, path, place, called="value").get("selected", "") for value in pairwise]
 
 
 def _flat(record: Record) -> Record:

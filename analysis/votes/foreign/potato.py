@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from analysis.votes.errors import unreadable
-from analysis.votes.foreign.tool import SIDE_ANSWERS, Record, Tool, json_of
+from analysis.votes.foreign.tool import SIDE_ANSWERS, Record, Tool, as_a, json_of
 
 __all__ = ["POTATO"]
 
@@ -15,24 +15,32 @@ def _records(path: Path) -> Iterator[Record]:
     state = json_of(path)
     if not isinstance(state, dict) or not isinstance(state.get("instance_id_to_label_to_value"), dict):
         raise unreadable(path.name, 1, "is not a user_state.json of Potato: it has no instance_id_to_label_to_value")
-    orders = state.get("instance_id_to_presentation_order") or {}
+    orders = as_a(dict, state.get("instance_id_to_presentation_order"), path, 1, called="the presentation order")
     for place, (instance, labels) in enumerate(state["instance_id_to_label_to_value"].items(), start=1):
-        for label, value in labels:
-            if label.get("name") != "selection":
-                continue
-            schema = label.get("schema")
-            # Potato's own note on the order: the place in the data of what was shown first, second.
-            shown = (orders.get(instance) or {}).get(schema)
+        order = as_a(dict, orders.get(instance), path, place, called="a presentation order")
+        for schema, selection in _selections(path, place, labels):
             yield (
                 place,
                 {
                     "user_id": state.get("user_id"),
                     "instance_id": instance,
                     "trial": f"{instance} {schema}",
-                    "selection": value,
-                    "is_swapped": shown == [1, 0],
+                    "selection": selection,
+                    # Potato's own note on the order: the place in the data of what was shown first, second.
+                    "is_swapped": order.get(schema) == [1, 0],
                 },
             )
+
+
+def _selections(path: Path, place: int, labels: object) -> Iterator[tuple[str, object]]:
+    """Yield the question and the answer of each Pairwise question of an instance."""
+    for entry in as_a(list, labels, path, place, called="an instance's labels"):
+        pair = as_a(list, entry, path, place, called="a label with its value")
+        if len(pair) != 2:
+            raise unreadable(path.name, place, "a label has no value: is the file what the tool wrote?")
+        label = as_a(dict, pair[0], path, place, called="a label")
+        if label.get("name") == "selection":
+            yield str(label.get("schema")), pair[1]
 
 
 POTATO = Tool(

@@ -6,14 +6,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from analysis.votes.errors import unreadable
 from analysis.votes.sheet import SheetError, read_sheet
 
-__all__ = ["SIDE_ANSWERS", "Record", "Tool", "in_milliseconds", "json_of", "records_of", "table_records"]
+__all__ = ["SIDE_ANSWERS", "Record", "Tool", "as_a", "in_milliseconds", "json_of", "records_of", "table_records"]
 
 # Line (in JSON the 1-based place) and a flat record.
 Record = tuple[int, Mapping[str, object]]
+Shape = TypeVar("Shape", dict, list)
 SIDE_ANSWERS = {"left": "left", "right": "right", "tie": "tie"}
 
 
@@ -74,6 +76,22 @@ def table_records(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[tuple
         yield from read_sheet(path.read_bytes(), wanted=wanted).records()
     except SheetError as error:
         raise unreadable(path.name, 1, str(error)) from None
+
+
+def as_a(kind: type[Shape], value: object, path: Path, place: int, *, called: str) -> Shape:
+    """Return a part of a JSON file that has the shape the tool gives it; None is the empty one.
+
+    Raises
+    ------
+    BadVotesError
+        If it has another shape, naming the place.
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        wanted = {dict: "an object", list: "a list"}[kind]
+        raise unreadable(path.name, place, f"{called} is not {wanted}: is the file what the tool wrote?")
+    return value
 
 
 def json_of(path: Path) -> object:

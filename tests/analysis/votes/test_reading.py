@@ -120,6 +120,25 @@ def test_a_bad_value_is_reported_with_line_column_and_reason(tmp_path, suffix, c
     assert "r003" not in read.table.raters
 
 
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"choice": "Left "}, "; write left"),
+        ({"choice": "A"}, "; say what it means with --answer a=left"),
+        ({"choice": "NaN"}, "; a row without an answer is no vote"),
+        ({"check_kind": "nan"}, "; leave the cell empty"),
+        ({"excluded": "NA"}, "; leave the cell empty"),
+        ({"response_ms": "nan"}, "; leave the cell empty"),
+        ({"response_ms": "1250,5"}, "; write a decimal point"),
+    ],
+)
+def test_what_spreadsheets_and_data_frames_write_is_refused_with_the_remedy(changes, remedy):
+    with pytest.raises(BadVotesError) as caught:
+        votes_from_rows([vote_row(1), vote_row(2, **changes)])
+    (bad,) = caught.value.bad_rows
+    assert bad.reason.endswith(remedy) or f"{remedy} " in bad.reason
+
+
 def _write_texts(rows, path):
     """Write rows as they are, bad values included; the real writer would refuse or repair some."""
     if path.suffix == ".jsonl":
