@@ -95,12 +95,23 @@ def _is_plain(block: bytes) -> bool:
     """Whether both readers split this block alike: one record a line, quotes only around fields, no endless line."""
     if block.startswith(_BOM) or block.count(b"\r") != block.count(b"\r\n"):
         return False
+    if not block.isascii() and not _is_utf8(block):
+        return False
     begin = 0
     while len(block) - begin > _LONGEST_FIELD:
         begin = block.rfind(b"\n", begin, begin + _LONGEST_FIELD) + 1
         if not begin:
             return False
     return b'"' not in block or _quotes_are_plain(np.frombuffer(block, dtype=np.uint8))
+
+
+def _is_utf8(block: bytes) -> bool:
+    # Arrow checks the columns that are wanted alone, and cannot even report a row of too many fields that is not UTF-8.
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _quotes_are_plain(data: np.ndarray) -> bool:

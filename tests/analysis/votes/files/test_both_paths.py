@@ -134,6 +134,7 @@ _FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(Hea
 @example(b"rater,pair,arm_left,arm_right,choice\n\xef\xbb\xbfr,p,a,b,left\n")
 @example(b'rater,pair,arm_left,arm_right,choice\n"r,p,a,b,left\nr,p,a,b,left\n')
 @example(b'rater,pair,arm_left,arm_right,choice\r"r",p,a,b,left\r')
+@example(b"rater,pair,arm_left,arm_right,choice\n\xff\nr,p,a,b,left\n")
 @example(b"rater,pair,arm_left,arm_right,choice,trial\nr,p,a,b,left,t\n\nr,p,a,b,left\nr,p,a,b,left,t")
 def test_csv_is_read_alike(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("csv") / "votes.csv"
