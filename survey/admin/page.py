@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from survey.exceptions import SurveyError
+from survey.exceptions import ResultsHidden, SurveyError
 from survey.models import Study
 from survey.selectors.access import may_change, role_in, studies_visible_to
 from survey.selectors.jobs import study_jobs
@@ -48,6 +48,8 @@ def study_page(*, needs: Callable[[Any, Study], bool] | None = None) -> Callable
                 return view(request, study, **kwargs)
             except SurveyError as error:
                 if request.method != "POST":
+                    if isinstance(error, ResultsHidden):
+                        raise PermissionDenied(str(error)) from error
                     raise
                 messages.error(request, str(error))
                 return HttpResponseRedirect(request.path if request.POST.get("stay") else study_address(study))
