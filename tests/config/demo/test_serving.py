@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -74,7 +75,9 @@ def test_the_demo_looks_at_its_port_before_it_trains(taken: int, monkeypatch: py
         call_command("demo", address=f"127.0.0.1:{taken}")
 
 
-def served(tmp_path: Path) -> tuple[subprocess.Popen, int, list[psutil.Process]]:
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen, int, list[psutil.Process]]]:
+    """The server and the worker of the demo; neither outlives a failed test."""
     port = free_port()
     environment = os.environ | {"BLINDPAIR_DATA_DIR": str(tmp_path)}
     environment.pop("BLINDPAIR_DATABASE_URL", None)
@@ -90,11 +93,15 @@ def served(tmp_path: Path) -> tuple[subprocess.Popen, int, list[psutil.Process]]
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) == 1, "the worker runs beside the server"
     time.sleep(3)  # until the worker has loaded Django and waits for jobs
-    return process, port, children
+    yield process, port, children
+    for one in (process, *children):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.wait()
 
 
-def test_pages_are_served_without_a_line_for_each_request(tmp_path: Path) -> None:
-    process, port, _ = served(tmp_path)
+def test_pages_are_served_without_a_line_for_each_request(served) -> None:
+    process, port, _ = served
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30) as answer:
         assert answer.status == 200
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/static/survey/css/rater.css", timeout=30) as answer:
@@ -104,8 +111,8 @@ def test_pages_are_served_without_a_line_for_each_request(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_server_that_is_stopped_ends_without_a_traceback_and_its_worker_with_it(tmp_path: Path, number: int) -> None:
-    process, _, workers = served(tmp_path)
+def test_a_server_that_is_stopped_ends_without_a_traceback_and_its_worker_with_it(served, number: int) -> None:
+    process, _, workers = served
     process.send_signal(number)
     process.send_signal(number)  # an impatient second one breaks nothing
     said = process.communicate(timeout=60)[0]
@@ -114,8 +121,8 @@ def test_a_server_that_is_stopped_ends_without_a_traceback_and_its_worker_with_i
     assert psutil.wait_procs(workers, timeout=10)[1] == []
 
 
-def test_a_killed_server_takes_its_worker_along(tmp_path: Path) -> None:
-    process, _, workers = served(tmp_path)
+def test_a_killed_server_takes_its_worker_along(served) -> None:
+    process, _, workers = served
     process.kill()
     process.communicate(timeout=30)
     assert psutil.wait_procs(workers, timeout=30)[1] == []
