@@ -20,11 +20,16 @@ ARGUMENTS = [
 ]
 
 
+def installed_path() -> str | None:
+    """Return the path of an installed Chromium or Chrome, None when there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
 def chromium_path() -> str | None:
     """Return the path of an installed Chromium or Chrome, or of Playwright's own download; None when there is none."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        if path := shutil.which(name):
-            return path
+    if path := installed_path():
+        return path
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

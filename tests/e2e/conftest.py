@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.core.signals import request_finished, request_started
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from survey.models import StudyVersion
 from tests.browser import ARGUMENTS, REMEDY, chromium_path
@@ -65,22 +65,15 @@ def _last_requests_answered(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def playwright() -> Iterator[Playwright]:
-    """The one that a process may have; for tests that start browsers of their own."""
-    with sync_playwright() as one:
-        yield one
-
-
-@pytest.fixture(scope="session")
-def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+def browser() -> Iterator[Browser]:
     """A headless Chromium. Where none is found the tests are skipped, except in CI, where that is a failure."""
     path = chromium_path()
     if path is None:
         missing("Chromium", remedy=REMEDY)
-    playwright = request.getfixturevalue("playwright")
-    browser = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
-    yield browser
-    browser.close()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

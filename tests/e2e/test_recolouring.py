@@ -12,9 +12,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator
 
 from tests import factories
-from tests.browser import ARGUMENTS, REMEDY, chromium_path
+from tests.browser import ARGUMENTS, installed_path
 from tests.e2e.rater import Rater, plain_study
-from tests.programs import missing
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -41,14 +40,13 @@ def pixels(content: bytes) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def darkening(request: pytest.FixtureRequest) -> Iterator[Browser]:
+def darkening(browser: Browser) -> Iterator[Browser]:
     """A Chromium that darkens every page, as "Auto Dark Mode for Web Contents" does."""
-    path = chromium_path() or missing("Chromium", remedy=REMEDY)
-    playwright = request.getfixturevalue("playwright")
     dark = ["--headless=new", "--enable-features=WebContentsForceDark"]
-    browser = playwright.chromium.launch(executable_path=path, headless=True, args=[*ARGUMENTS, *dark])
-    yield browser
-    browser.close()
+    path = installed_path()  # None: Playwright's own
+    darkening = browser.browser_type.launch(executable_path=path, headless=True, args=[*ARGUMENTS, *dark])
+    yield darkening
+    darkening.close()
 
 
 def test_the_browser_of_these_tests_does_recolour_an_image(darkening) -> None:

@@ -156,7 +156,7 @@ def test_pages_that_refuse_are_accessible(rater, settings, monkeypatch) -> None:
         no_violations(page)
 
     page.goto(f"{one.base_url}/s/nowhere/")
-    says("There is no study at this address")
+    says("No study is open at this address")
     page.goto(f"{one.base_url}/nothing/at/all")
     says("There is nothing at this address")
     page.goto(f"{one.base_url}/r/forged/")
