@@ -52,8 +52,10 @@ def implied_class_score(
     """
     network_t = schedule.network_timesteps(t)
     with torch.no_grad():
+        # Only the noise estimates imply a score; a learned variance says nothing about the class.
         with_class, _ = split_output(conditional(x_t, network_t, class_label).float(), x_t.shape[1])
         without, _ = split_output(unconditional(x_t, network_t).float(), x_t.shape[1])
+    # Bayes: grad log p(y|x) = score(x|y) - score(x), and a noise estimate is -sqrt(1 - abar) times its score.
     return (without - with_class) / schedule.at("sqrt_one_minus_alphas_cumprod", t, x_t)
 
 
@@ -118,6 +120,7 @@ def alignment_at(
         t = row.to(x_start.device)
         x_t = schedule.q_sample(x_start, t, noise(band).to(x_start))
 
+        # Bound as defaults: a closure made in a loop would otherwise see the variables of its last turn.
         def implied(rows: slice, x_t: Tensor = x_t, t: Tensor = t) -> Tensor:
             return implied_class_score(conditional, unconditional, schedule, x_t[rows], t[rows], class_label[rows])
 
@@ -139,9 +142,11 @@ def _by_batch(compute: Callable[[slice], Tensor], n: int, size: int) -> Tensor:
 
 
 def _compare(gradient: Tensor, score: Tensor, t: Tensor) -> AlignmentBand:
+    # Sums over all values of all images: in float32 small gradients would be lost beside large ones.
     g, d = gradient.double().cpu(), score.double().cpu()
     cosines = torch.nn.functional.cosine_similarity(g, d, dim=1).numpy()
     inner, own, wanted = float((g * d).sum()), float(g.square().sum()), float(d.square().sum())
+    # The factor that brings the gradient closest to the score (least squares): guidance scales are free.
     scale = inner / own if own > 0 else 0.0
     return AlignmentBand(
         first_timestep=int(t.min()),
@@ -155,6 +160,7 @@ def _compare(gradient: Tensor, score: Tensor, t: Tensor) -> AlignmentBand:
 
 
 def _t_interval(values: np.ndarray) -> tuple[float, float] | None:
+    # One image has no spread, hence no interval.
     if values.size < 2:
         return None
     half = float(stats.t.ppf(0.975, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size))

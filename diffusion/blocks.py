@@ -63,6 +63,7 @@ class GroupNorm32(nn.GroupNorm):
         super().__init__(GROUPS, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        # Sums over many half-precision values overflow or lose their last digits, hence float32 inside.
         if x.dtype == torch.float32:
             return super().forward(x)
         return super().forward(x.float()).to(x.dtype)
@@ -72,6 +73,7 @@ class PassingSiLU(nn.Module):
     """SiLU of what nobody else reads, such as a norm's result: in place wherever no gradient can be asked for."""
 
     def forward(self, x: Tensor) -> Tensor:
+        # In place saves one map per layer; with gradients, the backward pass still needs the input.
         return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
@@ -164,6 +166,7 @@ class ResBlock(nn.Module):
         norm, activation, conv = self.in_layers
         h = activation(norm(x))
         if self.resample is not None:
+            # Such a convolution doubles by itself; doubling before it too would give four times the side.
             h, x = h if isinstance(conv, DoublingConv2d) else self.resample(h), self.resample(x)
         h = conv(h)
         condition = self.emb_layers(emb).to(h.dtype)[:, :, None, None]
@@ -189,6 +192,7 @@ def attention_weights(q: Tensor, k: Tensor) -> Tensor:
     q, k : Tensor (N, width, T), (N, width, S)
         Channels first.
     """
+    # The root of 1/sqrt(d) on each factor, as published: in half precision the bare product may overflow.
     scale = q.shape[1] ** -0.25
     return torch.bmm((q * scale).mT, k * scale).float().softmax(dim=-1)
 
@@ -226,6 +230,7 @@ class SelfAttention2d(nn.Module):
             q, k, v = (a.reshape(batch * self.heads, -1, tokens) for a in qkv.chunk(3, dim=1))
         else:
             q, k, v = qkv.reshape(batch * self.heads, -1, tokens).chunk(3, dim=1)
+        # The softmax was taken in float32; the product with the values goes on in the torso's type.
         weights = attention_weights(q, k).to(v.dtype)
         return self.proj_out(torch.bmm(weights, v.mT).mT.reshape(batch, channels, tokens))
 

@@ -150,6 +150,7 @@ def save_state_dict(
 ) -> CheckpointCard:
     """Write tensors laid out as `config`'s network (averaged weights, say) and their card; see `save_network`."""
     path = Path(path)
+    # Contiguous: the file holds plain rows, and a channels-last layout is the device's affair.
     tensors = {name: tensor.detach().to("cpu").contiguous() for name, tensor in state.items()}
     packed = safetensors.torch.save(tensors)
     index, data = _split(packed, path)
@@ -161,11 +162,13 @@ def save_state_dict(
         **{**facts, "class_names": tuple(facts.get("class_names", ()))},
     )
     header = json.dumps({"__metadata__": {CARD_KEY: json.dumps(card.to_dict(), sort_keys=True)}, **index}).encode()
+    # Padded to eight bytes, so that tensors are aligned where a reader maps the file.
     header += b" " * (-len(header) % 8)
     prefix = struct.pack("<Q", len(header)) + header
     write_atomically(path, [prefix, data])
     file_hash = hashlib.sha256(prefix)
     file_hash.update(data)
+    # The card once more as plain JSON: for people, and as a configuration that `config_named` takes.
     beside = {**card.to_dict(), "file": path.name, "file_sha256": file_hash.hexdigest()}
     write_atomically(path.with_name(path.name + ".json"), [json.dumps(beside, indent=2, sort_keys=True).encode()])
     return card
@@ -232,14 +235,17 @@ def load_network(
     config, default = (config_named(one) if isinstance(one, str) else one for one in (config, default))
     digest = card.sha256 if card else hashlib.sha256(path.read_bytes()).hexdigest()
     wanted = config or (card.config if card else default or _known_config(path, found.state, digest))
+    # No memory and no random numbers for weights that the next lines replace.
     with torch.device("meta"):
         network = wanted.build()
     _check_layout(path, found.state, network.state_dict(), wanted)
+    # After the layout: where that differs too, its message says more.
     if card and card.config != wanted:
         raise CheckpointError(
             f"{path} is another network by its card than the one that is demanded: {_differs(card.config, wanted)}"
         )
     ready = as_float32(path, found.state)
+    # Assigned, not copied: there is nothing in memory yet that could be copied into.
     network.load_state_dict(ready.state, strict=True, assign=True)
     network = network.to(device).eval().requires_grad_(False)
     notes = found.notes + ready.notes

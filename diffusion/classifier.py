@@ -78,6 +78,7 @@ class Classifier(Encoder):
         for block in (*self.input_blocks, self.middle_block):
             h = block(h, emb)
             if self.config.pool.startswith("spatial"):
+                # Pooled in the input's type: a mean over many pixels in half precision is a rough one.
                 means.append(h.to(x.dtype).mean(dim=(2, 3)))
         return torch.cat(means, dim=-1) if means else h.to(x.dtype)
 
@@ -136,6 +137,7 @@ def classifier_gradient(
     Dhariwal and Nichol 2021 (arXiv 2105.05233), algorithm 1; as in the published sampler the gradient is taken at x_t,
     not at the mean that the paper writes.
     """
+    # Samplers run under no_grad; this gradient is wanted there too.
     with torch.enable_grad():
         x = x_t.detach().requires_grad_(True)
         logits = classifier(x, network_t)
@@ -143,4 +145,5 @@ def classifier_gradient(
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         log_probability = torch.log_softmax(logits, dim=-1)
         selected = log_probability.gather(1, class_label.view(-1, 1))
+        # Rows do not see each other, so the gradient of the sum holds every row's own gradient.
         return torch.autograd.grad(selected.sum(), x)[0]

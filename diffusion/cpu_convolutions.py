@@ -97,5 +97,6 @@ class DoublingConv2d(nn.Module):
         doubled = torch.empty(shape, memory_format=torch.channels_last)
         for number, part in enumerate(self.parts):
             row, column = divmod(number, 2)
+            # One padded side each: an even output reaches back by one pixel, an odd one ahead.
             doubled[:, :, row::2, column::2] = part(F.pad(x, (1 - column, column, 1 - row, row)))
         return doubled

@@ -30,6 +30,7 @@ class KeyedDropout(nn.Dropout):
         if len(self.keys) != len(x):
             raise ValueError(f"{len(self.keys)} dropout keys for {len(x)} images; give one an image")
         kept = kept_values(self.keys, self.layer, x[0].numel(), self.p).view(x.shape)
+        # Divided here rather than at sampling, so that the expected value is the same in both modes.
         return x * kept.to(x.dtype) / (1 - self.p)
 
 
@@ -43,6 +44,7 @@ def kept_values(keys: Tensor, layer: int, count: int, share: float) -> Tensor:
     share : float
         Of the values that are dropped, in [0, 1).
     """
+    # Another multiple for every layer: two layers of one size must not drop the same places.
     low, high = (keys + layer * 0x9E3779B97F4A7C15 % 2**63).view(torch.int32).view(-1, 2).unbind(1)
     place = torch.arange(count, device=keys.device, dtype=torch.int32) * _GOLDEN
     mixed = _mixed(_mixed(place + _mixed(low)[:, None]) ^ _mixed(high ^ _MIX[0])[:, None])

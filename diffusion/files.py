@@ -16,12 +16,14 @@ def write_atomically(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
         The disk is full or the folder is not writable; `path` is then what it was before, and the message names it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, for a rename is atomic within one file system alone; the pid tells writers apart.
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with aside.open("wb") as file:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
+            # Before the rename: after a power cut the name must not lead to blocks that were never written.
             os.fsync(file.fileno())
         os.replace(aside, path)
     except OSError as error:
@@ -63,6 +65,7 @@ def folder_locked(folder: Path) -> Iterator[None]:
         At once, when another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # Appending leaves the file as it is; it is never removed, or two could lock two files of one name.
     with (folder / _LOCK).open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,6 +78,7 @@ def is_locked(folder: Path) -> bool:
     """Return whether a process keeps the folder for itself at the moment."""
     try:
         with (folder / _LOCK).open("rb") as file:
+            # Shared: two that only look must not take each other for a writer.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -131,6 +131,7 @@ def p_mean_variance(
     """
     pred_noise, variance_values = split_output(network_output.float(), x_t.shape[1])
     pred_x_start = predict_x_start(schedule, x_t, t, pred_noise)
+    # Pixels lie in [-1, 1]; an estimate beyond, common at large t, would be carried on by every step.
     if clip_x_start:
         pred_x_start = pred_x_start.clamp(-1.0, 1.0)
     mean, _, _ = q_posterior(schedule, pred_x_start, x_t, t)
@@ -147,6 +148,7 @@ def _variance(
                 f"variance 'learned_range' needs a denoiser with {2 * x_t.shape[1]} output channels; "
                 "this one returns only the noise: choose 'fixed_small' or 'fixed_large'"
             )
+        # Nichol and Dhariwal (2021), equation 15: the network's -1..1 goes from the lower to the upper bound, in logs.
         share = (variance_values + 1.0) / 2.0
         upper = schedule.at("log_betas", t, x_t)
         lower = schedule.at("posterior_log_variance_clipped", t, x_t)

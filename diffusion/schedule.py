@@ -36,6 +36,7 @@ def cosine_betas(timesteps: int, max_beta: float = 0.999) -> np.ndarray:
     """
 
     def alpha_bar(u: float) -> float:
+        # Equation 17 of Nichol and Dhariwal (2021); the offset keeps beta from vanishing near t = 0.
         return math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
 
     ratios = [alpha_bar((i + 1) / timesteps) / alpha_bar(i / timesteps) for i in range(timesteps)]
@@ -83,6 +84,7 @@ class NoiseSchedule:
             raise ValueError("betas must be one row of numbers in (0, 1]")
         if timestep_map.shape != betas.shape:
             raise ValueError(f"timestep_map has shape {timestep_map.shape}, betas {betas.shape}; they must agree")
+        # The cached tables would silently contradict betas that somebody changed.
         for table in (betas, timestep_map):
             table.setflags(write=False)
         object.__setattr__(self, "betas", betas)
@@ -190,6 +192,7 @@ class NoiseSchedule:
     def posterior_log_variance_clipped(self) -> np.ndarray:
         """Log of the posterior variance with the zero at the first timestep replaced by its neighbour."""
         variance = self.posterior_variance
+        # The log of zero would be minus infinity; the neighbour is the published replacement.
         first = variance[1] if variance.size > 1 else self.betas[0]
         return np.log(np.append(first, variance[1:]))
 
@@ -248,6 +251,7 @@ class NoiseSchedule:
     def _table(self, table: str, device: torch.device) -> Tensor:
         key = (table, device)
         if key not in self._device_tables:
+            # Computed in float64 and rounded once, as published: products of a thousand float32 factors drift.
             self._device_tables[key] = torch.from_numpy(getattr(self, table).astype(np.float32)).to(device)
         return self._device_tables[key]
 

@@ -104,6 +104,7 @@ def _sectioned(num_timesteps: int, counts: list[int], spacing: str) -> tuple[int
         stride = (size - 1) / (count - 1) if count > 1 else 1.0
         position = 0.0
         for _ in range(count):
+            # Summed up and rounded (half to even) as published; multiplying instead can round to other timesteps.
             kept.append(start + round(position))
             position += stride
         start += size

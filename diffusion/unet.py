@@ -52,6 +52,7 @@ class Denoiser(Encoder):
         super().__init__(config)
         if config.num_classes is not None:
             self.label_emb = nn.Embedding(config.num_classes, config.emb_channels)
+        # A copy: the widths are popped below, and the encoder's own list stays.
         skips = list(self.skip_channels)
         width = config.level_channels[-1]
         side = config.image_size >> (len(config.level_channels) - 1)
@@ -109,5 +110,6 @@ class Denoiser(Encoder):
             skips.append(h)
         h = self.middle_block(h, emb)
         for block in self.output_blocks:
+            # Popped: a map is free as soon as it is used, the largest one last.
             h = block(torch.cat([h, skips.pop()], dim=1), emb)
         return self.out(h.to(x.dtype))

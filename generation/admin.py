@@ -61,6 +61,7 @@ class GenerationRunForm(forms.ModelForm):
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # A frozen study takes no more pairs; offering it would only end in a refusal.
         drafts = studies_visible_to(user).filter(state=Study.State.DRAFT)
         self.fields["study"].queryset = drafts
         self.fields["micro_batch"].initial = DEFAULT_MICRO_BATCH
@@ -84,6 +85,7 @@ class GenerationRunForm(forms.ModelForm):
         cleaned = super().clean()
         if not self.errors:
             try:
+                # Placed while the form is checked: what the service refuses can then stand beside the fields.
                 self.run = run_create(
                     study=cleaned["study"],
                     pairs=cleaned["pairs"],
@@ -144,6 +146,7 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
     def get_form(self, request: HttpRequest, obj: GenerationRun | None = None, **kwargs: Any) -> Any:
         if obj is not None:
             return super().get_form(request, obj, **kwargs)
+        # Django makes the form itself: only a class can carry the user to it.
         user = request.user
 
         class FormForUser(GenerationRunForm):
@@ -202,6 +205,7 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
     @staticmethod
     def _progress(run: GenerationRun) -> RunProgress:
         """Read once per row and request."""
+        # Each reading costs several queries, and every column of the list asks for one.
         if not hasattr(run, "shown_progress"):
             run.shown_progress = run_progress(run)
         return run.shown_progress
@@ -239,6 +243,7 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
         if not run.classes:
             return "none yet"
         pairs = list(
+            # Complete pairs alone: an image without its counterparts cannot be compared.
             run_complete_pairs(run).order_by("-created_at", "-key").values_list("pk", flat=True)[:NEWEST_PAIRS]
         )
         images = (

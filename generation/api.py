@@ -27,6 +27,7 @@ from survey.models import Study
 
 __all__ = ["OrderDetail", "OrderList", "OrderStep", "urlpatterns"]
 
+# Guidance may always differ, so there is nothing to ask for it.
 _FACTORS = [name for name in recipe_fields() if name not in GUIDANCE_FACTORS]
 
 
@@ -38,6 +39,7 @@ class OrderInputSerializer(StrictSerializer):
         child=serializers.IntegerField(min_value=0, max_value=CLASS_LIMIT - 1),
         required=False,
         min_length=1,
+        # Ten times the classes of ImageNet, and still small enough for one request.
         max_length=10_000,
         help_text="class labels; default: all that the networks know",
     )

@@ -63,11 +63,13 @@ class GenerationRun(models.Model):
 
     def spec_at(self, position: int) -> PairSpec:
         """Return the pair at a position of the order; the run must be planned."""
+        # Classes in turn: any prefix of the order, and a larger order later, has all classes about alike.
         return PairSpec(self.seed, self.classes[position % len(self.classes)], position // len(self.classes))
 
     @property
     def wanted(self) -> Q:
         """The pairs of this order among a study's pairs."""
+        # The same turn-taking as a condition of the database: it tells an order's pairs without listing them.
         whole, rest = divmod(self.pairs, len(self.classes))
         labels = class_texts(self.classes)
         return Q(seed=self.seed, class_label__in=labels) & (

@@ -47,6 +47,7 @@ def run_complete_pairs(run: GenerationRun) -> QuerySet[ImagePair]:
     """Return the pairs of the order that have an image of every arm of the order."""
     rows = ImagePair.objects.filter(run.wanted, study=run.study)
     arms = list(run.recipes)
+    # Counted per pair in the database: an order may hold a million.
     images = PairImage.objects.filter(pair__study=run.study, arm__name__in=arms).values("pair")
     whole = images.annotate(arms=Count("arm")).filter(arms=len(arms)).values("pair")
     return rows.filter(pk__in=whole)
@@ -70,6 +71,7 @@ def shards_missing(run: GenerationRun) -> list[int]:
     for label, index in rows.iterator(chunk_size=_BATCH):
         shard = (index * len(run.classes) + place[label]) // run.shard_pairs
         done[shard] = done.get(shard, 0) + 1
+    # Rounded up: the last shard may be a short one.
     shards = -(-run.pairs // run.shard_pairs)
     return [n for n in range(shards) if done.get(n, 0) < min(run.shard_pairs, run.pairs - n * run.shard_pairs)]
 
@@ -81,6 +83,7 @@ def study_generated_seed(study: Study) -> int | None:
 
 def run_progress(run: GenerationRun) -> RunProgress:
     """Return how far an order is, from the pairs that are there and the jobs that work on it."""
+    # Nothing more will change: the counting, which lists make for every row, can be left out.
     if run.state == run.State.COMPLETE:
         return RunProgress(run.pairs, run.pairs, 0, 0, "", run.state)
     counts = _job_states(run.shards.filter(job__isnull=False).values_list("job__state", flat=True))
@@ -89,6 +92,7 @@ def run_progress(run: GenerationRun) -> RunProgress:
     state, error = run.state, run.error
     if run.plan_job is not None and run.plan_job.state == Job.State.FAILED:
         state, error = run.State.FAILED, run.plan_job.error
+    # While others are at work a failed shard may yet be retried; the order is lost when nothing moves.
     elif state == run.State.GENERATING and failed and not active:
         state = run.State.FAILED
     if failed:

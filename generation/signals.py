@@ -13,5 +13,6 @@ from survey.services.records.stored_files import files_forget_later
 
 @receiver(post_delete, sender=GenerationRun)
 def _forget(instance: GenerationRun, **kwargs: Any) -> None:
+    # After the transaction, should it be rolled back: rows come back, files would not.
     if instance.manifest_file:
         files_forget_later([instance.manifest_file])

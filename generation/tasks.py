@@ -26,6 +26,7 @@ def plan(lease: Lease, *, run: str, study: str) -> dict[str, Any]:
         run_plan(row, NetworkStore(chosen_device(settings.TORCH_DEVICE)))
     with lease.fenced():
         shards = run_enqueue_shards(row)
+    # Nothing is missing, so no shard will come to close the run.
     if not shards:
         run_settle(row)
     return {"shards": shards}
@@ -44,5 +45,6 @@ def make_shard(lease: Lease, *, shard: int) -> dict[str, Any]:
             fence=lease.fenced,
             progress=lease.progress,
         )
+    # Whichever shard ends last closes the run; the others find something missing and leave.
     run_settle(row.run)
     return {"pairs": made}

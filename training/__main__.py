@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="progress and result as lines of JSON")
     options = parser.parse_args(arguments)
 
+    # The handler notes the wish alone: the loop saves between two updates, never in the middle of one.
     asked = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.append(True))

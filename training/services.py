@@ -128,6 +128,7 @@ def run_cancel(run: TrainingRun) -> None:
     if run.job is not None:
         job_cancel(run.job)
     over = [State.FINISHED, State.FAILED]
+    # In one statement: a worker may finish the run between a look and a write.
     TrainingRun.objects.filter(pk=run.pk).exclude(state__in=over).update(state=State.CANCELLED)
     run.refresh_from_db()
 
@@ -140,6 +141,7 @@ def run_begin(run: TrainingRun, *, config: dict[str, Any], iterations: int) -> N
 
 def run_progress(run: TrainingRun, *, row: dict[str, Any], note: str) -> None:
     """Record a row of the log; every second one is dropped when there are too many to draw."""
+    # A resumed run repeats iterations since its last save: their rows are replaced.
     run.curve = [kept for kept in run.curve if kept["iteration"] < row["iteration"]] + [row]
     if len(run.curve) > MAXIMUM_CURVE_ROWS:
         run.curve = run.curve[::2] + run.curve[-1:] * (len(run.curve) % 2 == 0)

@@ -144,6 +144,7 @@ def _train_in_processes(
     """Train with one process per GPU under torchrun, passing its progress on and its end signals down."""
     folder = RunFolder(run.folder)
     order = run.folder / "order.json"
+    # In a file: settings on a command line would show in the list of processes and can be too long.
     write_atomically(order, [json.dumps(config.to_dict()).encode()])
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={run.processes}"]
     command += ["-m", "training", "--config", str(order), "--out", str(run.folder), "--json"]
@@ -158,6 +159,7 @@ def _train_in_processes(
         try:
             end = _follow(process, should_stop, on_progress)
         except BaseException:
+            # The group: torchrun's children would go on training in a folder that another may take.
             os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode or end is None:
@@ -183,5 +185,6 @@ def _follow(
         on_progress(Progress(**values["progress"]))
         if should_stop and should_stop():
             os.killpg(process.pid, signal.SIGTERM)
+            # One signal is enough: what follows is the saving, whose lines are still read.
             should_stop = None
     return end

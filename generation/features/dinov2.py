@@ -109,6 +109,7 @@ class DinoV2Network(nn.Module):
         self.patch_embed = _PatchEmbedding(width)
         self.blocks = nn.ModuleList(_Block(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=_NORM_EPS)
+        # Of ImageNet, as in the published preprocessing; not persistent, for the published files do not hold them.
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
         self.requires_grad_(False)
@@ -120,6 +121,7 @@ class DinoV2Network(nn.Module):
             raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; expected uint8 (B, 3, H, W)")
         x = images.to(self.norm.weight.dtype)
         if x.shape[2:] != (DINOV2_INPUT_PX, DINOV2_INPUT_PX):
+            # Antialiased: shrinking large images without it would turn their fine structure into patterns.
             x = F.interpolate(x, size=(DINOV2_INPUT_PX, DINOV2_INPUT_PX), mode="bicubic", antialias=True)
         return self.encode((x / 255.0 - self.mean) / self.deviation)
 
@@ -134,10 +136,12 @@ class DinoV2Network(nn.Module):
 
     def _positions(self, rows: int, columns: int) -> Tensor:
         side = math.isqrt(self.pos_embed.shape[1] - 1)
+        # The grid of training: resampling it by a factor that is not quite 1 would move the features.
         if (rows, columns) == (side, side):
             return self.pos_embed
         grid = self.pos_embed[:, 1:].view(1, side, side, -1).permute(0, 3, 1, 2)
         factors = ((rows + _GRID_OFFSET) / side, (columns + _GRID_OFFSET) / side)
+        # By factor and not by size: torch then samples at the places that the published code samples at.
         grid = F.interpolate(grid, scale_factor=factors, mode="bicubic")
         return torch.cat([self.pos_embed[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
 
@@ -160,6 +164,7 @@ def load_dinov2(path: Path) -> tuple[DinoV2Network, str]:
         width, positions = tensors["pos_embed"].shape[2], tensors["pos_embed"].shape[1]
         depth = 1 + max(int(key.split(".")[1]) for key in tensors if key.startswith("blocks."))
         network = DinoV2Network(width=width, depth=depth, positions=positions)
+        # Strict: a missing tensor would leave untrained features under a published name.
         network.load_state_dict(tensors, strict=True)
     except (KeyError, RuntimeError, ValueError, IndexError) as error:
         raise ValueError(f"{path} does not hold a DINOv2 encoder without registers: {error}") from error

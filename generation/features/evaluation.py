@@ -81,11 +81,13 @@ def reference_features(
         If another network meets a reference that holds nothing but moments, or the moments have another dimension.
     """
     known = ReferenceFeatures(name=reference.name)
+    # Published moments are those of one network: against other features they would mean nothing.
     if reference.moments is not None and network.identity.is_published_inception:
         known = _published_moments(reference.moments)
     if reference.source is not None:
         stored = _stored(reference.source, network, cache, batch_size, progress)
         known = replace(known, pool=stored.pool, labels=stored.labels, digest=known.digest or stored.digest)
+        # Published moments win over ones computed here: then the distance is the one that others report.
         if known.pool_fit is None:
             known = replace(known, pool_fit=_fit(stored.pool), spatial_fit=_fit(stored.spatial))
     if known.pool_fit is None and known.pool is None:
@@ -96,6 +98,7 @@ def reference_features(
 
 
 def _fit(rows: np.ndarray | None) -> GaussianFit | None:
+    # One row has no covariance.
     return None if rows is None or rows.shape[0] < 2 else fit_gaussian(rows)
 
 
@@ -105,6 +108,7 @@ def _published_moments(path: Path) -> ReferenceFeatures:
         pool = gaussian_from_moments(archive["mu"], archive["sigma"])
         has_spatial = {"mu_s", "sigma_s"} <= names
         spatial = gaussian_from_moments(archive["mu_s"], archive["sigma_s"]) if has_spatial else None
+    # Moments of another layer are a common mix-up; the distance would come out as a number all the same.
     for fit, wanted, key in ((pool, 2048, "mu"), (spatial, 2023, "mu_s")):
         if fit is not None and fit.dimension != wanted:
             raise ValueError(f"{path}: {key} has {fit.dimension} features, Inception's have {wanted}")

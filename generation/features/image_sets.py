@@ -83,6 +83,7 @@ def read_image(file: Path | BinaryIO, *, name: str = "", notes: list[str] | None
         raise ValueError(f"{name} {error}") from error
     if notes is not None:
         notes += picture.notes
+    # Rows of Pillow's buffer; networks take the array without a further copy.
     return np.ascontiguousarray(picture.image.convert("RGB"))
 
 
@@ -90,6 +91,7 @@ def in_batches(images: Iterable[tuple[np.ndarray, int]], size: int) -> Iterator[
     """Gather (image, label) into batches of at most ``size`` images of one shape, keeping their order."""
     held: list[tuple[np.ndarray, int]] = []
     for image, label in images:
+        # A batch is one array; images of another size cannot join it, and resizing is the network's part.
         if held and (len(held) == size or image.shape != held[0][0].shape):
             yield _stacked(held)
             held = []
@@ -135,6 +137,7 @@ class FileSource:
         return len(self.files)
 
     def digest(self) -> str:
+        # The rules too: the same files read in another way are other pixels, hence other features.
         whole = hashlib.sha256(f"pixels {PIXEL_RULES}\n".encode())
         for i, path in enumerate(self.files):
             whole.update(f"{file_sha256(path)} {self._label(i)}\n".encode())
@@ -202,6 +205,7 @@ class ArraySource:
         return len(self.images)
 
     def digest(self) -> str:
+        # The shape first: the same bytes in other rows are other images.
         whole = hashlib.sha256(str(self.images.shape).encode())
         whole.update(np.ascontiguousarray(self.images).data)
         if self.labels is not None:
@@ -243,6 +247,7 @@ class NpzSource:
         return file_sha256(self.path)
 
     def _labels(self) -> np.ndarray:
+        # Other tools keep other things under arr_1; only one number per image can be labels.
         if self.members.get("arr_1", ((), None))[0] != (len(self),):
             return np.full(len(self), -1, dtype=np.int64)
         with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -260,10 +265,12 @@ class NpzSource:
             _read_header(stream)
             for start in range(0, len(self), size):
                 count = min(size, len(self) - start)
+                # Read piece by piece from the archive: np.load would unpack the whole member into memory.
                 data = stream.read(count * per_image)
                 if len(data) != count * per_image:
                     raise EOFError(f"it ends at image {start}")
                 images = np.frombuffer(data, dtype=np.uint8).reshape(count, *self.shape[1:])
+                # frombuffer gives a read-only view, of which torch would warn.
                 yield LabelledImages(images.copy(), labels[start : start + count])
 
 
@@ -281,6 +288,7 @@ def npz_members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
             for member in archive.namelist():
                 with archive.open(member) as stream:
                     shape, is_fortran, dtype = _read_header(stream)
+                # Objects would run code when loaded; Fortran order cannot be streamed image by image.
                 if dtype.hasobject or is_fortran:
                     raise ValueError(f"{member} holds objects or is in Fortran order; save plain C-ordered arrays")
                 found[member.removesuffix(".npy")] = (shape, dtype)

@@ -54,6 +54,7 @@ def resize_bilinear_tf1(images: Tensor, size: int) -> Tensor:
     Tensor (B, C, size, size)
         Same dtype; an image of that size is returned unchanged.
     """
+    # Separable: bilinear weights of rows and columns multiply, in the order of the published kernel.
     for axis in (3, 2):
         images = _resize_axis(images, size, axis)
     return images
@@ -86,6 +87,7 @@ class _ConvNorm(nn.Module):
 
 
 def _average_pool(x: Tensor) -> Tensor:
+    # The padding is not counted: so did TensorFlow, and counting it would darken the borders.
     return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
@@ -116,6 +118,7 @@ class _Mixed(nn.Module):
                 if isinstance(step, str):
                     steps.append(step)
                     continue
+                # A list inside a chain is a fork: its layers read the same input and stand side by side.
                 layers = step if isinstance(step, list) else [step]
                 for name, width, kernel, padding, stride in layers:
                     layer = _ConvNorm(channels, width, kernel_size=kernel, padding=padding, stride=stride)
@@ -260,6 +263,7 @@ class InceptionNetwork(nn.Module):
         self.Mixed_7b = _grid_8(1280, "average")
         self.Mixed_7c = _grid_8(2048, "max")
         self.fc = nn.Linear(2048, 1008)
+        # It measures and never learns.
         self.requires_grad_(False)
         self.eval()
 
@@ -283,6 +287,7 @@ class InceptionNetwork(nn.Module):
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8:
             raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; expected uint8 (B, 3, H, W)")
         x = resize_bilinear_tf1(images.to(self.fc.weight.dtype), INPUT_PX)
+        # As the graph of 2015 does: not 127.5, which every distance would show.
         x = (x - 128.0) / 128.0
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(_max_pool_down(x)))
@@ -294,6 +299,7 @@ class InceptionNetwork(nn.Module):
         x = self.Mixed_6e(torch.cat(branches, 1))
         x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
         pool = x.mean(dim=(2, 3))
+        # Without the bias: the published Inception score is taken from these logits.
         return InceptionFeatures(pool, spatial, pool @ self.fc.weight.T)
 
 

@@ -57,6 +57,7 @@ class FeatureNetwork(ABC):
             If shape or dtype is another one.
         """
         pixels = torch.from_numpy(np.ascontiguousarray(to_rgb_bytes(images).transpose(0, 3, 1, 2)))
+        # No graph is kept: memory is that of one batch however large the set.
         with torch.inference_mode():
             return self._extract(pixels.to(self.device))
 
@@ -111,6 +112,7 @@ class ClassifierFeatureNetwork(FeatureNetwork):
     def _inputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         config = self.network.config
         x = _to_side(_to_channels(pixels.float(), config.in_channels), config.image_size)
+        # t = 0, where the classifier was shown images almost free of noise.
         return x / 127.5 - 1.0, torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
 
 
@@ -126,6 +128,7 @@ def _to_channels(x: Tensor, channels: int) -> Tensor:
 def _to_side(x: Tensor, side: int) -> Tensor:
     if x.shape[2:] == (side, side):
         return x
+    # Area averages all pixels when shrinking; for enlarging it would only repeat them.
     if min(x.shape[2:]) >= side:
         return F.interpolate(x, size=(side, side), mode="area")
     return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
@@ -140,6 +143,7 @@ def _load_inception(path: Path, device: torch.device) -> FeatureNetwork:
 def _load_dinov2(path: Path, device: torch.device) -> FeatureNetwork:
     network, digest = load_dinov2(path)
     name = {384: "dinov2-vits14", 768: "dinov2-vitb14", 1024: "dinov2-vitl14"}.get(network.cls_token.shape[2], "dinov2")
+    # How images are resized is part of the name: it moves distances as much as other weights do.
     identity = FeatureIdentity(name=name, sha256=digest, resize="bicubic-antialias-224")
     return DinoFeatureNetwork(identity, network, device)
 

@@ -75,6 +75,7 @@ def stored_features(
     """
     images = source.digest()
     identity = network.identity
+    # Everything that decides the numbers and nothing else: batch size and device are no part of it.
     key = hashlib.sha256(f"{_FORMAT} {images} {identity.sha256} {identity.resize}".encode()).hexdigest()
     folder = Path(cache) / key
     if not (folder / "features.json").is_file():
@@ -123,8 +124,10 @@ def _write(
     try:
         for batch in source.batches(batch_size):
             first, seen = seen, seen + len(batch.images)
+            # Read again but not computed: the networks are what costs.
             if seen <= done:
                 continue
+            # A batch may have been stored in part, where the batch size has changed since.
             fresh = slice(max(done - first, 0), None)
             found = network(batch.images[fresh])
             maps = maps or _new_maps(folder, found, total)
@@ -143,6 +146,7 @@ def _write(
     identity = network.identity
     facts = {"source": source.name, "images_sha256": images, "n": total, "features": identity.name}
     facts |= {"weights_sha256": identity.sha256, "resize": identity.resize, "parts": list(maps)}
+    # Written last: its presence is what says that the features are complete.
     (folder / "features.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
     (folder / "progress.json").unlink()
 
@@ -157,6 +161,7 @@ def _resumed(folder: Path) -> tuple[int, dict[str, np.memmap]]:
 
 
 def _keep(folder: Path, done: int, maps: dict[str, np.memmap], labels: np.memmap) -> None:
+    # Data before the count: after a crash the count must not promise rows that are not on the disk.
     for array in (labels, *maps.values()):
         array.flush()
     text = json.dumps({"done": done, "parts": list(maps)})
@@ -165,6 +170,7 @@ def _keep(folder: Path, done: int, maps: dict[str, np.memmap], labels: np.memmap
 
 def _map(folder: Path, part: str, dtype: type, shape: tuple[int, ...]) -> np.memmap:
     path = folder / f"{part}.npy"
+    # Without a count the rows cannot be trusted, whatever is in the file.
     if path.is_file() and (folder / "progress.json").is_file():
         return np.load(path, mmap_mode="r+")
     return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
@@ -188,6 +194,7 @@ def _open(folder: Path) -> StoredFeatures:
         pool=arrays["pool"],
         spatial=arrays.get("spatial"),
         logits=arrays.get("logits"),
+        # One image of unknown class is enough to make figures by class misleading.
         labels=labels if labels.min() >= 0 else None,
         digest=facts["images_sha256"],
     )

@@ -108,6 +108,7 @@ def image_rows_figure(
 def _draw_rows(sheet: np.ndarray, rows: list[str], columns: list[str]):
     """Images as wide as the captions leave room for: what is measured cannot be cut off at the figure's edge."""
     figure, axes = new_figure(1.0)
+    # Positions are set by hand below; a layout engine would move the axes again.
     figure.set_layout_engine("none")
     side = [_wrapped(row, _ROW_CAPTION) for row in rows]
     left, _ = _extent_inches(figure, side)
@@ -118,6 +119,7 @@ def _draw_rows(sheet: np.ndarray, rows: list[str], columns: list[str]):
     whole = height + top + 3 * _PADDING
     figure.set_size_inches(WIDTH, whole)
     axes.set_position([(left + 2 * _PADDING) / WIDTH, _PADDING / whole, width / WIDTH, height / whole])
+    # Pixels as they are: a smoothed image would hide what the arms differ in.
     axes.imshow(sheet, interpolation="nearest", aspect="auto")
     axes.set_yticks([(i + 0.5) * sheet.shape[0] / len(rows) - 0.5 for i in range(len(rows))], side)
     axes.set_xticks([(j + 0.5) * sheet.shape[1] / len(columns) - 0.5 for j in range(len(columns))], above)
@@ -164,6 +166,7 @@ def alignment_figure(bands: Mapping[str, Sequence[Mapping]]) -> FigureSpec:
 def _draw_alignment(bands: Mapping[str, Sequence[Mapping]]):
     figure, (top, bottom) = stacked_figure(4.6, rows=2)
     for place, (arm, rows) in enumerate(bands.items()):
+        # Marker and colour both: the lines can be told apart in grey print.
         style = {"color": _COLOURS[place % 6], "marker": _MARKERS[place % 6], "markersize": 4, "label": plain(arm)}
         t = [(row["first_timestep"] + row["last_timestep"]) / 2 for row in rows]
         top.plot(t, [row["cosine"] for row in rows], **style)
@@ -209,6 +212,7 @@ def ablation_figure(cells: Sequence[Mapping], *, metric: str, rows: str, columns
 def _draw_grid(grid: np.ndarray, rows: str, row_values: list, columns: str, column_values: list):
     figure, axes = new_figure(1.2 + 0.5 * len(row_values))
     axes.imshow(grid, cmap="cividis", aspect="auto")
+    # cividis is dark below its middle: the ink must be told from the ground.
     middle = np.nanmean(grid) if np.isfinite(grid).any() else 0.0
     for (i, j), value in np.ndenumerate(grid):
         text = "-" if np.isnan(value) else f"{value:.3g}"
@@ -235,6 +239,7 @@ def write_figures(specs: Sequence[FigureSpec], folder: Path, formats: Sequence[s
         If a format is unknown or two figures have one name.
     """
     require_formats(formats)
+    # The later one would overwrite the earlier one's file without a word.
     if len({spec.name for spec in specs}) < len(specs):
         raise ValueError(f"two figures have one name: {', '.join(spec.name for spec in specs)}")
     files = []

@@ -53,6 +53,7 @@ def figure_noise(seed: int, shape: Sequence[int], *, stream: int = 0) -> Tensor:
     Tensor of that shape, float32
     """
     count = int(np.prod(shape))
+    # Box-Muller turns words into normals in twos, hence an even number.
     words = uniform_words((_FIGURE_KEY + seed, 0), stream, count + count % 2)
     return torch.from_numpy(standard_normals(words)[:count].reshape(tuple(shape)))
 
@@ -66,6 +67,7 @@ def min_max_normalised(images: Tensor) -> Tensor:
     """
     flat = images.flatten(1)
     low, high = flat.amin(dim=1), flat.amax(dim=1)
+    # Only keeps the division finite; where it acts, the result is replaced below.
     span = (high - low).clamp(min=torch.finfo(images.dtype).tiny)
     scaled = (images - low.view(-1, 1, 1, 1)) / span.view(-1, 1, 1, 1)
     return torch.where((high > low).view(-1, 1, 1, 1), scaled, torch.full_like(scaled, 0.5))
@@ -157,6 +159,7 @@ def maximise_class_probability(
     ValueError
         If radius, steps or step size are not positive.
     """
+    # Enough to reach the sphere and move along it, as in the attacks.
     step_size = 2.5 * radius / max(steps, 1) if step_size is None else step_size
     if not radius > 0 or steps < 1 or not step_size > 0:
         raise ValueError(f"radius {radius}, steps {steps}, step_size {step_size}: all must be above 0")
@@ -164,6 +167,7 @@ def maximise_class_probability(
     x = x_start.clone()
     for _ in range(steps):
         gradient = classifier_gradient(classifier, x, t, target)
+        # Steps of one length: on confident classifiers raw gradients vanish and the ascent would stand still.
         x = x + step_size * gradient / _norms(gradient)
         # The box first: scaling towards x_start, which lies in the box, cannot leave it again.
         offset = x.clamp(-1.0, 1.0) - x_start
@@ -217,6 +221,7 @@ def intermediate_estimates(
         if view.index in wanted:
             timesteps.append(view.timestep)
             for arm, estimate in view.pred_x_start.items():
+                # A copy of its own: the parts are views, which would keep every branch's rows in memory.
                 kept[arm].append(estimate.clone())
 
     guided_trajectory(denoiser, schedule, arms, x_T, class_label, step_noise, on_step=keep, **options)

@@ -66,7 +66,9 @@ def fit_to_network(images: np.ndarray, *, side: int, channels: int) -> Tensor:
     height, width = x.shape[2:]
     if (height, width) != (side, side):
         factor = side / min(height, width)
+        # Rounding must not leave the shorter side one pixel short of the crop.
         size = (max(side, round(height * factor)), max(side, round(width * factor)))
+        # Bicubic overshoots at edges, beyond what pixels can be.
         x = F.interpolate(x, size=size, mode="bicubic", antialias=True).clamp(0.0, 255.0)
         top, left = (size[0] - side) // 2, (size[1] - side) // 2
         x = x[:, :, top : top + side, left : left + side]

@@ -107,6 +107,7 @@ def paper_figures(
     if not guided:
         raise ValueError("no arm is guided by a classifier; these figures show classifiers")
     classifiers = {name: store.call(arm.classifier) for name, arm in guided.items()}
+    # Gradients are shown at timesteps of training, whatever the arms skip when they sample.
     schedule = _full_schedule(arms[0].schedule)
     ascents, ascent_numbers = ascent_figures(classifiers, inputs)
     specs = [
@@ -133,6 +134,7 @@ def _one_per_class(inputs: FigureInputs) -> Tensor:
     for label in inputs.labels.tolist():
         ranks.append(seen.get(label, 0))
         seen[label] = ranks[-1] + 1
+    # The last key leads: rank first, then class, then the order of the images.
     order = np.lexsort((np.arange(len(ranks)), inputs.labels.cpu().numpy(), ranks))
     return torch.from_numpy(order[: inputs.shown].copy())
 
@@ -186,6 +188,7 @@ def ascent_figures(classifiers: dict, inputs: FigureInputs) -> tuple[FigureSpec,
     x, y = inputs.images[picked], inputs.labels[picked]
     classes = torch.tensor(sorted(set(inputs.labels.tolist())), device=y.device)
     target = classes[(torch.searchsorted(classes, y) + 1) % len(classes)]
+    # In proportion to the root of the number of pixels: the same change per pixel at any image size.
     radius = inputs.radius or 0.25 * float(x[0].numel()) ** 0.5
     rows, numbers = {"image": _pixels(x)}, {"radius": radius, "target": target.tolist()}
     for arm, classifier in classifiers.items():
@@ -237,6 +240,7 @@ def _estimates_figure(arms: Sequence[PreparedArm], inputs: FigureInputs, store: 
             is_class_conditional=config.num_classes is not None,
         )
     finally:
+        # Its thread would outlive the figure.
         feed.close()
     rows = {arm: _pixels(estimates[:, 0]) for arm, estimates in found.items()}
     columns = [f"{t}" for t in timesteps]

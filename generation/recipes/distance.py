@@ -21,6 +21,7 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 def _luma(pixels: np.ndarray) -> np.ndarray:
     """Rec. 601 luma of (H, W, 1 or 3) uint8 as float64 in 0..255."""
     values = pixels.astype(np.float64)
+    # Wang et al. define the index on luma.
     return values[..., 0] if pixels.shape[-1] == 1 else values @ np.array([0.299, 0.587, 0.114])
 
 

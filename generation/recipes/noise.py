@@ -66,6 +66,7 @@ class PairSpec:
     @property
     def philox_key(self) -> tuple[int, int]:
         """The generator's 128-bit key: pairs of different class never share noise, whatever their index."""
+        # 24 bits of class above 40 of index: no two pairs of a study can meet in one key.
         return self.study_seed, (self.class_label << 40) | self.index
 
     @property
@@ -117,7 +118,9 @@ def standard_normals(words: np.ndarray) -> np.ndarray:
     """
     normals = np.empty(words.size, dtype=np.float32)
     for start in range(0, words.size, _BLOCK):
+        # The upper 53 bits: what a float64 holds exactly.
         block = words[start : start + _BLOCK] >> np.uint64(11)
+        # From 1 to 2**53: zero has no logarithm.
         radius = np.sqrt(-2.0 * _log_of_fraction(block[0::2] + np.uint64(1)))
         cosine, sine = _cos_sin_of_turn(block[1::2])
         normals[start : start + _BLOCK : 2] = radius * cosine
@@ -146,6 +149,7 @@ def _log_of_fraction(numerator: np.ndarray) -> np.ndarray:
     """ln(numerator / 2**53) for whole numbers from 1 to 2**53: the exponent apart, 2 atanh for the mantissa."""
     mantissa, exponent = np.frexp(numerator.astype(np.float64))
     is_low = mantissa < _SQRT_HALF
+    # Around 1 instead of from 1/2 up: there the series needs few terms.
     mantissa = np.where(is_low, 2.0 * mantissa, mantissa)
     exponent = (exponent - is_low - 53).astype(np.float64)
     ratio = (mantissa - 1.0) / (mantissa + 1.0)
@@ -159,6 +163,7 @@ def _log_of_fraction(numerator: np.ndarray) -> np.ndarray:
 def _cos_sin_of_turn(numerator: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """cos and sin of 2 pi numerator / 2**53: the nearest quarter turn comes off exactly, Taylor for the rest."""
     quarters = numerator.astype(np.float64) * 2.0**-51
+    # Not rint, whose ties depend on a rounding mode; the subtraction below is exact.
     nearest = np.floor(quarters + 0.5)
     angle = (quarters - nearest) * (math.pi / 2)
     square = angle * angle

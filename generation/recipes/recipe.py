@@ -40,6 +40,7 @@ def _fail(where: str, value: object, allowed: str) -> ValueError:
 def _number(where: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
     kinds = int if whole else int | float
     allowed = f"a {'whole ' if whole else ''}number from {low:g} to {high:g}"
+    # In Python True is a whole number, and NaN passes no comparison but is a float.
     if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value) or not low <= value <= high:
         raise _fail(where, value, allowed)
 
@@ -203,6 +204,7 @@ class ArmRecipe:
             if not isinstance(self.spacing, str):
                 raise _fail("spacing", self.spacing, "a text such as '250' or 'ddim25', or null")
             parse_spacing(self.spacing)
+            # Without one the length is the checkpoint's, which only the worker reads.
             if self.schedule is not None:
                 space_timesteps(self.schedule.timesteps, self.spacing)
         self._check_guidance()
@@ -223,6 +225,7 @@ class ArmRecipe:
                 _number("guidance_interval", value, 0, 100_000, whole=True)
             if self.guidance_interval[0] > self.guidance_interval[1]:
                 raise _fail("guidance_interval", self.guidance_interval, "[first, last] with first <= last")
+            # JSON has lists alone; a tuple keeps equal recipes equal and hashable.
             object.__setattr__(self, "guidance_interval", tuple(self.guidance_interval))
 
     @classmethod
@@ -265,6 +268,7 @@ class ArmRecipe:
         values = self.to_json()
         for key in ("denoiser", "classifier"):
             if file := getattr(self, key):
+                # Moving a file must not make another recipe of it; replacing its content must.
                 values[key] = file.identity
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -317,6 +321,7 @@ def check_matched(recipes: Sequence[ArmRecipe], factors: Sequence[str] = GUIDANC
     known = recipe_fields()
     if unknown := sorted(set(factors) - set(known)):
         raise ValueError(f"factor {unknown[0]!r} is no field of a recipe; known: {', '.join(sorted(known))}")
+    # The heart of a matched study: whatever else differs would be measured along with the guidance.
     for name in differing_fields(recipes):
         if name not in factors:
             values = "; ".join(f"{recipe.name}: {_shown(getattr(recipe, name))}" for recipe in recipes)

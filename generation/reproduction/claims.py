@@ -113,6 +113,7 @@ def _judged(claim: Claim, comparison: str, differences: list[float]) -> Finding:
         return Finding(**common, mean=mean, sd=None, ci95=None, verdict="undecided", reason=reason)
     mean, sd, (low, high) = interval_over_seeds(values)
     verdict = "undecided"
+    # An interval that holds zero decides nothing, however large the mean.
     if low > 0 or high < 0:
         verdict = "agrees" if (mean > 0) == (claim.direction > 0) else "disagrees"
     return Finding(**common, mean=mean, sd=sd, ci95=(low, high), verdict=verdict)

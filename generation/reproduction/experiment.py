@@ -138,6 +138,7 @@ class Laboratory:
         own = {"run.validation_images": self.experiment.validation_images, "run.save_every": _SAVE_EVERY}
         changes = own | dict(changes)
         if self.experiment.iterations is not None:
+            # The presets' warm-up is made for their own length; a shorter run would spend itself on it.
             changes |= {"optimizer.iterations": self.experiment.iterations, "optimizer.warmup": 0}
         config = read_config(preset, changes=changes)
         result = train(
@@ -215,6 +216,7 @@ class Laboratory:
         labels = np.array([spec.class_label for spec in specs])
         for arm, path in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            # A name that np.savez leaves alone, and that nobody takes for the finished file.
             aside = path.with_suffix(".part.npz")
             np.savez(aside, np.stack(pixels[arm]), labels)
             aside.replace(path)
@@ -297,12 +299,15 @@ class Laboratory:
     def remembered(self, name: str, compute: Callable[[], Any], *, inputs: Mapping[str, Any]) -> Any:
         """Return a JSON result kept under a name, computed anew when its inputs have changed."""
         path = self.folder / "results" / f"{name}.json"
+        # Without the seeds: one more seed must not throw away what the others have found.
         key = {"experiment": asdict(self.experiment) | {"seeds": None}} | dict(inputs)
+        # Through JSON as the kept one went, or tuples would never equal lists.
         key = json.loads(json.dumps(key))
         if path.is_file():
             kept = json.loads(path.read_text())
             if kept["inputs"] == key:
                 return kept["result"]
+        # What is returned the first time must be what is read the next time.
         result = json.loads(json.dumps(compute()))
         text = json.dumps({"inputs": key, "result": result}, indent=1)
         write_atomically(path, [text.encode()])

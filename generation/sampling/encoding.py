@@ -48,12 +48,14 @@ def encode_png(pixels: np.ndarray) -> bytes:
     pixels : ndarray (H, W, C), uint8, C of 1 or 3
     """
     buffer = io.BytesIO()
+    # No metadata and one fixed level: the same pixels give the same bytes, hence the same digest.
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
 
 
 def pixels_sha256(pixels: np.ndarray) -> str:
     """Digest of shape and pixels: unlike that of a PNG it does not depend on the compressor."""
+    # The shape first: the same bytes in other rows are another image.
     digest = hashlib.sha256(json.dumps(list(pixels.shape)).encode())
     digest.update(np.ascontiguousarray(pixels).tobytes())
     return digest.hexdigest()

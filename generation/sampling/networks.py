@@ -88,8 +88,10 @@ class NetworkStore:
         NetworkMismatch
             If it is another kind of network, or its digests are not the recipe's.
         """
+        # A cast is done in place: the same file in two precisions is two networks.
         key = (file.path, file.config, precision)
         loaded = self._loaded.get(key)
+        # Another digest under a known path: the file may have been put back since it was read.
         if loaded is None or file.replaced_by(pinned(file, loaded.card)):
             loaded = load_network(file.path, file.config or None, device=self.device)
             if precision != "float32":
@@ -180,6 +182,7 @@ def _prepare(recipe: ArmRecipe, store: NetworkStore) -> PreparedArm:
 
 
 def _compare(what: str, one_path: str, one, other_path: str, other) -> None:
+    # What x_T is made of: arms that differ here cannot start from the same noise.
     for field in ("image_size", "in_channels"):
         if getattr(one, field) != getattr(other, field):
             raise NetworkMismatch(
@@ -191,6 +194,7 @@ def _check_together(recipe: ArmRecipe, denoiser: LoadedNetwork, classifier: Load
     mine, other = denoiser.network.config, classifier.network.config
     _compare("denoiser and classifier", recipe.denoiser.path, mine, recipe.classifier.path, other)
     classes = mine.num_classes
+    # One label more is the denoiser's "no class" of label dropout.
     if classes is not None and classes not in (other.num_classes, other.num_classes + 1):
         raise NetworkMismatch(
             f"the denoiser {recipe.denoiser.path} knows {classes} classes, "
@@ -225,6 +229,7 @@ def _schedule_name(recipe: ArmRecipe, denoiser: LoadedNetwork, classifier: Loade
     if classifier is not None:
         others[f"the classifier {recipe.classifier.path}"] = _card_schedule(classifier.card)
     for where, other in others.items():
+        # At the same t it would look at images of another noise level than it was trained on.
         if other is not None and (other.name, other.timesteps) != (chosen.name, chosen.timesteps):
             raise NetworkMismatch(
                 f"{where} was trained with the {other.name} schedule of {other.timesteps} timesteps, "
@@ -261,6 +266,7 @@ def check_class(arms: Sequence[PreparedArm], class_label: int) -> None:
         counts = [loaded.network.config.num_classes for loaded in (arm.denoiser, arm.classifier) if loaded is not None]
         allowed = min((count for count in counts if count is not None), default=None)
         if allowed is not None and arm.null_label == allowed - 1 and arm.classifier is None:
+            # The last label means "no class"; with a classifier its smaller number of classes rules it out already.
             allowed -= 1
         if allowed is not None and class_label >= allowed:
             raise ValueError(

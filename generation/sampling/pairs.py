@@ -91,6 +91,7 @@ class NoiseFeed:
         self._timesteps = schedule.timestep_map
         self._device = device
         self._digests = [hashlib.sha256() for _ in specs]
+        # One thread: draws are digested in the order of the steps, and the processor belongs to the networks.
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="noise")
         self._ahead: tuple[int, Future] | None = None
         self.initial_sha256 = [""] * len(specs)
@@ -105,6 +106,7 @@ class NoiseFeed:
         """Noise added at timestep ``index`` of the respaced process: Tensor (B, C, H, W), float32."""
         is_ready = self._ahead is not None and self._ahead[0] == index
         draws = self._ahead[1].result() if is_ready else self._draw(index)
+        # Samplers walk down by one; nothing is added at index 0, so nothing is drawn for it.
         self._ahead = (index - 1, self._pool.submit(self._draw, index - 1)) if index > 1 else None
         return self._digested(draws)
 
@@ -122,6 +124,7 @@ class NoiseFeed:
 
     def _digested(self, draws: list[np.ndarray]) -> Tensor:
         for digest, draw in zip(self._digests, draws, strict=True):
+            # Little-endian on every machine, or the digests would tell hosts apart and not noise.
             digest.update(np.ascontiguousarray(draw, dtype="<f4"))
         return torch.from_numpy(np.stack(draws)).to(self._device)
 
@@ -198,6 +201,7 @@ class _Batches:
     def __init__(self, arms, store, micro_batch, should_stop, on_step):
         self.arms: list[PreparedArm] = arms
         self.store: NetworkStore = store
+        # What did not fit before will not fit now: the store remembers it over shards.
         self.micro_batch: int = min(micro_batch, store.largest_batch or micro_batch)
         self.should_stop = should_stop
         self.on_step = on_step
@@ -220,6 +224,7 @@ class _Batches:
                 if not is_out_of_memory(error):
                     raise
                 self._halve(error)
+                # To the front: pairs come out in their order, whatever the batch size.
                 waiting = batch + waiting
                 continue
             yield from made
@@ -232,9 +237,11 @@ class _Batches:
             ) from error
         self.micro_batch = self.store.largest_batch = (self.micro_batch + 1) // 2
         if self.store.device.type == "cuda":
+            # The cached blocks are of the larger batch's sizes and would stay unusable.
             torch.cuda.empty_cache()
 
     def _generate(self, batch: list[PairSpec]) -> list[GeneratedPair]:
+        # Kernels differ by batch shape: padding keeps the last batch's bits those of a full one.
         padded = batch + [batch[-1]] * (self.micro_batch - len(batch))
         started = time.perf_counter()
         done = _StepCounter(self.on_step, sum(group[0].schedule.num_timesteps for group in self.groups))
@@ -357,4 +364,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
+    # torch's allocator of the CPU has no error class of its own.
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -150,6 +150,7 @@ def guided_trajectory(
     _check(schedule, arms, x_T, class_label, step_noise, sampler, eta, is_class_conditional, null_label)
     walk = _Walk(denoiser, schedule, class_label if is_class_conditional else None, class_label, null_label)
     solver = SOLVERS[sampler](schedule, variance=variance, clip_x_start=clip_x_start, eta=eta)
+    # All arms begin on one branch, for x_T is the same.
     state = TrajectoryState(x_T.float(), [0] * len(arms))
     with torch.no_grad():
         for index in reversed(range(schedule.num_timesteps)):
@@ -203,9 +204,11 @@ def _branches(arms: Sequence[GuidedArm], branch_of: list[int], timestep: int) ->
     new_branch_of = []
     for arm, source in zip(arms, branch_of, strict=True):
         active = is_guided(arm.guidance_interval, timestep)
+        # A scale of 0 adds nothing; asking for its gradient would cost the most expensive call of the step.
         classifier = arm.classifier if active and arm.classifier_scale != 0 else None
         class_free = arm.class_free_scale if active and arm.class_free_scale != 1.0 else None
         branch = _Branch(source, classifier, arm.classifier_scale if classifier else 0.0, class_free)
+        # Arms of one state and equal guidance walk together: their denoiser calls are paid for once.
         if branch not in branches:
             branches.append(branch)
         new_branch_of.append(branches.index(branch))
@@ -237,6 +240,7 @@ class _Walk:
         if state.previous_x_start is not None:
             state.previous_x_start = self._rows_of(state.previous_x_start, sources)
         state.branch_of = branch_of
+        # The same noise for every branch: what the arms differ in is guidance alone.
         noise = None if noise is None else noise.to(state.x).repeat(len(branches), 1, 1, 1)
         rows_t = t[:1].expand(state.x.shape[0])
         solver(state, output, scaled_gradient, rows_t, index, noise)
@@ -258,6 +262,7 @@ class _Walk:
         bare_x = self._rows_of(x, bare)
         bare_label = torch.full((bare_x.shape[0],), self.null_label, device=x.device, dtype=torch.int64)
         all_t = torch.cat([network_t, network_t[: bare_x.shape[0]]])
+        # One call for both: two smaller ones would use the device less well.
         output = self.denoiser(torch.cat([x, bare_x]), all_t, torch.cat([label, bare_label])).float()
         parts = output.split(self.batch)
         without_class = dict(zip(bare, parts[groups:], strict=True))
@@ -278,6 +283,7 @@ class _Walk:
         if all(branch.classifier is None for branch in branches):
             return None
         gradients: dict[tuple[int, int], Tensor] = {}
+        # By identity: whatever can be called will do, also what cannot be hashed.
         for classifier in {id(b.classifier): b.classifier for b in branches if b.classifier}.values():
             wanted = sorted({branch.source for branch in branches if branch.classifier is classifier})
             rows = self._rows_of(x, wanted)

@@ -102,6 +102,7 @@ class Ancestral(Solver):
         if scaled_gradient is not None:
             step = shift_mean(step, scaled_gradient)
         state.pred_x_start = step.pred_x_start
+        # No noise at the last step: it would stay in the finished image.
         state.x = step.mean if noise is None else step.mean + torch.exp(0.5 * step.log_variance) * noise
 
 
@@ -124,6 +125,7 @@ class Ddim(Solver):
         previous = self.schedule.at("alphas_cumprod_prev", t, x)
         # Equation 16.
         sigma = self.eta * torch.sqrt((1 - previous) / (1 - current)) * torch.sqrt(1 - current / previous)
+        # Rounding may take it just below zero.
         direction = torch.sqrt((1 - previous - sigma**2).clamp(min=0.0))
         state.pred_x_start = pred_x_start
         state.x = pred_x_start * torch.sqrt(previous) + direction * pred_noise
@@ -149,6 +151,7 @@ class DpmSolver2M(Solver):
     def __call__(self, state, output, scaled_gradient, t, index, noise) -> None:
         _, pred_x_start = self._guided_estimate(state, output, scaled_gradient, t)
         state.pred_x_start = pred_x_start
+        # At the end sigma is 0 and the log signal-to-noise ratio infinite: the limit is the estimate itself.
         state.x = pred_x_start if index == 0 else self._advance(state, pred_x_start, index)
         state.previous_x_start = pred_x_start
 
@@ -157,8 +160,10 @@ class DpmSolver2M(Solver):
         direction = pred_x_start
         if state.previous_x_start is not None:
             ratio = (self.half_log_snr[index] - self.half_log_snr[index + 1]) / growth
+            # Lu et al. 2022 (arXiv 2211.01095), algorithm 2: extrapolation to the middle of the step.
             direction = (1 + 0.5 / ratio) * pred_x_start - (0.5 / ratio) * state.previous_x_start
         kept = float(self.sigma[index - 1] / self.sigma[index])
+        # expm1: small steps would lose their digits in exp(-h) - 1.
         return kept * state.x - float(self.signal[index - 1]) * math.expm1(-growth) * direction
 
 

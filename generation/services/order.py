@@ -85,6 +85,7 @@ def _checked_count(name: str, value: int, most: int) -> int:
 
 def _checked_seed(study: Study, seed: int | None) -> int:
     """One seed for all pairs of a study: a pair's key does not hold it."""
+    # Of two seeds in one study the same key would name two different pairs.
     present = study_generated_seed(study)
     seed = seed if seed is not None else present if present is not None else study.noise_seed
     if not 0 <= seed < SEED_LIMIT:
@@ -138,9 +139,11 @@ def run_create(
         "factors": sorted(set(factors)),
         "minimum_distance": minimum_distance,
     }
+    # The same command again must continue and not double an order.
     for run in study.generation_runs.filter(**order):
         if run.classes == classes and _same_arms(run, recipes):
             return _unpinned_if_unused(run, recipes)
+    # Locked until the order stands: a study must not be frozen between the check and the row.
     study_locked_draft(study)
     run = GenerationRun.objects.create(
         study=study, classes=classes, recipes=recipes, created_by=actor if getattr(actor, "pk", None) else None, **order
@@ -155,6 +158,7 @@ def _unpinned_if_unused(run: GenerationRun, recipes: dict[str, dict]) -> Generat
     """While no image is made, an order follows its files: a checkpoint trained again is no conflict yet."""
     if run.state != State.COMPLETE and study_generated_seed(run.study) is None:
         run.recipes = recipes
+        # That field alone: a worker may write the state at the same time.
         run.save(update_fields=["recipes"])
     return run
 
@@ -213,6 +217,7 @@ def run_enqueue_shards(run: GenerationRun) -> int:
 
 def _job_again(job: Job) -> None:
     """Queue a job once more: also one that succeeded, where files or rows were removed since."""
+    # Retrying takes what failed or was cancelled alone; in one statement, so that a running job stays as it is.
     Job.objects.filter(pk=job.pk, state=Job.State.SUCCEEDED).update(state=Job.State.CANCELLED)
     job.refresh_from_db()
     job_retry(job)
@@ -229,6 +234,7 @@ def run_start(run: GenerationRun, **planned: Any) -> None:
 
 def run_finish(run: GenerationRun, state: str, *, error: str = "") -> bool:
     """Give a run its end; False if somebody else has done so. A run at work is COMPLETE, FAILED or CANCELLED once."""
+    # A condition of the update itself: of two workers that end a run at once only one does.
     open_states = [State.PLANNING, State.GENERATING]
     changed = GenerationRun.objects.filter(pk=run.pk, state__in=open_states).update(
         state=state, error=error, finished_at=timezone.now()
@@ -258,6 +264,7 @@ def run_errors_recorded(run: GenerationRun, *, ends: bool, fence: Fence = transa
 
 def run_cancel(run: GenerationRun, *, actor: Any = None) -> GenerationRun:
     """Stop an order: waiting shards at once, running ones at their next step. What is made stays."""
+    # Only who ends the run cancels its jobs: of a cancel and a completion at the same time, one acts.
     if run_finish(run, State.CANCELLED):
         for job in _jobs(run):
             job_cancel(job)
@@ -268,6 +275,7 @@ def run_cancel(run: GenerationRun, *, actor: Any = None) -> GenerationRun:
 def run_retry(run: GenerationRun, *, actor: Any = None) -> GenerationRun:
     """Queue the failed and cancelled parts of an order again."""
     with transaction.atomic():
+        # What was never planned has no classes and no shards to go on with.
         target = State.PLANNING if run.started_at is None else State.GENERATING
         GenerationRun.objects.filter(pk=run.pk).exclude(state=State.COMPLETE).update(
             state=target, error="", finished_at=None

@@ -109,12 +109,14 @@ def pairs_select(*, study: Study, rule: SelectionRule, actor: Any = None) -> Pai
 
 
 def _is_different(distance: float | None, minimum: float | None) -> bool:
+    # An unknown distance, of imported pairs say, does not meet a minimum.
     return minimum is None or (distance is not None and distance >= minimum)
 
 
 def _drawn(pairs: list[tuple], rule: SelectionRule) -> list[tuple]:
     if rule.per_class is None and rule.count is None:
         return pairs
+    # By lot and not by a shuffle: the order of two pairs does not depend on which others there are.
     order = sorted(pairs, key=lambda pair: _lot(rule.seed, pair[1]))
     taken: dict[str, int] = {}
     kept = []
@@ -129,5 +131,6 @@ def _mark(study: Study, chosen: set, everything: list) -> None:
     for start in range(0, len(everything), _BATCH):
         batch = everything[start : start + _BATCH]
         inside = [pk for pk in batch if pk in chosen]
+        # Only what changes is written; in batches, for a statement takes a limited number of parameters.
         study.pairs.filter(pk__in=inside, is_selected=False).update(is_selected=True)
         study.pairs.filter(pk__in=[pk for pk in batch if pk not in chosen], is_selected=True).update(is_selected=False)

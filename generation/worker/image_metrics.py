@@ -56,6 +56,7 @@ class StudyArmSource:
         with default_storage.open(name) as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise ValueError(f"{name} in the storage has changed since it was registered; restore it from a backup")
+            # Digest and pixels from one opening: between two the file could be replaced.
             file.seek(0)
             return read_image(file, name=name)
 
@@ -160,6 +161,7 @@ def study_evaluate(
         found = replace(found, arms={arm: {**found.arms[arm], "class_accuracy": seen[arm]} for arm in arms})
     results = evaluation_as_json(found)
     name = f"{truth.name} (sha256 {found.reference_digest[:12]})"
+    # Only the storing: a transaction over hours of measuring would hold its rows all that time.
     with fence():
         image_metrics_store(
             study=study, results=results["arms"], by_class=results["per_class"], reference=name, actor=actor
@@ -194,6 +196,7 @@ def class_accuracy(
         total += int(is_labelled.sum())
     if not total:
         return MetricResult(remarks=("no image has a class number",), features=network.identity)
+    # Wilson: near 0 and 1, where such shares lie, the normal interval leaves [0, 1].
     low, high = binomtest(right, total).proportion_ci(method="wilson")
     return MetricResult(value=right / total, ci95=(low, high), n=total, features=network.identity)
 

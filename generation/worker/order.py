@@ -49,6 +49,7 @@ def store_for(run: GenerationRun) -> NetworkStore:
     device = chosen_device(settings.TORCH_DEVICE)
     files = [recipe.get(kind) for recipe in run.recipes.values() for kind in ("denoiser", "classifier")]
     wanted = {file["path"] for file in files if file}
+    # Networks of other runs are let go: two sets at once may not fit into one GPU.
     if _store is None or _store.device != device or not _store.paths <= wanted:
         _store = NetworkStore(device)
     return _store
@@ -139,8 +140,10 @@ def make_pairs(
     try:
         for pair in _made(run, recipes, groups, store, shared):
             new.append(pair)
+    # What is made is stored first: the next worker goes on with the rest.
     except WorkerLeaving as told:
         leaving = told
+    # One transaction under the lease: a worker that has lost it stores nothing, and no pair stands half.
     with fence():
         pairs_register(study=run.study, pairs=new)
         _judge(run, new, is_arm_added=any(len(names) < len(recipes) for names in groups))
@@ -182,6 +185,7 @@ def _judge(run: GenerationRun, new: list[NewPair], *, is_arm_added: bool) -> Non
             row.distance = distances[row.key]
         ImagePair.objects.bulk_update(changed, ["distance"], batch_size=500)
     if run.minimum_distance is not None:
+        # Marked and not deleted: the metrics of the arms need every pair.
         rows.filter(distance__lt=run.minimum_distance).update(is_selected=False)
 
 
@@ -224,6 +228,7 @@ def _stored(run: GenerationRun, pair: GeneratedPair, comparisons: list[tuple[str
         try:
             file, sha256 = image_store(image.png)
         except OSError as error:
+            # Quotas fail like full disks; other errors of a disk are no matter of space.
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFull(f"pair {pair.spec.key}: {DiskFull.__doc__} ({error})") from error
             raise
@@ -243,6 +248,7 @@ def _stored(run: GenerationRun, pair: GeneratedPair, comparisons: list[tuple[str
 def _distance(run: GenerationRun, pair: GeneratedPair, comparisons: list[tuple[str, str]]) -> float | None:
     """The smallest difference among the arms that raters compare: a pair is as good as its weakest comparison."""
     pixels = {name: image.pixels for name, image in pair.images.items()}
+    # Arms made earlier are read back, for the distance is over all that raters compare.
     pixels |= {name: _stored_pixels(run, pair, name) for name in run.recipes if name not in pixels}
     distances = [
         structural_dissimilarity(pixels[one], pixels[other])
@@ -285,5 +291,6 @@ def _manifest(run: GenerationRun) -> tuple[str, str]:
     with tempfile.TemporaryFile() as file:
         digest = write_manifest(file, records)
         file.seek(0)
+        # Through a temporary file: the storage takes a whole file, and the rows are never all in memory.
         default_storage.save(name, File(file))
     return name, digest

@@ -65,11 +65,13 @@ def files_repair(run: GenerationRun, damaged: list[PairImage], *, store: Network
     for made in generate_pairs(recipes, specs, micro_batch=run.micro_batch, store=store, factors=factors):
         for name, image in made.images.items():
             row = wanted.get((made.spec.key, name))
+            # All arms are made again, for batch and company decide the bits; only damaged files are replaced.
             if row is None:
                 continue
             if image.sha256 != row.sha256:
                 differing.append(row.file)
                 continue
+            # Files are named by their digest and stored once: a damaged one would pass for present.
             default_storage.delete(row.file)
             image_store(image.png)
             repaired.append(row.file)

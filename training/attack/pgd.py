@@ -69,6 +69,7 @@ def attack(
     if config.targeted:
         if classes is None or classes < 2:
             raise ValueError(f"classes is {classes}; a targeted attack needs to know of at least 2")
+        # An offset of 1 to classes - 1: uniform over the other classes, never the true one.
         y = (y + drawn(partial(torch.randint, 1, classes), y.shape, generator).to(y)) % classes
     return pgd(
         classifier,
@@ -158,6 +159,7 @@ def pgd(
     clean_logits, active, passes = None, [], 0
     with frozen(classifier):
         for step in range(steps):
+            # Compiled code is made anew for every shape; few sizes keep it from compiling at each step.
             padded = _pad(rows, bucket)
             gradient, logits = input_gradient(
                 classifier, (x + delta)[padded], y[padded], t[padded], autocast=autocast, top_k=top_k
@@ -166,14 +168,17 @@ def pgd(
             logits, gradient = logits[: len(rows)], gradient[: len(rows)]
             if step == 0 and not random_start:
                 clean_logits = logits
+            # Images that err already stay where they are: all passes go to those that still withstand.
             if early_stop:
                 keep = is_among_top(logits, y[rows], top_k) != targeted
                 rows, gradient = rows[keep], gradient[keep]
+            # Before any break: the share of images still attacked is counted at every step that was paid for.
             active.append(torch.zeros(len(x), dtype=torch.bool, device=x.device).index_fill_(0, rows, True))
             if len(rows) == 0:
                 break
             direction = -1.0 if targeted else 1.0
             moved = delta[rows] + direction * step_size[rows] * threat.steepest(gradient)
+            # Into the ball alone: unlike x_0, a noised image has no box of valid pixels to clamp to.
             delta[rows] = threat.project(moved, epsilon[rows])
     return AttackResult(x + delta, clean_logits, active, passes)
 
@@ -197,8 +202,10 @@ def input_gradient(
         with torch.autocast(x.device.type, dtype=autocast) if autocast else nullcontext():
             logits = classifier(x, t)
         logits = logits.float()
+        # A sum, not a mean: the gradient of an image must not depend on how many are in its batch.
         loss = scale * (F.cross_entropy(logits, y, reduction="sum") if top_k == 1 else _margins(logits, y, top_k).sum())
         (gradient,) = torch.autograd.grad(loss, x)
+    # Taken out again in float32, where the small values no longer vanish.
     return gradient / scale, logits.detach()
 
 
@@ -212,6 +219,7 @@ def is_among_top(logits: Tensor, y: Tensor, top_k: int) -> Tensor:
 def _margins(logits: Tensor, y: Tensor, top_k: int) -> Tensor:
     """Return by how much the k-th best other class is ahead of the true one: above 0, `y` has left the top k."""
     true = logits.gather(1, y[:, None])[:, 0]
+    # Minus infinity keeps the true class out of the ranking of the others.
     others = logits.scatter(1, y[:, None], float("-inf"))
     return others.topk(top_k, dim=-1).values[:, -1] - true
 

@@ -88,6 +88,7 @@ class AttackConfig:
         if self.step_rule == "imagenet":
             return 0.5 / 3
         if self.step_rule == "cifar10":
+            # Together the steps go 2.5 radii, more than across the ball: any point of it can be reached.
             return 2.5 / max(self.steps, 1)
         return self.step_size / self.epsilon if self.epsilon else 0.0
 
@@ -126,6 +127,7 @@ class _L2:
 
     @staticmethod
     def project(delta: Tensor, epsilon: Tensor) -> Tensor:
+        # Inside the ball the maximum is epsilon itself, and the perturbation stays as it is.
         return delta * epsilon / (torch.maximum(_norms(delta), epsilon) + NORM_FLOOR)
 
     @staticmethod

@@ -141,6 +141,7 @@ def open_data(config: DataConfig, *, split: Split, index_folder: Path | None = N
     source = _open(config, path, split, index_folder)
     if len(source.class_names) < 2:
         raise DataError(f"{path} has one class ({source.class_names[0]!r}); a classifier needs at least two")
+    # CIFAR-10 comes with its own test batch: nothing has to be held out of the training images.
     if separate or config.validation_path or config.kind == "cifar10":
         return Dataset(source, np.arange(len(source)))
     held_out = _held_out(source.labels, config.validation_share)
@@ -205,6 +206,7 @@ class Batches:
             raise ValueError(f"the network takes {channels} channels; images have 1 (grey) or 3")
         self.data, self.config, self.seed = data, config, seed
         self.batch_size, self.side, self.channels, self.pin = batch_size, side, channels, pin
+        # Consecutive rows of the one global batch: what is learned does not depend on the number of processes.
         share = batch_size // processes
         self.rows = np.arange(process * share, (process + 1) * share)
         self.skipped: set[str] = set()
@@ -214,6 +216,7 @@ class Batches:
         """Prepare this process's part of a batch."""
         numbers = iteration * self.batch_size + self.rows
         images, labels = zip(*(self._sample(int(number)) for number in numbers), strict=True)
+        # By the sample's number, not by a running generator: a resumed run sees the noise that it would have seen.
         noise = sample_noise(self.seed, numbers, (self.channels, self.side, self.side))
         batch = Batch(to_signed(np.stack(images)), torch.tensor(labels), noise, numbers)
         return batch.pinned() if self.pin else batch
@@ -224,7 +227,9 @@ class Batches:
 
     def _sample(self, number: int) -> tuple[np.ndarray, int]:
         epoch, position = divmod(number, len(self.data.indices))
+        # Always four draws, used or not: changing one setting leaves the others' draws alone.
         draws = stream(self.seed, Purpose.AUGMENT, number).random(4)
+        # The next image of the epoch stands in for a corrupt one: every batch keeps its size.
         for attempt in range(len(self.data.indices)):
             index = int(self._epoch_order(epoch)[(position + attempt) % len(self.data.indices)])
             try:
@@ -290,6 +295,7 @@ def evaluation_images(
     """
     indices = data.indices
     if limit is not None and limit < len(indices):
+        # Evenly over the set, which is often ordered by class: the first images would be of few classes.
         indices = indices[np.linspace(0, len(indices) - 1, limit).astype(int)]
     images, kept = [], []
     for index in indices:
@@ -316,11 +322,13 @@ def ahead(make: Callable[[int], T], items: range, *, workers: int) -> Iterator[T
         try:
             for item in items:
                 waiting.append(pool.submit(make, item))
+                # Two per worker: one at work and one ready, while memory stays bounded.
                 if len(waiting) >= 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
+            # Whoever stops reading must not wait for batches that nobody will take.
             for future in waiting:
                 future.cancel()
 

@@ -71,6 +71,7 @@ def place(
         top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
     pixels = pixels[top : top + side, left : left + side]
     if flip and at is not None and at.flip < 0.5:
+        # A negative stride costs nothing; the copy is made once, when the batch is stacked.
         pixels = pixels[:, ::-1]
     return pixels.reshape(side, side, -1)
 
@@ -79,6 +80,7 @@ def _shrink(image: Image.Image, shorter: int) -> Image.Image:
     """Scale so that the shorter side is `shorter`: halvings by averaging, then bicubic."""
     if min(image.size) == shorter:
         return image
+    # Bicubic alone looks at few pixels and aliases when it shrinks by more than half.
     while min(image.size) >= 2 * shorter:
         image = image.resize((image.width // 2, image.height // 2), resample=Image.Resampling.BOX)
     scale = shorter / min(image.size)

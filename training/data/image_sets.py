@@ -117,6 +117,7 @@ class FolderImages:
         return str(self.root / self.paths[index])
 
     def describe(self) -> dict:
+        # Of the names alone: a digest of the contents would read the whole set at every start.
         digest = hashlib.sha256("\n".join(self.names).encode()).hexdigest()
         return {"name": self.root.name, "images": len(self), "paths_sha256": digest}
 
@@ -233,6 +234,7 @@ def npz_images(path: Path | str) -> ArrayImages:
 
 def checked_array(pixels: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], name: str) -> ArrayImages:
     """Check arrays of images and labels; see `npz_images` for what is raised."""
+    # Pillow makes grey images from (H, W) alone.
     if pixels.ndim == 4 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[-1] != 3):
@@ -244,6 +246,7 @@ def checked_array(pixels: np.ndarray, labels: np.ndarray, class_names: tuple[str
     if len(pixels) == 0:
         raise DataError(f"{name} holds no images")
     classes = max(int(labels.max()) + 1, len(class_names))
+    # bincount refuses negative labels with a message of its own, which would not name the file.
     present = np.bincount(labels, minlength=classes) if labels.min() >= 0 else np.zeros(1)
     if not present.all():
         missing = int(np.argmin(present)) if labels.min() >= 0 else int(labels.min())
@@ -272,6 +275,7 @@ def cifar10_images(folder: Path | str, *, split: str) -> ArrayImages:
     names = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
     parts = [_cifar10_batch(folder, name) for name in names]
     pixels = np.concatenate([part[0] for part in parts])
+    # Stored plane by plane: all reds, all greens, all blues.
     pixels = pixels.reshape(-1, 3, CIFAR10_SIDE, CIFAR10_SIDE).transpose(0, 2, 3, 1)
     labels = np.concatenate([part[1] for part in parts])
     return checked_array(np.ascontiguousarray(pixels), labels, CIFAR10_CLASSES, f"{folder.name}/{split}")

@@ -28,11 +28,13 @@ class Purpose(IntEnum):
 
 def stream(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
     """Return the generator of one sample (or epoch, or iteration)."""
+    # Counter-based: any sample's stream is reached at once, and streams of other indices never overlap.
     return np.random.Generator(np.random.Philox(key=[seed, int(purpose)], counter=[0, 0, 0, index]))
 
 
 def torch_seed(seed: int, purpose: Purpose, index: int = 0) -> int:
     """Return a 63-bit seed for a torch generator."""
+    # Within what torch takes as a seed, signed or not.
     return int(stream(seed, purpose, index).integers(2**63))
 
 

@@ -58,6 +58,7 @@ class EvaluationConfig:
         if min(self.attack_steps, default=1) < 1:
             raise ValueError(f"attack_steps is {self.attack_steps}; each must be at least 1")
         for epsilon in self.epsilons:
+            # Built to be checked: a bad radius is refused here, before the clean measures have taken their time.
             AttackConfig(norm=self.norm, epsilon=epsilon)
 
     @property
@@ -170,9 +171,11 @@ def gradient_alignment(
         JSON-ready `diffusion.alignment.AlignmentBand`, from the least noisy band on.
     """
     count, bands = len(images), config.bands
+    # Own numbers for every band: with shared ones the bands' errors would be those of the same draws.
     numbers = np.arange(bands * count).reshape(bands, count)
     uniforms = np.stack([sample_uniforms(config.seed, row, Purpose.VALIDATION) for row in numbers])
     places = (np.arange(bands)[:, None] + uniforms) / bands
+    # Noise comes from the numbers past those of the timesteps: one stream must not serve both.
     found = alignment_at(
         {"classifier": classifier},
         conditional,
@@ -216,11 +219,13 @@ def calibration(
         batch = batch.to(device)
         logits = classifier(batch.x_t, schedule.network_timesteps(batch.t)).float()
         confidence, prediction = logits.softmax(dim=-1).max(dim=-1)
+        # A confidence of exactly 1 belongs to the last bin, not to one beyond.
         row = (confidence * bins).long().clamp(max=bins - 1).cpu()
         right = prediction.eq(batch.y)
         values = torch.stack([torch.ones_like(confidence), confidence, right.float()]).double().cpu()
         sums.index_add_(1, row, values)
     count, confidence, right = sums
+    # Equation 3 of Guo et al. with the bins' counts cancelled: sums instead of means times counts.
     gap = float((confidence - right).abs().sum() / count.sum())
     kept = [
         {"count": int(n), "confidence": float(c / n), "accuracy": float(a / n)}

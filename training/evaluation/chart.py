@@ -40,6 +40,7 @@ def figure_svg(results: Mapping[str, Any]) -> str:
 def _panel(series: Series, bands: Sequence[str], form: str, width: int) -> tuple[str, float]:
     """Return one group of bars per band, with its height; negative values hang below the line."""
     values = [value or 0.0 for _, row in series for value in row]
+    # Shares fill the whole panel at 1, so that two figures can be held side by side.
     high, room_below = max(1.0, *values), 30 if min(values) < 0 else 0
     # Below zero the scale goes on for as far as there is room.
     low = -high * BELOW / PANEL_HEIGHT

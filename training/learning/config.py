@@ -239,6 +239,7 @@ def config_from_dict(values: Mapping[str, Any]) -> TrainingConfig:
         "attack": AttackConfig,
     }
     for name, cls in sections.items():
+        # A null attack comes from --vanilla, which switches off what the preset has.
         if name in values and not (name == "attack" and values[name] is None):
             if not isinstance(values[name], Mapping):
                 raise ConfigError(f"{name} is {values[name]!r}; it must be a section, [{name}] in the file")
@@ -254,6 +255,7 @@ def _network(task: str, values: Mapping[str, Any] | str) -> EncoderConfig:
         return _build(NETWORKS[task], values, "network")
     if name not in PUBLISHED:
         raise ConfigError(f"network.published is {name!r}; known: {', '.join(PUBLISHED)}{nearest(name, PUBLISHED)}")
+    # What is given beside the name replaces single fields of the published network.
     base = {f.name: getattr(PUBLISHED[name], f.name) for f in dataclasses.fields(PUBLISHED[name])}
     return _build(type(PUBLISHED[name]), {**base, **values}, "network")
 
@@ -274,6 +276,7 @@ def _build(cls: type, values: Mapping[str, Any], section: str) -> Any:
         raise ConfigError(f"{where} lacks {', '.join(missing)}")
     try:
         return cls(**typed_values(cls, values, section))
+    # It names its setting already; wrapped again it would be said twice.
     except ConfigError:
         raise
     except ValueError as error:

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+# torch takes it for every exchange, not for the start alone: a process that died holds the others no longer.
 START_TIMEOUT = timedelta(minutes=10)
 
 
@@ -48,6 +49,7 @@ class Processes:
         if self.count == 1:
             return network
         ids = [self.device.index] if self.device.type == "cuda" else None
+        # Group norm keeps no statistics: there are no buffers to hand round at every step.
         return DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
 
     def sum(self, values: Tensor) -> Tensor:
@@ -68,6 +70,7 @@ class Processes:
         """Return the first process's wish in all of them."""
         if self.count == 1:
             return wish
+        # One clock decides: processes that stop at different iterations would wait for each other for ever.
         flag = torch.tensor([int(wish)], device=self.device)
         dist.broadcast(flag, src=0)
         return bool(flag.item())

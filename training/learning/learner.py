@@ -50,11 +50,13 @@ class Learner:
 
     def _build_network(self) -> None:
         config, optimizer = self.config, self.config.optimizer
+        # Initial weights belong to the run's seed; whoever calls keeps the generator as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(config.run.seed, Purpose.INITIAL_WEIGHTS))
             network = config.network.build()
         self.network = network.to(self.device, memory_format=self.layout)
         self.forward = torch.compile(self.network) if config.run.compile else self.network
+        # Attacks call `forward` instead: their backward passes make no gradients of weights that could be averaged.
         self.parallel = self.processes.wrap(self.forward)
         self.averaged = None
         if optimizer.ema_decay:
@@ -107,10 +109,12 @@ class Learner:
         for start in range(0, len(batch.y), size):
             rows = slice(start, start + size)
             is_last = start + size >= len(batch.y)
+            # Gradients add up locally; averaging them over processes once per batch is enough.
             with nullcontext() if is_last or self.processes.count == 1 else self.parallel.no_sync():
                 seen.append(self._accumulate(batch, t, weights, rows, meter))
         # Once a batch, in the samples' order, however they are spread over processes and microbatches.
         self.timesteps.observe(t, torch.cat(seen), self.processes)
+        # Before clipping: the norm to clip is that of the true gradients.
         self.scaler.unscale_(self.optimizer)
         if settings.clip_norm:
             nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm)
@@ -141,6 +145,7 @@ class Learner:
         generators = self._generators(batch.numbers[rows])
         with self._dropout(batch.numbers[rows]):
             losses = self.objective(self.parallel, x_t, y=y, t=t, x_start=x, noise=noise, generator=generators)
+            # Means of microbatches, weighted by their sizes, add up to the mean of the batch.
             share = len(y) / len(batch.y)
             self.scaler.scale((losses.loss * weights).mean() * share).backward()
         meter.add(t, {"loss": losses.loss * weights, **losses.facts})

@@ -226,6 +226,7 @@ class Trainer:
         """Train from the current iteration on."""
         settings, iterations = self.config.run, self.config.optimizer.iterations
         began, first = time.monotonic(), self.iteration
+        # Apart from `began`: a row tells the speed since the row before, and a slow start colours the first alone.
         row_began, row_first = began, first
         if first == iterations:
             return self._result("finished")
@@ -304,6 +305,7 @@ class Trainer:
         network.eval()
         if self.config.task == "denoiser":
             self.metrics = denoiser_measures(learner.objective, network, images, self.schedule, device=device)
+            # Higher is better for every task.
             score = -self.metrics["loss"]
         else:
             self.metrics = classifier_measures(
@@ -313,6 +315,7 @@ class Trainer:
         network.train()
         named = {f"validation_{name}": value for name, value in self.metrics.items()}
         self.folder.append_log({"iteration": self.iteration, **named})
+        # Of equals the later one, which has learned longer.
         if score >= self.best_score:
             self.best_score = score
             self._write_weights(self.folder.best_path)
@@ -336,6 +339,7 @@ class Trainer:
     def save(self) -> None:
         """Write the state that continues the run, then the weights."""
         if self.processes.is_first:
+            # State first: after a crash in between, the weights are older than the state and never ahead of it.
             self.folder.write_state(self._state())
             self._write_weights(self.folder.last_path)
         self.processes.wait()

@@ -34,6 +34,7 @@ class Meter:
         band = band_of(t, self.timesteps, self.bands)
         for name, values in facts.items():
             if name not in self._sums:
+                # Float64: float32 sums of thousands of losses lose the digits that curves show.
                 self._sums[name] = torch.zeros(2, self.bands, dtype=torch.float64, device=t.device)
             pair = torch.stack([values.detach().double(), torch.ones_like(values, dtype=torch.float64)])
             self._sums[name].index_add_(1, band, pair)

@@ -127,9 +127,11 @@ class DenoiserObjective:
         facts = {"mse": mse.detach()}
         if not self.learns_variance:
             return Losses(mse, facts)
+        # Detached as in Nichol and Dhariwal (2021), section 3.1: the bound trains the variance alone.
         variance_only = torch.cat([pred_noise.detach(), output[:, x_t.shape[1] :]], dim=1)
         bound = variational_bound(self.schedule, variance_only, x_start=x_start, x_t=x_t, t=t)
         facts["vlb"] = bound.detach()
+        # Their lambda of 0.001 times the T terms of the bound, of which a batch draws one.
         return Losses(mse + bound * (self.schedule.num_timesteps / 1000), facts)
 
 

@@ -66,6 +66,7 @@ class RunFolder:
             begun = config_from_dict(json.loads(self.config_path.read_text())).to_dict()
         except (OSError, ValueError, ConfigError) as error:
             raise StateError(f"{self.config_path} cannot be read ({error}); start afresh in another folder") from error
+        # Through JSON, as the stored one went: tuples and lists must not count as a difference.
         wanted = json.loads(json.dumps(config.to_dict()))
         for name, old, new in _differences(begun, wanted):
             if name in INTAKE_SETTINGS:
@@ -92,6 +93,7 @@ class RunFolder:
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Replace the saved state as a whole."""
+        # Through memory into the atomic writer: torch would write straight under the final name.
         buffer = io.BytesIO()
         torch.save({"format": STATE_FORMAT, **state}, buffer)
         write_atomically(self.state_path, [buffer.getbuffer()])

@@ -51,6 +51,7 @@ class LossSecondMoment(UniformTimesteps):
 
     def probabilities(self) -> np.ndarray:
         """Return p_t: ndarray (T,)."""
+        # Until every timestep has its ten losses, an estimate of its second moment would be noise.
         if bool((self.counts < HISTORY).any()):
             return np.full(self.timesteps, 1 / self.timesteps)
         weights = self.losses.square().mean(dim=1).sqrt().numpy()
@@ -61,6 +62,7 @@ class LossSecondMoment(UniformTimesteps):
         probabilities = self.probabilities()
         uniforms = sample_uniforms(self.seed, numbers, Purpose.TIMESTEP)
         t = np.minimum(np.searchsorted(np.cumsum(probabilities), uniforms, side="right"), self.timesteps - 1)
+        # Importance weights: the expected gradient stays that of uniform timesteps.
         weights = 1 / (self.timesteps * probabilities[t])
         return torch.from_numpy(t), torch.from_numpy(weights.astype(np.float32))
 

@@ -48,6 +48,7 @@ def noised_images(
     Draw d of image i falls in band (i + d) modulo `bands`, so one draw per image already covers every band.
     """
     numbers = np.arange(len(images) * draws)
+    # Images begin in turn at each band: with fewer draws than bands all bands still get their share.
     band = torch.from_numpy((numbers // draws + numbers % draws) % bands)
     uniforms = torch.from_numpy(sample_uniforms(seed, numbers, Purpose.VALIDATION))
     t = ((band + uniforms) / bands * schedule.num_timesteps).long()
