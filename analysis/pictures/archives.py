@@ -59,7 +59,8 @@ class PictureArchive:
         self._archive, self._limits = archive, limits
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for info in archive.infolist():
-            if not info.is_dir():
+            # Not by `is_dir`, which fails on an empty name and looks no further than a NUL.
+            if not info.orig_filename.endswith("/"):
                 self._enter(info)
         self._check_size()
         self.listing: Listing = listing_of(
@@ -132,6 +133,9 @@ def _safe_path(info: zipfile.ZipInfo, limits: Limits) -> str:
 
 def _decoded_name(info: zipfile.ZipInfo) -> str:
     """Return an entry's name; without the mark for UTF-8 it is that nevertheless, or of an unknown code page."""
+    if "\0" in info.orig_filename:
+        # The zip module cuts the name there: it would be read as another one.
+        return info.orig_filename
     if info.flag_bits & _UTF8_NAME or info.orig_filename.isascii():
         return info.filename
     # The zip module has read it as code page 437, which loses nothing.

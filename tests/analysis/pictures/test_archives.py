@@ -76,6 +76,21 @@ def test_names_that_lead_nowhere_are_refused_or_no_image(name: str) -> None:
         names_of(buffer.getvalue())
 
 
+def test_an_entry_without_a_name_is_refused() -> None:
+    content = zipped("a/1.png", "@")
+    at = content.rindex(b"PK\x01\x02")
+    # The length of the name, and the name as the first byte of a comment of the entry.
+    nameless = content[: at + 28] + b"\0" + content[at + 29 : at + 32] + b"\1" + content[at + 33 :]
+    with pytest.raises(PictureError, match="unsafe name ''"):
+        names_of(nameless)
+
+
+@pytest.mark.parametrize("raw", [b"\0", b"a/\0/2.png", b"a/2.png\0.exe"])
+def test_a_name_that_a_nul_would_cut_is_refused(raw: bytes) -> None:
+    with pytest.raises(PictureError, match=r"unsafe name .*\\x00"):
+        names_of(named(raw, is_utf8=False))
+
+
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_every_compression_is_read_and_its_damage_is_refused_by_name(compression: int) -> None:
     content = zipped("a/1.png", compression=compression)
