@@ -185,6 +185,7 @@ def evaluate_per_class(
         raise ValueError("per-class metrics need labels on both sides and the reference's images, not only its moments")
     results = {}
     for label in np.unique(arm.labels):
+        # Indices and not masks: on a memory map they read the chosen rows alone.
         mine, theirs = np.flatnonzero(arm.labels == label), np.flatnonzero(reference.labels == label)
         part = ArmFeatures(pool=arm.pool[mine])
         rows = reference.pool[theirs]
@@ -271,11 +272,14 @@ class _Evaluation:
         return self.result(value, error, remarks, fit.n, lowest=0.0, no_interval=remark)
 
     def _frechet_floor(self, dimension: int) -> int:
+        # 2048 by default, Inception's own number of features: with fewer images the covariance is singular.
         if self.features.is_published_inception:
             return max(self.rules.minimum_frechet, 2)
+        # The bias goes with features per image: networks of fewer features need fewer images.
         return max(min(self.rules.minimum_frechet, self.rules.minimum_per_feature * dimension), 2)
 
     def _frechet_error(self, rows: np.ndarray, fit: GaussianFit) -> tuple[float | None, str | None]:
+        # A replicate costs a decomposition, cubic in the features: with many of them the jackknife does it in one.
         if rows.shape[1] <= self.rules.bootstrap_features and rows.size <= _BOOTSTRAP_NUMBERS:
             replicates = bootstrap_frechet(rows, fit, replicates=self.rules.bootstrap_replicates, seed=self.rules.seed)
             return float(replicates.std(ddof=1)), None
@@ -309,6 +313,7 @@ class _Evaluation:
         if self.arm.logits is None:
             return {"inception_score": self.refused(_NO_PAIR.format(what="no class logits of the generated images"))}
         self.progress("inception_score")
+        # Images may come class by class: splits of consecutive ones would each hold few classes.
         order = np.random.default_rng(self.rules.seed).permutation(self.n)
         value, interval = inception_score(self.arm.logits, split_size=self.rules.split_size, order=order)
         no_interval = None if interval else "no interval: fewer than two splits"
@@ -328,6 +333,7 @@ class _Evaluation:
     def manifold_results(self) -> dict[str, MetricResult]:
         names = ("precision", "recall", "density", "coverage")
         rows = self.reference.pool
+        # A k-th neighbour takes k other images.
         needed = max(self.rules.k, self.rules.coverage_k) + 1
         if rows is None:
             refusal = self.refused(_NO_PAIR.format(what="the reference holds no images, only their moments"))
@@ -344,7 +350,9 @@ class _Evaluation:
     def _share(self, found: ManifoldMetrics, name: str) -> MetricResult:
         """Wrap one share; its Wilson interval takes the balls as fixed and the images in them as drawn."""
         value = getattr(found, name)
+        # Precision is a share of the generated images, recall and coverage of the real ones.
         drawn = found.n if name == "precision" else found.n_reference
+        # Density counts one image in several balls: it is no share, and may exceed 1.
         interval = None if name == "density" else _wilson(value, drawn)
         few = min(found.n, found.n_reference) < self.rules.comparable
         remark = f"fewer than {self.rules.comparable} images on a side, not comparable with published values"
@@ -361,6 +369,7 @@ class _Evaluation:
         rows = self.reference.pool
         if rows is None:
             return self.refused(_NO_PAIR.format(what="the reference holds no images, only their moments"))
+        # Two subsets of two, the least that has an off-diagonal mean and a spread.
         if min(self.n, rows.shape[0]) < 4:
             return self.refused("refused: at least 4 images are needed on both sides", rows.shape[0])
         self.progress("kid")

@@ -70,6 +70,7 @@ def gaussian_from_moments(mean: np.ndarray, covariance: np.ndarray, *, n: int | 
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise ValueError("mean or covariance holds NaN or infinity; compute the statistics again")
     scale = float(np.abs(covariance).max(initial=0.0))
+    # Relative to its size: published statistics were summed in float32.
     if np.abs(covariance - covariance.T).max(initial=0.0) > 1e-5 * scale:
         raise ValueError("the covariance is not symmetric; it is not a covariance matrix")
     return GaussianFit(mean, _covariance_factor((covariance + covariance.T) / 2.0), n)
@@ -105,6 +106,7 @@ def fit_gaussian(features: np.ndarray | FeatureMoments) -> GaussianFit:
     rows = as_feature_rows(features, minimum=2)
     if rows.shape[0] > rows.shape[1]:
         return fit_gaussian(moments_of(rows))
+    # With fewer images than features the rows are the factor: no singular covariance has to be decomposed.
     centred = np.concatenate(list(row_blocks(rows)))
     mean = centred.mean(axis=0)
     centred -= mean
@@ -139,7 +141,9 @@ def frechet_distance(first: GaussianFit, second: GaussianFit) -> float:
         raise ValueError(f"cannot compare {first.dimension} features with {second.dimension}: use one feature network")
     difference = first.mean - second.mean
     traces = float(np.square(first.factor).sum() + np.square(second.factor).sum())
+    # tr (S1^1/2 S2 S1^1/2)^1/2 is the sum of the singular values of F1 F2': no root of a product that is not symmetric.
     overlap = float(linalg.svdvals(first.factor @ second.factor.T, check_finite=False, overwrite_a=True).sum())
+    # Rounding may leave equal Gaussians just below zero.
     return max(float(difference @ difference) + traces - 2.0 * overlap, 0.0)
 
 

@@ -39,7 +39,9 @@ def split_scores(logits: np.ndarray, *, split_size: int = 5000, order: np.ndarra
     order = np.arange(rows.shape[0]) if order is None else np.asarray(order)
     if order.shape != (rows.shape[0],):
         raise ValueError(f"order has shape {order.shape} for {rows.shape[0]} images")
+    # Sorted: the rows of a memory map are read in file order, and a score does not depend on it.
     splits = [np.sort(order[start : start + split_size]) for start in range(0, order.size, split_size)]
+    # A short split is more biased than the others, and would count as much as they do.
     if len(splits) > 1 and splits[-1].size < split_size / 2:
         splits.pop()
     return np.array([_score(rows[split]) for split in splits])

@@ -41,6 +41,7 @@ def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _mean_off_diagonal(x: np.ndarray) -> float:
     gram = _kernel(x, x)
+    # An image beside itself is no draw of two: leaving it out is what makes the estimate unbiased.
     return float((gram.sum() - np.trace(gram)) / (x.shape[0] * (x.shape[0] - 1)))
 
 
@@ -81,6 +82,7 @@ def kernel_distance(
     if subsets < 2:
         raise ValueError(f"subsets is {subsets}; at least 2 are needed for a standard error")
     smaller = min(generated.shape[0], reference.shape[0])
+    # Half of a set smaller than that: whole ones would be the same subset each time, without a spread.
     size = min(subset_size, smaller if smaller >= subset_size else smaller // 2)
     if size < 2:
         raise ValueError(f"subset_size is {subset_size}; at least 2 images are needed")
@@ -91,6 +93,7 @@ def kernel_distance(
     share = size / smaller
     error = None
     if share <= 0.5:
+        # Subsets of one sample overlap and vary less than new samples would; this factor turns the one into the other.
         error = float(np.sqrt(estimates.var(ddof=1) * share / (1.0 - share)))
     return KernelDistance(value=float(estimates.mean()), standard_error=error, subsets=subsets, subset_size=size)
 

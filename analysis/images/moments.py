@@ -56,9 +56,11 @@ class FeatureMoments:
         rows = as_feature_rows(features, minimum=0)
         if rows.shape[1] != self.dimension:
             raise ValueError(f"features have {rows.shape[1]} columns; these moments hold {self.dimension}")
+        # Aside first: a bad value in a later block leaves the moments as they were.
         batch = FeatureMoments(self.dimension)
         for block in row_blocks(rows):
             mean = block.mean(axis=0)
+            # Centred before squaring: E[x^2] - E[x]^2 cancels where means are large beside spreads.
             block -= mean
             batch._absorb(block.shape[0], mean, block.T @ block)
         self.merge(batch)
@@ -75,6 +77,7 @@ class FeatureMoments:
         total = self.n + n
         difference = mean - self.mean
         self.scatter += scatter
+        # The pairwise update of Chan, Golub and LeVeque (1983), exact for any split into blocks.
         self.scatter += np.outer(difference, difference * (self.n * n / total))
         self.mean = self.mean + difference * (n / total)
         self.n = total
@@ -89,6 +92,7 @@ class FeatureMoments:
         """
         if self.n < 2:
             raise ValueError(f"a covariance needs at least 2 images, these moments hold {self.n}")
+        # BLAS leaves the two halves a last bit apart; a Cholesky factor reads one of them.
         return (self.scatter + self.scatter.T) / (2.0 * (self.n - 1))
 
 

@@ -63,6 +63,7 @@ def _centre_of(rows: np.ndarray, name: str) -> np.ndarray:
 
 
 def _fast_distances(a: _Rows, part_a: slice, fast_a: np.ndarray, b: _Rows, part_b: slice) -> np.ndarray:
+    # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b: one matrix product, of which the rounding is bounded below.
     distances = (fast_a * np.float32(-2.0)) @ b.fast(part_b).T  # doubling is exact
     distances += a.squared_norms[part_a].astype(np.float32)[:, None]
     distances += b.squared_norms[part_b].astype(np.float32)
@@ -77,6 +78,7 @@ def _rounding_bound(dimension: int, norm_a: np.ndarray | float, norm_b: np.ndarr
 def _exact_distances(a: _Rows, index_a: np.ndarray, b: _Rows, index_b: np.ndarray) -> np.ndarray:
     """Return float64 squared distances of the pairs (index_a[i], index_b[i]), a bounded number at a time."""
     result = np.empty(index_a.size)
+    # In steps: where many images coincide nearly all pairs may be in doubt.
     step = max(1, _PAIRS_AT_ONCE // a.rows.shape[1])
     for start in range(0, index_a.size, step):
         part = slice(start, start + step)
@@ -140,9 +142,11 @@ def _candidates(points: _Rows, kept: int, parts: list[slice]) -> tuple[np.ndarra
     index = np.zeros((points.n, kept), dtype=np.int64)
     for i, part in enumerate(parts):
         mine = points.fast(part)
+        # Distances are symmetric: a block serves both of its sides.
         for other in parts[i:]:
             distances = _fast_distances(points, part, mine, points, other)
             if other == part:
+                # An image is not its own neighbour.
                 np.fill_diagonal(distances, np.inf)
             else:
                 _keep_nearest(fast, index, other, np.ascontiguousarray(distances.T), part.start)
@@ -153,6 +157,7 @@ def _candidates(points: _Rows, kept: int, parts: list[slice]) -> tuple[np.ndarra
 def _keep_nearest(fast: np.ndarray, index: np.ndarray, part: slice, distances: np.ndarray, offset: int) -> None:
     """Merge a block of distances (rows of ``part`` x other rows from ``offset``) into the nearest kept so far."""
     kept = fast.shape[1]
+    # After the first blocks few rows have anything nearer; only those are sorted again.
     better = np.flatnonzero((distances < fast[part].max(axis=1)[:, None]).any(axis=1))
     if better.size == 0:
         return
@@ -210,6 +215,7 @@ def manifold_metrics(
     most = max(k, coverage_k)
     of_reference = nearest_squared_distances(reference, most, memory_bytes=memory_bytes)
     of_generated = nearest_squared_distances(generated, k, memory_bytes=memory_bytes)
+    # About a common centre norms are small, and with them the rounding of float32.
     centre = _centre_of(reference, "reference")
     a, b = _Rows(generated, centre, "generated"), _Rows(reference, centre, "reference")
     precise, recalled = np.zeros(a.n, dtype=bool), np.zeros(b.n, dtype=bool)
@@ -245,6 +251,7 @@ class _Block:
     def within(self, squared_radii: np.ndarray) -> np.ndarray:
         """Return distances <= radii (broadcast along the block), decided in float64 wherever float32 is in doubt."""
         lowest, highest = np.float32(-np.inf), np.float32(np.inf)
+        # Rounded outwards: the cast of the radius to float32 must not narrow the band of doubt.
         surely = self.distances <= np.nextafter((squared_radii - self.bound).astype(np.float32), lowest)
         possibly = self.distances <= np.nextafter((squared_radii + self.bound).astype(np.float32), highest)
         row, column = np.nonzero(possibly & ~surely)

@@ -114,6 +114,7 @@ class MetricResult:
         ValueError
             If the features come from a test-only network: such a number must not be published.
         """
+        # Here, where numbers leave the program, whatever made them.
         if self.features is not None and self.features.is_test_only:
             raise ValueError(f"features {self.features.name!r} are for tests only; their distances are never exported")
         return {

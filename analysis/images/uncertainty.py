@@ -47,6 +47,7 @@ def bootstrap_frechet(
     if replicates < 2:
         raise ValueError(f"replicates is {replicates}; at least 2 are needed for a spread")
     rng = np.random.default_rng(seed)
+    # Sorted for memory maps; a fit does not depend on the order.
     draws = (np.sort(rng.integers(0, rows.shape[0], rows.shape[0])) for _ in range(replicates))
     return np.array([frechet_distance(fit_gaussian(rows[draw]), reference) for draw in draws])
 
@@ -71,6 +72,7 @@ def frechet_standard_error(generated: np.ndarray, reference: GaussianFit) -> flo
         None when the generated covariance is singular (or n <= d): use :func:`bootstrap_frechet` then.
     """
     rows = as_feature_rows(generated, name="generated", minimum=2)
+    # The derivative needs an inverse of the covariance.
     if rows.shape[0] <= rows.shape[1]:
         return None
     moments = moments_of(rows)
@@ -133,6 +135,7 @@ def extrapolate_frechet(
     if points < 3:
         raise ValueError(f"points is {points}; a line needs at least 3 sizes to be worth drawing")
     n = rows.shape[0]
+    # Evenly spaced in 1 / n, in which the bias is a line (Chong and Forsyth 2020).
     sizes = np.unique((1.0 / np.linspace(1.0 / n, 5.0 / n, points)).round().astype(int))
     rng = np.random.default_rng(seed)
     distances = [_mean_distance(rows, int(size), reference, draws, rng) for size in sizes]
@@ -146,6 +149,7 @@ def extrapolate_frechet(
 
 
 def _mean_distance(rows: np.ndarray, size: int, reference: GaussianFit, draws: int, rng: np.random.Generator) -> float:
+    # All images are one set, however often it is drawn.
     if size == rows.shape[0]:
         return frechet_distance(fit_gaussian(rows), reference)
     subsets = (np.sort(rng.choice(rows.shape[0], size, replace=False)) for _ in range(draws))

@@ -65,6 +65,7 @@ def product_bootstrap(comparison: Comparison, *, seed: int = 0, repetitions: int
         f"({repetitions} repetitions, seed {seed}, percentile interval)"
     )
     crossing = crossing_of(comparison)
+    # Refused and not raised: an empty comparison belongs in a report as well.
     if not len(comparison):
         return refused(method, "no votes", **crossing.counts())
     load = np.bincount(crossing.rater, minlength=crossing.n_raters)
@@ -93,9 +94,11 @@ def _replicate_rates(
     rates = []
     for size in _blocks(repetitions, crossing.n_raters + crossing.n_pairs):
         drawn_pairs = resample_counts(rng, crossing.n_pairs, size).astype(votes.dtype)
+        # Sites are drawn whole where there are any: their raters come along together.
         drawn_raters = resample_counts(rng, crossing.n_units, size)[unit_of_rater] * weight[:, None]
         total = np.einsum("rb,rb->b", drawn_raters, votes @ drawn_pairs)
         won = np.einsum("rb,rb->b", drawn_raters, points @ drawn_pairs)
+        # A resample may hold no cell with a vote; its NaN is counted and told.
         with np.errstate(invalid="ignore"):
             rates.append(0.5 * won / total)
     return np.concatenate(rates)
@@ -103,6 +106,7 @@ def _replicate_rates(
 
 def _cell_tables(comparison: Comparison, crossing: Crossing) -> tuple[CellTable, CellTable]:
     shape = (crossing.n_raters, crossing.n_pairs)
+    # A unit is drawn 64 times practically never: sums stay in what float32 holds exactly, at half the memory.
     largest = 64 * 2 * int(np.bincount(crossing.rater).max())
     kind: type[np.float32 | np.float64] = np.float32 if largest < _EXACT_IN_FLOAT32 else np.float64
     cells = shape[0] * shape[1]
@@ -152,6 +156,7 @@ def _on_exact_grid(per_unit: np.ndarray) -> np.ndarray:
     U units add to at most U max|x|; on a grid of 2^-52 of that, every partial sum is a double, and the result does not
     depend on the order of addition, that is on the number of threads. The rounding is about 1e-16 U max|x|.
     """
+    # The largest sum that a resample can reach; 52 bits below it are left for the grid.
     bound = len(per_unit) * np.abs(per_unit).max(axis=0)
     step = np.exp2(np.ceil(np.log2(np.where(bound > 0, bound, 1.0))) - 52)
     return np.round(per_unit / step) * step
@@ -177,9 +182,11 @@ def percentile_estimate(
     defined = replicates[np.isfinite(replicates)]
     lost = len(replicates) - len(defined)
     remark = f"{lost} of {len(replicates)} resamples left the quantity undefined" if lost else None
+    # Percentiles of the minority that happens to be defined would describe other data.
     if len(defined) < max(2, len(replicates) // 2):
         reason = joined("no interval: most resamples leave the quantity undefined", remark, reason)
         return Estimate(method=method, estimate=estimate, reason=reason, **counts)
+    # The percentile interval: it stays inside [0, 1] as the rate does.
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if not high - low > 1e-12:
         reason = joined("no interval: every resample gives the same value", remark, reason)
@@ -197,4 +204,5 @@ def percentile_estimate(
 
 def _tail_p(replicates: np.ndarray, null: float) -> float:
     below, above = np.count_nonzero(replicates <= null), np.count_nonzero(replicates >= null)
+    # One more replicate than drawn: a bootstrap can never give p = 0 (Davison and Hinkley 1997, chapter 4).
     return clamped_p(2 * (min(below, above) + 1) / (len(replicates) + 1))

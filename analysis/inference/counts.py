@@ -68,6 +68,7 @@ class SideCounts:
 
 def count_sides(table: VoteTable) -> SideCounts:
     """Return how often the left image, the right image and neither was chosen."""
+    # Of all comparisons at once: a side's pull has nothing to do with which arms stood there.
     left, right, ties = (int(np.count_nonzero(table.choice == side)) for side in (LEFT, RIGHT, TIE))
     return SideCounts(left=left, right=right, ties=ties)
 

@@ -82,6 +82,7 @@ def label_index(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     names : (G,) str array
     """
     first_seen: dict[str, int] = defaultdict(count().__next__)
+    # A dictionary over the votes and a sort over the few names beat sorting a long column of text.
     codes = np.fromiter(map(first_seen.__getitem__, labels.tolist()), dtype=np.int64, count=len(labels))
     names = np.array(list(first_seen), dtype=str)
     order = np.argsort(names, kind="stable")
@@ -177,9 +178,11 @@ def crossing_from(rater_codes: np.ndarray, pair_codes: np.ndarray, site: np.ndar
     sites, n_sites = None, 0
     if site is not None and len(site):
         index, names = label_index(site)
+        # A rater without a site is a site of their own: nothing ties them to another rater.
         if len(names) and names[0] == "":
             index = np.where(index == 0, len(names) + rater, index)
         index, present = group_index(index)
+        # One site is no sample of sites; raters are then the units.
         if len(present) > 1:
             sites, n_sites = index, len(present)
     return Crossing(rater=rater, pair=pair, n_raters=len(raters), n_pairs=len(pairs), site=sites, n_sites=n_sites)
@@ -255,15 +258,18 @@ def sum_of_squares(values: np.ndarray) -> float:
 def cluster_variance(influence: np.ndarray, group: np.ndarray, groups: int) -> float:
     """Return the one-way cluster variance of a statistic, with its correction G / (G - 1); two groups at least."""
     sums = np.bincount(group, weights=influence, minlength=groups)
+    # The usual small-sample factor; without it few clusters make errors that are too small.
     return sum_of_squares(sums) * groups / (groups - 1)
 
 
 def _cell_variance(influence: np.ndarray, crossing: Crossing) -> float:
     key = crossing.unit * crossing.n_pairs + crossing.pair
+    # A table of flags would outgrow memory; sorting takes longer and no more room than the votes.
     if crossing.n_units * crossing.n_pairs > _FLAGGED_CELLS:
         key = np.unique(key, return_inverse=True)[1]
     occupied = distinct(key)
     sums = influence
+    # One vote a cell is the common design: its sums are the influences themselves.
     if occupied < len(influence):
         sums = np.bincount(_packed(key), weights=influence)
     return sum_of_squares(sums) * occupied / (occupied - 1)

@@ -70,12 +70,14 @@ class Estimate:
             if value is not None:
                 if not math.isfinite(value):
                     raise ValueError(f"{self.method}: {name} is {value}; refuse with a reason instead")
+                # NumPy's scalars print otherwise, and not every kind of them goes into JSON.
                 object.__setattr__(self, name, float(value))
         if self.ci95 is not None:
             low, high = (float(bound) for bound in self.ci95)
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
                 raise ValueError(f"{self.method}: interval [{low}, {high}] is empty or unbounded; refuse with a reason")
             object.__setattr__(self, "ci95", (low, high))
+        # p = 0 claims a certainty that no finite sample has.
         if self.p_value is not None and not 0.0 < self.p_value <= 1.0:
             raise ValueError(f"{self.method}: p = {self.p_value} is outside (0, 1]")
         if self.estimate is None and not self.reason:
@@ -86,6 +88,7 @@ class Estimate:
         values = asdict(self)
         keys = ("estimate", "ci95", "se", "df", "p_value", "n_raters", "n_pairs", "n_votes", "method", "reason")
         values["ci95"] = None if self.ci95 is None else list(self.ci95)
+        # Only the contract's keys: the others serve the program and may change.
         return {key: values[key] for key in keys}
 
     def t_terms(self) -> tuple[float, float, float]:

@@ -72,6 +72,7 @@ def t_interval(
 ) -> Estimate:
     """Return the t interval and two-sided p of an unbounded quantity; no interval where the standard error is zero."""
     counts = counts or Sizes()
+    # Written so that NaN is refused as well.
     if not se > _ZERO_SE:
         missing = joined(_NO_VARIANCE, reason)
         return Estimate(method=method, estimate=estimate, reason=missing, is_without_variation=True, **counts)
@@ -142,9 +143,11 @@ def interval_at(result: Estimate, level: float) -> tuple[float, float]:
     """
     rate, se, df = result.t_terms()
     quantile = float(stats.t.isf((1.0 - level) / 2, df))
+    # The same scale at every level: a wider interval must hold the narrower one.
     if on_logit_scale(rate, se, df):
         half, centre = quantile * se / (rate * (1.0 - rate)), float(special.logit(rate))
         return float(special.expit(centre - half)), float(special.expit(centre + half))
+    # The stored bounds to the last bit, as the report shows them.
     if level == LEVEL and result.ci95 is not None:
         return result.ci95
     return max(0.0, rate - quantile * se), min(1.0, rate + quantile * se)

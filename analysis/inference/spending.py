@@ -54,6 +54,7 @@ def spent(fraction: float, *, level: float = 0.05, spending: SpendingType = "obr
     """
     if spending not in SPENDING:
         raise ValueError(f"spending is {spending!r}; it must be one of {', '.join(SPENDING)}")
+    # More votes than planned: everything may be spent, and no more than that.
     if fraction >= 1.0:
         return level
     if fraction <= 0.0:
@@ -107,6 +108,7 @@ def _checked(fractions: Sequence[float]) -> tuple[float, ...]:
 @lru_cache(maxsize=4096)
 def _boundaries(times: tuple[float, ...], level: float, spending: SpendingType) -> tuple[float, ...]:
     found: list[float] = []
+    # The walk starts at zero for certain; from the first look on it is a density on the nodes.
     nodes, density = np.zeros(1), np.ones(1)
     before, used = 0.0, 0.0
     for time in times:
@@ -115,6 +117,7 @@ def _boundaries(times: tuple[float, ...], level: float, spending: SpendingType) 
         bound = _bound(nodes, density, step, math.sqrt(time), budget)
         found.append(bound)
         used += budget
+        # Armitage, McPherson and Rowe (1969): the sub-density of paths that have not crossed, look by look.
         nodes, density = _carried(nodes, density, step, bound * math.sqrt(time))
         before = time
     return tuple(found)
@@ -126,6 +129,7 @@ def _bound(nodes: np.ndarray, density: np.ndarray, step: float, root: float, bud
     def excess(bound: float) -> float:
         return _exit(nodes, density, step, bound * root)[2] - budget
 
+    # A budget below the smallest tail has no root; such a look never stops.
     return _FARTHEST if excess(_FARTHEST) >= 0.0 else float(optimize.brentq(excess, 0.0, _FARTHEST, xtol=1e-10))
 
 
@@ -167,6 +171,7 @@ def repeated_p_value(p_value: float, fractions: Sequence[float], *, spending: Sp
     Jennison and Turnbull, JRSS B 51 (1989): repeated confidence intervals and p-values.
     """
     times = _checked(fractions)
+    # One look at the planned end is an ordinary test; interpolation would only add its own error.
     if times == (1.0,):
         return float(p_value)
     levels, nominal = _repeated_table(times, spending)
@@ -177,6 +182,7 @@ def repeated_p_value(p_value: float, fractions: Sequence[float], *, spending: Sp
 def _repeated_table(times: tuple[float, ...], spending: SpendingType) -> tuple[np.ndarray, np.ndarray]:
     """Logarithms of levels, and of the nominal level of the last look at each."""
     nominal = [2.0 * stats.norm.sf(_boundaries(times, float(level), spending)[-1]) for level in _LEVELS]
+    # Interpolation needs an increasing table; quadrature may bend it in the last digits.
     return np.log(_LEVELS), np.maximum.accumulate(np.log(nominal))
 
 

@@ -44,6 +44,7 @@ def judge_agreement(comparison: Comparison, judged: np.ndarray) -> dict[str, Est
     usable = (comparison.score != 0.5) & (others != 0.0) & np.isfinite(judged)
     votes, others, judged = comparison.rows(usable), others[usable], judged[usable]
     human = (np.sign(votes.score - 0.5) == np.sign(others)).astype(float)
+    # A judge without a preference agrees by half, as a coin would.
     judge = 0.5 * (1.0 + np.sign(judged) * np.sign(others))
     method = "share of votes on which {} agrees with the majority of the other raters, crossed t interval"
     return {
@@ -61,6 +62,7 @@ def _majority_of_others(comparison: Comparison) -> np.ndarray:
     if not len(comparison):
         return signed
     cells = crossing.cells()
+    # A rater who saw a pair twice must not be part of their own majority by the other vote.
     own = np.bincount(cells, weights=signed)
     return pairs[crossing.pair] - own[cells]
 
@@ -105,6 +107,7 @@ def preference_by_score(comparison: Comparison, judged: np.ndarray) -> list[dict
     """
     crossing = crossing_of(comparison)
     by_pair = np.full(crossing.n_pairs, np.nan)
+    # A judge has one opinion on a pair, whoever voted on it: any of its votes carries it.
     by_pair[crossing.pair] = judged
     known = np.flatnonzero(np.isfinite(by_pair))
     groups = min(_GROUPS, len(known) // _FEWEST_PAIRS)
@@ -132,6 +135,7 @@ def order_flips(scores: JudgeScores, scorer: str) -> dict[str, int]:
     choices: Mapping[tuple[str, str, str], float] = {
         (pair, left, right): choice for (name, pair, left, right), choice in scores.choices.items() if name == scorer
     }
+    # One of the two keys of every pair shown both ways, or each would count twice.
     both = [key for key in choices if key[1] < key[2] and (key[0], key[2], key[1]) in choices]
     return {
         "both_orders": len(both),

@@ -76,15 +76,18 @@ def prediction_powered_rate(comparison: Comparison, judged: np.ndarray, unvoted:
     if lack:
         result = refused(_METHOD, joined(lack, left_out) or lack, **crossing.counts())
         return Powered(result=result, weight=0.0, n_unvoted=len(unvoted), variance_ratio=None)
+    # The weight that minimises the variance: the more pairs only the judge saw, the more it can take off.
     share = len(unvoted) / (len(unvoted) + crossing.n_pairs)
     weights = rater_averaged_weights(crossing)
     weight = share * _slope(votes.score, judged, weights)
     adjusted = votes.score - weight * judged
     mean = float(np.sum(weights * adjusted))
     variance = crossed_variance(weights * (adjusted - mean), crossing).total
+    # The judge's mean over the other pairs is an independent sample, with an error of its own.
     variance += weight**2 * float(unvoted.var(ddof=1)) / len(unvoted)
     rate = mean + weight * float(unvoted.mean())
     result = rate_interval(
+        # A correction may carry a rate near the border beyond it.
         min(max(rate, 0.0), 1.0),
         math.sqrt(variance),
         df=min(crossing.n_raters, crossing.n_pairs) - 1,

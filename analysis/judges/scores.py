@@ -108,4 +108,5 @@ def judged_pairs(scores: JudgeScores, scorer: str, arm: str, baseline: str) -> d
     for (name, pair, left, right), choice in scores.choices.items():
         if name == scorer and {left, right} == {arm, baseline}:
             orders.setdefault(pair, []).append((choice if left == arm else 1.0 - choice) - 0.5)
+    # Both orders of a pair cancel a judge's pull to one side.
     return found | {pair: sum(values) / len(values) for pair, values in orders.items()}

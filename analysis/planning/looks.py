@@ -69,6 +69,7 @@ def price_of_looks(
     if looks < 2:
         raise ValueError(f"looks is {looks}; the price is that of two or more")
     fractions = [number / looks for number in range(1, looks + 1)]
+    # The last look tests at less than the level: earlier looks have spent the rest.
     levels = nominal_levels(fractions, level=significance, spending=spending)
     plan = partial(
         plan_power_from,
@@ -107,6 +108,7 @@ def price_of_any_looks(
     """
     load = pairs if votes_per_rater is None else min(votes_per_rater, pairs)
     spread = math.sqrt(components.rater + components.residual / load)
+    # Cut to what a mean of votes can be: the sequence's guarantee rests on values in [0, 1].
     draws = np.clip(np.random.default_rng(seed).normal(components.rate, spread, (repetitions, raters)), 0.0, 1.0)
     found = anytime_p_values(draws) <= significance
     one = plan_power_from(

@@ -120,8 +120,10 @@ def plan_power_from(
     _check_design(raters, pairs, votes_per_rater, target_power, significance)
     design = _Design(components, votes_per_rater, significance)
     se, df = design.se(raters, pairs), min(raters, pairs) - 1
+    # What is left with endlessly many raters: these pairs are a sample too.
     ceiling_se = math.sqrt(components.pair / pairs)
     ceiling = design.power_at(ceiling_se, pairs - 1)
+    # Not asked where the ceiling is lower: the search would end at its limit.
     raters_needed = _smallest(lambda r: design.power(r, pairs), target_power) if ceiling >= target_power else None
     pairs_needed = _smallest(lambda p: design.power(raters, p), target_power)
     return PowerPlan(
@@ -177,6 +179,7 @@ class _Design:
         if se <= 0.0:
             return 1.0 if effect > 0 else self.significance
         critical = stats.t.isf(self.significance / 2, df)
+        # Beyond it the power is 1 to the last bit, and the noncentral t overflows.
         shift = min(effect / se, 30.0)
         upper = stats.nct.sf(critical, df, shift)
         # The other tail is below the normal one beyond the shift, 1e-15 here; scipy computes some of these as NaN.
@@ -256,6 +259,7 @@ def simulate_power(scenario: Scenario, *, repetitions: int = 200, significance: 
     if repetitions < 10:
         raise ValueError(f"repetitions is {repetitions}; at least 10 are needed to say anything")
     truth = marginal_rates(scenario).ties_split
+    # Hashed from the scenario's seed: consecutive ones would share tables with a scenario of the next seed.
     seeds = np.random.SeedSequence(scenario.seed).generate_state(repetitions)
     rejected, held, widths = 0, 0, []
     for seed in seeds:
@@ -269,6 +273,7 @@ def simulate_power(scenario: Scenario, *, repetitions: int = 200, significance: 
     power = rejected / repetitions
     return SimulatedPower(
         power=power,
+        # Not 0 at a power of 0 or 1: a finite number of simulations cannot be certain.
         power_se=math.sqrt(max(power * (1 - power), 1 / repetitions) / repetitions),
         coverage=held / max(len(widths), 1),
         mean_half_width=float(np.mean(widths)) if widths else float("inf"),

@@ -128,6 +128,7 @@ def marginal_rates(scenario: Scenario, arm: str = "robust", baseline: str = "van
     spread = np.sqrt(scenario.sd_rater**2 + scenario.sd_pair**2 + scenario.sd_class**2)
     sides = centre + scenario.position_bias * np.array([0.5, -0.5])
     chosen = special.expit(sides[:, None] + spread * _NODES) @ _NODE_WEIGHTS / _NODE_WEIGHTS.sum()
+    # Careless raters lapse always, the others now and then.
     lapse = 1.0 - (1.0 - scenario.lapse_rate) * (1.0 - scenario.careless_share)
     attentive, ties = float(chosen.mean()), scenario.tie_rate
     decisive = (1 - lapse) * (1 - ties) * attentive + lapse * 0.5
@@ -169,6 +170,7 @@ def simulate_votes(scenario: Scenario) -> VoteTable:
     draws = _design(scenario, rng)
     lapsed, hasty = _lapses(scenario, draws, rng)
     draws.choice = _choices(scenario, draws, lapsed, rng)
+    # Log-normal, as response times are: medians of about 2.4 s, and 0.25 s for careless raters.
     response = np.exp(rng.normal(np.where(hasty, 5.5, 7.8), np.where(hasty, 0.3, 0.6)))
     raters = _labels("r", scenario.raters)
     session = np.char.replace(np.asarray(raters), "r", "s")[draws.rater]
@@ -207,6 +209,7 @@ def _design(scenario: Scenario, rng: np.random.Generator) -> _Draws:
     arms = len(scenario.log_strengths())
     first = rng.integers(arms, size=len(rater)) if arms > 2 else np.zeros(len(rater), dtype=np.int64)
     second = (first + rng.integers(1, arms, size=len(rater))) % arms
+    # Arms in one order: which of them stands left is drawn apart, below.
     first, second = np.minimum(first, second), np.maximum(first, second)
     position = np.arange(len(rater)) - np.repeat(np.cumsum(loads) - loads, loads)
     first_left = _sides(scenario, loads, position, rng)
@@ -222,6 +225,7 @@ def _design(scenario: Scenario, rng: np.random.Generator) -> _Draws:
         pair=with_repeats(pair, pair[again]),
         first=with_repeats(first, first[again]),
         second=with_repeats(second, second[again]),
+        # Sides are swapped when a pair comes again: who always clicks left must not look consistent.
         first_left=with_repeats(first_left, ~first_left[again]),
         is_repeat=with_repeats(is_repeat, ~is_repeat[again]),
         position=1 + with_repeats(position, position[again] + loads[rater[again]]),
@@ -255,8 +259,10 @@ def _lapses(scenario: Scenario, draws: _Draws, rng: np.random.Generator) -> tupl
 
 def _choices(scenario: Scenario, draws: _Draws, lapsed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     advantage = _advantage(scenario, draws, rng) + scenario.position_bias * np.where(draws.first_left, 0.5, -0.5)
+    # A lapse is a coin, without any pull of arm or side.
     advantage[lapsed] = 0.0
     first_wins = rng.random(len(advantage)) < special.expit(advantage)
+    # Won and on the left, or lost and on the right: the left image was chosen.
     choice = np.where(first_wins == draws.first_left, LEFT, RIGHT)
     tied = ~lapsed & (rng.random(len(advantage)) < scenario.tie_rate)
     return np.where(tied, TIE, choice).astype(np.int8)
@@ -272,6 +278,7 @@ def _advantage(scenario: Scenario, draws: _Draws, rng: np.random.Generator) -> n
         (scenario.sd_class, draws.pair % scenario.classes, scenario.classes),
     )
     for spread, index, count in units:
+        # Per arm, so that three arms have contrasts that add up.
         own = rng.normal(0.0, spread / np.sqrt(2), size=(count, len(strengths)))
         advantage = advantage + own[index, draws.first] - own[index, draws.second]
     return advantage

@@ -64,6 +64,7 @@ def expected_components(scenario: Scenario) -> VarianceComponents:
     by_rater, by_pair = score @ weight, weight @ score
     rater = float(weight @ (by_rater - rate) ** 2)
     pair = float(weight @ (by_pair - rate) ** 2)
+    # E[s^2]: a win counts 1 and a tie a quarter.
     total = float(weight @ wins @ weight) + tied / 4 - rate**2
     return VarianceComponents(rate=rate, rater=rater, pair=pair, residual=total - rater - pair)
 
@@ -95,6 +96,7 @@ def estimated_components(comparison: Comparison) -> VarianceComponents:
     load, seen = np.bincount(crossing.rater), np.bincount(crossing.pair)
     cells = crossing.cells()
     in_cell = np.bincount(cells)[cells]
+    # Centred, or the sums of squares would be dominated by the mean.
     score = comparison.score - comparison.score.mean()
     squares = np.array(
         [

@@ -58,11 +58,13 @@ def equivalence_test(comparison: Comparison, *, margin: float | None = 0.05) -> 
     Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15 (1987).
     """
     method = "two one-sided t tests of the headline rate (TOST)"
+    # At 1/2 every rate is equivalent, at 0 none.
     if margin is None or not 0.0 < margin < 0.5:
         reason = f"the margin is {margin}; an equivalence test needs one in (0, 0.5), fixed before the data are seen"
         return Equivalence(result=refused(method, reason), margin=None)
     first = headline(comparison)
     method = f"{method} against 0.5 +- {margin:g}"
+    # Without an error there is nothing to test; the headline's own reason stands.
     if first.ci95 is None:
         return Equivalence(result=replace(first, method=f"{method}; {first.method}"), margin=margin)
     p_value, interval = _one_sided(first, margin)
@@ -80,6 +82,7 @@ def _one_sided(first: Estimate, margin: float) -> tuple[float, tuple[float, floa
     if logit:
         se = se / (rate * (1 - rate))
         rate, low, high = special.logit(rate), special.logit(low), special.logit(high)
+    # Both one-sided tests must reject: the larger p decides (Schuirmann 1987).
     p_value = max(stats.t.sf((rate - low) / se, df), stats.t.cdf((rate - high) / se, df))
     half = stats.t.ppf(1 - SIGNIFICANCE_LEVEL, df) * se
     lower, upper = (float(special.expit(b) if logit else b) for b in (rate - half, rate + half))

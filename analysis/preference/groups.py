@@ -118,11 +118,13 @@ class _Spread:
 def _pooled_spread(parts: Sequence[_Group]) -> tuple[_Spread, int]:
     """Pool n V over groups as a ratio of sums, so that a group near 0 or 1 weighs as little as it tells."""
     df = sum(part.n_nested - 1 for part in parts)
+    # Weighted by degrees of freedom: a class of two pairs says little about how pairs spread.
     scale = sum((part.n_nested - 1) * _logit_scale(part.rate) for part in parts)
     if not scale > 0.0:
         return _Spread(own=0.0, total=0.0), df
     total = sum((part.n_nested - 1) * part.n_nested * part.nested for part in parts)
     noise = sum((part.n_nested - 1) * part.n_nested * part.cell for part in parts)
+    # The cell part is the votes' own noise, which the crossing term holds already.
     return _Spread(own=max(total - noise, 0.0) / scale, total=total / scale), df
 
 
@@ -165,6 +167,7 @@ def _rate(part: _Group, spread: _Spread, df: int, nested: Nested) -> Estimate:
     def outside(rate: float) -> float:
         return abs(part.rate - rate) - quantile * math.sqrt(_variance(part, spread, rate))
 
+    # Inverted like Wilson's interval: the variance is taken at the rate that is tested.
     low = _border(outside, 0.0, part.rate)
     high = _border(outside, 1.0, part.rate)
     return Estimate(
@@ -230,6 +233,7 @@ def heterogeneity(groups: Sequence[Comparison], *, nested: Nested = "pair") -> E
     if not (variances > 0.0).all():
         return refused(method, "votes of a group do not vary")
     rates = np.array([part.rate for part in parts])
+    # The common rate is estimated with the weights that the test itself gives.
     centre = float(np.sum(rates / variances) / np.sum(1.0 / variances))
     freedom = len(parts) - 1
     statistic = float(np.sum((rates - centre) ** 2 / variances)) / freedom
@@ -257,6 +261,7 @@ def _contrast_variances(groups: Sequence[Comparison], parts: Sequence[_Group], n
     index, present = group_index(units)
     sums = np.zeros((len(present), len(groups)))
     np.add.at(sums, (index, place), influence)
+    # A strict rater lowers all groups alike, which is no difference between them.
     centred = sums - sums.mean(axis=1, keepdims=True)
     spread = np.square(centred).sum(axis=0) * len(groups) / (len(groups) - 1)
     own = np.array([part.n_crossed / (part.n_crossed - 1) for part in parts])

@@ -38,6 +38,7 @@ def preference_against_metric(
     method = (
         f"Spearman's rank correlation over classes, bootstrap over classes ({repetitions} repetitions, seed {seed})"
     )
+    # Sorted: the bootstrap draws by position, and a set has no order.
     shared = sorted(set(rates) & set(differences))
     lost = len(set(rates) ^ set(differences))
     remark = f"{lost} classes have only one of the two numbers and are left out" if lost else None
@@ -64,8 +65,10 @@ def preference_against_metric(
 
 def _resampled(x: np.ndarray, y: np.ndarray, seed: int, repetitions: int) -> np.ndarray:
     drawn = np.random.default_rng(seed).integers(len(x), size=(repetitions, len(x)))
+    # Ranks anew in every resample: drawn classes are tied with themselves.
     first, second = (stats.rankdata(values[drawn], axis=1) for values in (x, y))
     first -= first.mean(axis=1, keepdims=True)
     second -= second.mean(axis=1, keepdims=True)
+    # A resample of one class alone has no ranks; its NaN is counted and told.
     with np.errstate(invalid="ignore"):
         return (first * second).sum(axis=1) / np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))

@@ -128,6 +128,7 @@ def _removal(comparison: Comparison, unit: str, result: Estimate, conclusion: st
     codes, present = _units(comparison, unit)
     weights = rater_averaged_weights(crossing_of(comparison))
     rate, _, _ = result.t_terms()
+    # The influence function, to first order: units are removed in its order, and the headline is computed anew.
     pull = np.bincount(codes, weights=weights * (comparison.score - rate), minlength=len(present))
     leans_to_arm = rate >= 0.5
     # A decided conclusion falls with the units that carry it; an undecided one is decided without those against it.
@@ -141,12 +142,14 @@ def _removal(comparison: Comparison, unit: str, result: Estimate, conclusion: st
 
     def is_turned(count: int) -> bool:
         left = without(count)
+        # Too little left for an interval turns nothing.
         return left.ci95 is not None and _conclusion(left) != conclusion
 
     most = int(len(present) * MOST_REMOVED)
     count = _fewest(is_turned, most)
     if count is None:
         return Removal(unit=unit, count=None, share=None, codes=(), rate=None)
+    # So few as can be looked at one by one.
     named = tuple(int(code) for code in present[order[: min(count, MOST_NAMED)]])
     return Removal(unit=unit, count=count, share=count / len(present), codes=named, rate=without(count).estimate)
 
@@ -201,6 +204,7 @@ def _rates_without(comparison: Comparison, unit: str, *, adjusted: bool) -> np.n
     if unit == "raters":
         return _rate(parts.sum(axis=1)[:, None] - parts, adjusted=adjusted)
     cells = crossing.cells()
+    # Leaving a pair out changes its own raters' means alone: only filled cells have to be looked at.
     _, first = np.unique(cells, return_index=True)
     rater, pair = crossing.rater[first], crossing.pair[first]
     taken = np.stack([np.bincount(cells, weights=row, minlength=len(first)) for row in values])

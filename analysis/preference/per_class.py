@@ -108,6 +108,7 @@ def per_class(comparison: Comparison, *, adjust: Adjustment = "bh") -> PerClass:
     results = _class_rates(groups)
     in_family = np.array([result.p_value is not None for result in results], dtype=bool)
     adjusted = np.full(len(results), np.nan)
+    # Classes without a test are no part of the family: they would only dilute it.
     adjusted[in_family] = adjusted_p_values([r.p_value for r in results if r.p_value is not None], adjust)
     _, sd, pooled = partially_pooled(*_rates_and_errors(counts, results))
     classes = tuple(
@@ -139,6 +140,7 @@ def _class_groups(comparison: Comparison) -> tuple[np.ndarray, list[Comparison]]
         return np.zeros(0, dtype=str), []
     index, labels = label_index(comparison.extra["class_label"])
     order = np.argsort(index, kind="stable")
+    # What no class rate reads is not copied once more for every class.
     bare = replace(comparison, extra={name: comparison.extra[name] for name in ("site",) if name in comparison.extra})
     groups = [bare.rows(rows) for rows in _slices(order, np.bincount(index, minlength=len(labels)))]
     # An empty label sorts first, and names no class.
@@ -164,6 +166,7 @@ def _own_rate(group: Comparison) -> Estimate | None:
     if crossing.n_units < _LEAST_RATERS or crossing.n_pairs < _LEAST_PAIRS:
         return None
     result = two_way_t(group)
+    # Votes without variation have no crossed interval; the pooled spread may still give one.
     return None if result.ci95 is None else result
 
 
@@ -173,6 +176,7 @@ def _mean_of_classes(groups: list[Comparison]) -> Estimate:
         "mean of the class rates, two-way cluster-robust t interval (raters and classes crossed, variance floored at "
         "the larger one-way component, df = min(raters, classes) - 1)"
     )
+    # Two classes give one degree of freedom, whose interval spans nearly everything.
     if len(groups) < 3:
         return refused(method, f"{len(groups)} classes: a class effect needs at least 3")
     weights, places = [], np.repeat(np.arange(len(groups)), [len(group) for group in groups])
@@ -231,6 +235,7 @@ def adjusted_p_values(p_values: list[float] | np.ndarray, adjust: Adjustment) ->
         return stats.false_discovery_control(p_values) if len(p_values) else p_values
     if adjust == "holm":
         order = np.argsort(p_values, kind="stable")
+        # Monotone: a larger p must not come out smaller after its adjustment.
         stepped = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
         adjusted = np.empty_like(p_values)
         adjusted[order] = np.minimum(stepped, 1.0)
@@ -243,6 +248,7 @@ def _rates_and_errors(counts: list[Counts], results: list[Estimate]) -> tuple[np
     rates = np.array([c.rate for c in counts], dtype=np.float64)
     errors = np.empty(len(rates))
     for row, (count, result) in enumerate(zip(counts, results, strict=True)):
+        # At 0 or n wins the plain binomial error would be 0, and the class would weigh everything.
         smoothed = (count.wins + 0.5 * count.ties + 1) / (count.votes + 2)
         crossed = result.se is not None and result.df is not None
         errors[row] = result.se if crossed else np.sqrt(smoothed * (1 - smoothed) / count.votes)
@@ -280,6 +286,7 @@ def partially_pooled(rates: np.ndarray, errors: np.ndarray) -> tuple[Estimate, E
     weight = 1.0 / (variance + between)
     centre = float(weight @ rates / weight.sum())
     centre_variance = 1.0 / weight.sum()
+    # The noisier a class, the closer it is drawn to the mean of all.
     pull = variance * weight
     spread = np.sqrt((1 - pull) * variance + pull**2 * centre_variance)
     shrunk = [
@@ -292,6 +299,7 @@ def partially_pooled(rates: np.ndarray, errors: np.ndarray) -> tuple[Estimate, E
 
 def _pooled_rate(rate: float, se: float, classes: int, name: str) -> Estimate:
     result = rate_interval(float(rate), float(se), df=classes - 1, method=f"{name}, {_POOLING}")
+    # Drawn towards a mean that the data gave, a rate has no test of its own against 1/2.
     return replace(result, p_value=None)
 
 

@@ -38,6 +38,7 @@ def left_rate(table: VoteTable) -> Estimate:
     site = table.extra["site"][decisive] if "site" in table.extra else None
     crossing = crossing_from(table.rater[decisive], table.pair[decisive], site)
     sides = count_sides(table)
+    # A file without sides may still put one arm first in every row: that is no left.
     if not table.sides_known:
         return refused(method, "nobody recorded which arm stood on which side", **crossing.counts())
     if not sides.decisive:
@@ -122,6 +123,7 @@ def rater_left_shares(table: VoteTable) -> list[RaterLeftShare]:
     left, right, ties = (
         np.bincount(rater[table.choice == side], minlength=len(present)) for side in (LEFT, RIGHT, TIE)
     )
+    # Symmetric under 1/2: twice the smaller tail, cut where both sides are equal.
     tails = np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(left, right), left + right, 0.5))
     return [
         RaterLeftShare(

@@ -140,6 +140,7 @@ def _intercept(comparison: Comparison, weights: np.ndarray) -> tuple[float, np.n
         side_rate = weighted_mean(comparison.score[shown], weights[shown])
         rate += 0.5 * side_rate
         influence[shown] = 0.5 * share * (comparison.score[shown] - side_rate)
+    # Two rounded means may add up to just beyond the border.
     return min(max(rate, 0.0), 1.0), influence
 
 
@@ -151,6 +152,7 @@ def weighted_mean(score: np.ndarray, weights: np.ndarray) -> float:
 def left_weight(comparison: Comparison, weights: np.ndarray) -> float:
     """Return the share of the weight (summing to 1) with which the arm stood on the left."""
     left = comparison.side > 0
+    # Exactly 1: a sum of weights may miss it by rounding, and one side would pass for two.
     return 1.0 if left.all() else float(weights[left].sum())
 
 
@@ -244,6 +246,7 @@ def wilson(comparison: Comparison) -> Estimate:
     z = stats.norm.ppf(0.5 + LEVEL / 2)
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    # Exactly 0 and 1 where the formula leaves rounding.
     low = 0.0 if counts.wins == 0 else centre - half
     high = 1.0 if counts.losses == 0 else centre + half
     p_value = clamped_p(2 * stats.norm.sf(abs(rate - 0.5) / math.sqrt(0.25 / n)))
@@ -296,6 +299,7 @@ def exact_rate(wins: int, losses: int, *, method: str, sizes: Sizes, reason: str
 
 def _binomial_se(counts: Counts) -> float | None:
     rate = counts.wins / counts.decisive
+    # A zero error at 0 or 1 is an artefact of the formula and not a certainty.
     return math.sqrt(rate * (1 - rate) / counts.decisive) or None
 
 

@@ -39,8 +39,10 @@ def sensitivity(comparison: Comparison) -> list[Variant]:
         The ordinary votes, *including* those excluded: its ``excluded`` column (where present) tells them apart, and
         every variant but ``excluded_kept`` leaves them out.
     """
+    # Each variant copies its rows: columns that none of them reads would be copied every time.
     comparison = replace(comparison, extra={name: comparison.extra[name] for name in _USED if name in comparison.extra})
     if "session" in comparison.extra:
+        # Numbers sort faster than text, and every half sorts.
         comparison.extra["session"] = label_index(comparison.extra["session"])[0]
     kept = _without_excluded(comparison)
     variants = [

@@ -129,6 +129,7 @@ def _completion_order(comparison: Comparison, crossing: Crossing) -> np.ndarray:
     if times is None or times.dtype.kind != "M" or np.isnat(times).any():
         return np.argsort(last_row, kind="stable")
     last_time = np.full(crossing.n_raters, np.iinfo(np.int64).min)
+    # A rater joins the sequence with their last vote, when their mean no longer changes.
     np.maximum.at(last_time, crossing.rater, times.astype("datetime64[us]").astype(np.int64))
     return np.lexsort((last_row, last_time))
 
@@ -153,10 +154,12 @@ def betting_sequence(values: np.ndarray, *, level: float = LEVEL) -> RunningSequ
     alpha = 1.0 - level
     bets = _plug_in_bets(values, alpha)
     low, high, null = (np.empty(len(values)) for _ in range(3))
+    # In logarithms: wealth over hundreds of raters would overflow.
     gains, losses = np.zeros(len(_GRID)), np.zeros(len(_GRID))
     centre = len(_GRID) // 2
     for t, (value, bet) in enumerate(zip(values, bets, strict=True)):
         gains, losses = _wealth(value, bet, gains, losses)
+        # Half the stake on each direction (hedged capital); the better one alone is a lower bound of the sum.
         wealth = np.maximum(gains, losses) + math.log(0.5)
         low[t], high[t] = _kept_interval(wealth, alpha)
         null[t] = wealth[centre]
@@ -164,6 +167,7 @@ def betting_sequence(values: np.ndarray, *, level: float = LEVEL) -> RunningSequ
     return RunningSequence(
         raters=count,
         estimate=np.cumsum(values) / count,
+        # Valid at all times at once, so what was excluded stays excluded.
         low=np.maximum.accumulate(low),
         high=np.minimum.accumulate(high),
         p_value=np.exp(np.minimum(0.0, -np.maximum.accumulate(null))) if len(values) else null,
@@ -182,6 +186,7 @@ def anytime_p_values(paths: np.ndarray, *, level: float = LEVEL) -> np.ndarray:
     (B,) float64
     """
     bets = np.stack([_plug_in_bets(values, 1.0 - level) for values in paths])
+    # At the null of 1/2 the cap is the same on both sides.
     above = np.minimum(bets, 2.0 * _TRUNCATION) * (paths - 0.5)
     wealth = np.maximum(np.cumsum(np.log1p(above), axis=1), np.cumsum(np.log1p(-above), axis=1)) + math.log(0.5)
     return np.exp(np.minimum(0.0, -wealth.max(axis=1)))
@@ -190,8 +195,10 @@ def anytime_p_values(paths: np.ndarray, *, level: float = LEVEL) -> np.ndarray:
 def _plug_in_bets(values: np.ndarray, alpha: float) -> np.ndarray:
     """lambda_t = sqrt(2 log(2 / alpha) / (sigma^2_{t-1} t log(1 + t))), from the values before t."""
     count = np.arange(1, len(values) + 1)
+    # One imaginary value of 1/2 with variance 1/4 keeps the first bets finite.
     mean = (0.5 + np.cumsum(values)) / (count + 1)
     variance = (0.25 + np.cumsum((values - mean) ** 2)) / (count + 1)
+    # A bet may look at earlier values only, or the wealth would be no martingale.
     before = np.concatenate([[0.25], variance[:-1]]) if len(values) else variance
     return np.sqrt(2 * math.log(2 / alpha) / (before * count * np.log1p(count)))
 

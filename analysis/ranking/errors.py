@@ -72,6 +72,7 @@ class StrengthErrors:
         if self.parts is None:
             return None
         rater, pair, cell = (float(direction @ part @ direction) for part in self.parts)
+        # Per contrast: for a whole matrix such a floor is not defined.
         return math.sqrt(max(rater + pair - cell, rater, pair, 0.0))
 
     def model_covariance(self, members: np.ndarray) -> np.ndarray:
@@ -91,6 +92,7 @@ class StrengthErrors:
         if self.parts is None:
             return None, None
         joint = _joint(self.parts)[:freedom, :freedom]
+        # Fewer clusters than contrasts leave a singular covariance, under which F means nothing.
         if np.linalg.eigvalsh(joint)[0] <= 1e-12 * np.trace(joint):
             return None, None
         wanted = self.parameters[:freedom]
@@ -158,6 +160,7 @@ def bootstrap_errors(
     raters = data.crossing.n_units
     if resamples < 2 or raters < 2:
         return None, None
+    # Raters drawn with replacement are multinomial weights: no table of votes is built for a resample.
     weights = np.random.default_rng(seed).multinomial(raters, np.full(raters, 1.0 / raters), size=resamples)
     totals = (data.cluster_counts(data.crossing.unit, raters).T @ weights.T.astype(np.float64)).T
     size = max(1, _MOST_NUMBERS // (max(design.rows.size, 1) * OUTCOMES))

@@ -57,6 +57,7 @@ def read_covariates(path: str | Path) -> dict[str, dict[tuple[str, str], float]]
                     value = float(row[name])
                 except (TypeError, ValueError):
                     value = math.nan
+                # float() takes "nan" and "inf".
                 if not math.isfinite(value):
                     raise ValueError(f"{path.name}:{reader.line_num}: {name}: {row[name]!r} is not a number")
                 found[name][row["pair"], row["arm"]] = value
@@ -72,6 +73,7 @@ def ranking_options(plan: Mapping, covariates: Covariates | None = None) -> Rank
         If an option is unknown or has a value that cannot be followed.
     """
     given = plan.get("ranking") or {}
+    # The plan is a person's JSON: what is misspelt must not silently mean the default.
     if not isinstance(given, Mapping):
         raise ValueError(f'the plan\'s ranking is {given!r}; give an object such as {{"left_effect": false}}')
     unknown = sorted(set(given) - {"left_effect", "reference", "bias_reduction"})

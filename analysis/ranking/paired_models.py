@@ -66,6 +66,7 @@ def design_of(
     strengths = np.hstack(blocks) if blocks else np.zeros((len(data.arms), 0))
     freedom = strengths.shape[1]
     rows = np.hstack((strengths[data.left] - strengths[data.right], data.covariates))
+    # Before the left effect is added: that one is left out silently, a covariate is not.
     if np.linalg.matrix_rank(rows) < rows.shape[1]:
         raise ArithmeticError("a covariate differs by arm or side alone: its effect cannot be told from theirs")
     with_left = np.insert(rows, freedom, 1.0, axis=1)
@@ -81,6 +82,7 @@ def _basis(members: np.ndarray, arms: int, reference: int | None) -> np.ndarray:
     if reference is not None and reference in members:
         basis[members[members != reference], np.arange(len(members) - 1)] = 1.0
         return basis
+    # Strengths are differences; within each group of arms one of them has to be fixed.
     basis[members[:-1], np.arange(len(members) - 1)] = 1.0
     return basis - np.isin(np.arange(arms), members)[:, None] * basis.sum(axis=0) / len(members)
 
@@ -179,6 +181,7 @@ class Davidson:
 
     def start(self, width: int, counts: np.ndarray) -> np.ndarray:
         ties, decisive = counts[:, TIE].sum(), counts[:, :TIE].sum()
+        # The maximum where all strengths are equal.
         return np.append(np.zeros(width), np.log(2.0 * ties / decisive))
 
     def predictors(self, rows: np.ndarray) -> np.ndarray:
@@ -189,6 +192,7 @@ class Davidson:
     def log_probabilities(self, parameters: np.ndarray, rows: np.ndarray) -> np.ndarray:
         half = 0.5 * parameters[..., :-1] @ rows.T
         weights = np.stack((half, -half, np.broadcast_to(parameters[..., -1:], half.shape)), axis=-1)
+        # Log-sum-exp: large strengths would overflow.
         largest = weights.max(axis=-1, keepdims=True)
         return weights - largest - np.log(np.exp(weights - largest).sum(axis=-1, keepdims=True))
 
@@ -245,6 +249,7 @@ def fit_reduced(model: PairedModel, rows: np.ndarray, counts: np.ndarray) -> Fit
     ----------
     Firth, Biometrika 80 (1993); Heinze and Schemper, Statistics in Medicine 21 (2002).
     """
+    # Leverages add up to the number of parameters: until they are known, each row has an equal share.
     start, added = None, np.full(len(rows), 0.5 * rows.shape[1] / len(rows))
     for _ in range(_ITERATIONS):
         augmented = counts.copy()
@@ -302,6 +307,7 @@ def fit_many(
         for one in active[~moved]:
             failures[one] = "the likelihood does not rise along its gradient"
         active = active[moved]
+        # A strength beyond that is on its way to infinity; going on only costs time.
         active = active[np.abs(parameters[active]).max(axis=1, initial=0.0) <= model.largest]
     return parameters, failures
 
@@ -315,6 +321,7 @@ def _solved(information: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
         return np.linalg.solve(information, scores[..., None])[..., 0], np.zeros(len(scores), dtype=bool)
     except np.linalg.LinAlgError:
         pass
+    # One singular table fails the whole stack: they are solved one by one to find it.
     step, is_singular = np.zeros_like(scores), np.zeros(len(scores), dtype=bool)
     for one, (matrix, side) in enumerate(zip(information, scores, strict=True)):
         try:
@@ -349,6 +356,7 @@ def _climb(
 
 
 def _log_likelihood(model: PairedModel, parameters: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    # 0 log 0 counts as 0: outcomes that cannot occur have log-probability minus infinity.
     return np.sum(counts * np.where(counts > 0, model.log_probabilities(parameters, rows), 0.0), axis=(-2, -1))
 
 

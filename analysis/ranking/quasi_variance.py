@@ -39,6 +39,7 @@ def quasi_variances(covariance: np.ndarray) -> np.ndarray | None:
     tiny = 1e-9 * variance.min()
 
     def residual(quasi: np.ndarray) -> np.ndarray:
+        # Relative errors: contrasts of any size count alike.
         return np.log(np.maximum(design @ quasi, tiny) / variance)
 
     def slope(quasi: np.ndarray) -> np.ndarray:

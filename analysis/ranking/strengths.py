@@ -114,6 +114,7 @@ def davidson(
         if ranking.reason and not len(table):
             return replace(ranking, nu=refused(f"Davidson nu; {_DAVIDSON}", ranking.reason))
         return replace(ranking, nu=Estimate(method=f"Davidson nu; {_DAVIDSON}", estimate=0.0, reason=reason))
+    # Then nothing tells arms apart, and nu would be infinite.
     if not data.wins.any():
         return _refusal(data, _DAVIDSON, "all votes are ties: strengths are not defined", has_ties=True)
     return _rank(data, Davidson(), _DAVIDSON, bootstrap=bootstrap, seed=seed, options=options)
@@ -129,6 +130,7 @@ def _rank(
         return _refusal(data, method, "no votes" if has_ties else "no decisive votes", has_ties=has_ties)
     split = components(data.wins, data.ties)
     if is_reduced:
+        # Firth's penalty keeps separated strengths finite; an arm that met no other has none all the same.
         split = [(members, None if len(members) > 1 else reason) for members, reason in split]
     usable = [members for members, reason in split if reason is None]
     if not usable:
@@ -139,6 +141,7 @@ def _rank(
             has_ties=has_ties,
             split=split,
         )
+    # Groups without finite strengths would pull the others' fit along to infinity.
     chosen = data.among(np.concatenate(usable))
     try:
         design, remark = _choose_design(chosen, usable, model, options, is_reduced=is_reduced)
@@ -149,6 +152,7 @@ def _rank(
         return _refusal(data, method, str(error), has_ties=has_ties, split=split)
     errors = strength_errors(chosen, model, design, fit)
     boot, boot_remark = None, None
+    # Resamples are separated more often than the votes: the plain fit would lose many of them.
     if not is_reduced:
         boot, boot_remark = bootstrap_errors(chosen, model, design, fit, resamples=bootstrap, seed=seed)
     contrasts = _contrasts(data, usable, errors, method)
@@ -243,6 +247,7 @@ def _interval(value: float, se: float | None, errors: StrengthErrors, method: st
 
 def _holm(p_values: list[float | None]) -> list[float | None]:
     """Holm's step-down adjustment; missing p-values are not in the family."""
+    # With the place as the second key: equal p-values keep one order.
     known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     running = 0.0
@@ -330,6 +335,7 @@ def _rank_interval(arm: str, size: int, contrasts: tuple[Contrast, ...]) -> tupl
         if contrast.p_adjusted <= 0.05:
             ahead = (contrast.difference.estimate > 0) == (contrast.arm == arm)
             better, worse = better + (not ahead), worse + ahead
+    # Every arm surely ahead costs a place at the top, every one surely behind one at the bottom.
     return 1 + better, size - worse
 
 

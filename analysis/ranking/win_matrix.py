@@ -117,6 +117,7 @@ def compare(table: VoteTable, *, ties: bool, covariates: Covariates | None = Non
         counts=counts,
         vote_cell=cell,
         vote_outcome=kept.choice.astype(np.int64),
+        # By shared images: two comparisons of one baseline image are not independent.
         crossing=crossing_from(kept.rater, image_groups(kept), kept.extra.get("site")),
         covariates=values,
         names=tuple(covariates or ()),
@@ -157,6 +158,7 @@ def image_groups(table: VoteTable) -> np.ndarray:
     if not pairs_differ_by_comparison(table) or not _knows_seeds(table):
         return table.pair
     labels = table.extra.get("class_label", np.full(len(table), "", dtype=object))
+    # A character that neither can hold: "1" and "23" must not meet "12" and "3".
     keys = np.array([f"{label}\0{seed}" for label, seed in zip(labels, table.extra["seed"], strict=True)], dtype=object)
     return label_index(keys)[0]
 

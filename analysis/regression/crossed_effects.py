@@ -65,6 +65,7 @@ class CrossTable:
 
 def cross_table(rows: np.ndarray, columns: np.ndarray, n_rows: int, n_columns: int) -> CrossTable:
     """Build the table of cells; levels are 0..n-1 without gaps, ``n_rows >= n_columns``."""
+    # Row by row: the order in which compressed sparse rows hold their entries.
     keys, slot = np.unique(rows * n_columns + columns, return_inverse=True)
     slot_rows = keys // n_columns
     counts = np.bincount(slot_rows, minlength=n_rows)
@@ -119,6 +120,7 @@ class LoadGrams:
 def load_grams(table: CrossTable) -> LoadGrams | None:
     """Return the matrices of a table whose cells all weigh 1, or None where they would take too much memory."""
     loads, group = np.unique(table.row_sums(np.ones(len(table.rows))), return_inverse=True)
+    # As many matrices as different loads: with many of them the general way takes less room.
     if len(loads) * table.n_columns**2 > _MOST_GRAM_NUMBERS:
         return None
     counts = np.bincount(table.slot, minlength=len(table.slot_rows)).astype(np.float64)
@@ -162,6 +164,7 @@ class CrossedFactor:
         self.table, self.row_sd, self.column_sd, self._grams = table, row_sd, column_sd, grams
         self.slot_weight = np.bincount(table.slot, weights=weight, minlength=len(table.slot_rows))
         self.row_weight, self.column_weight = table.row_sums(weight), table.column_sums(weight)
+        # Levels of one factor never meet in a cell, so their block of H is diagonal and inverts by division.
         self.row_diagonal = 1.0 + row_sd**2 * self.row_weight
         self._cells = sparse.csr_array(
             (row_sd * column_sd * self.slot_weight, table.slot_columns, table.indptr),
@@ -173,6 +176,7 @@ class CrossedFactor:
         if self._grams is not None:
             product = self._grams.summed((self.row_sd * self.column_sd) ** 2 / self._load_diagonal(self._grams))
         else:
+            # Scaled by the root of the diagonal, so that the product is symmetric to the last bit.
             product = _gram(self._cells.multiply(1.0 / np.sqrt(self.row_diagonal)[:, None]).tocsr())
         np.negative(product, out=product)
         product[np.diag_indices_from(product)] += column_diagonal
@@ -185,6 +189,7 @@ class CrossedFactor:
     def solve(self, row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solve H (x_row, x_column) = (row, column); each (levels,) or (levels, m)."""
         diagonal = self.row_diagonal if row.ndim == 1 else self.row_diagonal[:, None]
+        # LAPACK directly: SciPy's wrapper would check and copy at every solve.
         x_column, _ = lapack.dpotrs(self._cholesky, column - self._cells.T @ (row / diagonal), lower=1)
         x_column = x_column.reshape(column.shape)
         return (row - self._cells @ x_column) / diagonal, x_column
@@ -202,6 +207,7 @@ class CrossedFactor:
             product = (cells.toarray() if _is_dense(cells) else cells) @ inner
             local = table.slot_rows[filled] - start
             at_slots = product[local, table.slot_columns[filled]]
+            # Woodbury's identity, of which only the entries at filled cells are ever asked for.
             leverage = np.bincount(local, weights=at_slots * self._cells.data[filled], minlength=stop - start)
             row[start:stop] = (1.0 + leverage / self.row_diagonal[start:stop]) / self.row_diagonal[start:stop]
             slot[filled] = -at_slots / self.row_diagonal[table.slot_rows[filled]]
@@ -232,6 +238,7 @@ class CrossedFactor:
         by_row = float((grams.loads * (grams.rows + within) / diagonal).sum())
         by_column = float(self.column_weight @ np.diagonal(inner))
         scale = self.row_sd * self.column_sd
+        # An SD held at 0 takes its factor out of the model, and the cells with it.
         crossed = -2.0 * float(within.sum()) / scale if scale else 0.0
         row = 2.0 * self.row_sd * by_row + self.column_sd * crossed
         return row, 2.0 * self.column_sd * by_column + self.row_sd * crossed
@@ -254,6 +261,7 @@ def _gram(matrix: sparse.csr_array) -> np.ndarray:
 
 def _cholesky(matrix: np.ndarray) -> np.ndarray:
     factor, info = lapack.dpotrf(matrix, lower=1)
+    # dpotrf lets NaN pass without complaint.
     if info != 0 or not np.isfinite(factor[0, 0]):
         raise np.linalg.LinAlgError("the crossed system is not positive definite to working precision")
     return factor
@@ -265,6 +273,7 @@ def _inverse(cholesky: np.ndarray) -> np.ndarray:
         half = np.linalg.inv(np.tril(cholesky))
         return half.T @ half
     inner, _ = lapack.dpotri(cholesky, lower=1)
+    # dpotri fills one triangle and leaves in the other what stood there.
     inner = np.tril(inner)
     inner += np.tril(inner, -1).T
     return inner

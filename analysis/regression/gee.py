@@ -68,6 +68,7 @@ def gee(comparison: Comparison) -> Estimate:
     sums = _RaterSums(comparison)
     method = _METHOD.format(side="" if len(sums.design) == 1 else ", side shown as covariate")
     crossing = crossing_of(comparison)
+    # Raters are the clusters here; raters alike within sites would break their independence.
     lack = _lack(comparison, sums) or site_lack(crossing)
     if lack:
         return refused(method, lack, **crossing.counts())
@@ -76,8 +77,10 @@ def gee(comparison: Comparison) -> Estimate:
     except ArithmeticError as error:
         return refused(method, str(error), **crossing.counts())
     rates = special.expit(sums.design @ fit.beta)
+    # Delta method on the mean of the two sides' rates.
     gradient = (rates * (1.0 - rates)) @ sums.design / len(rates)
     rate, variance = float(rates.mean()), float(gradient @ fit.covariance @ gradient)
+    # The square of what counts as a zero standard error elsewhere.
     if not variance > 1e-24:
         reason = "no interval: the raters do not differ, so the standard error is zero"
         return Estimate(method=method, estimate=rate, reason=reason, **crossing.counts())
@@ -115,6 +118,7 @@ class _RaterSums:
         left = comparison.side > 0
         shown = [side for side in (left, ~left) if side.any()]
         self.raters = crossing.n_raters
+        # Sides as +-1/2: the intercept is then the log-odds midway between them.
         self.design = np.array([[1.0, 0.5], [1.0, -0.5]]) if len(shown) == 2 else np.ones((1, 1))
         sums = [
             (np.bincount(crossing.rater[side], minlength=self.raters), self._scores(comparison, crossing.rater, side))
@@ -156,6 +160,7 @@ def _solve(sums: _RaterSums) -> GeeFit:
             break
     else:
         raise ArithmeticError(f"the estimating equations did not converge in {_ITERATIONS} iterations")
+    # Once more at the solution: the errors must belong to the estimate that is given.
     correlation, scale = _moments(sums, beta)
     bread, scores = _equations(sums, beta, correlation)
     inverse = np.linalg.inv(bread)
@@ -174,6 +179,7 @@ def _moments(sums: _RaterSums, beta: np.ndarray) -> tuple[float, float]:
     if pairs == 0.0 or scale < 1e-15:
         return 0.0, scale
     correlation = float((np.square(by_rater.sum(axis=0)).sum() - square.sum()) / (pairs * scale))
+    # The largest cluster bounds how negative an exchangeable correlation can be.
     if not -1.0 / max(sums.load.max() - 1.0, 1.0) + _EDGE < correlation < 1.0 - _EDGE:
         raise ArithmeticError(f"the working correlation {correlation:.3g} is impossible for a rater's number of votes")
     return correlation, scale
@@ -184,6 +190,7 @@ def _equations(sums: _RaterSums, beta: np.ndarray, correlation: float) -> tuple[
     mean = special.expit(sums.design @ beta)
     root = np.sqrt(mean * (1.0 - mean))
     residual = (sums.scores - sums.votes * mean[:, None]) / root[:, None]
+    # The inverse of an exchangeable correlation in closed form: no matrix the size of a rater's votes.
     shared = correlation / (1.0 + (sums.load - 1.0) * correlation)
     scaled = sums.design * root[:, None]
     reach = scaled.T @ sums.votes

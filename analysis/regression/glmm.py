@@ -158,6 +158,7 @@ def _separation(decisive: Comparison) -> Lack | None:
 
 
 def _cells(decisive: Comparison, crossing: Crossing, *, has_sides: bool) -> BinomialCells:
+    # Votes of one rater on one pair and side add up: the likelihood sees their counts alone.
     key = (crossing.rater * crossing.n_pairs + crossing.pair) * 2 + (decisive.side > 0)
     distinct, cell = np.unique(key, return_inverse=True)
     pairs, side = distinct // 2, distinct % 2 - 0.5
@@ -191,10 +192,12 @@ def fit_crossed(
     """
     width = cells.design.shape[1]
     start = np.zeros(width + 2)
+    # The pooled log-odds are near the answer; from 0 a one-sided study climbs longer.
     start[0] = special.logit(cells.successes.sum() / cells.trials.sum())
     if beta is not None:
         start[:width] = beta
     free = np.ones(width + 2, dtype=bool)
+    # An SD that the votes cannot identify is held at 0, for the likelihood is flat along it.
     free[-2:] = ["rater" not in left_out, "pair" not in left_out]
     start[-2:] = np.where(free[-2:], moment_sds(cells, start[:width]), 0.0)
     return fit_laplace(cells, start, free=free, term=term)
@@ -202,6 +205,7 @@ def fit_crossed(
 
 def divergence(fit: LaplaceFit, comparison: Comparison, crossing: Crossing) -> Lack:
     """Return why a fit has no maximum: levels that all answer one way, or votes that say too little."""
+    # Before the general words: levels that all answer alike are the cause that a reader can check.
     for name, codes in (("rater", crossing.rater), ("pair", crossing.pair)):
         mean = np.bincount(codes, weights=comparison.score) / np.bincount(codes)
         if np.all(comparison.score == mean[codes]):
@@ -239,6 +243,7 @@ def _result(
     def rate(name: str, *, marginal: bool) -> Estimate:
         return rate_estimate(fit, rows, weights, marginal=marginal, null=0.5, df=df, method=_METHODS[name], **common)
 
+    # Sides vary within raters and pairs, so the position rests on votes and not on min(raters, pairs).
     position = (
         coefficient(fit, 1, df=None, method=_METHODS["position"], **common)
         if has_sides

@@ -126,6 +126,7 @@ class LaplaceLikelihood:
     def __call__(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the log-likelihood and its gradient, (k + 2,); -inf and zeros where it is not defined."""
         extra, extra_gradient = self.term(parameters[:-2]) if self.term else (0.0, 0.0)
+        # A line search may try anything: minus infinity turns it back where exponentials would overflow.
         if not np.isfinite(extra) or np.abs(parameters[-2:]).max() > 2 * LARGEST_SD:
             return -np.inf, np.zeros(len(parameters))
         row_sd, column_sd = parameters[-2:] if self.raters_are_rows else parameters[:-3:-1]
@@ -152,13 +153,16 @@ class LaplaceLikelihood:
             if decrement <= _MODE_TOLERANCE or (decrement <= _MODE_ENOUGH and decrement >= last):
                 break
             moved = self._at(fixed, row_sd, column_sd, point.row + step[0], point.column + step[1])
+            # An old factor is kept while it still gains a digit a step: a new one is what costs.
             if moved.is_as_high(point) and (fresh or decrement < 0.1 * last):
                 point, last, fresh = moved, decrement, False
                 continue
             if fresh:
                 point, last = self._shorter(fixed, row_sd, column_sd, point, step), np.inf
             factor, fresh = None, False
+        # The next call starts here: parameters move little from one to the next.
         self._mode = (point.row, point.column)
+        # The gradient needs the factor at the mode itself; one from before would bias it.
         if factor is None or not fresh:
             factor = CrossedFactor(table, point.weight, row_sd, column_sd)
         self._factor = factor
@@ -197,6 +201,7 @@ class LaplaceLikelihood:
         inverse = factor.inverse()
         leverage = row_sd**2 * inverse.row[table.rows] + column_sd**2 * inverse.column[table.columns]
         leverage += 2.0 * row_sd * column_sd * inverse.slot[table.slot]
+        # The third derivative of the logit likelihood: how log |H| moves with the linear predictor.
         bend = point.weight * (1.0 - 2.0 * point.mean) * leverage
         row_adjoint, column_adjoint = factor.solve(row_sd * table.row_sums(bend), column_sd * table.column_sums(bend))
         shift = row_sd * row_adjoint[table.rows] + column_sd * column_adjoint[table.columns]
@@ -245,6 +250,7 @@ def fit_laplace(cells: BinomialCells, start: np.ndarray, *, free: np.ndarray, te
     likelihood = LaplaceLikelihood(cells, term)
     best, value, hessian, failure = _climb(likelihood, start, free)
     for which in (-1, -2):
+        # A maximum near zero may lie at zero, which a climb only ever comes close to: both are compared.
         if failure is None and free[which] and abs(best[which]) < _SMALL_SD:
             reduced = free.copy()
             reduced[which] = False
@@ -253,6 +259,7 @@ def fit_laplace(cells: BinomialCells, start: np.ndarray, *, free: np.ndarray, te
             other = _climb(likelihood, at_zero, reduced)
             if other[1] >= value - _SINGULAR_GAP:
                 (best, value, hessian, failure), free = other, reduced
+    # The likelihood is even in each SD; only their size means anything.
     best[-2:] = np.abs(best[-2:])
     return LaplaceFit(
         beta=best[:-2],
@@ -278,6 +285,7 @@ def moment_sds(cells: BinomialCells, beta: np.ndarray) -> np.ndarray:
         load = np.bincount(levels, weights=cells.trials)
         shared = np.square(np.bincount(levels, weights=residual)).sum() - square.sum()
         found.append(shared / max(float((load * (load - 1.0)).sum()), 1.0) / variance**2)
+    # SDs of 0.3 to 2: a start at 0 would be stuck there by symmetry, and a wild one lies far out.
     return np.sqrt(np.clip(found, 0.09, 4.0))
 
 
@@ -303,6 +311,7 @@ def _climb(
         if higher < value:
             break
         point, value, gradient = point + step, higher, slope
+        # Kept after a short step: another one costs a gradient for every parameter.
         hessian = hessian if np.abs(step).max() <= _SHORT_STEP else None
     return point, value, hessian, failure
 
@@ -316,8 +325,10 @@ def _bfgs(
     for _ in range(_CLIMB_ITERATIONS):
         step = inverse @ gradient
         gain = float(gradient @ step)
+        # Near enough for Newton, which ends in a few steps what BFGS would take many for.
         if 0.5 * gain <= 1e-4:
             return point, (value, gradient), None
+        # No SD by more than 1 and no effect by more than 3 at once: beyond, the quadratic model says nothing.
         step *= min(1.0, 1.0 / np.abs(step[-2:]).max(initial=1e-300), 3.0 / np.abs(step).max())
         part = 1.0
         while part > 1e-9:
@@ -337,6 +348,7 @@ def _bfgs(
 
 def _bfgs_update(inverse: np.ndarray, moved: np.ndarray, bent: np.ndarray) -> np.ndarray:
     curvature = float(moved @ bent)
+    # An update along negative curvature would make the matrix indefinite.
     if curvature <= 1e-12 * float(np.linalg.norm(moved) * np.linalg.norm(bent)):
         return inverse
     left = np.eye(len(moved)) - np.outer(moved, bent) / curvature
@@ -366,6 +378,7 @@ def _hessian(likelihood: LaplaceLikelihood, point: np.ndarray, gradient: np.ndar
         step[which] = _DIFFERENCE_STEP
         columns.append((likelihood(point + step)[1] - gradient)[index] / _DIFFERENCE_STEP)
     hessian = np.array(columns)
+    # Differences are symmetric up to their error alone; eigenvalues need it exactly.
     return 0.5 * (hessian + hessian.T)
 
 
@@ -376,6 +389,7 @@ def _ascent(hessian: np.ndarray, gradient: np.ndarray) -> np.ndarray:
 
 
 def _covariance(hessian: np.ndarray | None, free: np.ndarray) -> np.ndarray | None:
+    # A saddle or a ridge has no covariance; inverting it would give negative variances.
     if hessian is None or np.linalg.eigvalsh(-hessian)[0] <= 0:
         return None
     covariance = np.zeros((len(free), len(free)))

@@ -83,6 +83,7 @@ def lmm(comparison: Comparison) -> Estimate:
     lack = _lack(comparison, crossing)
     if lack:
         return refused(method, lack, **crossing.counts())
+    # Before the fit: the criterion is flat between that unit's variance and the residual one.
     if len(comparison) <= max(crossing.n_raters, crossing.n_pairs):
         unit = "rater" if crossing.n_raters >= crossing.n_pairs else "pair"
         cause = f"one vote per {unit}, whose variance cannot be told from the votes' own"
@@ -155,6 +156,7 @@ class _Criterion:
         self.centre = float(comparison.score.mean())
         columns_of = [*fixed, comparison.score - self.centre]
         self.width, self.votes = len(fixed), len(comparison)
+        # Sums over votes are taken once: each evaluation afterwards costs levels and not votes.
         self.products = np.array([[float(one @ other) for other in columns_of] for one in columns_of])
         self.row_sums = np.column_stack([self.table.row_sums(column) for column in columns_of])
         self.column_sums = np.column_stack([self.table.column_sums(column) for column in columns_of])
@@ -175,6 +177,7 @@ class _Criterion:
         traces = factor.scale_traces(factor.inverse() if self.grams is None else None)
         # Z_row' V^-1 c = solution / theta, so that d(c' V^-1 c) / d theta = -2 |Z_row' V^-1 c|^2 theta.
         parts = ((row_sd, row), (column_sd, column))
+        # At a scale of 0 the limit is 0 as well.
         slopes = [-2.0 / scale * part.T @ part if scale else 0.0 * cross for scale, part in parts]
         order = slice(None) if self.raters_are_rows else slice(None, None, -1)
         return _RemlPoint(
@@ -248,6 +251,7 @@ def fit_reml(comparison: Comparison) -> RemlFit:
     criterion = _Criterion(comparison)
     theta, point = _minimise(criterion, _start(criterion), np.array([True, True]))
     for which in (0, 1):
+        # The criterion is even: a minimum near zero is compared with the model without that factor.
         free = theta != 0.0
         if free[which] and abs(theta[which]) < _SMALL_SCALE:
             free[which] = False
@@ -287,6 +291,7 @@ def _minimise(criterion: _Criterion, start: np.ndarray, free: np.ndarray) -> tup
                 return theta, point
         slope = moved.gradient
         change, bend = part * step, slope - gradient
+        # Without positive curvature BFGS would lose definiteness; the old matrix serves on.
         if float(change @ bend) > 0.0:
             left = np.eye(2) - np.outer(change, bend) / float(change @ bend)
             inverse = left @ inverse @ left.T + np.outer(change, change) / float(change @ bend)
@@ -304,6 +309,7 @@ def _start(criterion: _Criterion) -> np.ndarray:
         between = float((sums**2 / loads).sum())
         within = (total - between) / (votes - len(loads))
         load = (votes - float((loads**2).sum()) / votes) / (len(loads) - 1)
+        # The one-way analysis of variance, as if each factor were alone.
         ratio = (between / (len(loads) - 1) - within) / (load * within) if within > 0 else math.inf
         found.append(math.sqrt(min(max(ratio, 0.01), 4.0)))
     return np.array(found)
@@ -331,9 +337,11 @@ def _satterthwaite(criterion: _Criterion, theta: np.ndarray, point: _RemlPoint, 
     hessian[2, :2] = [-2.0 / sigma**3 * float(contrast @ part @ contrast) for part in point.slopes]
     hessian[:2, :2] = 0.5 * (hessian[:2, :2] + hessian[:2, :2].T)
     hessian[:2, 2] = hessian[2, :2]
+    # Second derivatives of -2 l in (theta, theta, sigma); those in sigma have a closed form.
     hessian[2, 2] = -2.0 * freedom / variance + 6.0 * point.residual_sum / variance**2
     if np.linalg.eigvalsh(hessian)[0] <= 0:
         return None
+    # Twice, for the criterion is -2 times the log-likelihood.
     spread = 2.0 * np.linalg.inv(hessian)
     inverse = point.inverse_information
     by_theta = [-variance * inverse @ part[:width, :width] @ inverse for part in point.slopes]

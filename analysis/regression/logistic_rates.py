@@ -176,6 +176,7 @@ def log_interval(value: float, se: float) -> tuple[float, float] | None:
     """Return the Wald interval of a positive quantity on the log scale; none at 0."""
     if not (value > 0.0 and se > 0.0):
         return None
+    # Capped: a vague SD would overflow, and an upper end of e^300 says the same.
     ratio = math.exp(min(stats.norm.ppf(_TAIL) * se / value, 300.0))
     return value / ratio, value * ratio
 
@@ -186,6 +187,7 @@ def average_over_normal(function: Callable[[np.ndarray], np.ndarray], sd: float)
     The rule converges geometrically for analytic functions; with logistic curves up to an SD of 12 it is exact to about
     1e-12, which Gauss-Hermite nodes reach only for small SDs.
     """
+    # The trapezoid rule converges geometrically for analytic integrands that vanish at the ends.
     nodes = np.linspace(-9.0, 9.0, 1201)
     weights = np.exp(-0.5 * nodes**2)
     return float(weights @ function(sd * nodes) / weights.sum())
@@ -193,6 +195,7 @@ def average_over_normal(function: Callable[[np.ndarray], np.ndarray], sd: float)
 
 def logistic_average(centre: float, sd: float) -> tuple[float, float, float]:
     """Return E[expit(centre + sd Z)] and its derivatives in ``centre`` and ``sd``."""
+    # The limit: quadrature would divide by the SD below.
     if sd == 0.0:
         rate = float(special.expit(centre))
         return rate, rate * (1.0 - rate), 0.0
@@ -242,8 +245,10 @@ def rate_estimate(
     gradient = np.zeros(len(fit.beta) + 2)
     gradient[:-2] = (weights * averages[:, 1]) @ rows
     if spread > 0.0:
+        # d hypot / d sd = sd / hypot: the rate depends on the two SDs through their sum of squares alone.
         gradient[-2:] = float(weights @ averages[:, 2]) * np.array([fit.sd_rater, fit.sd_pair]) / spread
     se = math.sqrt(gradient @ fit.settled_covariance @ gradient)
+    # On the logit scale the interval stays within (0, 1), and near the borders is no longer symmetric.
     centre, width = float(special.logit(value)), se / (value * (1.0 - value))
     half = _quantile(df) * width
     ci95 = (float(special.expit(centre - half)), float(special.expit(centre + half)))

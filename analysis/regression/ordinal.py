@@ -109,6 +109,7 @@ def ordinal_mixed(comparison: Comparison) -> OrdinalMixed:
     wins, losses = int(np.sum(comparison.score == 1.0)), int(np.sum(comparison.score == 0.0))
     ties = len(comparison) - wins - losses
     lack = crossing_lack(crossing, "votes")
+    # Without ties the two thresholds fall together, where their likelihood has no maximum inside.
     if not lack and not ties:
         return _collapsed(glmm(comparison), crossing)
     if not lack and not (wins and losses):
@@ -140,12 +141,14 @@ class _TieTerm:
         gradient, delta = np.zeros(len(beta)), float(beta[-1])
         if delta <= 0.0:
             return -math.inf, gradient
+        # expm1 keeps the digits where the thresholds lie close together.
         gradient[-1] = 2.0 * self.ties / math.expm1(2.0 * delta)
         return self.ties * math.log(-math.expm1(-2.0 * delta)), gradient
 
 
 def _cells(comparison: Comparison, crossing: Crossing) -> BinomialCells:
     won, lost = comparison.score == 1.0, comparison.score == 0.0
+    # A tie is a pseudo-trial at both thresholds; its coupling is what the extra term repairs.
     lower, upper = np.flatnonzero(~lost), np.flatnonzero(~won)
     vote = np.concatenate((lower, upper))
     above = np.repeat([0, 1], [len(lower), len(upper)])
@@ -154,6 +157,7 @@ def _cells(comparison: Comparison, crossing: Crossing) -> BinomialCells:
     distinct, cell = np.unique(key, return_inverse=True)
     pairs, side, threshold = distinct // 4, distinct // 2 % 2 - 0.5, np.where(distinct % 2, _UPPER, _LOWER)
     columns = [np.ones(len(distinct)), side, threshold]
+    # One side alone cannot be told from the intercept.
     if side.min() == side.max():
         del columns[1]
     return BinomialCells(
