@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import pytest
 from django.core.servers.basehttp import WSGIRequestHandler
@@ -29,3 +30,14 @@ def _same_start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         # The same trials for the first visit, the second and so on in every run.
         seeds = itertools.count(1)
         monkeypatch.setattr("survey.services.visit.session.new_seed", lambda: next(seeds))
+
+
+@pytest.fixture
+def broker_url(settings, worker_id: str) -> str:
+    """A database of the broker for this test process alone."""
+    number = 1 + int(worker_id.removeprefix("gw")) % 14 if worker_id != "master" else 0
+    settings.CELERY_BROKER_URL = f"{os.environ['TEST_BROKER_URL']}/{number}"
+    from config.celery import app
+
+    app.conf.broker_url = settings.CELERY_BROKER_URL
+    return settings.CELERY_BROKER_URL

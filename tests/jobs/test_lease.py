@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import threading
+import time
+import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from jobs import registry
@@ -97,3 +99,45 @@ def test_a_job_put_off_is_taken_by_nobody_before_its_time(kind: str) -> None:
     assert jobs_reap() == 1
     assert job_next(["default"]) == job
     assert job_claim(job.pk) is not None
+
+
+def test_a_job_whose_lease_is_lost_meanwhile_stops_and_writes_nothing(kind: str, settings) -> None:
+    settings.JOB_LEASE_SECONDS = 0.2
+
+    @registry.handles(kind)
+    def handler(lease: Lease) -> None:
+        # Another worker thought this one dead, as after a long pause of the machine.
+        Job.objects.filter(pk=lease.job.pk).update(lease_token=uuid.uuid4(), lease_owner="another")
+        end = time.monotonic() + 20
+        while not lease.should_stop():
+            assert time.monotonic() < end, "the heartbeat did not see that the lease was lost"
+            time.sleep(0.02)
+        lease.progress(1, 2, force=True)
+
+    job = job_run(job_enqueue(kind=kind).pk)
+    assert (job.state, job.lease_owner, job.progress_note, job.error) == ("running", "another", "", "")
+
+
+def test_a_database_that_is_away_for_a_beat_does_not_end_the_work(
+    kind: str, settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.JOB_LEASE_SECONDS = 0.2
+    beats, beat = [], Lease._beat
+
+    def failing_first(lease: Lease, **fields: object) -> None:
+        beats.append(1)
+        if len(beats) == 1:
+            raise OperationalError("the server closed the connection")
+        beat(lease, **fields)
+
+    monkeypatch.setattr(Lease, "_beat", failing_first)
+
+    @registry.handles(kind)
+    def handler(lease: Lease) -> None:
+        end = time.monotonic() + 20
+        while len(beats) < 3:
+            assert time.monotonic() < end, "there was no further beat"
+            time.sleep(0.02)
+
+    assert job_run(job_enqueue(kind=kind).pk).state == "succeeded"
+    assert "heartbeat failed" in caplog.text

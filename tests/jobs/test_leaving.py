@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from jobs import leaving
 from jobs.lease import Lease
 from jobs.models import Job
-from jobs.registry import _handlers, handles
+from jobs.registry import handles
 from jobs.runner import job_run
 from jobs.services import job_enqueue
 
@@ -20,43 +19,33 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Listen as a worker does, and leave this process as it was."""
-    monkeypatch.setattr(leaving, "_is_leaving", False)
-    monkeypatch.setattr(leaving, "PATIENCE_SECONDS", 1)
-    taken = (signal.SIGTERM, leaving.TELL, signal.SIGALRM)
-    before = [signal.getsignal(one) for one in taken]
+def _listening(own_signals: None) -> None:
+    """Listen as a worker does."""
     leaving.leave_on(signal.SIGTERM, leaving.TELL)
-    yield
-    signal.alarm(0)
-    for one, handler in zip(taken, before, strict=True):
-        signal.signal(one, handler)
-    for kind in ("tests.listens", "tests.is_deaf"):
-        _handlers.pop(kind, None)
 
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, leaving.TELL])
-def test_a_job_stops_at_its_next_look_and_costs_no_attempt(told: signal.Signals) -> None:
+def test_a_job_stops_at_its_next_look_and_costs_no_attempt(kind: str, told: signal.Signals) -> None:
     seen = []
 
-    @handles("tests.listens")
+    @handles(kind)
     def listens(lease: Lease) -> None:
         os.kill(os.getpid(), told)
         seen.append("told")
         lease.progress(1, 2)
         seen.append("went on")
 
-    job = job_run(job_enqueue(kind="tests.listens").pk)
+    job = job_run(job_enqueue(kind=kind).pk)
     assert (job.state, job.attempt, seen) == (Job.State.QUEUED, 0, ["told"])
 
 
-def test_a_job_that_does_not_look_is_cut_off_and_costs_no_attempt() -> None:
-    @handles("tests.is_deaf")
+def test_a_job_that_does_not_look_is_cut_off_and_costs_no_attempt(kind: str) -> None:
+    @handles(kind)
     def is_deaf(lease: Lease) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(30)
 
-    job = job_enqueue(kind="tests.is_deaf")
+    job = job_enqueue(kind=kind)
     with pytest.raises(SystemExit):
         job_run(job.pk)
     job.refresh_from_db()

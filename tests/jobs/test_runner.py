@@ -12,7 +12,8 @@ from jobs.exceptions import PermanentJobError
 from jobs.lease import Lease
 from jobs.models import Job
 from jobs.runner import Unfinished, job_next, job_run
-from jobs.services import job_enqueue
+from jobs.services import RUN_JOB, job_enqueue
+from jobs.tasks import run_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -111,3 +112,31 @@ def test_a_full_disk_or_lost_database_costs_no_attempt_and_is_tried_again_later(
     assert job_next(["default"]) is None
     Job.objects.filter(pk=job.pk).update(not_before=timezone.now() - timedelta(seconds=1))
     assert job_next(["default"]) == job
+
+
+def test_whoever_runs_a_job_by_hand_gets_its_error(kind: str) -> None:
+    @registry.handles(kind)
+    def handler(lease: Lease) -> None:
+        raise PermanentJobError("bad weights")
+
+    errors: list[Exception] = []
+    job_run(job_enqueue(kind=kind).pk, on_error=errors.append)
+    assert [str(error) for error in errors] == ["bad weights"]
+
+
+def test_a_message_of_the_broker_runs_its_job(kind: str) -> None:
+    @registry.handles(kind)
+    def handler(lease: Lease) -> dict:
+        return {"done": True}
+
+    job = job_enqueue(kind=kind)
+    run_job(str(job.pk))
+    job.refresh_from_db()
+    assert (job.state, job.result) == ("succeeded", {"done": True})
+    assert run_job.name == RUN_JOB
+
+
+def test_one_kind_of_job_has_one_handler(kind: str) -> None:
+    registry.handles(kind)(print)
+    with pytest.raises(ValueError, match=f"two handlers for '{kind}'"):
+        registry.handles(kind)(repr)

@@ -203,6 +203,9 @@ def test_exclusions_are_previewed_applied_and_revoked(owner) -> None:
     version = make_running(owner=owner, exclusion_rules=[{"rule": "same_side_run"}], pairs=14)
     vote_on(version, raters=2, trials=14)
     call, base = Caller(owner), f"studies/{version.study.slug}/exclusions/"
+    # The rule looks at what was chosen, which is hidden until the study is closed.
+    assert call("post", base, {"is_preview": True}).json() == []
+    study_transition(study=version.study, name="close", actor=owner)
     assert len(call("post", base, {"is_preview": True}).json()) == 2
     assert not Exclusion.objects.exists()
     call("post", base, {})

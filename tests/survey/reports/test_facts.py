@@ -30,7 +30,7 @@ def test_every_item_of_the_checklist_has_an_answer():
     assert facts["ethics"].startswith("Board of the faculty, 2026-17; consent asked")
     assert facts["language"] == "de (1)"
     assert facts["selection"] == "6 of 6 pairs took part; none was left out by hand or by rule"
-    assert facts["exclusion_rules"] == "fixed at freezing: too fast"
+    assert facts["exclusion_rules"] == "fixed at freezing: too fast; votes beyond a pair's places"
 
 
 @pytest.mark.parametrize(
