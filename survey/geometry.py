@@ -90,7 +90,9 @@ class Room:
     def multiple(self, pixel_ratio: float) -> int:
         """Return device pixels to an image pixel: of every image in ``pixels``, the most of an original in ``fit``."""
         if self.is_fit:
+            # Whole multiples alone: part of a pixel would be blurred by the browser, and differently in each.
             return max(1, math.floor(pixel_ratio + _EPSILON))
+        # Rounded as geometry.js does, half up: page and server must agree to the pixel.
         return max(1, math.floor(self.pixel_multiple * pixel_ratio + 0.5))
 
     def _least_box(self, pixel_ratio: float) -> tuple[int, int]:
@@ -115,6 +117,7 @@ class Room:
             return least
         most, multiple = math.floor(self.box_px * ratio + _EPSILON), self.multiple(ratio)
         width, height = min(width, most, self.frame[0] * multiple), min(height, most, self.frame[1] * multiple)
+        # No box wider than the widest image fills at that height: the rest would only push images apart.
         width = min(width, max(least[0], math.ceil(height * self.widest)))
         height = min(height, max(least[1], math.ceil(width / self.narrowest)))
         return None if width < least[0] or height < least[1] else (width, height)

@@ -23,6 +23,7 @@ def rater_link(study: Study) -> str:
 def entry_link(study: Study) -> str:
     """Return the address to give away: where raters come from a panel, with the placeholders that it fills in."""
     link = rater_link(study)
+    # A draft's settings may still be wrong: its link then has no placeholders.
     return link if recruitment_problems(study.recruitment) else provider_of(study.recruitment).entry_link(link)
 
 

@@ -49,6 +49,7 @@ class OutgoingRefused(Exception):
 
 def _public_addresses(host: str, port: int) -> list[str]:
     try:
+        # Every address must be public: a name may stand for one outside and one inside.
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise OutgoingRefused(f"{host} cannot be resolved: {error}") from None
@@ -59,6 +60,7 @@ def _public_addresses(host: str, port: int) -> list[str]:
 
 
 def _require_public(host: str, address: str) -> None:
+    # Without the zone of a link-local address, which says nothing of where it leads.
     bare = ipaddress.ip_address(address.split("%")[0])
     if host in settings.OUTGOING_PRIVATE_HOSTS or _is_public(bare):
         return
@@ -94,12 +96,14 @@ def outgoing_check(url: str) -> Target:
     except ValueError:
         raise OutgoingRefused("the address cannot be read; write https://host/path") from None
     is_allowed = host in settings.OUTGOING_PRIVATE_HOSTS
+    # Plain http is for hosts that the operator named, such as one in the same network.
     if parts.scheme != "https" and not (is_allowed and parts.scheme == "http"):
         raise OutgoingRefused("only https:// addresses are allowed")
     if not host or parts.username is not None or parts.password is not None:
         raise OutgoingRefused("the address needs a host and no user name; write https://host/path")
     if any(not letter.isprintable() or letter.isspace() for letter in url):
         raise OutgoingRefused("the address holds a space or a letter that cannot be seen; write https://host/path")
+    # Other ports lead to other services, some of which act on what an HTTP request happens to say.
     if not is_allowed and port not in (None, 443):
         raise OutgoingRefused(f"port {port} is not allowed; use 443")
     # Of a name it is looked at when something is sent what it stands for.
@@ -148,6 +152,7 @@ class _Call:
         try:
             connection.request(method, target.path, body=body, headers={"User-Agent": "Blindpair", **headers})
             answer = connection.getresponse()
+            # No more than that is read, whatever length the answer claims.
             content = answer.read(MOST_BYTES)
             if self._is_cut:
                 raise TimeoutError("too slow")

@@ -45,6 +45,7 @@ def rendition_sizes(width: int, height: int, *, least_px: int | None) -> list[tu
     if least_px is None:
         return sizes
     longer, least = max(width, height), least_size(width, height, least_px=least_px)
+    # The slack keeps a side that is a step of the ladder on it, where the logarithm falls just short.
     top = math.floor(math.log(longer / _ANCHOR, STEP) + 1e-9)
     for step in itertools.count(top, -1):
         side = round(_ANCHOR * STEP**step)
@@ -62,6 +63,7 @@ def rendition_shown(sizes: list[tuple[int, int]], box: tuple[int, int], *, most:
     """
     for index, (width, height) in enumerate(sizes):
         if width <= box[0] and height <= box[1]:
+            # Only the original is enlarged: a smaller copy shows only where the next larger did not fit.
             multiple = min(box[0] // width, box[1] // height, most) if index == 0 else 1
             return Shown(index, max(1, multiple))
     return None

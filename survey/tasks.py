@@ -43,6 +43,7 @@ def freeze(lease: Lease, *, study: str, actor: str, reason: str = "") -> dict[st
             on_progress=lambda done, total: lease.progress(done, total, "images encoded"),
         )
     except SurveyError as error:
+        # What the rules refuse they will refuse again: trying once more would only delay the message.
         raise PermanentJobError(str(error)) from error
     return {"version": version.number, "config_sha256": version.config_sha256}
 

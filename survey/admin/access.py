@@ -28,6 +28,7 @@ class LargeTablePaginator(Paginator):
 
 def study_number(text: str | None) -> int:
     """Return the key of a study that an address names; 0 for what is none."""
+    # Nineteen digits may be more than a database key holds, which would end in an error of the database.
     return int(text) if text and text.isdecimal() and len(text) < 19 else 0
 
 
@@ -38,6 +39,7 @@ class StudyListFilter(admin.SimpleListFilter):
     parameter_name = "of_study"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        # Cut: nobody chooses from a longer list, and each study's pages link to its own rows.
         rows = studies_visible_to(request.user).order_by("slug").values_list("pk", "slug")[:200]
         return [(str(pk), slug) for pk, slug in rows]
 
@@ -57,6 +59,7 @@ class StudyScopedAdmin(admin.ModelAdmin):
     # Which of a study's tabs the list is, where it shows one study alone.
     study_tab = ""
     change_list_template = "admin/survey/change_list.html"
+    # It would count the whole table beside the filtered one on every page.
     show_full_result_count = False
     # Counts beside every filter would read the whole table once for each.
     show_facets = admin.ShowFacets.NEVER
@@ -74,12 +77,14 @@ class StudyScopedAdmin(admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return scoped(super().get_queryset(request), request.user, self.study_path)
 
+    # Who has no study sees empty lists: that a study exists is told by none of them.
     def has_module_permission(self, request: HttpRequest) -> bool:
         return request.user.is_active and request.user.is_staff
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         if not (request.user.is_active and request.user.is_staff):
             return False
+        # Asked of the scoped rows, so that a guessed key is answered as one that does not exist.
         return obj is None or self.get_queryset(request).filter(pk=obj.pk).exists()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -94,6 +99,7 @@ class StudyScopedAdmin(admin.ModelAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow the filters that the page offers, no free lookups across relations."""
         offered = {item if isinstance(item, str) else getattr(item, "parameter_name", "") for item in self.list_filter}
+        # A filter across relations could be used to guess, answer by answer, what is hidden.
         return any(lookup == name or lookup.startswith(f"{name}__") for name in offered if name)
 
 
@@ -111,4 +117,5 @@ class IdSearchAdmin(StudyScopedAdmin):
         if search_term.strip():
             for lookup, values in self.rows_like(search_term).items():
                 queryset = queryset.filter(**{f"{lookup}__in": values})
+        # Nothing is joined, so no row can come twice.
         return queryset, False

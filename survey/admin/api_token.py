@@ -41,6 +41,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: ApiToken, form: TokenForm, change: bool) -> None:
         given = form.cleaned_data
         token, row = token_create(user=request.user, name=given["name"], scopes=given["scopes"], days=given["days"])
+        # The service has stored it: Django must take this object for that row.
         obj.pk, obj._state.adding = row.pk, False
         obj.made = {"token": token, "row": row}
 

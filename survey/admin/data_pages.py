@@ -57,6 +57,7 @@ def exclusions(request: HttpRequest, study: Study) -> HttpResponse:
             return HttpResponseRedirect(study_address(study, "exclusions"))
         return _screen(request, study, name, rules, is_pilot)
     proposals, screened = None, None
+    # An address can be kept while votes grow: then the page must not screen them all by itself.
     if "preview" in request.GET and not is_screening_long(study, is_pilot=is_pilot):
         try:
             proposals = exclusion_proposals(study, rules=rules, is_pilot=is_pilot)
@@ -114,6 +115,7 @@ def _screened_name(rules: list[dict] | None) -> str:
 def _exclude_by_hand(request: HttpRequest, study: Study) -> None:
     sessions = RaterSession.objects.filter(version__study=study)
     found = ids_like(request.POST.get("session", ""), sessions, "pk")
+    # A beginning that fits two sessions must not exclude one of them.
     if len(found) != 1:
         raise ExclusionRefused("Give the session's id, or its first eight letters or more: no one session begins so.")
     exclusion_by_hand(study=study, session_id=found[0], reason=request.POST.get("reason", ""), actor=request.user)
@@ -197,12 +199,14 @@ def _listed(files: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
 def report_file(request: HttpRequest, study: Study, build: int, name: str) -> HttpResponse:
     """One file of a build. Only names that the build lists are served: no path is made from the address."""
     row = get_object_or_404(study.reports, pk=build)
+    # Again at each download: a revised plan may hide what could be seen when the report was built.
     results_require_visible(study, is_pilot=row.is_pilot)
     entry = row.files.get(name)
     if entry is None or not default_storage.exists(entry["name"]):
         raise Http404
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     response = FileResponse(default_storage.open(entry["name"]), content_type=kind)
+    # Files of a build never change: their digest is their tag.
     response["ETag"] = f'"{entry["sha256"]}"'
     if name == READABLE and "download" not in request.GET:
         response["Content-Security-Policy"] = _REPORT_POLICY
@@ -230,6 +234,7 @@ class PlanningForm(forms.Form):
             return asked | {"votes_per_rater": votes}
         if votes > raters:
             raise forms.ValidationError(f"{votes} votes on each pair need as many raters: nobody sees a pair twice.")
+        # Rounded up: every pair gets at least the votes that were asked for.
         return asked | {"votes_per_rater": math.ceil(votes * pairs / raters)}
 
 

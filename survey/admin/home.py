@@ -21,12 +21,14 @@ __all__ = ["home"]
 # The newest; the list of studies has the others.
 STUDIES_SHOWN = 10
 
+# Taken before it is replaced below, or the page would call itself.
 _stock_index = admin.site.index
 
 
 def home(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
     """Show the stock index with the user's studies above it."""
     rows = studies_visible_to(request.user).exclude(state=Study.State.ARCHIVED).order_by("-created_at")
+    # One more than shown tells whether there are others, without counting them.
     studies = list(rows[: STUDIES_SHOWN + 1])
     context = {
         "studies": [_row(request, study) for study in _counted(studies[:STUDIES_SHOWN])],

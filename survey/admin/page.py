@@ -41,7 +41,9 @@ def study_page(*, needs: Callable[[Any, Study], bool] | None = None) -> Callable
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, pk: int, **kwargs: Any) -> HttpResponse:
+            # A stranger gets the answer of a study that does not exist.
             study = get_object_or_404(studies_visible_to(request.user), pk=pk)
+            # Viewers may read every page; what they may not do is looked at in one place.
             if request.method == "POST" and not (needs or may_change)(request.user, study):
                 raise PermissionDenied
             try:
@@ -51,6 +53,7 @@ def study_page(*, needs: Callable[[Any, Study], bool] | None = None) -> Callable
                     if isinstance(error, ResultsHidden):
                         raise PermissionDenied(str(error)) from error
                     raise
+                # What a rule refuses is said on the page that the person comes from.
                 messages.error(request, str(error))
                 return HttpResponseRedirect(request.path if request.POST.get("stay") else study_address(study))
 
@@ -81,6 +84,7 @@ def head_context(request: HttpRequest, study: Study) -> dict[str, Any]:
 
 def _tabs(study: Study) -> list[tuple[str, str, str]]:
     """Return (name, address, caption) of the study's pages."""
+    # The admin's own lists, cut down to one study by their filter.
     below = f"?of_study={study.pk}"
     return [
         ("overview", study_address(study), "Overview"),

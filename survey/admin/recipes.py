@@ -29,6 +29,7 @@ def recipe_table(arms: Iterable[Arm]) -> list[RecipeRow]:
     recipes = [arm.recipe for arm in arms]
     names = dict.fromkeys(name for recipe in recipes for name in recipe)
     rows = [RecipeRow(name.replace("_", " "), [_shown(recipe.get(name)) for recipe in recipes]) for name in names]
+    # What is compared comes first; sorting is stable, so the rest keeps its order.
     return sorted(rows, key=lambda row: not row.differs)
 
 
@@ -38,6 +39,7 @@ def _shown(value: Any) -> str:
         return "–"
     if isinstance(value, dict) and "path" in value:
         digest = f", SHA-256 {value['sha256'][:12]}" if value.get("sha256") else ""
+        # The folder too: the checkpoints of every training run have the same file names.
         return "/".join(PurePath(value["path"]).parts[-2:]) + digest
     if isinstance(value, dict):
         return ", ".join(f"{name.replace('_', ' ')} {_shown(inner)}" for name, inner in value.items())

@@ -50,6 +50,7 @@ class ProviderForm(forms.Form):
             settings["codes"] = codes
         if given["provider"] == "prolific":
             settings |= {"study_id": given["study_id"]} if given["study_id"] else {}
+            # Only what differs from the default, which demands signatures, is stored.
             settings |= {"is_signed": False} if given["is_unsigned"] else {}
         return settings
 
@@ -86,6 +87,7 @@ def recruitment(request: HttpRequest, study: Study) -> HttpResponse:
 def link_to_give(study: Study) -> dict[str, Any]:
     """Return what a page shows of the link that raters get: with the panel's placeholders where there is a panel."""
     problems = recruitment_problems(study.recruitment)
+    # Settings that are wrong stand for no provider yet; the page says so beside the link.
     provider = "open" if problems else study.recruitment.get("provider", "open")
     return {"recruitment_problems": problems, "link": entry_link(study), "provider": provider}
 
@@ -142,6 +144,7 @@ def _reconcile(request: HttpRequest, study: Study) -> Any:
 
 
 def _erase(request: HttpRequest, study: Study) -> HttpResponse:
+    # Erasing cannot be taken back, so it is the owner's alone.
     if not may_manage(request.user, study):
         raise PermissionDenied
     proof = identity_erase(study=study, panel_id=request.POST.get("panel_id", ""), actor=request.user)
@@ -164,6 +167,7 @@ def links_csv(request: HttpRequest, study: Study, batch: int) -> HttpResponse:
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     writer = csv.writer(response)
     writer.writerow(["number", "link"])
+    # Closed links open nothing: a slip with one would send its reader to an error.
     for link in study.personal_links.filter(batch=batch, is_revoked=False):
         writer.writerow([f"{link.batch}-{link.number}", personal_link(study, link)])
     return download(response, f"{study.slug}-links-{batch}.csv")

@@ -46,6 +46,7 @@ class RaterSessionAdmin(IdSearchAdmin):
     list_select_related = ["version__study"]
     search_help_text = "A session's or a rater's id, or its first eight letters or more"
     ordering = ["-started_at"]
+    # The tab may vote and the seed decides the trials ahead: neither belongs on a page.
     exclude = ["tab", "seed"]
 
     def rows_like(self, text: str) -> dict[str, list[Any]]:
@@ -130,6 +131,7 @@ class VoteAdmin(IdSearchAdmin):
                     When(trial__session__version__study_id__in=visible, then=F("choice")),
                     When(trial__session__is_pilot=True, then=F("choice")),
                     When(trial__session__is_simulated=True, then=F("choice")),
+                    # In the query and not in the template: no other way of showing the column can forget it.
                     default=Value("hidden until closed"),
                     output_field=CharField(),
                 )

@@ -93,6 +93,7 @@ class StudyForm(forms.ModelForm):
             self.fields["exclusion_rules"].help_text = format_html("{}<ul>{}</ul>", _RULES_HELP, rules)
         if "baseline" in self.fields:
             arms = self.instance.arms.all() if self.instance.pk else Arm.objects.none()
+            # Arms of other studies are no baseline, and their names may not be the user's to see.
             self.fields["baseline"].queryset = arms
 
     def _checked(self, name: str, problems: Callable[[Any], list[str]]) -> Any:
@@ -157,10 +158,12 @@ class StudyAdmin(StudyScopedAdmin):
     inlines = [ArmInline]
     study_path = "pk"
     list_display = ["page", "state_pill", "arm_count", "pair_count", "votes", "created"]
+    # The study's page is the way in; Django's own link would open the form.
     list_display_links = None
     list_filter = ["state"]
     search_fields = ["slug", "title"]
     ordering = ["-created_at"]
+    # The slug stays editable: it becomes part of the address that raters see.
     prepopulated_fields = {"slug": ["title"]}
     fieldsets = [(caption, {"fields": names.split()}) for caption, names in GROUPS]
 
@@ -222,15 +225,18 @@ class StudyAdmin(StudyScopedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Study, form: StudyForm, change: bool) -> None:
         if change:
+            # What changed alone: the log shows the fields that somebody has touched.
             values = {name: form.cleaned_data[name] for name in form.changed_data}
             if values:
                 study_update(study=obj, actor=request.user, **values)
             return
         created = study_create(owner=request.user, **form.cleaned_data)
+        # The service has stored it: Django must take this object for that row.
         obj.pk, obj.state, obj._state.adding = created.pk, created.state, False
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         study = form.instance
+        # Django reads these lists afterwards for its own messages.
         formset.new_objects, formset.changed_objects, formset.deleted_objects = [], [], []
         for row in formset.forms:
             if row in formset.deleted_forms:
@@ -240,6 +246,7 @@ class StudyAdmin(StudyScopedAdmin):
             elif row.has_changed():
                 fields = {name: row.cleaned_data[name] for name in ("title", "description", "recipe")}
                 name = row.cleaned_data["name"]
+                # Renamed first: adding by the new name would make a second arm.
                 if row.instance.pk and "name" in row.changed_data:
                     arm_rename(arm=row.instance, name=name, actor=request.user)
                 arm = arm_add(study=study, name=name, actor=request.user, **fields)

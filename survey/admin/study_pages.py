@@ -120,10 +120,12 @@ def _progress_context(state: StudyProgress) -> dict[str, Any]:
 @study_page()
 def step(request: HttpRequest, study: Study, name: str) -> HttpResponse:
     """Confirm a transition, give the reason, do it."""
+    # Another person may have moved the study on since the page was opened.
     current = next((item for item in study_steps(study) if item.name == name), None)
     if current is None and request.method == "GET":
         messages.warning(request, f"The study is {study.state}: that step is not possible now.")
         return HttpResponseRedirect(study_address(study))
+    # The length that the API takes, too.
     reason = request.POST.get("reason", "").strip()[:500]
     if request.method == "POST" and not (current and current.needs_reason and not reason):
         job = transition_begin(study=study, name=name, actor=request.user, reason=reason)
@@ -163,6 +165,7 @@ def pairs(request: HttpRequest, study: Study) -> HttpResponse:
     grid = [{"pair": pair, "cells": _cells(pair, arms)} for pair in page]
     classes = study.pairs.order_by("class_label").values_list("class_label", flat=True).distinct()[:1000]
     query = request.GET.copy()
+    # The page number is what the links of the pager put in themselves.
     query.pop("p", None)
     return render(
         request,
@@ -221,6 +224,7 @@ def people(request: HttpRequest, study: Study) -> HttpResponse:
                 member_set(study=study, user=user, role=request.POST.get("role", ""), actor=request.user)
             except ValidationError as error:
                 messages.error(request, "; ".join(error.messages))
+        # Who takes away their own role has no page of this study to go back to.
         may_still_see = studies_visible_to(request.user).filter(pk=study.pk).exists()
         return HttpResponseRedirect(
             study_address(study, "people") if may_still_see else reverse("admin:survey_study_changelist")
@@ -248,6 +252,7 @@ def preview(request: HttpRequest, study: Study) -> HttpResponse:
     address = reverse("survey:preview", args=[study.slug, chosen])
     context = {"tab": "preview", "steps": steps, "chosen": chosen, "frames": frames, "address": address}
     response = render(request, study, "preview.html", **context)
+    # For this page alone: it shows the raters' own pages in frames.
     response.csp_replace = {"frame-src": ["'self'"]}
     return response
 

@@ -39,6 +39,7 @@ def _thumbnail(content: bytes) -> bytes:
 
 def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
+    # Thumbnails are made while the page loads: speed counts more than some bytes.
     picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
@@ -46,6 +47,7 @@ def _png(picture: Image.Image) -> bytes:
 def response(request: HttpRequest, image: PairImage, *, is_full: bool) -> HttpResponse:
     """Return the picture; its digest is its tag, so a browser asks once."""
     tag = f'"{image.sha256}-{"full" if is_full else SIDE}"'
+    # Before the file is opened: decoding is what costs.
     if request.headers.get("If-None-Match") == tag:
         return HttpResponseNotModified()
     try:
@@ -57,5 +59,6 @@ def response(request: HttpRequest, image: PairImage, *, is_full: bool) -> HttpRe
         return HttpResponse("The file of this image cannot be read.", status=404, content_type="text/plain")
     answer = HttpResponse(body, content_type=kind or "image/png")
     answer["ETag"] = tag
+    # Private: a shared cache must not hand a study's images to strangers.
     answer["Cache-Control"] = "private, max-age=86400"
     return answer

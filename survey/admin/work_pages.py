@@ -102,6 +102,7 @@ def jobs(request: HttpRequest, study: Study) -> HttpResponse:
 @study_page()
 def job_step(request: HttpRequest, study: Study, job: uuid.UUID, name: str) -> HttpResponse:
     """Cancel a job, or try a failed one again."""
+    # Looked up among the study's own jobs: another study's job is none of this address.
     row = get_object_or_404(study_jobs(study), pk=job)
     if name == "cancel":
         is_over = work_cancel(row).is_over

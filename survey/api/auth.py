@@ -27,6 +27,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Any, ApiToken] | None:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        # No token at all: another way to sign in may still apply.
         if kind.lower() != "bearer":
             return None
         row = token_find(token.strip())
@@ -35,6 +36,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
         return row.user, row
 
     def authenticate_header(self, request: Request) -> str:
+        # Makes Django REST framework answer 401 instead of 403 to a call without a login.
         return "Bearer"
 
 
@@ -67,15 +69,18 @@ class HasScope(permissions.BasePermission):
         user = request.user
         if not (user and user.is_authenticated and user.is_active and user.is_staff):
             return False
+        # A login in the admin has no scopes: the person's roles are all that counts.
         if not isinstance(request.auth, ApiToken):
             return True
         needed = getattr(view, "scopes", {}).get(request.method)
+        # Safe methods read, others write; steps that cannot be undone name their scope themselves.
         needed = needed or (Scope.READ if request.method in permissions.SAFE_METHODS else Scope.WRITE)
         return needed in request.auth.scopes
 
 
 def study_of_call(request: Request, slug: str, *, change: bool = False, manage: bool = False) -> Study:
     """Return the study, as if it did not exist for a stranger; refuse a viewer who wants to change it."""
+    # 404 to a stranger as for a slug that nobody has.
     study = studies_visible_to(request.user).filter(slug=slug).first()
     if study is None:
         raise Http404

@@ -18,6 +18,7 @@ class Cursor(pagination.CursorPagination):
 
     page_size = 100
     page_size_query_param = "page_size"
+    # A page is built in memory.
     max_page_size = 500
 
 
@@ -31,6 +32,7 @@ def checked(kind: type[serializers.BaseSerializer], data: Any, **options: Any) -
 def filtered(request: Request, kind: type[QuerySerializer]) -> dict[str, Any]:
     """Return the filters of a list that were given: only those that its serializer names."""
     given = checked(kind, request.query_params)
+    # The pager reads cursor and size from the request itself.
     return {name: value for name, value in given.items() if name not in {"cursor", "page_size"} and value is not None}
 
 
@@ -39,6 +41,7 @@ def paged(
 ) -> Response:
     """Return one page of rows in a fixed order."""
     cursor = Cursor()
+    # The key after it makes the order total: rows of one moment would else be shown twice or not at all.
     cursor.ordering = (order,) if order.lstrip("-") == "pk" else (order, "pk")
     page = cursor.paginate_queryset(rows, view.request, view=view)
     return cursor.get_paginated_response(kind(page, many=True, context=context).data)

@@ -21,6 +21,7 @@ def _resolved(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, A
     return components.get(name, schema)
 
 
+# The document changes with the code alone, and takes long to build.
 @lru_cache(maxsize=1)
 def _operations() -> list[dict[str, Any]]:
     document = SchemaGenerator(api_version="v1").get_schema(public=True)

@@ -50,6 +50,7 @@ _STATUS: dict[type[errors.SurveyError], int] = {
 
 def error_status(error: errors.SurveyError) -> int:
     """Return the HTTP status of an error; 400 for one that has none of its own."""
+    # In the order of the table: a subclass that needs its own status stands before its parent.
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
 
 
@@ -84,11 +85,14 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
         problem = _problem(error.status_code, str(error.default_code), str(error.detail))
     else:
         return None
+    # An error that becomes an answer is no exception to Django's transaction: it has to be told.
     set_rollback()
     response = Response(problem, status=problem["status"], content_type="application/problem+json")
     if wait := getattr(error, "wait", None):
+        # Rounded up: a caller that waits exactly so long must not be early.
         response["Retry-After"] = str(int(wait) + 1)
     if scheme := getattr(error, "auth_header", None):
+        # RFC 9110 demands it of every 401.
         response["WWW-Authenticate"] = scheme
     return response
 

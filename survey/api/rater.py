@@ -43,11 +43,13 @@ def _endpoint(function: Endpoint) -> Callable[[HttpRequest, str], HttpResponse]:
             response = JsonResponse(function(session_id_of(token), _body(request)))
         except SurveyError as error:
             response = error_response(error)
+        # An answer holds sealed addresses of this visit: no cache may keep it.
         response.headers["Cache-Control"] = "no-store"
         # Without a length the server would send the answer in chunks.
         response.headers["Content-Length"] = str(len(response.content))
         return response
 
+    # For the middleware: raters' calls neither read nor set a cookie.
     view.is_cookie_free = True
     return view
 
@@ -58,12 +60,14 @@ def _body(request: HttpRequest) -> dict[str, Any]:
         raise BadSubmission(f"the body is longer than {_MOST_BYTES} bytes")
     try:
         body = json.loads(request.body)
+        # Written once more: NaN and lone surrogates pass the parser and fail in the database.
         text = json.dumps(body, ensure_ascii=False, allow_nan=False)
         text.encode()
     except (ValueError, RecursionError):
         raise BadSubmission("the body is not JSON") from None
     if not isinstance(body, dict):
         raise BadSubmission("the body is not a JSON object")
+    # PostgreSQL stores no NUL in text or JSON.
     if "\\u0000" in text:
         raise BadSubmission("the body holds a NUL character")
     return body
@@ -94,6 +98,7 @@ def _number(body: dict[str, Any], name: str) -> float | None:
     value = body.get(name)
     if value is None:
         return None
+    # In Python True is a number.
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadSubmission(f"{name} is not a number")
     try:
@@ -128,6 +133,7 @@ def window(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
     """Open the trials in a tab, which becomes the one that may vote."""
     session = session_take_tab(session_id=session_id, tab=_text(body, "tab", longest=40))
     trials = next_trials(session)
+    # Before they leave the server: an answer counts for issued trials alone.
     trials_issue(trials)
     return window_of(session, trials)
 
@@ -144,9 +150,11 @@ def vote(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
         presentation=_object(body, "presentation"),
     )
     outcome = vote_create(session_id=session_id, tab=_text(body, "tab", longest=40), submission=submission)
+    # After the commit: the wait must not hold the visit's lock.
     response_jitter()
     answer = window_of(outcome.session, outcome.next_trials)
     answer["stored"] = {"trial": outcome.vote.trial_id, "choice": outcome.vote.choice, "replay": outcome.is_replay}
+    # Practice alone tells how it went: a check that did would show that it is one.
     if outcome.is_correct is not None:
         answer["correct"] = outcome.is_correct
     return answer
@@ -181,6 +189,7 @@ def fault(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
 def events(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
     """Add what happened around the trials."""
     items = body.get("events")
+    # The page sends them in smaller parcels; more at once is no page of ours.
     if not isinstance(items, list) or len(items) > 100:
         raise BadSubmission("events is not a list of at most 100")
     pairs = []

@@ -46,6 +46,7 @@ class ProblemSchema(AutoSchema):
         bodies = super()._get_response_bodies(direction)
         for status, meaning in _PROBLEMS.items():
             content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            # An operation's own words for a status come first.
             bodies.setdefault(status, {"description": meaning, "content": content})
         return bodies
 

@@ -16,6 +16,7 @@ app_name = "api"
 class RowId(IntConverter):
     """A row's number, as large as a database key can be."""
 
+    # One digit less than a signed 64-bit key can have, so that no number overflows the database.
     regex = "[1-9][0-9]{0,17}"
 
 

@@ -21,6 +21,7 @@ class ApiToken(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=60, help_text="what the token is for")
     prefix = models.CharField(max_length=12, help_text="the token's first letters, to tell it from others")
+    # A plain digest is enough: tokens are random, so there is nothing to guess through a dictionary.
     sha256 = models.CharField(max_length=64, unique=True)
     scopes = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)

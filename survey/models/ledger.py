@@ -25,6 +25,7 @@ class Exclusion(models.Model):
 
     class Meta:
         constraints = [
+            # One in force at a time; those taken back stay beside it.
             models.UniqueConstraint(
                 fields=["session", "rule"], condition=Q(revoked_at__isnull=True), name="one_live_exclusion_per_rule"
             )

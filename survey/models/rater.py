@@ -22,6 +22,7 @@ class Rater(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["provider", "provider_key"],
+                # Anonymous and erased raters have no key and are many.
                 condition=Q(provider_key__isnull=False),
                 name="one_rater_per_provider_and_key",
             )
@@ -87,6 +88,7 @@ class RaterSession(models.Model):
     )
 
     class Meta:
+        # Two tabs that start at once must not give one person two sets of trials.
         constraints = [models.UniqueConstraint(fields=["rater", "version"], name="one_session_per_rater_and_version")]
         indexes = [models.Index(fields=["version", "state"])]
 

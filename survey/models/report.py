@@ -56,6 +56,7 @@ class ReportBuild(models.Model):
     ledger_revision = models.PositiveIntegerField(
         default=0, help_text="number of the last audit entry: which exclusions were in force"
     )
+    # Not a foreign key: a report stays, whatever becomes of the job that built it.
     job = models.UUIDField(null=True, help_text="the jobs.Job that builds it")
     data_sha256 = models.CharField(max_length=64, blank=True)
     files = models.JSONField(default=dict)

@@ -248,6 +248,7 @@ class StudyVersion(models.Model):
     """What was frozen. Never changed: a change of the study is a new version."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # Protected: what raters have answered must not go by deleting something above it.
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     config = models.JSONField(help_text="canonical: question, arms, trial plan, analysis plan, texts")

@@ -41,6 +41,7 @@ class Slot(models.Model):
             models.UniqueConstraint(
                 fields=["version", "pool", "pair", "arm_a", "arm_b", "index"], name="one_slot_per_index"
             ),
+            # An arm against itself is a check, and checks have no slot.
             models.CheckConstraint(condition=~Q(arm_a=F("arm_b")), name="a_slot_compares_two_arms"),
         ]
         indexes = [models.Index(fields=["version", "pool", "is_answered", "index", "draw", "turn"], name="slot_next")]
@@ -80,6 +81,7 @@ class Trial(models.Model):
     issued_at = models.DateTimeField(null=True, help_text="when it was first handed to the browser")
 
     class Meta:
+        # Two replacements at once must not land on one place in the order.
         constraints = [models.UniqueConstraint(fields=["session", "position"], name="one_trial_per_position")]
         indexes = [
             models.Index(fields=["session", "state", "position"], name="trial_next"),
@@ -110,6 +112,7 @@ class Vote(models.Model):
 
     class Meta:
         constraints = [
+            # The last guard against counting an answer twice, whatever the code above it does.
             models.UniqueConstraint(fields=["trial"], condition=Q(is_current=True), name="one_current_vote_per_trial"),
             models.CheckConstraint(condition=~Q(choice="undo", is_current=True), name="an_undo_is_never_current"),
         ]

@@ -50,6 +50,7 @@ class MTurk(Provider):
             provider=self.name,
             person=given["workerId"],
             submission=given["assignmentId"],
+            # Put together here: of the address in the link only the host is taken, and that from a list.
             return_url=f"{host}/mturk/externalSubmit",
             return_fields={"assignmentId": given["assignmentId"]},
         )

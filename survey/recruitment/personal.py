@@ -32,6 +32,7 @@ class PersonalLinks(Provider):
         except TokenInvalid:
             link = None
         slug = request.resolver_match.kwargs.get("slug") if request.resolver_match else None
+        # One answer for all: a stranger must not learn which links exist.
         if link is None or link.is_revoked or link.study.slug != slug:
             raise EntryRefused("This study is by invitation. Open the whole link that you were given.")
         return Entry(provider=self.name, person=str(link.pk), submission=str(link.pk), is_verified=True)

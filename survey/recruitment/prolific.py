@@ -63,8 +63,10 @@ class Prolific(Provider):
         if token := request.GET.get(_TOKEN, ""):
             claims = claims_of(token, key_set=KEY_SET, audience=urlsplit(site.PUBLIC_URL).netloc)
             signed = {name.upper(): str(value) for name, value in dict(claims.get("prolific") or {}).items()}
+            # Ids beside the token must be its own, or one signature would do for many people.
             if any(given[name] and given[name] != signed.get(name) for name in _IDS):
                 raise EntryRefused("The ids in the link are not the signed ones. Open the study from Prolific again.")
+            # From here on what was signed, and nothing of the address.
             given = {name: signed.get(name, "") for name in _IDS}
             is_verified = True
         elif self.settings.get("is_signed", True):

@@ -43,6 +43,7 @@ def _key_set(address: str, *, is_fresh: bool = False) -> dict[str, Any]:
         fetched = json.loads(outgoing_get(address))
         jwt.PyJWKSet.from_dict(fetched)
     except (OutgoingRefused, ValueError, AttributeError, jwt.PyJWTError):
+        # Old keys are better than none: the panel may be away for a moment.
         if known is not None:
             return known
         raise EntryRefused("The panel's keys cannot be read at the moment. Try again in a minute.") from None
@@ -51,6 +52,7 @@ def _key_set(address: str, *, is_fresh: bool = False) -> dict[str, Any]:
 
 
 def _key(address: str, key_id: str) -> jwt.PyJWK:
+    # A key that is not known may be a new one: once more with keys fetched now.
     for is_fresh in (False, True):
         for key in jwt.PyJWKSet.from_dict(_key_set(address, is_fresh=is_fresh)).keys:
             is_for_signing = key.algorithm_name == "RS256" and key.public_key_use in ("sig", None)
@@ -67,6 +69,7 @@ def claims_of(token: str, *, key_set: str, audience: str) -> dict[str, Any]:
     EntryRefused
         For any flaw, with one message: a forger learns nothing.
     """
+    # Panels write an audience as a host or as an address, with or without the last slash.
     meant_for = [f"{scheme}{audience}{slash}" for scheme in ("", "https://") for slash in ("", "/")]
     try:
         key = _key(key_set, jwt.get_unverified_header(token)["kid"])

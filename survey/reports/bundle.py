@@ -64,6 +64,7 @@ def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int 
     _write_csv(out / "exclusions.csv", names, [[getattr(row, name) for name in names] for row in ledger])
     with (out / "log.jsonl").open("wb") as file:
         file.writelines(audit_lines(study))
+    # Last: it packs all that lies in the folder.
     _zip(out, out / "bundle.zip")
     return report
 

@@ -72,6 +72,7 @@ def _stored(figure: StudyFigure, entry: dict[str, Any]) -> bytes:
             content = file.read()
     except OSError as error:
         raise ValueError(f"{figure.name}: {entry['name']} cannot be read ({error}); {remedy}") from None
+    # A report must not show a figure that somebody has changed in the storage.
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise ValueError(f"{figure.name}: {entry['name']} has changed since it was stored; {remedy}")
     return content
@@ -176,6 +177,7 @@ def study_facts(study: Study) -> dict[str, Any]:
 def _amount(payment: str) -> float | None:
     """Return what a rater is paid where the text names one number; two could be money and minutes."""
     numbers = re.findall(r"\d+(?:[.,]\d+)?", payment)
+    # A comma is the decimal point of many languages.
     return float(numbers[0].replace(",", ".")) if len(numbers) == 1 else None
 
 

@@ -43,12 +43,14 @@ def raters_published(study: Study, *, least_cell: int = LEAST_CELL) -> tuple[tup
     """
     is_free_text_consented = all(
         config.get("publication", {}).get("is_free_text_consented", False)
+        # Of all versions: answers were given under the consent of their own one.
         for config in study.versions.values_list("config", flat=True)
     )
     free = {entry["name"] for entry in exit_questions(study) if not entry.get("options")}
     left_out = set() if is_free_text_consented else {f"{ANSWER_PREFIX}{name}" for name in free}
     columns = tuple(column for column in rater_columns(study) if column.name not in left_out)
     hidden = {column.name for column in columns if column.name in _PERSONAL or column.name.startswith(ANSWER_PREFIX)}
+    # Two passes: whether a value is rare is known only when all rows have been seen.
     shared = _shared(study, hidden)
 
     def row(entry: dict[str, Any]) -> dict[str, Any]:

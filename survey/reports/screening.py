@@ -71,6 +71,7 @@ def exclusion_proposals(study: Study, *, rules: list[dict] | None = None, is_pil
             return []
     elif is_hidden:
         rules = _without_preferences(rules)
+    # Through the exported file, as the report reads it: rules must see what a reader of the data sees.
     with tempfile.TemporaryDirectory() as folder:
         if not votes_export(study, Path(folder), is_pilot=is_pilot)["resources"][0]["rows"]:
             return []

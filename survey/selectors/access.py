@@ -26,6 +26,7 @@ Role = StudyMember.Role
 
 def studies_visible_to(user: Any) -> QuerySet[Study]:
     """Return the studies in which the user has a role; a superuser sees all, a stranger none."""
+    # A disabled account may still have a session or a token.
     if not user.is_active:
         return Study.objects.none()
     if user.is_superuser:
@@ -95,6 +96,7 @@ def are_results_visible(study: Study) -> bool:
 def user_studies_with_visible_results(studies: QuerySet[Study]) -> set[int]:
     """Return the ids of those studies whose results may be seen, in two queries."""
     states = dict(studies.values_list("pk", "state"))
+    # States first, from the same rows: only what is not over needs a look at its plans.
     is_over = {pk for pk, state in states.items() if state in _OVER}
     return is_over | _opened_by_plan(set(states) - is_over)
 

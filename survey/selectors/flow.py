@@ -24,6 +24,7 @@ def study_flow(study: Study, *, is_pilot: bool = False) -> dict[str, Any]:
     A rehearsal's raters count only where no person has voted.
     """
     arrived = RaterSession.objects.filter(version__study=study, is_pilot=is_pilot)
+    # A rehearsal alone has a flow too; beside people's visits it has no place in theirs.
     if has_real_votes(study, is_pilot=is_pilot):
         arrived = arrived.filter(is_simulated=False)
     started = arrived.filter(trial_count__gt=0)

@@ -104,4 +104,5 @@ def _check_result(vote: Vote) -> bool | None:
 
 def _usual(values: Iterator[Any]) -> str:
     counted = Counter(str(value) for value in values if value)
+    # Of equals the first by name: a table made again has the same cells.
     return min(counted, key=lambda value: (-counted[value], value)) if counted else ""

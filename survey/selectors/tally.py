@@ -106,5 +106,6 @@ def votes_counted(version: StudyVersion, *, after: int, until: int) -> Counts:
         undos.annotate(undid=Subquery(before.order_by("-pk").values("pk")[:1])).values_list("undid", flat=True)
     )
     if undone:
+        # What was taken back was counted when it was given, perhaps in an earlier span.
         given.subtract(_counted(Vote.objects.filter(pk__in=undone), version))
     return given

@@ -52,6 +52,7 @@ def _compiled(vendor: str, limit: int) -> tuple[str, tuple[Any, ...]]:
     The few that are wanted are chosen before their images are joined: a planner that knows little of the table would
     join those of all open trials of the visit, and keep a few.
     """
+    # The open ones and the one named, so that a replay of an answered trial is found as well.
     first = Trial.objects.filter(session=_ANY_SESSION, state=Trial.State.OPEN).order_by("position").values("pk")
     rows = (
         Trial.objects.filter(Q(pk__in=first[:limit]) | Q(pk=_ANY_TRIAL), session=_ANY_SESSION)
@@ -87,6 +88,7 @@ def next_trials_query(
 ) -> tuple[str, list[Any]]:
     """Return the query of ``next_trials`` and its parameters, to be run along with others."""
     sql, parameters = _compiled(connection.vendor, limit)
+    # The stand-ins are exchanged for the real keys; everything else of the query stays compiled.
     values = {_prepared(_ANY_SESSION): _prepared(session_id), _prepared(_ANY_TRIAL): _prepared(including)}
     return sql, [values.get(value, value) for value in parameters]
 

@@ -24,6 +24,7 @@ def current_votes(study: Study, *, is_pilot: bool = False) -> QuerySet[Vote]:
     """
     votes = _votes(study, is_pilot=is_pilot)
     real = votes.filter(trial__session__is_simulated=False)
+    # A rehearsal can be exported as long as nobody has voted, and is never mixed with people's votes.
     return real if real.exists() else votes
 
 

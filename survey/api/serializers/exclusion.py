@@ -40,6 +40,7 @@ class ExclusionInputSerializer(StrictSerializer):
     is_preview = serializers.BooleanField(required=False, default=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        # A reason without a session would be lost, and the rules applied instead.
         if ("session" in attrs) != ("reason" in attrs):
             raise serializers.ValidationError("An exclusion by hand needs both a session and a reason.")
         return attrs

@@ -16,6 +16,7 @@ class ReportInputSerializer(StrictSerializer):
 
 
 class ReportSerializer(serializers.ModelSerializer):
+    # Names in the storage stay inside: files are asked for by the name in the report.
     files = serializers.SerializerMethodField(help_text="name: {sha256, bytes}")
 
     class Meta:

@@ -18,6 +18,7 @@ from survey.services.access.member import member_remove, member_set
 
 
 class MemberList(APIView):
+    # Roles decide who owns a study: more than a token that may write drafts should hand out.
     scopes = {"PUT": Scope.RUN}
 
     @extend_schema(operation_id="members_list", responses=MemberSerializer(many=True))

@@ -41,6 +41,7 @@ class Import(APIView):
         """Import a zip of one folder per arm, whole or not at all; a large one by a worker (202)."""
         study = study_of_call(request, slug, change=True)
         given = checked(ImportInputSerializer, request.data)
+        # Before the zip is read, which may take long and would be for nothing.
         if study.state != Study.State.DRAFT:
             raise StudyNotEditable
         names = class_names_read(given["classes"].read(MOST_CLASS_BYTES)) if "classes" in given else {}

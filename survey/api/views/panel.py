@@ -74,6 +74,7 @@ class LinkRevoke(APIView):
 
 
 class ErasureList(APIView):
+    # Erasing cannot be taken back.
     scopes = {"POST": Scope.RUN}
 
     @extend_schema(operation_id="erasures_list", responses=ErasureSerializer(many=True))

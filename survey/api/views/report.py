@@ -43,6 +43,7 @@ class ReportFile(APIView):
         """Download one file of a report."""
         study = study_of_call(request, slug)
         row = study.reports.filter(pk=build).first()
+        # Only names that the build lists: no path is made from the address.
         if row is None or name not in row.files:
             raise Http404
         results_require_visible(study, is_pilot=row.is_pilot)

@@ -69,6 +69,7 @@ class Raters(APIView):
 def _table_call(request: Request, slug: str) -> tuple[Study, dict[str, Any]]:
     study = study_of_call(request, slug)
     given = checked(VotesQuerySerializer, request.query_params)
+    # Before the first byte: a stream that has begun can no longer answer 403.
     results_require_visible(study, is_pilot=given["is_pilot"])
     return study, given
 

@@ -90,6 +90,7 @@ class StudyList(APIView):
 
 
 class StudyDetail(APIView):
+    # What cannot be undone asks for more than the scope to write.
     scopes = {"DELETE": Scope.RUN}
 
     @extend_schema(operation_id="study_get", responses=StudySerializer)
@@ -154,6 +155,7 @@ class StudyStep(APIView):
         study = study_of_call(request, slug, change=True)
         given = checked(StepInputSerializer, request.data)
         job = transition_begin(study=study, name=name, actor=request.user, reason=given["reason"])
+        # The step was taken on a row of its own, under lock.
         study.refresh_from_db()
         body = StateSerializer({"state": study.state, "job": job.pk if job else None}).data
         return Response(body, status=status.HTTP_202_ACCEPTED if job else status.HTTP_200_OK)
@@ -175,6 +177,7 @@ class VersionList(APIView):
 
 
 class Planning(APIView):
+    # A post for the size of its body alone: nothing is changed.
     scopes = {"POST": Scope.READ}
 
     @extend_schema(operation_id="planning", request=PlanningInputSerializer, responses=PlanningSerializer)

@@ -69,10 +69,12 @@ class Command(BaseCommand):
             raise CommandError(f"{study.slug} is a draft: freeze it first, only a frozen design can be rehearsed")
         config = frozen_config(version.pk)
         slots_ensure(version, Slot.Pool.REHEARSAL)
+        # A rehearsal can be done again and again: without this the second one would find its slots taken.
         slots_reset(version, Slot.Pool.REHEARSAL)
         behaviour = self._behaviour(options, config)
         ticket = signing.dumps(study.slug, salt=REHEARSAL_SALT)
         server = nullcontext(options["base_url"]) if options["base_url"] else OwnServer()
+        # The raters' threads open their own; this one would idle for the whole rehearsal.
         connection.close()
         board = shown(f"simulating raters of {study.slug}", self.stderr, options.get("report"))
         with server as base_url, board as told:

@@ -83,6 +83,7 @@ class RaterModel:
     taste: float = field(init=False)
 
     def __post_init__(self) -> None:
+        # One generator a rater: the same answers however many are at work at once.
         self.rng = random.Random(f"{self.seed}/{self.number}")
         self.taste = self.rng.gauss(0, self.behaviour.sd_rater)
 
@@ -90,6 +91,7 @@ class RaterModel:
         """Return left, right or tie for a trial as the database knows it."""
         rng, behaviour = self.rng, self.behaviour
         if rng.random() < behaviour.lapse:
+            # A lapse is a coin: no pull of arm or side.
             return rng.choice(("left", "right"))
         if trial["degraded_side"]:
             return "right" if trial["degraded_side"] == "left" else "left"
@@ -104,6 +106,7 @@ class RaterModel:
         arms = (trial["arm_left__name"], trial["arm_right__name"])
         if arms[0] == arms[1] or self.behaviour.arm not in arms:
             return 0.0
+        # A pair appeals alike to every rater; hashed, for Python's own hash differs from run to run.
         pair = int.from_bytes(hashlib.sha256(f"{self.seed}/{trial['pair_id']}".encode()).digest()[:8])
         appeal = random.Random(pair).gauss(0, self.behaviour.sd_pair)
         pull = self.behaviour.centre() + self.taste + appeal

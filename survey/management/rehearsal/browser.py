@@ -28,6 +28,7 @@ class Browser:
     def request(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[int, str, bytes]:
         """Return (status, location, body); one retry on a connection that the server has closed meanwhile."""
         headers = {"Accept-Language": "en"} | ({"Content-Type": kind} if kind else {})
+        # A server may close an idle connection just as it is used again; twice in a row is an error.
         for attempt in (1, 2):
             try:
                 self._connection.request(method, self._prefix + path, body, headers)

@@ -58,6 +58,7 @@ class SimulatedRater:
             self._run()
         finally:
             self._browser.close()
+            # Each thread has connections of its own, which nobody else closes.
             connections.close_all()
         return self.visit
 
@@ -90,6 +91,7 @@ class SimulatedRater:
         urls, tab = setup["urls"], str(uuid.uuid4())
         window = self._browser.post(urls["window"], {"tab": tab})
         model = RaterModel(self._behaviour, self._seed, self._number, setup["ties"])
+        # Spread over the trials, so that the share who leave is that of whole visits.
         stay = (1 - self._behaviour.drop_out) ** (1 / max(1, window["total"]))
         truth: dict[str, dict[str, Any]] = {}
         seen: set[str] = set()
@@ -97,6 +99,7 @@ class SimulatedRater:
             for trial in window["trials"]:
                 if trial["id"] not in seen:
                     seen.add(trial["id"])
+                    # Fetched as a browser does: addresses that do not open must fail the rehearsal.
                     self._browser.image(trial["left"])
                     self._browser.image(trial["right"])
             trial = window["trials"][0]

@@ -29,6 +29,7 @@ class OwnServer:
     """Django's threaded server on a free port of this machine, for the time of a rehearsal."""
 
     def __enter__(self) -> str:
+        # Port 0: the system gives a free one.
         self._server = ThreadedWSGIServer(("127.0.0.1", 0), _Quiet)
         self._server.set_app(_as_the_proxy_passes_it_on)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

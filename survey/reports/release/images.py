@@ -54,6 +54,7 @@ def _rows(images: Iterator[PairImage], arm_names: Mapping[str, str]) -> Iterator
                 content = file.read()
         except OSError as error:
             raise ReleaseRefused([f"image {image.pair.key} of {image.arm.name} cannot be read: {error}"]) from None
+        # What is published is what was voted on, or nothing.
         if hashlib.sha256(content).hexdigest() != image.sha256:
             raise ReleaseRefused([f"image {image.pair.key} of {image.arm.name} is no longer the one that was frozen"])
         arm = arm_names[image.arm.name]

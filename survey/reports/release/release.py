@@ -99,6 +99,7 @@ def release_write(
     if problems := [*options.problems(arms), *_problems(study, out)]:
         raise ReleaseRefused(problems)
     out.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place: a rename within one file system puts the release there whole or not at all.
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         folder = Path(scratch) / "release"
         folder.mkdir()
@@ -167,6 +168,7 @@ def _write(
     (folder / "croissant.json").write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     hub_license = options.license.lower() if options.license in LICENSES else "other"
     (folder / "README.md").write_text(card_text(about, rai, hub_license=hub_license), encoding="utf-8")
+    # Last of all, so that every other file is covered.
     sums = "".join(f"{digest}  {name}\n" for name, digest in _digests(folder).items())
     (folder / "SHA256SUMS").write_text(sums)
     return counts | {"images": study.pairs.filter(is_selected=True, images__isnull=False).count()}

@@ -42,9 +42,11 @@ def token_create(*, user: Any, name: str, scopes: Iterable[str], days: int | Non
 def token_find(token: str) -> ApiToken | None:
     """Return the row of a token that is good now, and note that it was used."""
     now = timezone.now()
+    # Found by its digest: the time that takes tells nothing of how near a guess was.
     row = ApiToken.objects.select_related("user").filter(sha256=_digest(token), revoked_at__isnull=True).first()
     if row is None or not row.user.is_active or (row.expires_at is not None and row.expires_at <= now):
         return None
+    # Once a minute: a write at every call would cost more than the call.
     if row.last_used_at is None or now - row.last_used_at > _TOUCH:
         ApiToken.objects.filter(pk=row.pk).update(last_used_at=now)
     return row

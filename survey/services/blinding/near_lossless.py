@@ -36,6 +36,7 @@ def near_lossless(pixels: np.ndarray, quality: int) -> np.ndarray:
     height, width = pixels.shape[:2]
     if max(height, width) < _SMALLEST or height < 3:
         return pixels
+    # The caller measures the difference from what it gave.
     out = pixels.copy()
     for bits in range(QUALITIES[quality], 0, -1):
         smooth = _is_smooth(out, bits)

@@ -54,6 +54,7 @@ def webp_file(stream: bytes, *, width: int, height: int, length: int) -> bytes:
     """Return the file whose chunk of pixels has exactly ``length`` bytes."""
     if length < len(stream):
         raise ValueError(f"length is {length}; the stream has {len(stream)} bytes")
+    # The container stores sides less one, in 24 bits each.
     header = bytes([_HAS_PROFILE, 0, 0, 0]) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     padded = stream + b"\0" * (length - len(stream))
     body = b"WEBP" + _chunk(b"VP8X", header) + _chunk(b"ICCP", _PROFILE) + _chunk(b"VP8L", padded)

@@ -24,6 +24,7 @@ FORGOTTEN_AFTER = timedelta(days=7)
 
 def upload_keep(file: IO[bytes]) -> str:
     """Store an upload from its first byte; return the name that opens it."""
+    # Its contents were listed before, and reading goes on from there.
     file.seek(0)
     return default_storage.save(f"{FOLDER}/{uuid.uuid4()}.zip", File(file))
 

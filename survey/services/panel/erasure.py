@@ -56,6 +56,7 @@ def identity_erase(*, study: Study, panel_id: str, actor: Any) -> Erasure:
     PanelSubmission.objects.filter(study=study, session__in=sessions).delete()
     RaterIdentity.objects.filter(rater=rater).delete()
     sessions.update(answers={}, device={})
+    # Without the key nobody can be known again, and their votes stand for nobody.
     Rater.objects.filter(pk=rater.pk).update(provider_key=None)
     proof = Erasure.objects.create(
         study=study,

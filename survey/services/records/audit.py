@@ -47,6 +47,7 @@ def audit_record(*, study: Study, actor: Any, action: str, detail: dict[str, Any
         previous_sha256=last.sha256 if last else "",
     )
     entry.sha256 = _digest(entry)
+    # Never an update: a row of the log that exists stays as it is.
     entry.save(force_insert=True)
     return entry
 

@@ -107,6 +107,7 @@ def _queue(webhook: Webhook, event: str, detail: dict[str, Any], *, attempts: in
 
 def webhook_signature(secret: str, body: bytes, moment: int) -> str:
     """Return the header's value; a receiver computes it again over ``t``, a dot and the raw body."""
+    # The moment is signed along, so that a receiver can refuse an old message that is sent again.
     tag = hmac.digest(secret.encode(), str(moment).encode() + b"." + body, hashlib.sha256).hex()
     return f"t={moment},v1={tag}"
 

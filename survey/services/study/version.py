@@ -225,9 +225,11 @@ def version_freeze(
         raise StudyNotReady(problems)
     rules = {"on_progress": on_progress} if on_progress else {}
     plan = copy_plan(study)
+    # Outside the transaction: encoding may take long, and what was made is kept for the next try.
     length = copies_build(images_of(study), plan, spoilt=spoilt_wanted(study), **rules)
     with transaction.atomic():
         locked = study_locked_draft(study)
+        # Once more under the lock: the draft could be changed while the copies were made.
         if problems := version_problems(locked):
             raise StudyNotReady(problems)
         if copy_plan(locked) != plan:

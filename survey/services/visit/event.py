@@ -31,6 +31,7 @@ def events_record(*, session_id: uuid.UUID, events: Sequence[tuple[str, dict[str
             raise BadSubmission(f"event is {kind!r}; it must be one of {', '.join(sorted(EVENT_KINDS))}")
         if len(detail) > _LONGEST_DETAIL or not all(isinstance(value, int | float | bool) for value in detail.values()):
             raise BadSubmission(f"the detail of {kind!r} must be at most {_LONGEST_DETAIL} numbers")
+    # Under lock: two parcels at once must not both count the same room.
     session = session_locked(session_id)
     room = MOST_EVENTS - SessionEvent.objects.filter(session=session).count()
     kept = events[: max(0, room)]

@@ -225,6 +225,7 @@ def session_set_language(*, session_id: uuid.UUID, language: str) -> None:
 def session_withdraw(*, session_id: uuid.UUID) -> RaterSession:
     """End the visit at the rater's wish. The votes stay; the session's state keeps them from being used."""
     session = session_locked(session_id)
+    # A second click on the same button is no error.
     if session.state == State.WITHDRAWN:
         return session
     if session.state not in ALIVE:
@@ -262,6 +263,7 @@ def sessions_expire(*, version: StudyVersion | None = None, most: int = 10_000) 
     for session_id in silent[:most]:
         with transaction.atomic():
             session = session_locked(session_id)
+            # Looked at again under the lock: the rater may have come back since the list was made.
             if _is_silent(session, now):
                 session.state = State.EXPIRED
                 session.save(update_fields=["state"])

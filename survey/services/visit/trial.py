@@ -126,6 +126,7 @@ def trial_fault(*, session_id: uuid.UUID, tab: str, trial_id: uuid.UUID, kind: s
     trial = Trial.objects.filter(session=session, pk=trial_id, issued_at__isnull=False).first()
     if trial is None:
         raise TrialUnknown
+    # A report that was sent twice, or an answer that was faster.
     if trial.state != Trial.State.OPEN:
         return session
     session.state, session.last_seen_at = RaterSession.State.ACTIVE, timezone.now()
