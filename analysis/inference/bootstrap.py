@@ -186,7 +186,7 @@ def percentile_estimate(
     if len(defined) < max(2, len(replicates) // 2):
         reason = joined("no interval: most resamples leave the quantity undefined", remark, reason)
         return Estimate(method=method, estimate=estimate, reason=reason, **counts)
-    # The percentile interval: it stays inside [0, 1] as the rate does.
+    # The percentile interval: it stays inside the range of the statistic.
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if not high - low > 1e-12:
         reason = joined("no interval: every resample gives the same value", remark, reason)

@@ -179,7 +179,7 @@ class _Design:
         if se <= 0.0:
             return 1.0 if effect > 0 else self.significance
         critical = stats.t.isf(self.significance / 2, df)
-        # Beyond it the power is 1 to the last bit, and the noncentral t overflows.
+        # Capped, for scipy's noncentral t fails far out; the power there is near 1 in any case.
         shift = min(effect / se, 30.0)
         upper = stats.nct.sf(critical, df, shift)
         # The other tail is below the normal one beyond the shift, 1e-15 here; scipy computes some of these as NaN.

@@ -38,7 +38,7 @@ def left_rate(table: VoteTable) -> Estimate:
     site = table.extra["site"][decisive] if "site" in table.extra else None
     crossing = crossing_from(table.rater[decisive], table.pair[decisive], site)
     sides = count_sides(table)
-    # A file without sides may still put one arm first in every row: that is no left.
+    # A file without sides may put one arm first in every row: first is not left.
     if not table.sides_known:
         return refused(method, "nobody recorded which arm stood on which side", **crossing.counts())
     if not sides.decisive:

@@ -80,7 +80,7 @@ def _shrink(image: Image.Image, shorter: int) -> Image.Image:
     """Scale so that the shorter side is `shorter`: halvings by averaging, then bicubic."""
     if min(image.size) == shorter:
         return image
-    # Bicubic alone looks at few pixels and aliases when it shrinks by more than half.
+    # Boxes at powers of two first, as the published code does it: other filters would train on other pixels.
     while min(image.size) >= 2 * shorter:
         image = image.resize((image.width // 2, image.height // 2), resample=Image.Resampling.BOX)
     scale = shorter / min(image.size)
