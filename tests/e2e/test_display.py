@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from survey.models import PairImage
 from survey.renditions import rendition_sizes
@@ -29,20 +29,21 @@ SHAPES = [(512, 512), (640, 480), (384, 512)]
 
 
 @contextmanager
-def screen(width: int, height: int, ratio: float) -> Iterator[Browser]:
-    """A browser on a screen of this pixel ratio: an emulated ratio moves a picture's edges to whole CSS pixels."""
+def screen(browser: Browser, width: int, height: int, ratio: float) -> Iterator[Browser]:
+    """Another browser, on a screen of this pixel ratio: an emulated one moves edges to whole CSS pixels."""
     arguments = [
         *ARGUMENTS,
         f"--force-device-scale-factor={ratio}",
         f"--window-size={width},{height}",
         "--headless=new",
+        "--hide-scrollbars",
     ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium_path(), headless=True, args=[*arguments, "--hide-scrollbars"]
-        )
-        yield browser
-        browser.close()
+    # A process can hold one Playwright: the tests' own launches this browser too.
+    other = browser.browser_type.launch(executable_path=chromium_path(), headless=True, args=arguments)
+    try:
+        yield other
+    finally:
+        other.close()
 
 
 class Screened(Rater):
@@ -78,10 +79,10 @@ def rendition_of(image: PairImage, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("ratio", [1, 1.25, 1.5, 2, 3])
-def test_the_screen_shows_the_rendition_pixel_by_pixel(live_server, ratio: float) -> None:
+def test_the_screen_shows_the_rendition_pixel_by_pixel(browser, live_server, ratio: float) -> None:
     version = photo_study(*SHAPES, (1024, 1024), (1920, 1080))
-    with screen(1366, 657, ratio) as browser:
-        one = Screened(browser, live_server.url, version, viewport=None, no_viewport=True)
+    with screen(browser, 1366, 657, ratio) as scaled:
+        one = Screened(scaled, live_server.url, version, viewport=None, no_viewport=True)
         one.fill(1366, 657)
         one.start()
         compared = 0

@@ -99,6 +99,7 @@ ADDRESSES = {
     "survey_study_reports": "reports/",
     "survey_study_report_file": "report/{build}/report.html",
     "survey_study_planning": "planning/",
+    "survey_study_preview": "preview/",
     "survey_study_import": "import/",
     "survey_study_jobs": "jobs/",
     "survey_study_job_step": "job/{job}/cancel/",

@@ -23,7 +23,7 @@ def test_weights_that_cannot_be_read_or_do_not_fit_are_refused(draft, tmp_path):
     with pytest.raises(CommandError, match=r"arm 'robust': no checkpoint at .*gone\.safetensors"):
         generate(study)
     (tmp_path / "gone.safetensors").write_bytes(b"no weights")
-    with pytest.raises(CommandError, match="not a readable checkpoint"):
+    with pytest.raises(CommandError, match=r"gone\.safetensors is a text, not weights"):
         generate(study)
     save_network(tmp_path / "gone.safetensors", tiny_denoiser(in_channels=3), schedule=SCHEDULE)
     with pytest.raises(CommandError, match="denoiser and classifier differ in in_channels"):

@@ -195,9 +195,11 @@ def test_report_files_are_for_the_people_of_the_study(version, owner) -> None:
     assert response.getvalue().startswith(b"<!")
     saved = client_of(owner).get(f"{address}?download")
     assert saved["Content-Disposition"].startswith("attachment")
+    assert saved.getvalue().startswith(b"<!")
     assert "sandbox" not in saved["Content-Security-Policy"]
     table = client_of(owner).get(address.replace("report.html", "votes.csv"))
     assert table["Content-Disposition"].startswith("attachment")
+    assert table.getvalue()
     assert client_of(make_user("stranger")).get(address).status_code == 404
     assert Client().get(address).status_code == 302
     other = make_study(owner=owner)
