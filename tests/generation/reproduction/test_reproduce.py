@@ -88,7 +88,7 @@ def test_results_are_computed_anew_when_their_inputs_change(tmp_path: Path):
         (["--ablation", "--epsilons", ""], "at least one epsilon"),
         (["--images-per-class", "0"], "images_per_class is 0"),
         (["--iterations", "0"], "iterations is 0"),
-        (["--spacing", "0"], "'0' is not a number of timesteps"),
+        (["--spacing", "0"], "spacing '0' keeps no timestep"),
         (["--formats", "gif"], "unknown format gif"),
     ],
 )
