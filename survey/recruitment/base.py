@@ -17,6 +17,8 @@ __all__ = ["OUTCOMES", "Completion", "Entry", "Provider", "is_origin"]
 # How a visit can end; a panel's study has one completion code for each.
 OUTCOMES = ("complete", "screen", "full", "withdrawn")
 _ORIGIN = re.compile(r"https://(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(:\d{1,5})?", re.I)
+# A panel that is tried on the rater's own machine: browsers trust these hosts without TLS, and nobody else is there.
+_OWN_MACHINE = re.compile(r"http://(localhost|127\.0\.0\.1)(:\d{1,5})?", re.I)
 _ADDRESS = re.compile(r"https://[^\s\x00-\x20\x7f\"'<>\\]+")
 _LONGEST_CODE = 40
 # An id of fewer different characters is padding, such as the zeros of a test.
@@ -25,7 +27,9 @@ _LEAST_VARIETY = 4
 
 def is_origin(text: Any) -> bool:
     """Return whether a text is one origin, ``https://host``, and nothing that a policy would read as more."""
-    return isinstance(text, str) and len(text) <= 200 and _ORIGIN.fullmatch(text) is not None
+    if not isinstance(text, str) or len(text) > 200:
+        return False
+    return any(shape.fullmatch(text) for shape in (_ORIGIN, _OWN_MACHINE))
 
 
 @dataclass(frozen=True, kw_only=True)
