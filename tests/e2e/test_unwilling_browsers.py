@@ -198,9 +198,9 @@ def test_a_browser_without_what_the_pages_need_is_told_so_before_anything_else(r
 @pytest.mark.parametrize("way", ["breaks", "is lost"])
 def test_a_script_that_does_not_run_leaves_no_blank_page(rater, way: str) -> None:
     one = rater()
-    breaks = {"body": "export const fill = ?", "content_type": "text/javascript"}
+    breaks = {"body": "export const broken = ?", "content_type": "text/javascript"}
     answer = breaks if way == "breaks" else {"status": 404}
-    one.page.route("**/js/texts.js", lambda route: route.fulfill(**answer))
+    one.page.route("**/js/presenter.js", lambda route: route.fulfill(**answer))
     one.start_until("form[action$=begin]")
     one.primary()
     expect(one.page.get_by_role("heading", name="This browser does not work here")).to_be_visible()
