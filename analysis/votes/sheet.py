@@ -112,7 +112,8 @@ def header_hint(head: bytes, names: list[str]) -> str:
     for begin, said in _SIGNATURES.items():
         if head[:64].lower().lstrip().startswith(begin):
             return f"; the file {said}"
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in head[:200]:
+    # In the header alone: a cell below it may well hold a zero byte.
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in head[:200].partition(b"\n")[0]:
         return "; the file is UTF-16; save it as UTF-8, or let `python -m analysis convert` read it"
     whole = ",".join(names)
     for delimiter, called in _DELIMITERS.items():
