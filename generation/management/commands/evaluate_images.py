@@ -40,11 +40,11 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="ARM=PATH",
-            help="a folder or .npz with more images of an arm; give one a seed for the spread over seeds",
+            help="a folder or .npz with more images of an arm; one per seed gives the spread over seeds",
         )
         parser.add_argument("--batch-size", type=int, default=32)
         parser.add_argument("--minimum", type=int, help="fewest images for a Frechet distance (default 2048)")
-        parser.add_argument("--out", type=Path, metavar="FILE", help="also write everything, per class too, as JSON")
+        parser.add_argument("--out", type=Path, metavar="FILE", help="also write all results, by class too, as JSON")
         parser.add_argument("--queue", action="store_true", help="leave the work to a GPU worker")
 
     def handle(self, *, study: str, queue: bool, out: Path | None, **options) -> None:

@@ -26,31 +26,31 @@ from survey.services.study.study import study_get
 class Command(BaseCommand):
     # Given by a command that shows several of these on its own board.
     stealth_options = ("report",)
-    help = __doc__ + " The same command again makes only what is missing; a larger --pairs adds to what is there."
+    help = __doc__ + " Repeating the command makes only what is missing; a larger --pairs adds more."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--study", required=True, metavar="SLUG", help="a draft whose arms have recipes")
         parser.add_argument(
             "--pairs", required=True, type=int, metavar="N", help="pairs in all, spread over the classes"
         )
-        parser.add_argument("--classes", metavar="207,360", help="default: all that the networks know")
-        parser.add_argument("--seed", type=int, help="of the noise (default: the study's seed)")
-        parser.add_argument("--batch", type=int, metavar="B", help="pairs worked on at once (default 16)")
+        parser.add_argument("--classes", metavar="207,360", help="class labels (default: all that the networks know)")
+        parser.add_argument("--seed", type=int, help="seed of the noise (default: the study's seed)")
+        parser.add_argument("--batch", type=int, metavar="B", help="pairs made at once (default 16)")
         parser.add_argument("--shard", type=int, metavar="P", help="pairs a worker makes at a time (default 4 batches)")
         parser.add_argument(
             "--factor",
             action="append",
             default=[],
             metavar="FIELD",
-            help="let the arms differ in it too; may be repeated",
+            help="also allow the arms to differ in this; may be repeated",
         )
         parser.add_argument(
-            "--minimum-distance", type=float, metavar="D", help="keep pairs out of the study whose images differ less"
+            "--minimum-distance", type=float, metavar="D", help="leave out pairs whose images differ less"
         )
         parser.add_argument(
             "--check-files", action="store_true", help="compare stored files with their digests and fix them"
         )
-        parser.add_argument("--queue", action="store_true", help="cut the work into shards for the GPU workers")
+        parser.add_argument("--queue", action="store_true", help="split the work into shards for the GPU workers")
 
     def handle(self, *, study: str, queue: bool, check_files: bool, **options: Any) -> None:
         try:

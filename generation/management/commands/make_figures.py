@@ -15,8 +15,8 @@ from survey.services.study.study import study_get
 
 class Command(BaseCommand):
     help = (
-        "Draw the paper's figures of a study - pairs, gradients, ascents, estimates, alignment - "
-        "into a folder and into the study's report."
+        "Draw the paper's figures for a study (pairs, gradients, ascents, estimates, alignment) "
+        "in a folder and in the study's report."
     )
 
     def add_arguments(self, parser) -> None:
@@ -29,11 +29,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--unconditional", type=Path, metavar="FILE", help="denoiser without classes, for the alignment"
         )
-        parser.add_argument("--per-class", type=int, default=20, help="images of a class to measure on (default 20)")
+        parser.add_argument("--per-class", type=int, default=20, help="images per class to measure (default 20)")
         parser.add_argument("--shown", type=int, default=8, help="images in a row (default 8)")
         parser.add_argument("--report", type=Path, metavar="FILE", help="report.json, for metric against preference")
         parser.add_argument(
-            "--metrics", type=Path, metavar="FILE", help="what evaluate_images --out wrote, for the same"
+            "--metrics", type=Path, metavar="FILE", help="output of evaluate_images --out, for the same figure"
         )
 
     def handle(self, *, study: str, out: Path, formats: str, **options) -> None:

@@ -13,7 +13,7 @@ from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):
-    help = __doc__ + " Without options every pair takes part again."
+    help = __doc__ + " Without options all pairs are selected again."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--study", required=True, metavar="SLUG", help="a draft")
@@ -21,9 +21,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--minimum-distance", type=float, metavar="D", help="leave out pairs whose images differ less (0 to 1)"
         )
-        parser.add_argument("--per-class", type=int, metavar="N", help="at most so many of every class, drawn")
-        parser.add_argument("--count", type=int, metavar="N", help="at most so many in all, drawn")
-        parser.add_argument("--seed", type=int, default=0, help="of the draw (default 0)")
+        parser.add_argument("--per-class", type=int, metavar="N", help="draw at most N pairs of each class")
+        parser.add_argument("--count", type=int, metavar="N", help="draw at most N pairs in all")
+        parser.add_argument("--seed", type=int, default=0, help="seed of the draw (default 0)")
 
     def handle(self, *, study: str, classes: str | None, **options: Any) -> None:
         try:

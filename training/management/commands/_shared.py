@@ -33,7 +33,7 @@ class TrainCommand(BaseCommand):
         parser.add_argument(
             "--config", required=True, metavar="C", help=f"a .toml file or a preset: {', '.join(preset_names())}"
         )
-        parser.add_argument("--name", help="of the run and its folder (default: the preset's name)")
+        parser.add_argument("--name", help="name of the run and its folder (default: the preset's name)")
         parser.add_argument("--data", metavar="PATH", help="folder or file of the images")
         parser.add_argument(
             "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="change a setting; may be repeated"
@@ -42,10 +42,12 @@ class TrainCommand(BaseCommand):
             "--resume",
             action=argparse.BooleanOptionalAction,
             default=True,
-            help="continue what is there (default); --no-resume starts the run afresh",
+            help="continue a stopped run (default); --no-resume starts afresh",
         )
         parser.add_argument("--queue", action="store_true", help="leave the run to the GPU workers")
-        parser.add_argument("--processes", type=int, default=1, metavar="N", help="GPUs of one machine, by torchrun")
+        parser.add_argument(
+            "--processes", type=int, default=1, metavar="N", help="GPUs to use on one machine, through torchrun"
+        )
 
     def changes(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the changed settings that the options ask for."""

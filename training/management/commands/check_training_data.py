@@ -13,7 +13,7 @@ from training.presets import parse_change
 
 
 class Command(BaseCommand):
-    help = __doc__ + " Ends with an error where the run would."
+    help = __doc__ + " Fails if the run would."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--config", required=True, metavar="C", help="a preset or a .toml file")

@@ -17,12 +17,12 @@ class Command(BaseCommand):
     help = __doc__ + " Writes evaluation.json, evaluation.csv and evaluation.svg."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("checkpoint", type=Path, help="a .safetensors file of ours, or weights of others")
+        parser.add_argument("checkpoint", type=Path, help="a .safetensors file from training, or other weights")
         parser.add_argument("--data", metavar="PATH", help="images (default: those held out from its training)")
         parser.add_argument(
             "--config",
             metavar="C",
-            help="settings whose [network], [data] and [schedule] to use for a file without a card",
+            help="settings that give [network], [data] and [schedule] for a file without a card",
         )
         parser.add_argument("--limit", type=int, default=1000, metavar="N", help="images (default 1000; 0 for all)")
         parser.add_argument("--norm", default="l2", choices=["l2", "linf"])
@@ -41,13 +41,16 @@ class Command(BaseCommand):
             help="class-conditional denoiser: compare the classifier's gradients with its class score",
         )
         parser.add_argument(
-            "--unconditional", type=Path, metavar="PATH", help="denoiser without classes, if that one has no such label"
+            "--unconditional",
+            type=Path,
+            metavar="PATH",
+            help='denoiser without classes, if --denoiser has no label for "no class"',
         )
         for name in ("denoiser", "unconditional"):
             parser.add_argument(
                 f"--{name}-config",
                 metavar="C",
-                help=f"of a {name} without a card: a published network, or a card's .json",
+                help=f"network of a {name} without a card: a published name, or a card's .json",
             )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--out", type=Path, help="folder (default: beside the checkpoint)")

@@ -10,14 +10,14 @@ from training.presets import ConfigError, read_settings
 
 
 class Command(TrainCommand):
-    help = __doc__ + " The same command again continues where it stopped."
+    help = __doc__ + " Repeating the command continues a stopped run."
     task = "classifier"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         super().add_arguments(parser)
         kind = parser.add_mutually_exclusive_group()
-        kind.add_argument("--robust", action="store_true", help="demand that the settings attack the training images")
-        kind.add_argument("--vanilla", action="store_true", help="train without the attack that the settings may have")
+        kind.add_argument("--robust", action="store_true", help="require settings that attack the training images")
+        kind.add_argument("--vanilla", action="store_true", help="train without attack, whatever the settings say")
 
     def changes(self, options: dict[str, Any]) -> dict[str, Any]:
         changes = super().changes(options)

@@ -6,5 +6,5 @@ from training.management.commands._shared import TrainCommand
 
 
 class Command(TrainCommand):
-    help = __doc__ + " The same command again continues where it stopped."
+    help = __doc__ + " Repeating the command continues a stopped run."
     task = "denoiser"
