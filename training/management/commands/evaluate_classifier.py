@@ -50,7 +50,7 @@ class Command(BaseCommand):
             parser.add_argument(
                 f"--{name}-config",
                 metavar="C",
-                help=f"network of a {name} without a card: a published name, or a card's .json",
+                help=f"network of --{name} if its file has no card: a published name, or a card's .json",
             )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--out", type=Path, help="folder (default: beside the checkpoint)")
