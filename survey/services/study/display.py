@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 from pathlib import Path
@@ -126,13 +127,18 @@ def bytes_a_pixel(study: Study) -> float:
     Smaller sizes take more bytes a pixel, as they hold more detail: the size tried is one in the middle of the ladder.
     """
     total = pixels = 0
-    for image in images_of(study).select_related("pair", "arm").order_by("pk")[:_TRIED]:
-        try:
-            picture = image_pixels(image)
-        except BadImage:
-            continue
-        total += len(webp_stream(picture))
-        pixels += picture.width * picture.height
+    tried = images_of(study).select_related("pair", "arm").order_by("pair", "arm")[:_TRIED]
+    # Whole pairs: their files all get the length of the longest, and one arm's images may be far lighter.
+    for _, images in itertools.groupby(tried, key=lambda image: image.pair_id):
+        lengths = []
+        for image in images:
+            try:
+                picture = image_pixels(image)
+            except BadImage:
+                continue
+            lengths.append(len(webp_stream(picture)))
+            pixels += picture.width * picture.height
+        total += max(lengths, default=0) * len(lengths)
     return total / pixels if pixels else 0.0
 
 
