@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from analysis.inference.blas_threads import on_one_blas_thread
 from analysis.inference.crossing import Crossing, crossing_of, label_index
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import joined
-from analysis.inference.threads import on_one_blas_thread
 from analysis.preference.rate import decisive_votes
 from analysis.regression.laplace import BinomialCells, Failure, LaplaceFit, Term, fit_laplace, moment_sds
 from analysis.regression.logistic_rates import (

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analysis.inference.blas_threads import on_one_blas_thread
 from analysis.inference.crossing import Crossing, crossing_of, site_lack
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import few_units_warning, joined, rate_interval
-from analysis.inference.threads import on_one_blas_thread
 from analysis.preference.rate import two_way_t
 from analysis.regression.crossed_effects import MOST_DENSE_LEVELS, CrossedFactor, CrossTable, cross_table, load_grams
 from analysis.votes.table import Comparison

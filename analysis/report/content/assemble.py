@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from analysis.inference.blas_threads import on_one_blas_thread
 from analysis.inference.counts import LoadSummary, count_sides, load_summary
-from analysis.inference.threads import on_one_blas_thread
 from analysis.judges.scores import JudgeScores
 from analysis.preference import position
 from analysis.ranking.options import ranking_options

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analysis.inference.blas_threads import on_one_blas_thread
 from analysis.inference.bootstrap import product_bootstrap
 from analysis.inference.counts import count_votes
 from analysis.inference.crossing import crossing_of
 from analysis.inference.estimate import Estimate, refused
-from analysis.inference.threads import on_one_blas_thread
 from analysis.preference import position
 from analysis.preference import rate as preference
 from analysis.preference.equivalence import Equivalence, equivalence_test

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from analysis.inference.threads import on_one_blas_thread
+from analysis.inference.blas_threads import on_one_blas_thread
 from analysis.report.content.external_figures import MANIFEST, ExternalFigure, ReadyFigures, given_facts
 from analysis.report.figures import figure_specs
 from analysis.report.formats.document import document

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from analysis.inference.threads import on_one_blas_thread
+from analysis.inference.blas_threads import on_one_blas_thread
 from analysis.planning.simulation import Scenario, simulate_votes
 from analysis.report import build_report
 from analysis.report.formats.text_files import render_json
