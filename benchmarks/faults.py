@@ -28,9 +28,9 @@ from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.campaign.ballots import Ballots, count_votes, longest_waits, make_electorate, patiently
 from benchmarks.campaign.orders import GENERATION, count_jobs, images_of, make_checkpoints, make_draft, order_pairs
 from benchmarks.campaign.storm import ALL_KINDS, KILLS, Disk, Storm
+from benchmarks.campaign.submissions import RaterSubmissions, count_votes, longest_waits, make_electorate, patiently
 from benchmarks.lab import Lab, running_lab, wait_until
 
 
@@ -57,7 +57,7 @@ class Rounds:
         from django.utils import timezone
 
         arguments, since, start = self.arguments, timezone.now(), time.monotonic()
-        ballots = make_electorate(self.owner, f"votes-{number}", arguments.raters, arguments.votes)
+        submissions = make_electorate(self.owner, f"votes-{number}", arguments.raters, arguments.votes)
         drafts = [
             make_draft(self.owner, f"pairs-{number}-{which}", self.checkpoints, arguments.steps) for which in range(2)
         ]
@@ -69,12 +69,12 @@ class Rounds:
         nurse = threading.Thread(target=self._nurse, args=(over,), daemon=True)
         nurse.start()
         deadline = time.monotonic() + arguments.patience
-        with ThreadPoolExecutor(len(ballots)) as pool:
+        with ThreadPoolExecutor(len(submissions)) as pool:
             try:
-                voting = [pool.submit(one.send_all, self.lab, arguments.think, deadline, over) for one in ballots]
+                voting = [pool.submit(one.send_all, self.lab, arguments.think, deadline, over) for one in submissions]
                 for _ in range(arguments.faults):
                     time.sleep(self.random.uniform(*arguments.pause))
-                    at_work = self._at_work(ballots, drafts)
+                    at_work = self._at_work(submissions, drafts)
                     began = time.monotonic()
                     struck.append({"kind": self.storm.strike()} | at_work)
                     spans.append((struck[-1]["kind"], began, time.monotonic()))
@@ -85,21 +85,21 @@ class Rounds:
                 # The pool waits for its raters, and the lab must not be cleared away under the nurse.
                 over.set()
                 nurse.join()
-        counts = count_votes(ballots) | count_jobs(drafts, self.reference, self.lab, since)
+        counts = count_votes(submissions) | count_jobs(drafts, self.reference, self.lab, since)
         return counts | {
             "faults": struck,
-            "longest_wait_seconds": longest_waits(ballots, spans),
+            "longest_wait_seconds": longest_waits(submissions, spans),
             "seconds": round(time.monotonic() - start, 1),
             "seconds_from_last_fault_to_all_pairs": round(recovered, 1),
         }
 
-    def _at_work(self, ballots: list[Ballots], drafts: list) -> dict[str, int]:
+    def _at_work(self, submissions: list[RaterSubmissions], drafts: list) -> dict[str, int]:
         """Return how much is still to be done: a fault that comes after the work proves nothing."""
         made = None
         while made is None:
             made = patiently(lambda: sum(draft.pairs.count() for draft in drafts))
         return {
-            "votes_open": sum(len(one.bodies) - len(one.acknowledged) for one in ballots),
+            "votes_open": sum(len(one.bodies) - len(one.acknowledged) for one in submissions),
             "pairs_open": self.arguments.pairs * len(drafts) - made,
         }
 

@@ -94,7 +94,7 @@ def _check_link(path: Path, above: tuple[Path, ...], home: Path | None) -> None:
     try:
         target = path.resolve(strict=True)
     except (OSError, RuntimeError):
-        raise PictureError(f"{path} is a link that leads nowhere; mend or remove it") from None
+        raise PictureError(f"{path} is a link that leads nowhere; fix or remove it") from None
     if target in above:
         raise PictureError(f"{path} is a link to a folder that holds it; remove it")
     if home is not None and not target.is_relative_to(home):

@@ -73,7 +73,7 @@ class Provider:
         self.settings = settings
 
     def require_shape(self, given: Mapping[str, str]) -> None:
-        """Raise PanelIdRefused, which says what the researcher must mend, unless every id has its shape."""
+        """Raise PanelIdRefused, which says what the researcher must fix, unless every id has its shape."""
         for name, shape in self.ids.items():
             value = given.get(name, "")
             if shape.fullmatch(value) is None or len(set(value)) < _LEAST_VARIETY:

@@ -245,7 +245,7 @@ def _store(name: str, content: bytes) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CopiesUnstored from None
         raise CopiesUnstored(
-            f"The storage does not take the copy {name}: {error}. Mend it, then freeze again."
+            f"The storage does not take the copy {name}: {error}. Fix it, then freeze again."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Each weakness of a plan is named while it is there, with what mends it, and goes when it is mended."""
+"""Each weakness of a plan is named while it is there, with what fixes it, and goes when it is fixed."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def found(study: Study, begins: str) -> bool:
     return any(text.startswith(begins) for text in version_weaknesses(study))
 
 
-@pytest.mark.parametrize(("weak", "begins", "mended"), FIELDS, ids=[begins for _, begins, _ in FIELDS])
-def test_a_weakness_of_the_plan_goes_when_it_is_mended(weak: dict, begins: str, mended: dict) -> None:
+@pytest.mark.parametrize(("weak", "begins", "fixed"), FIELDS, ids=[begins for _, begins, _ in FIELDS])
+def test_a_weakness_of_the_plan_goes_when_it_is_mended(weak: dict, begins: str, fixed: dict) -> None:
     study = make_study(practice_trials=0, repeat_trials=0, identical_trials=0, degraded_trials=0)
     row = Study.objects.filter(pk=study.pk)
     row.update(**weak)
     assert found(study, begins), version_weaknesses(study)
-    row.update(**mended)
+    row.update(**fixed)
     assert not found(study, begins)
 
 

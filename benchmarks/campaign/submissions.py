@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from benchmarks.lab import Lab
 
-__all__ = ["Ballots", "count_votes", "longest_waits", "make_electorate", "patiently"]
+__all__ = ["RaterSubmissions", "count_votes", "longest_waits", "make_electorate", "patiently"]
 
 
 @dataclass
-class Ballots:
+class RaterSubmissions:
     """One rater's votes, and which of them the server has acknowledged."""
 
     path: str
@@ -60,17 +60,17 @@ class Ballots:
         return False
 
 
-def longest_waits(ballots: list[Ballots], spans: list[tuple[str, float, float]]) -> dict[str, float]:
+def longest_waits(submissions: list[RaterSubmissions], spans: list[tuple[str, float, float]]) -> dict[str, float]:
     """Return, for each fault's kind, the longest wait of a vote that was first sent while the fault was at work."""
     longest: dict[str, float] = {}
     for kind, start, end in spans:
-        waits = [wait for one in ballots for began, wait in one.waits if start <= began <= end]
+        waits = [wait for one in submissions for began, wait in one.waits if start <= began <= end]
         longest[kind] = round(max([longest.get(kind, 0.0), *waits]), 2)
     return longest
 
 
-def make_electorate(owner, slug: str, raters: int, votes: int) -> list[Ballots]:
-    """Return the ballots of raters of a new running study, whose visits stand before the first trial."""
+def make_electorate(owner, slug: str, raters: int, votes: int) -> list[RaterSubmissions]:
+    """Return the submissions of raters of a new running study, whose visits stand before the first trial."""
     from django.urls import reverse
 
     from survey.tokens import session_token
@@ -83,7 +83,7 @@ def make_electorate(owner, slug: str, raters: int, votes: int) -> list[Ballots]:
         owner=owner, slug=slug, pairs=pairs, votes_per_pair=2 * raters, trials_per_session=votes, **checks
     )
     version = make_running(study)
-    ballots = []
+    submissions = []
     for number in range(raters):
         session = active(version)
         trials = session.trials.order_by("position").values_list("pk", flat=True)
@@ -91,8 +91,10 @@ def make_electorate(owner, slug: str, raters: int, votes: int) -> list[Ballots]:
             {"tab": TAB, "trial": str(pk), "key": str(uuid.uuid4()), "choice": random.choice(("left", "right", "tie"))}
             for pk in trials
         ]
-        ballots.append(Ballots(reverse("survey:api-vote", args=[session_token(session.pk)]), bodies, number))
-    return ballots
+        submissions.append(
+            RaterSubmissions(reverse("survey:api-vote", args=[session_token(session.pk)]), bodies, number)
+        )
+    return submissions
 
 
 def patiently(read):
@@ -106,12 +108,12 @@ def patiently(read):
         return None
 
 
-def count_votes(ballots: list[Ballots]) -> dict[str, int]:
+def count_votes(submissions: list[RaterSubmissions]) -> dict[str, int]:
     """Compare what was acknowledged with the rows of the table."""
     from survey.models import Vote
 
-    keys = [body["key"] for ballot in ballots for body in ballot.bodies]
-    acknowledged = {key: choice for ballot in ballots for key, choice in ballot.acknowledged.items()}
+    keys = [body["key"] for submission in submissions for body in submission.bodies]
+    acknowledged = {key: choice for submission in submissions for key, choice in submission.acknowledged.items()}
     rows = Vote.objects.filter(submission_key__in=keys).values_list(
         "submission_key", "choice", "trial_id", "is_current"
     )
@@ -124,5 +126,5 @@ def count_votes(ballots: list[Ballots]) -> dict[str, int]:
         "lost": sum(stored[key] == 0 for key in acknowledged),
         "changed": sum(choices.get(key, choice) != choice for key, choice in acknowledged.items()),
         "duplicated": sum(count - 1 for count in stored.values()) + sum(count - 1 for count in trials.values()),
-        "retries": sum(ballot.retries for ballot in ballots),
+        "retries": sum(submission.retries for submission in submissions),
     }
