@@ -169,7 +169,8 @@ def _checked_manifest(folder: Path) -> dict:
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
     except OSError:
-        raise BackupError(f"{folder} has no manifest.json: the back-up was interrupted, or this folder is no back-up") from None
+        told = f"{folder} has no manifest.json: the back-up was interrupted, or the folder is no back-up"
+        raise BackupError(told) from None
     if manifest.get("schema") != SCHEMA:
         raise BackupError(f"{folder} is of schema {manifest.get('schema')!r}; this version reads {SCHEMA!r}")
     if missing := sorted(set(map(tuple, manifest["migrations"])) ^ set(map(tuple, _migrations()))):
