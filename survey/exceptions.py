@@ -94,6 +94,10 @@ class BadSubmission(SurveyError):
     """The answer was incomplete or had a wrong value. Reload the page and answer again."""
 
 
+class AnswersMismatch(BadSubmission):
+    """The answers are not those to the questions of this trial. Send one for each of its criteria."""
+
+
 class ConsentOutdated(SurveyError):
     """The consent text has changed since the page was opened. Reload the page and read it again."""
 

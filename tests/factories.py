@@ -26,7 +26,8 @@ from survey.services.visit.session import (
     session_start,
     session_take_tab,
 )
-from survey.services.visit.vote import VoteSubmission, trials_issue, vote_create
+from survey.services.visit.submission import Answer, VoteSubmission
+from survey.services.visit.vote import trials_issue, vote_create
 
 _numbers = itertools.count(1)
 
@@ -95,7 +96,10 @@ def make_visit(
     trials_issue(trials)
     while trials:
         submission = VoteSubmission(
-            trial_id=trials[0].pk, submission_key=uuid.uuid4(), choice=choose(trials[0]), response_ms=1200.0
+            trial_id=trials[0].pk,
+            submission_key=uuid.uuid4(),
+            answers=[Answer(choice=choose(trials[0]))],
+            response_ms=1200.0,
         )
         trials = vote_create(session_id=session.pk, tab="tab", submission=submission).next_trials
     return session_resume(session_id=session.pk)

@@ -14,8 +14,9 @@ from survey.services.visit.session import (
     session_start,
     session_take_tab,
 )
+from survey.services.visit.submission import Answer, VoteSubmission
 from survey.services.visit.trial import trial_fault
-from survey.services.visit.vote import Outcome, VoteSubmission, trials_issue, vote_create
+from survey.services.visit.vote import Outcome, trials_issue, vote_create
 
 TAB = "tab"
 SCREEN = Device(width=1920, height=1080)
@@ -42,8 +43,13 @@ def next_trial(session: RaterSession) -> Trial:
 
 def vote(session: RaterSession, choice: str = "left", **fields) -> Outcome:
     """Answer the session's next trial."""
-    fields = {"trial_id": next_trial(session).pk, "submission_key": uuid.uuid4(), "response_ms": 900.0} | fields
-    return vote_create(session_id=session.pk, tab=TAB, submission=VoteSubmission(choice=choice, **fields))
+    fields = {
+        "trial_id": next_trial(session).pk,
+        "submission_key": uuid.uuid4(),
+        "answers": [Answer(choice=choice)],
+        "response_ms": 900.0,
+    } | fields
+    return vote_create(session_id=session.pk, tab=TAB, submission=VoteSubmission(**fields))
 
 
 def fault(session: RaterSession, trial: Trial) -> RaterSession:

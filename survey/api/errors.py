@@ -26,6 +26,7 @@ _STATUS: dict[type[errors.SurveyError], int] = {
     errors.ExclusionRefused: 409,
     errors.NothingToErase: 404,
     errors.ResultsHidden: 403,
+    errors.AnswersMismatch: 400,
     errors.BadSubmission: 422,
     errors.ConsentOutdated: 409,
     errors.IllegalTransition: 409,

@@ -20,8 +20,9 @@ from survey.selectors.trial import AHEAD, NextTrial, next_trials, trial_facts
 from survey.services.blinding.timing import response_jitter
 from survey.services.visit.event import events_record
 from survey.services.visit.session import session_take_tab
+from survey.services.visit.submission import Answer, VoteSubmission
 from survey.services.visit.trial import FAULT_KINDS, trial_fault
-from survey.services.visit.vote import VoteSubmission, trials_issue, vote_create, vote_undo
+from survey.services.visit.vote import trials_issue, vote_create, vote_undo
 from survey.tokens import session_id_of
 
 __all__ = ["events", "fault", "undo", "vote", "window", "window_of"]
@@ -107,6 +108,23 @@ def _number(body: dict[str, Any], name: str) -> float | None:
         raise BadSubmission(f"{name} is too large") from None
 
 
+def _answers(body: dict[str, Any]) -> list[Answer]:
+    """Return the answers of a trial; a page of a study that asks one question may send its ``choice`` alone."""
+    items = body.get("answers")
+    if items is None:
+        return [Answer(choice=_text(body, "choice", longest=5))]
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise BadSubmission("answers is not a list of objects")
+    return [_answer(item) for item in items]
+
+
+def _answer(item: dict[str, Any]) -> Answer:
+    criterion = item.get("criterion", "")
+    if not isinstance(criterion, str):
+        raise BadSubmission("criterion is not a text")
+    return Answer(criterion=criterion, choice=_text(item, "choice", longest=5))
+
+
 def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
     value = body.get(name, {})
     if not isinstance(value, dict) or len(json.dumps(value)) > 2000:
@@ -144,7 +162,7 @@ def vote(session_id: uuid.UUID, body: dict[str, Any]) -> dict[str, Any]:
     submission = VoteSubmission(
         trial_id=_key(body, "trial"),
         submission_key=_key(body, "key"),
-        choice=_text(body, "choice", longest=5),
+        answers=_answers(body),
         response_ms=_number(body, "response_ms"),
         exposure_ms=_number(body, "exposure_ms"),
         presentation=_object(body, "presentation"),

@@ -2,65 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import uuid
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from survey.exceptions import BadSubmission, NothingToUndo, OtherTab, SessionNotActive, TrialUnknown, VoteConflict
+from survey.exceptions import NothingToUndo, OtherTab, SessionNotActive, TrialUnknown, VoteConflict
 from survey.models import RaterSession, Slot, Trial, Vote
 from survey.selectors.trial import NextTrial, next_trials
 from survey.selectors.version import frozen_config
 from survey.services.assignment.slots import lease_end, slots_renew
 from survey.services.visit.session import session_locked
+from survey.services.visit.submission import VoteSubmission, answers_check
 from survey.services.visit.vote_rows import moment_of, session_and_trials, vote_store
 from survey.services.visit.vote_times import vote_times
 
-__all__ = ["Outcome", "VoteSubmission", "trials_issue", "vote_create", "vote_undo"]
+__all__ = ["Outcome", "trials_issue", "vote_create", "vote_undo"]
 
 State = Trial.State
 Choice = Vote.Choice
-# A page may be left open over night; what is longer is no time that a browser measured.
-_LONGEST_MS = 24 * 3600 * 1000
-_PRESENTATION_KEYS = {
-    "width_px",
-    "height_px",
-    "pixel_ratio",
-    "layout",
-    "rendition",
-    "box",
-    "scale",
-    "waited_ms",
-    "input",
-    "zoom",
-    "viewport",
-    "hurried",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class VoteSubmission:
-    """What a browser submits. Times in milliseconds of its own clock, from the moment both images were painted."""
-
-    trial_id: uuid.UUID
-    submission_key: uuid.UUID
-    choice: str
-    response_ms: float | None = None
-    exposure_ms: float | None = None
-    presentation: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.choice not in {Choice.LEFT, Choice.RIGHT, Choice.TIE}:
-            raise BadSubmission(f"choice is {self.choice!r}; it must be left, right or tie")
-        for name in ("response_ms", "exposure_ms"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and 0 <= value <= _LONGEST_MS):
-                raise BadSubmission(f"{name} is {value!r}; it must be 0 to {_LONGEST_MS} milliseconds")
-        if unknown := set(self.presentation) - _PRESENTATION_KEYS:
-            raise BadSubmission(f"presentation has {', '.join(sorted(unknown))}; it may have {_PRESENTATION_KEYS}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +47,7 @@ def vote_create(*, session_id: uuid.UUID, tab: str, submission: VoteSubmission) 
     VoteConflict
         If the trial has another answer.
     BadSubmission
-        If the study allows no ties.
+        If the answers are not those that the study asks for.
     """
     try:
         with transaction.atomic():
@@ -112,8 +73,7 @@ def _check_voting(session: RaterSession, tab: str) -> None:
 def _vote(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -> Outcome:
     session, rows = session_and_trials(session_id, submission.trial_id)
     _check_voting(session, tab)
-    if submission.choice == Choice.TIE and not frozen_config(session.version_id)["trial"]["are_ties_allowed"]:
-        raise BadSubmission("this study has no ties; choose left or right")
+    answers_check(submission.answers, frozen_config(session.version_id))
     trial = next((row for row in rows if row.pk == submission.trial_id), None)
     if trial is None:
         # Behind more open trials than a browser is given: either not its own, or not issued.
@@ -130,7 +90,7 @@ def _vote(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -> Outcom
         is_replay=False,
         session=session,
         next_trials=next_trials,
-        is_correct=_is_correct(trial, submission.choice),
+        is_correct=_is_correct(trial, submission.answers[0].choice),
     )
 
 
@@ -139,7 +99,7 @@ def _timed(submission: VoteSubmission, session: RaterSession, trial: NextTrial) 
     vote = Vote(
         trial_id=trial.pk,
         submission_key=submission.submission_key,
-        choice=submission.choice,
+        choice=submission.answers[0].choice,
         response_ms=submission.response_ms,
         exposure_ms=submission.exposure_ms,
         presentation=submission.presentation,

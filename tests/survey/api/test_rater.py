@@ -44,6 +44,13 @@ def test_one_post_stores_a_vote_and_returns_what_comes_next() -> None:
     assert Vote.objects.get().response_ms == 812.5
 
 
+@pytest.mark.parametrize("answers", [[], [{"choice": "left"}] * 2, [{"choice": "left", "criterion": "detail"}]])
+def test_answers_to_other_questions_than_the_trials_are_refused_and_leave_nothing(answers) -> None:
+    session = active(make_running(practice_trials=0))
+    assert code(send(session, "vote", submission(session, choice=None, answers=answers))) == (400, "answers_mismatch")
+    assert not Vote.objects.exists()
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -53,6 +60,10 @@ def test_one_post_stores_a_vote_and_returns_what_comes_next() -> None:
         {"key": 7},
         {"choice": "neither"},
         {"choice": None},
+        {"answers": "left"},
+        {"answers": ["left"]},
+        {"answers": [{"choice": "neither"}]},
+        {"answers": [{"choice": "left", "criterion": 1}]},
         {"tab": ""},
         {"tab": "x" * 41},
         {"response_ms": "fast"},

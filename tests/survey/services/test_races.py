@@ -18,7 +18,8 @@ from survey.services.assignment import slots as slot
 from survey.services.assignment.draw import Candidate
 from survey.services.assignment.slots import slots_claim
 from survey.services.visit.session import session_locked, session_start, session_take_tab, session_withdraw
-from survey.services.visit.vote import VoteSubmission, vote_create
+from survey.services.visit.submission import Answer, VoteSubmission
+from survey.services.visit.vote import vote_create
 from tests.factories import make_running
 from tests.visits import TAB, active, begin, next_trial
 
@@ -48,7 +49,8 @@ def test_a_vote_that_waited_for_another_is_refused_as_a_conflict() -> None:
     session = active(make_running(practice_trials=0))
     trial = next_trial(session)
     submissions = [
-        VoteSubmission(trial_id=trial.pk, submission_key=uuid.uuid4(), choice=choice) for choice in ("left", "right")
+        VoteSubmission(trial_id=trial.pk, submission_key=uuid.uuid4(), answers=[Answer(choice=choice)])
+        for choice in ("left", "right")
     ]
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
@@ -63,7 +65,9 @@ def test_a_vote_that_waited_for_another_is_refused_as_a_conflict() -> None:
 
 def test_a_vote_that_waited_for_a_withdrawal_is_refused() -> None:
     session = active(make_running(practice_trials=0))
-    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    submission = VoteSubmission(
+        trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), answers=[Answer(choice="left")]
+    )
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             session_locked(session.pk)
@@ -77,7 +81,9 @@ def test_a_vote_that_waited_for_a_withdrawal_is_refused() -> None:
 
 def test_a_vote_that_waited_for_a_newer_tab_is_refused() -> None:
     session = active(make_running(practice_trials=0))
-    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    submission = VoteSubmission(
+        trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), answers=[Answer(choice="left")]
+    )
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             session_locked(session.pk)
@@ -90,7 +96,9 @@ def test_a_vote_that_waited_for_a_newer_tab_is_refused() -> None:
 
 def test_one_submission_sent_many_times_at_once_is_stored_once() -> None:
     session = active(make_running(practice_trials=0))
-    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    submission = VoteSubmission(
+        trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), answers=[Answer(choice="left")]
+    )
     barrier = threading.Barrier(8)
 
     def submit():

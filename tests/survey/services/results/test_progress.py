@@ -15,7 +15,8 @@ from survey.models import FaultReport, RaterSession, SessionEvent, StudyVersion,
 from survey.selectors.trial import AHEAD, next_trials
 from survey.services.results import progress
 from survey.services.results.progress import progress_of, version_tally
-from survey.services.visit.vote import VoteSubmission, trials_issue, vote_create, vote_undo
+from survey.services.visit.submission import Answer, VoteSubmission
+from survey.services.visit.vote import trials_issue, vote_create, vote_undo
 from tests.factories import make_running, make_user, make_visit
 from tests.survey.admin.test_study_pages import vote_on
 
@@ -69,7 +70,9 @@ def voting(version, **start) -> RaterSession:
 def submission(session: RaterSession, choice: str, response_ms: float) -> None:
     trials = list(next_trials(session)[:AHEAD])
     trials_issue(trials)
-    given = VoteSubmission(trial_id=trials[0].pk, submission_key=uuid.uuid4(), choice=choice, response_ms=response_ms)
+    given = VoteSubmission(
+        trial_id=trials[0].pk, submission_key=uuid.uuid4(), answers=[Answer(choice=choice)], response_ms=response_ms
+    )
     vote_create(session_id=session.pk, tab="tab", submission=given)
 
 

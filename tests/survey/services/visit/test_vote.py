@@ -11,7 +11,8 @@ from django.utils import timezone
 from survey.exceptions import BadSubmission, NothingToUndo, OtherTab, SessionNotActive, TrialUnknown, VoteConflict
 from survey.models import RaterSession, Slot, Trial, Vote
 from survey.services.visit.session import session_take_tab, session_withdraw
-from survey.services.visit.vote import VoteSubmission, vote_create, vote_undo
+from survey.services.visit.submission import Answer, VoteSubmission
+from survey.services.visit.vote import vote_create, vote_undo
 from tests.factories import make_running
 from tests.visits import TAB, active, next_trial, vote, vote_all
 
@@ -34,7 +35,9 @@ def test_a_vote_is_stored_counted_and_answers_its_slot() -> None:
 
 def test_a_replay_returns_the_stored_vote() -> None:
     session = active(make_running(practice_trials=0))
-    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    submission = VoteSubmission(
+        trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), answers=[Answer(choice="left")]
+    )
     first = vote_create(session_id=session.pk, tab=TAB, submission=submission)
     vote(session)
     again = vote_create(session_id=session.pk, tab=TAB, submission=submission)
@@ -94,8 +97,6 @@ def test_ties_are_refused_where_the_study_has_none() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"choice": "both"},
-        {"choice": "undo"},
         {"response_ms": -1.0},
         {"response_ms": float("nan")},
         {"exposure_ms": 1e12},
@@ -104,7 +105,24 @@ def test_ties_are_refused_where_the_study_has_none() -> None:
 )
 def test_wrong_values_are_refused(wrong) -> None:
     with pytest.raises(BadSubmission):
-        VoteSubmission(**({"trial_id": uuid.uuid4(), "submission_key": uuid.uuid4(), "choice": "left"} | wrong))
+        VoteSubmission(trial_id=uuid.uuid4(), submission_key=uuid.uuid4(), answers=[Answer(choice="left")], **wrong)
+
+
+@pytest.mark.parametrize("choice", ["both", "undo", ""])
+def test_an_answer_is_left_right_or_tie(choice) -> None:
+    with pytest.raises(BadSubmission, match="left, right or tie"):
+        Answer(choice=choice)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [[], [Answer(criterion="detail", choice="left")], [Answer(choice="left"), Answer(choice="right")]],
+)
+def test_a_study_of_one_question_takes_one_answer(answers) -> None:
+    session = active(make_running(practice_trials=0))
+    with pytest.raises(BadSubmission, match="one answer"):
+        vote(session, answers=answers)
+    assert not Vote.objects.exists()
 
 
 def test_undo_adds_a_row_and_opens_the_trial_again() -> None:
@@ -131,7 +149,9 @@ def test_undo_adds_a_row_and_opens_the_trial_again() -> None:
 
 def test_a_replay_of_a_vote_that_was_taken_back_finds_it() -> None:
     session = active(make_running(practice_trials=0))
-    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    submission = VoteSubmission(
+        trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), answers=[Answer(choice="left")]
+    )
     vote_create(session_id=session.pk, tab=TAB, submission=submission)
     vote_undo(session_id=session.pk, tab=TAB, submission_key=uuid.uuid4())
     assert vote_create(session_id=session.pk, tab=TAB, submission=submission).is_replay
@@ -172,7 +192,9 @@ def test_the_number_of_queries_of_a_vote_does_not_grow(trials) -> None:
         vote_all(active(version))
     session = active(version)
     vote(session)
-    submission = VoteSubmission(trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), choice="left")
+    submission = VoteSubmission(
+        trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), answers=[Answer(choice="left")]
+    )
     with CaptureQueriesContext(
         connection,
     ) as queries:

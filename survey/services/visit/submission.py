@@ -1,0 +1,78 @@
+"""What a browser submits for a trial: an answer to each question, with the times and the way the pair was shown."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from survey.exceptions import AnswersMismatch, BadSubmission
+from survey.models import Vote
+
+__all__ = ["Answer", "VoteSubmission", "answers_check"]
+
+Choice = Vote.Choice
+# A page may be left open over night; what is longer is no time that a browser measured.
+_LONGEST_MS = 24 * 3600 * 1000
+_PRESENTATION_KEYS = {
+    "width_px",
+    "height_px",
+    "pixel_ratio",
+    "layout",
+    "rendition",
+    "box",
+    "scale",
+    "waited_ms",
+    "input",
+    "zoom",
+    "viewport",
+    "hurried",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer to one question of a trial. ``criterion`` is empty in a study that asks one question."""
+
+    criterion: str = ""
+    choice: str
+
+    def __post_init__(self) -> None:
+        if self.choice not in {Choice.LEFT, Choice.RIGHT, Choice.TIE}:
+            raise BadSubmission(f"choice is {self.choice!r}; it must be left, right or tie")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoteSubmission:
+    """What a browser submits. Times in milliseconds of its own clock, from the moment both images were painted."""
+
+    trial_id: uuid.UUID
+    submission_key: uuid.UUID
+    answers: Sequence[Answer]
+    response_ms: float | None = None
+    exposure_ms: float | None = None
+    presentation: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("response_ms", "exposure_ms"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and 0 <= value <= _LONGEST_MS):
+                raise BadSubmission(f"{name} is {value!r}; it must be 0 to {_LONGEST_MS} milliseconds")
+        if unknown := set(self.presentation) - _PRESENTATION_KEYS:
+            raise BadSubmission(f"presentation has {', '.join(sorted(unknown))}; it may have {_PRESENTATION_KEYS}")
+
+
+def answers_check(answers: Sequence[Answer], config: dict[str, Any]) -> None:
+    """Raise AnswersMismatch where the answers are not those to the questions of a frozen version.
+
+    Raises
+    ------
+    BadSubmission
+        For a tie where there is none.
+    """
+    if [answer.criterion for answer in answers] != [""]:
+        raise AnswersMismatch("this study asks one question; send one answer without a criterion")
+    if answers[0].choice == Choice.TIE and not config["trial"]["are_ties_allowed"]:
+        raise BadSubmission("this study has no ties; choose left or right")
