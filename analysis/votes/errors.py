@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BadRow", "BadVotesError", "unreadable"]
+__all__ = ["BadRow", "BadVotesError", "SheetError", "unreadable"]
+
+
+class SheetError(ValueError):
+    """The bytes are no table; the message says what they are and what to do."""
 
 
 @dataclass(frozen=True, order=True)

@@ -105,7 +105,10 @@ def read_votes(
     path = Path(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise unreadable(path.name, 1, f"suffix {path.suffix!r} is not one of {', '.join(_READERS)}")
+        said = (
+            f"suffix {path.suffix!r} is not one of {', '.join(_READERS)}; `python -m analysis convert` reads the others"
+        )
+        raise unreadable(path.name, 1, said)
     if spelling not in SPELLINGS:
         raise ValueError(f"spelling is {spelling!r}; it must be one of {', '.join(SPELLINGS)}")
     gatherer = Gatherer(path.name, is_guarded=reader is read_csv, spelling=spelling, keep_copies=keep_copies)

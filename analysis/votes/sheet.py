@@ -1,4 +1,4 @@
-"""Tables as spreadsheets and panels leave them: commas, semicolons or tabs, UTF-8 or UTF-16, lines counted.
+"""Tables as spreadsheets and panels leave them: Excel workbooks; commas, semicolons or tabs; UTF-8 or UTF-16.
 
 One machine for every small table that people bring: votes of other tools, panel lists, class names. It reads what can
 be read in one way only and names the remedy for what cannot.
@@ -13,13 +13,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from analysis.votes.errors import SheetError
+from analysis.votes.workbook import is_zip, workbook_rows
+
 __all__ = ["Sheet", "SheetError", "header_hint", "read_sheet", "sheet_rows"]
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 # The first bytes of files that spreadsheets and browsers save under a name that ends in .csv.
 _SIGNATURES = {
-    b"pk\x03\x04": "is an Excel or OpenDocument workbook; save the sheet as CSV UTF-8",
-    b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save the sheet as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook, or one with a password; save the sheet as .xlsx or CSV UTF-8",
     b"\x1f\x8b": "is compressed by gzip; unpack it first",
     b"%pdf": "is a PDF; export the table as CSV",
     b"<!doctype html": "is a web page; the download probably asked for a login",
@@ -27,10 +29,6 @@ _SIGNATURES = {
     b"version https://git-lfs": "is a git-lfs pointer, not the file: fetch it with `git lfs pull`",
 }
 _ENCODINGS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-
-
-class SheetError(ValueError):
-    """The bytes are no table; the message says what they are and what to do."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def read_sheet(content: bytes, *, wanted: Iterable[str] = ()) -> Sheet:
     Parameters
     ----------
     content : bytes
-        The file; a byte-order mark decides its encoding, UTF-8 is assumed without one.
+        The file: an Excel workbook (.xlsx), or text, whose encoding a byte-order mark decides, UTF-8 without one.
     wanted : iterable of str
         Names that settle what separates the columns, where the header could be split in two ways.
 
@@ -85,9 +83,12 @@ def read_sheet(content: bytes, *, wanted: Iterable[str] = ()) -> Sheet:
 
 def sheet_rows(content: bytes, *, wanted: Iterable[str] = ()) -> list[tuple[int, list[str]]]:
     """Return line and cells of every row that is not blank, the header among them; as for :func:`read_sheet`."""
-    text = _decoded(content)
+    return workbook_rows(content) if is_zip(content) else _text_rows(_decoded(content), set(wanted))
+
+
+def _text_rows(text: str, wanted: set[str]) -> list[tuple[int, list[str]]]:
     rows = []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text, set(wanted)))
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text, wanted))
     line = 1
     try:
         for cells in reader:
@@ -109,6 +110,8 @@ def header_hint(head: bytes, names: list[str]) -> str:
     names : list of str
         Its header, split at commas.
     """
+    if is_zip(head):
+        return "; the file is a workbook or another zip; `python -m analysis convert` reads Excel workbooks"
     for begin, said in _SIGNATURES.items():
         if head[:64].lower().lstrip().startswith(begin):
             return f"; the file {said}"

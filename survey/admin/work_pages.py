@@ -37,7 +37,7 @@ class ImportForm(forms.Form):
         help_text="Inside, images of a pair have the same path. The first folder below the arm is the class.",
     )
     classes = forms.FileField(
-        required=False, label="Class names (CSV: class_label,class_name)", help_text="Raters read the name."
+        required=False, label="Class names (CSV or Excel: class_label,class_name)", help_text="Raters read the name."
     )
     leave_out_unmatched = forms.BooleanField(required=False, label="Leave out images that some arm does not have")
     only_check = forms.BooleanField(required=False, label="Only check, import nothing")
@@ -51,7 +51,7 @@ class ImportForm(forms.Form):
     def clean_classes(self) -> dict[str, str]:
         file = self.cleaned_data["classes"]
         try:
-            return class_names_read(file.read(MOST_CLASS_BYTES)) if file else {}
+            return class_names_read(file.read(MOST_CLASS_BYTES + 1)) if file else {}
         except ImportRefused as error:
             raise forms.ValidationError(error.problems) from None
 

@@ -9,7 +9,7 @@ __all__ = ["TABLE"]
 
 TABLE = Tool(
     name="table",
-    title="any table (CSV, semicolons, tabs, UTF-16, JSON, JSON Lines, Parquet)",
+    title="any table (CSV, semicolons, tabs, UTF-16, Excel, JSON, JSON Lines, Parquet)",
     records=lambda path: records_of(path, wanted=REQUIRED),
     columns={},
     no_answer=("", "nan"),

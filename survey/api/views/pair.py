@@ -44,7 +44,7 @@ class Import(APIView):
         # Before the zip is read, which may take long and would be for nothing.
         if study.state != Study.State.DRAFT:
             raise StudyNotEditable
-        names = class_names_read(given["classes"].read(MOST_CLASS_BYTES)) if "classes" in given else {}
+        names = class_names_read(given["classes"].read(MOST_CLASS_BYTES + 1)) if "classes" in given else {}
         rules = {"study": study, "class_names": names, "leave_out_unmatched": given["leave_out_unmatched"]}
         if given["is_check"]:
             with zip_sources(given["zip"]) as sources:

@@ -33,7 +33,7 @@ def test_a_table_is_read_in_every_disguise(disguise, end):
     ("content", "said"),
     [
         (b"", "empty"),
-        (b"PK\x03\x04rest", "workbook; save the sheet as CSV UTF-8"),
+        (b"PK\x03\x04rest", "damaged zip or workbook"),
         (b"\xd0\xcf\x11\xe0rest", "old Excel workbook"),
         (b"\x1f\x8brest", "gzip"),
         (b"<!DOCTYPE html><html>", "web page"),
@@ -56,7 +56,7 @@ def test_what_is_no_table_is_named_with_the_remedy(content, said):
         (";".join(NAMES).encode() + b"\nr;p;a;b;left\n", "separated by semicolons.*analysis convert"),
         ("\t".join(NAMES).encode() + b"\n", "separated by tabs"),
         (codecs.BOM_UTF16_LE + ",".join(NAMES).encode("utf-16-le"), "UTF-16; save it as UTF-8"),
-        (b"PK\x03\x04\x14\x00", "workbook"),
+        (b"PK\x03\x04\x14\x00", "analysis convert` reads Excel workbooks"),
         (b"<html><body>Sign in</body></html>", "web page"),
     ],
 )

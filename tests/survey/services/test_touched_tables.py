@@ -7,13 +7,16 @@ import pytest
 from analysis.judges.scores import read_scores
 from analysis.raters.table import read_raters
 from survey.exceptions import BadPanelExport, ImportRefused
-from survey.services.images.class_names import class_names_read
+from survey.services.images.class_names import MOST_CLASS_BYTES, class_names_read
 from survey.services.panel.reconciliation import panel_rows
+from tests.analysis.votes.test_workbook import book
 
-DISGUISES = [(";", "utf-8", b""), ("\t", "utf-16-le", codecs.BOM_UTF16_LE), (",", "utf-8", codecs.BOM_UTF8)]
+DISGUISES = [(";", "utf-8", b""), ("\t", "utf-16-le", codecs.BOM_UTF16_LE), (",", "utf-8", codecs.BOM_UTF8), "Excel"]
 
 
 def _bytes(rows, disguise):
+    if disguise == "Excel":
+        return book(Sheet1=rows)
     delimiter, encoding, mark = disguise
     return mark + "\r\n".join(delimiter.join(row) for row in rows).encode(encoding)
 
@@ -32,7 +35,7 @@ def test_every_table_is_read_in_every_disguise(disguise, tmp_path):
     assert read_scores(path).scores == {("clip", "p1", "a"): 0.5}
 
 
-def test_a_workbook_is_named_wherever_it_is_brought(tmp_path):
+def test_a_damaged_workbook_is_named_wherever_it_is_brought(tmp_path):
     workbook = b"PK\x03\x04and more"
     with pytest.raises(ImportRefused, match="workbook"):
         class_names_read(workbook)
@@ -43,3 +46,15 @@ def test_a_workbook_is_named_wherever_it_is_brought(tmp_path):
     for read in (read_raters, read_scores):
         with pytest.raises(ValueError, match="workbook"):
             read(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"n01,Schleie\nn02,Hai\nn01,Hecht\n", "line 3: n01 has the name Schleie already"),
+        (b"n01,Schleie\n" * (MOST_CLASS_BYTES // 12 + 1), "larger than 4 MB"),
+    ],
+)
+def test_class_names_that_would_be_cut_or_overwritten_are_refused(content, said):
+    with pytest.raises(ImportRefused, match=said):
+        class_names_read(content)
