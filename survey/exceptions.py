@@ -98,6 +98,14 @@ class AnswersMismatch(BadSubmission):
     """The answers are not those to the questions of this trial. Send one for each of its criteria."""
 
 
+class ExitAnswersRefused(BadSubmission):
+    """Some answers do not fit their questions. Correct what is marked, then send them again."""
+
+    def __init__(self, problems: dict[str, str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems.values()))
+
+
 class ConsentOutdated(SurveyError):
     """The consent text has changed since the page was opened. Reload the page and read it again."""
 

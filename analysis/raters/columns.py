@@ -36,13 +36,21 @@ RATER_COLUMNS = (
 )
 
 
-def answer_columns(questions: Iterable[tuple[str, str]]) -> tuple[Field, ...]:
-    """Return a column for the answers to each exit question, given as (name, caption).
+def answer_columns(questions: Iterable[tuple[str, str, str]]) -> tuple[Field, ...]:
+    """Return a column for the answers to each exit question, given as (name, caption, kind).
 
-    >>> [column.name for column in answer_columns([("age", "How old are you?")])]
+    Numbers stay numbers; several answers to one question stand in one cell, with `` | `` between them.
+
+    >>> [column.name for column in answer_columns([("age", "How old are you?", "number")])]
     ['answer_age']
     """
-    return tuple(
-        Field(name=f"{ANSWER_PREFIX}{name}", kind="string", description=f"Answer to: {caption}")
-        for name, caption in questions
+    return tuple(_answer_column(*question) for question in questions)
+
+
+def _answer_column(name: str, caption: str, kind: str) -> Field:
+    several = " Several answers have ' | ' between them." if kind == "multiple" else ""
+    return Field(
+        name=f"{ANSWER_PREFIX}{name}",
+        kind="number" if kind == "number" else "string",
+        description=f"Answer to: {caption}{several}",
     )

@@ -21,7 +21,8 @@ from survey.models import Arm, Study
 from survey.recruitment import recruitment_problems
 from survey.selectors.access import may_change, may_manage
 from survey.services.results.progress import studies_counted
-from survey.services.study.plan import question_problems, rule_captions, rule_problems
+from survey.services.study.exit_questions import question_problems
+from survey.services.study.plan import rule_captions, rule_problems
 from survey.services.study.study import arm_add, arm_remove, arm_rename, study_create, study_delete, study_update
 
 __all__ = ["StudyAdmin"]

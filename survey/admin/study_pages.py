@@ -245,7 +245,7 @@ def people(request: HttpRequest, study: Study) -> HttpResponse:
 @study_page()
 def preview(request: HttpRequest, study: Study) -> HttpResponse:
     """The raters' pages with the draft's own images, at the widths of a laptop and of a phone."""
-    steps = ("landing", "consent", "device", "instructions", "trials")
+    steps = ["landing", "consent", "device", "instructions", "trials", *(["questions"] if study.exit_questions else [])]
     step = request.GET.get("step", "trials")
     chosen = step if step in steps else "trials"
     frames = [("Laptop", 1366, 657), ("Phone", 390, 844)]

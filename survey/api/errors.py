@@ -27,6 +27,7 @@ _STATUS: dict[type[errors.SurveyError], int] = {
     errors.NothingToErase: 404,
     errors.ResultsHidden: 403,
     errors.AnswersMismatch: 400,
+    errors.ExitAnswersRefused: 400,
     errors.BadSubmission: 422,
     errors.ConsentOutdated: 409,
     errors.IllegalTransition: 409,

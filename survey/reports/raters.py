@@ -10,7 +10,7 @@ from typing import Any
 from analysis.raters.columns import ANSWER_PREFIX, RATER_COLUMNS, answer_columns
 from analysis.votes.columns import Field
 from survey.models import Study
-from survey.selectors.rater import exit_questions, rater_rows, sessions_in_table, sessions_publishable
+from survey.selectors.rater import exit_questions, question_kind, rater_rows, sessions_in_table, sessions_publishable
 
 __all__ = ["LEAST_CELL", "rater_columns", "raters_export", "raters_published"]
 
@@ -22,7 +22,8 @@ _PERSONAL = ("language", "layout", "viewport_width_px", "viewport_height_px", "p
 
 def rater_columns(study: Study) -> tuple[Field, ...]:
     """Return the columns of the study's raters' table: the fixed ones, then one an exit question."""
-    return (*RATER_COLUMNS, *answer_columns((entry["name"], entry["caption"]) for entry in exit_questions(study)))
+    asked = ((entry["name"], entry["caption"], question_kind(entry)) for entry in exit_questions(study))
+    return (*RATER_COLUMNS, *answer_columns(asked))
 
 
 def raters_export(
@@ -46,7 +47,7 @@ def raters_published(study: Study, *, least_cell: int = LEAST_CELL) -> tuple[tup
         # Of all versions: answers were given under the consent of their own one.
         for config in study.versions.values_list("config", flat=True)
     )
-    free = {entry["name"] for entry in exit_questions(study) if not entry.get("options")}
+    free = {entry["name"] for entry in exit_questions(study) if question_kind(entry) == "text"}
     left_out = set() if is_free_text_consented else {f"{ANSWER_PREFIX}{name}" for name in free}
     columns = tuple(column for column in rater_columns(study) if column.name not in left_out)
     hidden = {column.name for column in columns if column.name in _PERSONAL or column.name.startswith(ANSWER_PREFIX)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from survey.models import RaterSession, Study, Trial, Vote
 from survey.selectors.vote import exclusion_reasons, has_real_votes
 
-__all__ = ["exit_questions", "rater_rows", "sessions_in_table", "sessions_publishable"]
+__all__ = ["exit_questions", "question_kind", "rater_rows", "sessions_in_table", "sessions_publishable"]
 
 _BATCH = 500
 Check = Trial.CheckKind
@@ -41,12 +41,22 @@ def sessions_publishable(study: Study) -> QuerySet[RaterSession]:
 
 
 def exit_questions(study: Study) -> list[dict[str, Any]]:
-    """Return the exit questions of all frozen versions, each name once, the newest wording first."""
+    """Return the exit questions of all frozen versions, each name once, the newest wording first.
+
+    One that another version asked in another kind counts as answered in raters' own words.
+    """
     found: dict[str, dict[str, Any]] = {}
     for config in study.versions.order_by("-number").values_list("config", flat=True):
         for question in config["texts"]["exit_questions"]:
-            found.setdefault(question["name"], question)
+            kept = found.setdefault(question["name"], question)
+            if question_kind(kept) != question_kind(question):
+                found[question["name"]] = {"name": kept["name"], "caption": kept["caption"], "kind": "text"}
     return list(found.values())
+
+
+def question_kind(question: Mapping[str, Any]) -> Any:
+    """Return the kind of an exit question; up to release 0.1 none was named, and options made it a choice."""
+    return question.get("kind") or ("single" if question.get("options") else "text")
 
 
 def rater_rows(study: Study, sessions: QuerySet[RaterSession]) -> Iterator[dict[str, Any]]:
@@ -91,8 +101,12 @@ def _row(session: RaterSession, votes: Sequence[Vote], excluded: dict[uuid.UUID,
         "excluded": bool(reason),
         "exclusion_reason": reason,
         "site": session.rater.provider,
-        **{f"answer_{name}": answer for name, answer in session.answers.items()},
+        **{f"answer_{name}": _cell(answer) for name, answer in session.answers.items()},
     }
+
+
+def _cell(answer: Any) -> Any:
+    return " | ".join(answer) if isinstance(answer, list) else answer
 
 
 def _check_result(vote: Vote) -> bool | None:

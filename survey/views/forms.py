@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods
 
-from survey.exceptions import SessionNotActive
+from survey.exceptions import ExitAnswersRefused, SessionNotActive
 from survey.models import RaterSession
 from survey.selectors.version import frozen_config
 from survey.services.visit.device import Device, engine_of
@@ -20,6 +20,7 @@ from survey.services.visit.session import (
     session_withdraw,
 )
 from survey.tokens import session_token
+from survey.views.exit_questions import ANSWER_FIELD, questions_context
 from survey.views.page import rater_page, to_visit, visit_form, visit_page
 
 __all__ = ["begin", "consent", "device", "finish", "questions", "withdraw"]
@@ -85,7 +86,15 @@ def finish(request: HttpRequest, session: RaterSession) -> HttpResponse:
 
 @visit_form
 def questions(request: HttpRequest, session: RaterSession) -> HttpResponse:
-    session_answer_questions(session_id=session.pk, answers=request.POST.dict())
+    given = {name.removeprefix(ANSWER_FIELD): texts for name, texts in request.POST.lists()}
+    try:
+        session_answer_questions(session_id=session.pk, answers=given)
+    except ExitAnswersRefused as error:
+        # The page again, with what was typed: a rater must not lose a paragraph to one number.
+        config = frozen_config(session.version_id)
+        context = {"session": session, "token": session_token(session.pk)}
+        context |= questions_context(config, given=given, problems=error.problems)
+        return rater_page(request, "questions", config, context, status=400)
     return to_visit(session.pk)
 
 

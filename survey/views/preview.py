@@ -30,12 +30,13 @@ from survey.services.blinding.served_copies import image_degraded, image_pixels
 from survey.services.blinding.webp import webp_file, webp_stream
 from survey.services.study.display import room_of
 from survey.services.study.version import version_config
+from survey.views.exit_questions import questions_context
 from survey.views.page import language_of
 from survey.views.texts import BROWSERS, trial_texts
 
 __all__ = ["STEPS", "preview_api", "preview_image", "preview_page"]
 
-STEPS = ("landing", "consent", "device", "instructions", "trials")
+STEPS = ("landing", "consent", "device", "instructions", "trials", "questions")
 _SALT = "survey.preview"
 _MOST_SECONDS = 86_400
 _PAIRS = 8
@@ -115,6 +116,7 @@ _CONTEXTS: dict[str, Callable[[Study, dict[str, Any]], dict[str, Any]]] = {
     "device": lambda study, config: {"example": _examples(study, config)[-1:]},
     "instructions": lambda study, config: {"examples": _examples(study, config)},
     "trials": _trials_context,
+    "questions": lambda study, config: questions_context(config),
 }
 
 

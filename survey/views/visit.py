@@ -17,6 +17,7 @@ from survey.selectors.version import frozen_config, frozen_consent_sha256, froze
 from survey.selectors.visit import example_images
 from survey.services.visit.device import Device
 from survey.tokens import session_token
+from survey.views.exit_questions import questions_context
 from survey.views.page import rater_page, visit_page
 from survey.views.texts import trial_texts
 
@@ -99,6 +100,6 @@ _STEPS: dict[str, Callable[[RaterSession, dict[str, Any]], dict[str, Any]]] = {
     "device": _device_context,
     "instructions": _instructions_context,
     "trials": _trials_context,
-    "questions": lambda session, config: {},
+    "questions": lambda session, config: questions_context(config),
     "done": _done_context,
 }

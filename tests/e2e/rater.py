@@ -24,7 +24,9 @@ PHONE: dict[str, Any] = {
 }
 QUESTIONS = [
     {"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]},
-    {"name": "remarks", "caption": "Any remarks?"},
+    {"name": "years", "caption": "Years with images?", "kind": "number", "minimum": 0, "maximum": 80},
+    {"name": "screens", "caption": "Which screens do you use?", "kind": "multiple", "options": ["laptop", "phone"]},
+    {"name": "remarks", "caption": "Any remarks?", "kind": "text", "length": 20},
 ]
 READY = """() => document.querySelector('#trial:not([hidden]) #choose-left[aria-disabled=false]')
     || [...document.querySelectorAll('#continue, #ready, #pause, #elsewhere')].some((element) => element.offsetParent)

@@ -54,13 +54,25 @@ def test_whole_visit_by_keyboard_alone_with_every_page_accessible(rater) -> None
     expect(page.get_by_role("heading", level=1)).to_have_text("A few questions")
     no_violations(page)
     page.get_by_label("30 or more").press("Space")
+    page.get_by_label("Years with images?").fill("81")
+    page.get_by_role("button", name="Finish").press("Enter")
+    expect(page.get_by_label("Years with images?")).to_be_focused()  # the browser says what does not fit
+    page.get_by_label("Years with images?").fill("2.5")
+    page.get_by_label("laptop").press("Space")
+    page.get_by_label("phone").press("Space")
+    page.get_by_label("Any remarks?").press_sequentially("no more than twenty characters")
     page.get_by_role("button", name="Finish").press("Enter")
     expect(page.locator("#code")).to_have_text(one.session.completion_code)
     expect(page.get_by_text("two generators")).to_be_visible()
     no_violations(page)
     session = one.session
     assert (session.state, session.outcome) == (RaterSession.State.COMPLETED, "complete")
-    assert session.answers == {"age": "30 or more"}
+    assert session.answers == {
+        "age": "30 or more",
+        "years": 2.5,
+        "screens": ["laptop", "phone"],
+        "remarks": "no more than twenty",
+    }
     votes = one.votes()
     assert len(one.voted_once_each()) == session.trials.count() == 8
     assert [vote.choice for vote in votes[1:4]] == ["left", "right", "tie"]

@@ -370,7 +370,7 @@ def test_odd_forms_are_refused_and_never_break_the_server(value: str) -> None:
     address = reverse("survey:finish", args=[session_token(session.pk)])
     assert client.post(address).status_code == 303
     visit = address.removesuffix("finish")
-    assert post("questions", age=value) in {303, 400}
+    assert post("questions", answer_age=value) in {303, 400}
 
 
 def test_raters_get_no_cookie_and_need_none(session) -> None:

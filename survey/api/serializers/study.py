@@ -12,7 +12,8 @@ from survey.models import (
     StudyVersion,
 )
 from survey.recruitment import recruitment_problems
-from survey.services.study.plan import question_problems, rule_problems
+from survey.services.study.exit_questions import question_problems
+from survey.services.study.plan import rule_problems
 
 
 class StudyQuerySerializer(QuerySerializer):

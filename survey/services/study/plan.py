@@ -1,10 +1,10 @@
-"""What a plan may hold and what it buys: exclusion rules, exit questions, power."""
+"""What a plan may hold and what it buys: exclusion rules, power."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["looks_price_of", "power_of", "question_problems", "rule_captions", "rule_problems"]
+__all__ = ["looks_price_of", "power_of", "rule_captions", "rule_problems"]
 
 # The one rule set is analysis' own; it is loaded when asked for, because it brings scipy.
 
@@ -36,28 +36,6 @@ def rule_problems(rules: Any) -> list[str]:
                 problems.append(f"rule {name!r}: its parameters are numbers")
         except (ValueError, TypeError) as error:
             problems.append(str(error))
-    return problems
-
-
-def question_problems(questions: Any) -> list[str]:
-    """Return what is wrong with the exit questions, each with its remedy."""
-    example = '[{"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]}]'
-    if not isinstance(questions, list) or not all(isinstance(question, dict) for question in questions):
-        return [f"the exit questions are not a list of objects; write {example}"]
-    problems = []
-    names = []
-    for number, question in enumerate(questions, start=1):
-        name, options = question.get("name"), question.get("options", [])
-        names.append(name)
-        if not (isinstance(name, str) and name.isidentifier()):
-            problems.append(f"exit question {number} needs a name of letters, digits and _, such as age")
-        if not (isinstance(question.get("caption"), str) and question["caption"].strip()):
-            problems.append(f"exit question {number} needs a caption: what raters are asked")
-        if not (isinstance(options, list) and all(isinstance(option, str) for option in options)):
-            problems.append(f"exit question {number}: its options are a list of texts, or none for a free answer")
-    texts = [name for name in names if isinstance(name, str)]
-    if len(set(texts)) < len(texts):
-        problems.append("two exit questions have the same name")
     return problems
 
 

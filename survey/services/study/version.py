@@ -29,7 +29,8 @@ from survey.services.study.display import (
     room_facts,
     spoilt_wanted,
 )
-from survey.services.study.plan import question_problems, rule_problems
+from survey.services.study.exit_questions import question_problems
+from survey.services.study.plan import rule_problems
 from survey.services.study.study import study_locked_draft, study_mark_frozen
 
 __all__ = ["manifest_lines", "version_config", "version_freeze", "version_problems"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,11 +12,12 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from survey.exceptions import BadSubmission, ConsentOutdated, SessionNotActive, SessionUnknown, StudyNotOpen
+from survey.exceptions import ConsentOutdated, ExitAnswersRefused, SessionNotActive, SessionUnknown, StudyNotOpen
 from survey.models import Rater, RaterSession, Slot, Study, StudyVersion, Trial
 from survey.models.study import new_seed
 from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_room, version_current
 from survey.services.assignment.slots import lease_end, slots_ensure, slots_release, slots_renew
+from survey.services.study.exit_questions import ExitQuestion
 from survey.services.visit.device import Device
 from survey.services.visit.trial import trials_draw
 
@@ -200,17 +202,24 @@ def session_resume(*, session_id: uuid.UUID) -> RaterSession:
 
 
 @transaction.atomic
-def session_answer_questions(*, session_id: uuid.UUID, answers: dict[str, str]) -> RaterSession:
-    """Store the answers to the exit questions, none of which is compulsory, and complete the visit."""
+def session_answer_questions(*, session_id: uuid.UUID, answers: Mapping[str, Sequence[str]]) -> RaterSession:
+    """Store the answers to the exit questions, none of which is compulsory, and complete the visit.
+
+    Raises ExitAnswersRefused, and stores nothing, if an answer does not fit its question.
+    """
     session = _at_step(session_id, "questions")
-    kept = {}
-    for question in frozen_config(session.version_id)["texts"]["exit_questions"]:
-        answer = answers.get(question["name"], "").strip()[:2000]
-        options = question.get("options") or []
-        if answer and options and answer not in options:
-            raise BadSubmission(f"{question['name']}: {answer!r} is not one of the options")
-        if answer:
-            kept[question["name"]] = answer
+    kept, problems = {}, {}
+    for entry in frozen_config(session.version_id)["texts"]["exit_questions"]:
+        question = ExitQuestion.of(entry)
+        try:
+            answer = question.answer(answers.get(question.name, ()))
+        except ValueError as error:
+            problems[question.name] = str(error)
+            continue
+        if answer is not None:
+            kept[question.name] = answer
+    if problems:
+        raise ExitAnswersRefused(problems)
     session.answers = kept
     session.save(update_fields=["answers"])
     return _finish(session, State.COMPLETED, "complete")

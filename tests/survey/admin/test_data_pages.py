@@ -17,7 +17,7 @@ from survey.reports.screening import exclusion_proposals
 from survey.selectors.vote import vote_rows
 from survey.services.results.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
 from survey.services.results.report_build import report_request
-from survey.services.study.plan import power_of, question_problems, rule_problems
+from survey.services.study.plan import power_of, rule_problems
 from survey.services.study.study import study_transition
 from survey.services.study.version import version_freeze
 from tests.factories import make_running, make_study, make_user, make_visit
@@ -251,18 +251,3 @@ def test_planning_page_shows_power_and_the_ceiling(owner) -> None:
     page = client.get(f"{address}?raters=5&pairs=9&votes=6&votes_of=pair&preference=0.6").content.decode()
     assert "nobody sees a pair twice" in page
     assert client.get(f"{address}?raters=1&pairs=x&votes=0&votes_of=&preference=2").status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("questions", "part"),
-    [
-        ({}, "not a list"),
-        (["age"], "not a list"),
-        ([{"name": "my age", "caption": "?"}], "needs a name"),
-        ([{"name": "age"}], "needs a caption"),
-        ([{"name": "age", "caption": "Age?", "options": "old"}], "list of texts"),
-        ([{"name": "a", "caption": "A?"}, {"name": "a", "caption": "B?"}], "same name"),
-    ],
-)
-def test_wrong_exit_questions_are_named(questions, part: str) -> None:
-    assert part in question_problems(questions)[0]

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from survey.models import RaterSession, StudyVersion, Vote
-from survey.reports.raters import raters_export
+from survey.models import RaterSession, Study, StudyVersion, Vote
+from survey.reports.raters import rater_columns, raters_export
+from survey.services.study.study import study_transition, study_update
 from survey.services.visit.session import session_withdraw
 from tests.factories import make_running, make_visit
 from tests.survey.reports.test_report import prefer
@@ -97,3 +98,36 @@ def test_the_cost_does_not_grow_with_raters(version, tmp_path, django_assert_max
         make_visit(version)
     with django_assert_max_num_queries(6):
         raters_export(version.study, tmp_path)
+
+
+def test_answers_of_every_kind_have_a_column_of_their_type(tmp_path):
+    questions = [
+        {"name": "age", "caption": "Age?", "kind": "number"},
+        {"name": "screen", "caption": "Screens?", "kind": "multiple", "options": ["laptop", "phone"]},
+        {"name": "remark", "caption": "Remark?", "kind": "text", "length": 50},
+    ]
+    version = make_running(practice_trials=0, exit_questions=questions)
+    visit = make_visit(version)
+    given = {"age": 34.5, "screen": ["laptop", "phone"], "remark": "fine, thanks"}
+    RaterSession.objects.filter(pk=visit.pk).update(answers=given)
+    raters_export(version.study, tmp_path, formats=("csv", "parquet"))
+    (row,) = table(tmp_path)
+    assert (row["answer_age"], row["answer_screen"], row["answer_remark"]) == (
+        "34.5",
+        "laptop | phone",
+        "fine, thanks",
+    )
+    assert {column.name: column.kind for column in rater_columns(version.study)}["answer_age"] == "number"
+
+
+def test_a_question_asked_in_two_kinds_has_no_type_of_its_own(tmp_path):
+    version = make_running(practice_trials=0, exit_questions=[{"name": "age", "caption": "Age?"}])
+    visit = make_visit(version)
+    RaterSession.objects.filter(pk=visit.pk).update(answers={"age": "about forty"})
+    study_transition(study=version.study, name="pause", actor=None)
+    study_transition(study=version.study, name="revise", actor=None)
+    question = {"name": "age", "caption": "Your age?", "kind": "number"}
+    study_update(study=version.study, actor=None, exit_questions=[question])
+    make_running(Study.objects.get(pk=version.study_id))
+    raters_export(version.study, tmp_path, formats=("csv", "parquet"))
+    assert [row["answer_age"] for row in table(tmp_path)] == ["about forty"]

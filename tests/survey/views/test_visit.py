@@ -12,7 +12,7 @@ from django.urls import reverse
 import survey
 from survey.models import RaterSession, Study
 from survey.services.study.study import study_transition
-from survey.services.visit.session import session_start
+from survey.services.visit.session import session_resume, session_start
 from survey.tokens import session_token
 from tests.factories import make_running, make_study, make_version
 from tests.visits import active, begin, vote_all
@@ -181,3 +181,30 @@ def test_pages_ask_no_other_server_for_anything() -> None:
             assert "https://" not in text, file
             assert " style=" not in text, file
             assert " onclick=" not in text, file
+
+
+@pytest.mark.django_db
+def test_refused_answers_come_back_marked_with_what_was_typed() -> None:
+    """Also of a question whose name is that of a field of the page itself."""
+    asked = [
+        {"name": "language", "caption": "Your language?", "kind": "single", "options": ["de", "en"]},
+        {"name": "age", "caption": "Age?", "kind": "number", "minimum": 18, "maximum": 99.5},
+        {"name": "remark", "caption": "Remark?", "kind": "text", "length": 50},
+    ]
+    session = active(make_running(practice_trials=0, exit_questions=asked))
+    vote_all(session)
+    session_resume(session_id=session.pk)
+    address = reverse("survey:questions", args=[session_token(session.pk)])
+    given = {"answer_language": "de", "answer_age": "7", "answer_remark": "It was <fine>."}
+    response = Client().post(address, given)
+    page = response.content.decode()
+    assert response.status_code == 400
+    assert "A number from 18 to 99.5." in page
+    assert page.count('role="alert"') == 1 + page.count('id="unfit"')
+    assert "It was &lt;fine&gt;." in page
+    assert 'value="de" checked' in page
+    session.refresh_from_db()
+    assert (session.step, session.language) == ("questions", "en")
+    assert Client().post(address, given | {"answer_age": "70"}).status_code == 303
+    session.refresh_from_db()
+    assert session.answers == {"language": "de", "age": 70, "remark": "It was <fine>."}

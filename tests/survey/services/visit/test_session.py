@@ -6,7 +6,15 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from survey.exceptions import BadSubmission, ConsentOutdated, OtherTab, SessionNotActive, StudyNotOpen, TrialUnknown
+from survey.exceptions import (
+    BadSubmission,
+    ConsentOutdated,
+    ExitAnswersRefused,
+    OtherTab,
+    SessionNotActive,
+    StudyNotOpen,
+    TrialUnknown,
+)
 from survey.models import FaultReport, ImagePair, Rater, RaterSession, SessionEvent, Slot, Study, Trial
 from survey.services.study.study import study_transition
 from survey.services.visit import event as event_service
@@ -38,11 +46,57 @@ def test_a_visit_goes_from_consent_to_completion() -> None:
     session = session_resume(session_id=session.pk)
     assert (session.state, session.step, session.completion_code) == (State.ACTIVE, "questions", "")
     with pytest.raises(BadSubmission, match="not one of the options"):
-        session_answer_questions(session_id=session.pk, answers={"age": "dead"})
-    session = session_answer_questions(session_id=session.pk, answers={"age": "old", "other": "x"})
+        session_answer_questions(session_id=session.pk, answers={"age": ["dead"]})
+    session = session_answer_questions(session_id=session.pk, answers={"age": ["old"], "other": ["x"]})
     assert (session.state, session.outcome, session.answers) == (State.COMPLETED, "complete", {"age": "old"})
     assert len(session.completion_code) == 9
     assert session_resume(session_id=session.pk).completion_code == session.completion_code
+
+
+QUESTIONS = [
+    {"name": "age", "caption": "How old are you?", "kind": "number", "minimum": 18, "maximum": 120},
+    {"name": "screen", "caption": "Which screens did you use?", "kind": "multiple", "options": ["laptop", "phone"]},
+    {"name": "remark", "caption": "Any remark?", "kind": "text", "length": 12},
+]
+
+
+def asked_at_the_end() -> RaterSession:
+    session = active(make_running(exit_questions=QUESTIONS))
+    vote_all(session)
+    return session_resume(session_id=session.pk)
+
+
+def test_answers_of_every_kind_are_stored_as_what_they_are() -> None:
+    session = asked_at_the_end()
+    given = {"age": ["34"], "screen": ["phone", "laptop"], "remark": [" fine\r\nthanks "]}
+    session = session_answer_questions(session_id=session.pk, answers=given)
+    assert session.answers == {"age": 34, "screen": ["laptop", "phone"], "remark": "fine\nthanks"}
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        ({"age": ["17"]}, "age"),
+        ({"age": ["nan"]}, "age"),
+        ({"age": ["many"]}, "age"),
+        ({"screen": ["laptop", "watch"]}, "screen"),
+        ({"remark": ["x" * 13]}, "remark"),
+        ({"remark": ["a\x00b"]}, "remark"),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_refused_and_none_is_stored(given: dict, refused: str) -> None:
+    session = asked_at_the_end()
+    with pytest.raises(ExitAnswersRefused) as error:
+        session_answer_questions(session_id=session.pk, answers={"screen": ["phone"], "age": ["30"]} | given)
+    assert list(error.value.problems) == [refused]
+    session.refresh_from_db()
+    assert (session.step, session.answers) == ("questions", {})
+
+
+def test_questions_may_be_left_out() -> None:
+    session = asked_at_the_end()
+    session = session_answer_questions(session_id=session.pk, answers={"age": [""], "remark": ["  "]})
+    assert (session.state, session.answers) == (State.COMPLETED, {})
 
 
 def test_no_code_before_every_trial_is_answered() -> None:
