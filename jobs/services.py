@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from celery import current_app
@@ -11,6 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerUnreachable
+from kombu.pools import ProducerPool, producers
 
 from jobs.lease import State, claimable, lease_time
 from jobs.models import Job
@@ -21,6 +23,19 @@ log = logging.getLogger(__name__)
 
 # Sent by name: enqueueing loads no task, and whoever enqueues needs no worker's modules. A test checks the name.
 RUN_JOB = "jobs.tasks.run_job"
+# Whoever enqueues, a web page say, waits no longer for a broker that is away or does not answer. Workers, whose reads
+# wait for work, keep Celery's own patience; kombu's is seconds of retries even where `retry` is off.
+_SECONDS = 1
+_IMPATIENT = {
+    "max_retries": 0,
+    "socket_connect_timeout": _SECONDS,
+    "socket_timeout": _SECONDS,
+    "read_timeout": _SECONDS,
+    "write_timeout": _SECONDS,
+}
+# By address of a broker: until when, on this process's clock, nobody asks it again. One request may enqueue many jobs.
+_away_until: dict[str, float] = {}
+_REST_SECONDS = 5
 
 
 def job_enqueue(
@@ -52,19 +67,30 @@ def job_enqueue(
     return job
 
 
-def job_announce(job: Job) -> None:
-    """Send the job's id to the broker; without a broker ``run_jobs`` finds the row by itself.
+def job_announce(job: Job) -> bool:
+    """Send the job's id to the broker and return whether it took it; without a broker ``run_jobs`` finds the row.
 
     A broker that is away is no error: the reaper announces again what stays queued.
     """
-    if not settings.CELERY_BROKER_URL:
-        return
+    address = settings.CELERY_BROKER_URL
+    if not address:
+        return True
+    if time.monotonic() < _away_until.get(address, 0.0):
+        return False
     try:
-        current_app.send_task(RUN_JOB, args=[str(job.pk)], queue=job.queue, retry=False)
-    except BrokerUnreachable:
+        with _producers().acquire(block=True, timeout=_SECONDS) as producer:
+            current_app.send_task(RUN_JOB, args=[str(job.pk)], queue=job.queue, retry=False, producer=producer)
+    except (BrokerUnreachable, OSError):
+        _away_until[address] = time.monotonic() + _REST_SECONDS
         log.warning("%s: the broker cannot be reached; the reaper will announce it again", job)
-    else:
-        Job.objects.filter(pk=job.pk).update(announced_at=timezone.now())
+        return False
+    Job.objects.filter(pk=job.pk).update(announced_at=timezone.now())
+    return True
+
+
+def _producers() -> ProducerPool:
+    """Return this process's connections for sending, whose waits are short."""
+    return producers[current_app.connection_for_write(connect_timeout=_SECONDS, transport_options=_IMPATIENT)]
 
 
 def job_cancel(job: Job) -> Job:
@@ -93,7 +119,7 @@ def job_retry(job: Job) -> Job:
 def jobs_reap() -> int:
     """Announce what no live worker holds: expired leases, jobs put off until now, and queued ones the broker forgot.
 
-    Return how many.
+    Return how many; a broker that is away is not asked for the rest.
     """
     now = timezone.now()
     patience = now - lease_time()
@@ -105,6 +131,7 @@ def jobs_reap() -> int:
     lost = Q(state=State.RUNNING) | untold
     count = 0
     for job in Job.objects.filter(claimable(now) & lost).order_by("created_at").iterator(chunk_size=500):
-        job_announce(job)
+        if not job_announce(job):
+            break
         count += 1
     return count
