@@ -24,6 +24,7 @@ from survey.services.results.progress import studies_counted
 from survey.services.study.exit_questions import question_problems
 from survey.services.study.plan import rule_captions, rule_problems
 from survey.services.study.study import arm_add, arm_remove, arm_rename, study_create, study_delete, study_update
+from survey.services.study.translations import language_problems, translation_problems
 
 __all__ = ["StudyAdmin"]
 
@@ -32,7 +33,8 @@ GROUPS = [
     (None, "title slug seed"),
     (
         "What raters read",
-        "organisation contact summary payment minutes consent_text instructions question debrief exit_questions",
+        "organisation contact summary payment minutes consent_text instructions question debrief exit_questions "
+        "language translations",
     ),
     (
         "How a trial looks",
@@ -63,6 +65,7 @@ _ROWS = {
     "question": 2,
     "debrief": 4,
     "exit_questions": 3,
+    "translations": 6,
     "exclusion_rules": 3,
     "recruitment": 3,
 }
@@ -84,6 +87,9 @@ class StudyForm(forms.ModelForm):
         help_texts = {
             "exit_questions": "for example "
             '[{"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]}]',
+            "translations": "the same texts by language, for example "
+            '{"de": {"question": "Welches Bild ...?", "consent_text": "...", '
+            '"exit_questions": {"age": {"caption": "Wie alt sind Sie?", "options": ["unter 30", "30 oder mehr"]}}}}',
             "recruitment": "easier to set under Recruitment, once the study is saved",
         }
 
@@ -108,6 +114,12 @@ class StudyForm(forms.ModelForm):
 
     def clean_exclusion_rules(self) -> Any:
         return self._checked("exclusion_rules", rule_problems)
+
+    def clean_language(self) -> Any:
+        return self._checked("language", language_problems)
+
+    def clean_translations(self) -> Any:
+        return self._checked("translations", translation_problems)
 
     def clean_exit_questions(self) -> Any:
         return self._checked("exit_questions", question_problems)

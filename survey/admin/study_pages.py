@@ -249,8 +249,11 @@ def preview(request: HttpRequest, study: Study) -> HttpResponse:
     step = request.GET.get("step", "trials")
     chosen = step if step in steps else "trials"
     frames = [("Laptop", 1366, 657), ("Phone", 390, 844)]
-    address = reverse("survey:preview", args=[study.slug, chosen])
+    languages = [study.language, *study.translations] if study.translations else []
+    language = request.GET.get("lang") if request.GET.get("lang") in languages else study.language
+    address = reverse("survey:preview", args=[study.slug, chosen]) + (f"?lang={language}" if language else "")
     context = {"tab": "preview", "steps": steps, "chosen": chosen, "frames": frames, "address": address}
+    context |= {"languages": languages, "language": language}
     response = render(request, study, "preview.html", **context)
     # For this page alone: it shows the raters' own pages in frames.
     response.csp_replace = {"frame-src": ["'self'"]}

@@ -72,7 +72,10 @@ class RaterSession(models.Model):
     assignment = models.JSONField(default=dict, help_text="algorithm and parameters of the trial assignment")
     device = models.JSONField(default=dict, help_text="viewport, pixel ratio, as the browser reports them")
     answers = models.JSONField(default=dict, help_text="to the exit questions")
-    consent_sha256 = models.CharField(max_length=64, blank=True)
+    consent_sha256 = models.CharField(max_length=64, blank=True, help_text="of the text that was shown")
+    consent_language = models.CharField(
+        max_length=10, blank=True, help_text="of that text; empty where the version names no language"
+    )
     consented_at = models.DateTimeField(null=True)
     language = models.CharField(max_length=10, blank=True, help_text="of the pages; empty for the browser's")
     trial_count = models.PositiveIntegerField(default=0, help_text="trials to answer, practice left out")

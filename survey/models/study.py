@@ -86,6 +86,15 @@ class Study(models.Model):
     )
     debrief = models.TextField(blank=True)
     exit_questions = models.JSONField(default=list, blank=True, help_text='[{"name", "caption", "options": [...]}]')
+    language = models.CharField(
+        max_length=10,
+        blank=True,
+        help_text="of the texts above, for example en; the pages then come in it and in those of the translations "
+        "alone. Empty: the texts are shown as they are, on pages in the rater's language",
+    )
+    translations = models.JSONField(
+        default=dict, blank=True, help_text='the same texts by language: {"de": {"question": ..., "consent_text": ...}}'
+    )
 
     # How a trial looks
     are_ties_allowed = models.BooleanField(default=True)

@@ -13,6 +13,7 @@ from django.db.models import Count
 from analysis.report.provenance import code_version
 from survey.models import ImageMetric, ImagePair, Study, StudyFigure
 from survey.selectors.rater import sessions_in_table
+from survey.selectors.texts import consent_digests, question_in, text_languages, texts_in
 from survey.selectors.version import version_current
 
 __all__ = ["analysis_plan", "image_metrics", "image_metrics_by_class", "pair_distances", "study_facts", "study_figures"]
@@ -134,7 +135,7 @@ def study_facts(study: Study) -> dict[str, Any]:
     checks = {name: plan[f"{name}_trials"] for name in ("repeat", "identical", "degraded")}
     rules = [rule["rule"].replace("_", " ") for rule in config["analysis"]["exclusion_rules"]]
     told = {"eligibility": "", "ethics": "", "funding": "", "preregistration": ""} | config.get("facts", {})
-    consent = f"consent asked before the first trial (text SHA-256 {version.consent_sha256})"
+    consent = f"consent asked before the first trial (text SHA-256 {_by_language(consent_digests(config))})"
     return {
         "slug": study.slug,
         "title": study.title,
@@ -152,8 +153,8 @@ def study_facts(study: Study) -> dict[str, Any]:
         "funding": told["funding"],
         "preregistration": told["preregistration"],
         "language": _languages(study),
-        "question": texts["question"],
-        "instructions": texts["instructions"],
+        "question": _by_language({code: question_in(config, code) for code in _codes(config)}),
+        "instructions": _by_language({code: texts_in(config, code)["instructions"] for code in _codes(config)}),
         "ties_offered": "yes" if trial["are_ties_allowed"] else "no, forced choice",
         "side_randomisation": "drawn on the server before showing, balanced over each pair and within each session",
         "display": f"{_display(config)}, at least {trial['minimum_exposure_ms']} ms before an answer",
@@ -179,6 +180,17 @@ def _amount(payment: str) -> float | None:
     numbers = re.findall(r"\d+(?:[.,]\d+)?", payment)
     # A comma is the decimal point of many languages.
     return float(numbers[0].replace(",", ".")) if len(numbers) == 1 else None
+
+
+def _codes(config: dict[str, Any]) -> tuple[str, ...]:
+    return text_languages(config) or ("",)
+
+
+def _by_language(texts: Mapping[str, str]) -> str:
+    """Return one text as it is, and several with the language of each."""
+    if len(texts) == 1:
+        return next(iter(texts.values()))
+    return "; ".join(f"{language}: {text}" for language, text in texts.items() if text)
 
 
 def _languages(study: Study) -> str:

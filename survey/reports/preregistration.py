@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from survey.models import StudyVersion
+from survey.selectors.texts import text_languages
 
 __all__ = ["preregistration_text"]
 
@@ -74,7 +75,9 @@ class _Sayings:
 
     def measure(self) -> str:
         ties = "left, right or no preference" if self.config["trial"]["are_ties_allowed"] else "left or right"
-        return f'Each trial asks "{self.texts["question"]}"; the answer is {ties}.'
+        languages = text_languages(self.config)
+        wordings = f" Each language ({', '.join(languages)}) has its frozen wording." if len(languages) > 1 else ""
+        return f'Each trial asks "{self.texts["question"]}"; the answer is {ties}.{wordings}'
 
     def conditions(self) -> str:
         compared = "; ".join(f"{one} against {other}" for one, other in self.plan["comparisons"])

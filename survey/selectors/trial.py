@@ -14,6 +14,7 @@ from django.db.models import Q
 from survey.models import RaterSession, Trial
 from survey.renditions import rendition_sizes
 from survey.selectors.copies import least_px_of, served_name
+from survey.selectors.texts import question_in
 from survey.selectors.version import frozen_config
 
 __all__ = ["AHEAD", "NextTrial", "next_trials", "next_trials_of", "next_trials_query", "trial_facts"]
@@ -125,7 +126,7 @@ def trial_facts(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
         "id": trial.pk,
         "number": trial.position if is_practice else trial.position - practice,
         "practice": is_practice,
-        "question": config["texts"]["question"].format(class_name=trial.class_name),
+        "question": question_in(config, session.language).format(class_name=trial.class_name),
         "sizes": rendition_sizes(trial.width, trial.height, least_px=least_px_of(config)),
         **sides,
     }

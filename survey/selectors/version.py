@@ -16,7 +16,6 @@ __all__ = [
     "comparisons_of",
     "frozen_class_sizes",
     "frozen_config",
-    "frozen_consent_sha256",
     "frozen_plan",
     "frozen_room",
     "version_current",
@@ -32,12 +31,6 @@ def frozen_config(version_id: uuid.UUID) -> dict[str, Any]:
 def frozen_plan(version_id: uuid.UUID) -> dict[str, Any]:
     """Return the frozen trial plan."""
     return frozen_config(version_id)["plan"]
-
-
-@lru_cache(maxsize=64)
-def frozen_consent_sha256(version_id: uuid.UUID) -> str:
-    """Return the digest of the consent text that raters of the version agree to."""
-    return StudyVersion.objects.values_list("consent_sha256", flat=True).get(pk=version_id)
 
 
 @lru_cache(maxsize=64)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from survey.selectors.texts import texts_in
 from survey.services.study.exit_questions import ExitQuestion
 
 __all__ = ["ANSWER_FIELD", "questions_context"]
@@ -19,16 +21,17 @@ def questions_context(
     config: Mapping[str, Any], *, given: Mapping[str, Sequence[str]] | None = None, problems: Mapping[str, str] = {}
 ) -> dict[str, Any]:
     """Return the questions of a version as the template shows them; ``problems`` names those that were refused."""
-    asked = [ExitQuestion.of(entry) for entry in config["texts"]["exit_questions"]]
-    return {"questions": [_shown(question, (given or {}).get(question.name, ()), problems) for question in asked]}
+    asked = texts_in(config, get_language())["exit_questions"]
+    return {"questions": [_shown(entry, (given or {}).get(entry["name"], ()), problems) for entry in asked]}
 
 
-def _shown(question: ExitQuestion, given: Sequence[str], problems: Mapping[str, str]) -> dict[str, Any]:
+def _shown(entry: Mapping[str, Any], given: Sequence[str], problems: Mapping[str, str]) -> dict[str, Any]:
+    question = ExitQuestion.of(entry)
     field = f"{ANSWER_FIELD}{question.name}"
     return {
         "field": field,
         "asked": question,
-        "options": [(option, option in given) for option in question.options],
+        "options": [(option, words, option in given) for option, words in entry["choices"]],
         "given": given[0] if given else "",
         "range": _range(question),
         "problem": _("Choose from the answers given.") if question.options else _what_fits(question),

@@ -65,14 +65,15 @@ def landing(request: HttpRequest, slug: str) -> HttpResponse:
     version = version_current(study) if study else None
     if version is None:
         return _not_open(request)
-    query, language = other_query(request), language_of(request)
+    config = frozen_config(version.pk)
+    query, language = other_query(request), language_of(request, config=config)
     with translation.override(language):
         context = {
             "action": reverse("survey:start", args=[slug]) + (f"?{query.removesuffix('&')}" if query else ""),
             "language": language,
             "room": frozen_room(version.pk).as_json(),
         }
-        return rater_page(request, "landing", frozen_config(version.pk), context)
+        return rater_page(request, "landing", config, context)
 
 
 @csrf_exempt
@@ -101,4 +102,4 @@ def _begun(request: HttpRequest, slug: str, *, is_simulated: bool) -> RaterSessi
     """Return a new visit, or the one that a known person has; of a refused one nothing stays."""
     study = study_get(slug)
     arrival = {} if is_simulated else arrival_of(study=study, request=request)
-    return session_start(study=study, is_simulated=is_simulated, language=request.POST.get("language", ""), **arrival)
+    return session_start(study=study, is_simulated=is_simulated, language=language_of(request), **arrival)

@@ -14,12 +14,14 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
+from django.utils.translation.trans_real import parse_accept_lang_header
 from django.views.decorators.csrf import csrf_exempt
 
 from survey.api.errors import error_status
 from survey.exceptions import PanelIdRefused, SurveyError
 from survey.models import RaterSession
 from survey.recruitment import is_origin
+from survey.selectors.texts import text_languages, texts_in
 from survey.selectors.version import frozen_config
 from survey.selectors.visit import session_get
 from survey.services.visit.session import session_set_language
@@ -38,20 +40,37 @@ def other_query(request: HttpRequest) -> str:
     return f"{query.urlencode()}&" if query else ""
 
 
-def language_of(request: HttpRequest, stored: str = "") -> str:
-    known = dict(settings.LANGUAGES)
+def _languages(config: dict[str, Any] | None) -> dict[str, str]:
+    """Return the languages that a study's pages come in, by code: all there are where it names none."""
+    own = text_languages(config) if config else ()
+    return {code: name for code, name in settings.LANGUAGES if not own or code in own}
+
+
+def language_of(request: HttpRequest, stored: str = "", config: dict[str, Any] | None = None) -> str:
+    """Return the language of a page: the one asked for, else the visit's, else the browser's, else the study's own."""
+    known = _languages(config)
     asked = request.GET.get("lang") or request.POST.get("language", "")
-    return asked if asked in known else stored if stored in known else request.LANGUAGE_CODE
+    if asked in known or stored in known:
+        return asked if asked in known else stored
+    own = text_languages(config) if config else ()
+    return next((code for code in _accepted(request) if code in own), own[0]) if own else request.LANGUAGE_CODE
+
+
+def _accepted(request: HttpRequest) -> list[str]:
+    """Return the languages of the browser, the dearest first, without their regions."""
+    header = request.headers.get("Accept-Language", "")
+    return [tag.split("-")[0] for tag, _ in parse_accept_lang_header(header)]
 
 
 def rater_page(
     request: HttpRequest, template: str, config: dict[str, Any] | None, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
+    texts = texts_in(config, translation.get_language()) if config else {}
     shared = {
-        "texts": config["texts"] if config else {},
-        "title": config["study"]["title"] if config else "",
+        "texts": texts,
+        "title": texts.get("title", ""),
         # The answer to a form has no address to be asked for again, in whatever language.
-        "languages": settings.LANGUAGES if request.method == "GET" else (),
+        "languages": _languages(config).items() if request.method == "GET" else (),
         "query": other_query(request),
         "browsers": ", ".join(BROWSERS),
     }
@@ -78,14 +97,14 @@ def visit_page(function: PageView) -> PageView:
             session = session_get(session_id_of(token))
         except SurveyError as error:
             return error_page(request, error)
-        language = language_of(request, session.language)
+        config = frozen_config(session.version_id)
+        language = language_of(request, session.language, config)
         if language != session.language:
             session_set_language(session_id=session.pk, language=language)
         with translation.override(language):
             try:
                 return function(request, session)
             except SurveyError as error:
-                config = frozen_config(session.version_id)
                 return error_page(request, error, config, language=language, visit=token)
 
     return page
@@ -109,7 +128,7 @@ def error_page(
     language: str = "",
     visit: str = "",
 ) -> HttpResponse:
-    with translation.override(language or language_of(request)):
+    with translation.override(language or language_of(request, config=config)):
         refused_id = error if isinstance(error, PanelIdRefused) else None
         context = {"text": _(str(error)), "visit": visit, "refused_id": refused_id}
         return rater_page(request, "message", config, context, status=error_status(error))

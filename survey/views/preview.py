@@ -25,6 +25,7 @@ from django.views.decorators.http import require_GET, require_POST
 from survey.models import PairImage, Study
 from survey.renditions import rendition_sizes
 from survey.selectors.access import studies_visible_to
+from survey.selectors.texts import question_in, texts_in
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.served_copies import image_degraded, image_pixels
 from survey.services.blinding.webp import webp_file, webp_stream
@@ -55,10 +56,11 @@ def preview_page(request: HttpRequest, slug: str, step: str) -> HttpResponse:
     if step not in STEPS:
         raise Http404
     config = version_config(study)
-    with translation.override(language_of(request)):
+    with translation.override(language_of(request, config=config)):
+        texts = texts_in(config, translation.get_language())
         context = {
-            "texts": config["texts"],
-            "title": config["study"]["title"],
+            "texts": texts,
+            "title": texts["title"],
             "is_preview": True,
             "browsers": ", ".join(BROWSERS),
             "token": "preview",
@@ -82,7 +84,7 @@ def _examples(study: Study, config: dict[str, Any]) -> list[dict[str, Any]]:
     has_ties = config["trial"]["are_ties_allowed"]
     return [
         {
-            "question": config["texts"]["question"].format(class_name=image.pair.class_name),
+            "question": question_in(config, translation.get_language()).format(class_name=image.pair.class_name),
             "left": _address(study, image, is_spoilt=answer == "right"),
             "right": _address(study, image),
             "sizes": json.dumps(_sizes(study, image)),
@@ -94,7 +96,7 @@ def _examples(study: Study, config: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _trials_context(study: Study, config: dict[str, Any]) -> dict[str, Any]:
     # Another for each frame: two of one address would take each other for an older tab.
-    ticket = signing.dumps([study.pk, secrets.token_hex(4)], salt=_SALT)
+    ticket = signing.dumps([study.pk, secrets.token_hex(4), translation.get_language()], salt=_SALT)
     urls = {
         name: reverse("survey:preview-api", args=[ticket, name])
         for name in ("window", "vote", "undo", "fault", "events", "finish")
@@ -164,7 +166,7 @@ def preview_image(request: HttpRequest, slug: str, name: str, size: int) -> Http
 def preview_api(request: HttpRequest, ticket: str, name: str) -> HttpResponse:
     """Answer as the raters' API does, and keep nothing."""
     try:
-        key, _ = signing.loads(ticket, salt=_SALT, max_age=_MOST_SECONDS)
+        key, _, language = signing.loads(ticket, salt=_SALT, max_age=_MOST_SECONDS)
         study = get_object_or_404(Study, pk=key)
     except signing.BadSignature:
         raise Http404 from None
@@ -172,14 +174,14 @@ def preview_api(request: HttpRequest, ticket: str, name: str) -> HttpResponse:
         body = json.loads(request.body or b"{}")
     except ValueError:
         body = {}
-    trials = _trials(study)
+    trials = _trials(study, language)
     done = next((place for place, trial in enumerate(trials, start=1) if trial["id"] == body.get("trial")), 0)
     ahead = trials[done:] if name in {"vote", "fault"} else trials
     return JsonResponse({"trials": ahead[:4], "done": done, "total": len(trials), "kept": 0})
 
 
-def _trials(study: Study) -> list[dict[str, Any]]:
-    found = []
+def _trials(study: Study, language: str) -> list[dict[str, Any]]:
+    found, question = [], question_in(version_config(study), language)
     for number, pair in enumerate(_pairs(study).prefetch_related("images"), start=1):
         left, right = list(pair.images.all())[:2]
         found.append(
@@ -187,7 +189,7 @@ def _trials(study: Study) -> list[dict[str, Any]]:
                 "id": str(pair.pk),
                 "number": number,
                 "practice": False,
-                "question": study.question.format(class_name=pair.class_name),
+                "question": question.format(class_name=pair.class_name),
                 "sizes": _sizes(study, left),
                 "left": _address(study, left),
                 "right": _address(study, right),

@@ -8,12 +8,14 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.views.decorators.http import require_GET
 
 from survey.links import image_link
 from survey.models import RaterSession
 from survey.recruitment import provider_of
-from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_room
+from survey.selectors.texts import consent_digests, question_in, shown_language
+from survey.selectors.version import frozen_config, frozen_room
 from survey.selectors.visit import example_images
 from survey.services.visit.device import Device
 from survey.tokens import session_token
@@ -35,7 +37,7 @@ def visit(request: HttpRequest, session: RaterSession) -> HttpResponse:
 
 def _consent_context(session: RaterSession, config: dict[str, Any]) -> dict[str, Any]:
     return {
-        "consent_sha256": frozen_consent_sha256(session.version_id),
+        "consent_sha256": consent_digests(config)[shown_language(config, get_language())],
         "room": frozen_room(session.version_id).as_json(),
     }
 
@@ -53,7 +55,7 @@ def _instructions_context(session: RaterSession, config: dict[str, Any]) -> dict
 def _examples(session: RaterSession, config: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
-            "question": config["texts"]["question"].format(class_name=example.class_name),
+            "question": question_in(config, get_language()).format(class_name=example.class_name),
             "left": image_link(example.left, side="left"),
             "right": image_link(example.right, side="right"),
             "sizes": json.dumps(example.sizes),

@@ -14,6 +14,7 @@ from survey.models import (
 from survey.recruitment import recruitment_problems
 from survey.services.study.exit_questions import question_problems
 from survey.services.study.plan import rule_problems
+from survey.services.study.translations import language_problems, translation_problems
 
 
 class StudyQuerySerializer(QuerySerializer):
@@ -33,6 +34,8 @@ _DRAFT = [
     "question",
     "debrief",
     "exit_questions",
+    "language",
+    "translations",
     "are_ties_allowed",
     "minimum_exposure_ms",
     "display",
@@ -94,6 +97,8 @@ class StudyInputSerializer(StrictSerializer, serializers.ModelSerializer):
     instructions = serializers.CharField(max_length=MOST_TEXT, required=False, allow_blank=True)
     debrief = serializers.CharField(max_length=MOST_TEXT, required=False, allow_blank=True)
     exit_questions = CheckedJSON(question_problems, required=False)
+    language = serializers.CharField(max_length=10, required=False, allow_blank=True)
+    translations = CheckedJSON(translation_problems, required=False)
     exclusion_rules = CheckedJSON(rule_problems, required=False)
     recruitment = CheckedJSON(recruitment_problems, required=False)
     baseline = serializers.SlugField(max_length=60, required=False, allow_null=True)
@@ -101,6 +106,11 @@ class StudyInputSerializer(StrictSerializer, serializers.ModelSerializer):
     class Meta:
         model = Study
         fields = ["slug", "baseline", *_DRAFT]
+
+    def validate_language(self, language: str) -> str:
+        if problems := language_problems(language):
+            raise serializers.ValidationError(problems)
+        return language
 
 
 @example({"votes_per_pair": 12, "baseline": "vanilla"})

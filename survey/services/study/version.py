@@ -32,6 +32,7 @@ from survey.services.study.display import (
 from survey.services.study.exit_questions import question_problems
 from survey.services.study.plan import rule_problems
 from survey.services.study.study import study_locked_draft, study_mark_frozen
+from survey.services.study.translations import language_gaps, languages_frozen, questions_by_language
 
 __all__ = ["manifest_lines", "version_config", "version_freeze", "version_problems"]
 
@@ -59,10 +60,11 @@ def version_problems(study: Study) -> list[str]:
         problems.append("comparisons go against a baseline, but no baseline arm is chosen")
     if not study.consent_text.strip():
         problems.append("the consent text is empty; write what raters agree to")
-    if not _has_plain_placeholders(study.question):
+    if not all(map(_has_plain_placeholders, questions_by_language(study).values())):
         problems.append("the question has a placeholder other than {class_name}")
     problems += recruitment_problems(study.recruitment)
     problems += rule_problems(study.exclusion_rules) + question_problems(study.exit_questions)
+    problems += language_gaps(study)
     main = _selected(study).filter(kind=ImagePair.Kind.MAIN)
     if not main.exists():
         problems.append("it has no pairs; generate or import some")
@@ -112,6 +114,7 @@ def version_config(study: Study) -> dict[str, Any]:
             "debrief": study.debrief,
             "exit_questions": study.exit_questions,
         },
+        **languages_frozen(study),
         "trial": {
             "are_ties_allowed": study.are_ties_allowed,
             "minimum_exposure_ms": study.minimum_exposure_ms,

@@ -11,6 +11,7 @@ from survey.models import ImagePair, PairImage, Study
 from survey.selectors.version import comparisons_of
 from survey.services.study.display import display_mode
 from survey.services.study.plan import power_of
+from survey.services.study.translations import questions_by_language, translation_problems
 from survey.services.study.windows import loss_weaknesses, window_weaknesses
 
 __all__ = ["version_weaknesses"]
@@ -19,6 +20,7 @@ __all__ = ["version_weaknesses"]
 LONG_SESSION_MINUTES = 15
 # Two images, a look at each and back, an answer.
 _SECONDS_A_TRIAL = 6.0
+_READ = ("title", "summary", "payment", "consent_text", "instructions", "question", "debrief")
 # The smallest preference that most studies would call worth finding, and the usual power for it.
 TARGET_RATE = 0.6
 TARGET_POWER = 0.8
@@ -45,6 +47,9 @@ def _texts(study: Study) -> list[str]:
         "question": study.question,
         "consent text": study.consent_text,
     }
+    translations = {} if translation_problems(study.translations) else study.translations
+    for language, texts in translations.items():
+        shown |= {f"{name.replace('_', ' ')} in {language}": texts[name] for name in _READ if name in texts}
     found = []
     for name in dict.fromkeys(name for arm in study.arms.all() for name in (arm.name, arm.title) if name):
         word = re.compile(rf"(?<![a-z0-9]){re.escape(name.lower())}(?![a-z0-9])")
@@ -53,11 +58,22 @@ def _texts(study: Study) -> list[str]:
             for where, text in shown.items()
             if word.search(text.lower())
         ]
+    found += _class_in_languages(study)
     if not study.contact:
         found.append("no contact is given; raters cannot ask questions or withdraw by mail")
     if not study.instructions.strip():
         found.append("the instructions are empty; say what to look at and what to ignore")
     return found
+
+
+def _class_in_languages(study: Study) -> list[str]:
+    asks = {language: "{class_name}" in question for language, question in questions_by_language(study).items()}
+    if len(asks) < 2 or not any(asks.values()):
+        return []
+    if not all(asks.values()):
+        without = ", ".join(language for language in asks if not asks[language])
+        return [f"the question names the class, but not in {without}: raters there are asked something else"]
+    return ["the question names the class in several languages, but class names are in one; ask without them, or check"]
 
 
 def _checks(study: Study) -> list[str]:

@@ -15,7 +15,8 @@ from django.utils import timezone
 from survey.exceptions import ConsentOutdated, ExitAnswersRefused, SessionNotActive, SessionUnknown, StudyNotOpen
 from survey.models import Rater, RaterSession, Slot, Study, StudyVersion, Trial
 from survey.models.study import new_seed
-from survey.selectors.version import frozen_config, frozen_consent_sha256, frozen_room, version_current
+from survey.selectors.texts import consent_digests, shown_language
+from survey.selectors.version import frozen_config, frozen_room, version_current
 from survey.services.assignment.slots import lease_end, slots_ensure, slots_release, slots_renew
 from survey.services.study.exit_questions import ExitQuestion
 from survey.services.visit.device import Device
@@ -113,12 +114,19 @@ def session_start(
 
 @transaction.atomic
 def session_consent(*, session_id: uuid.UUID, consent_sha256: str) -> RaterSession:
-    """Record the consent to the text with this digest. Raises ConsentOutdated if it is not the version's."""
+    """Record the consent to the text with this digest. Raises ConsentOutdated if it is none of the version's.
+
+    The digest says which text was read: the visit's language may have changed in another tab since.
+    """
     session = _at_step(session_id, "consent")
-    if consent_sha256 != frozen_consent_sha256(session.version_id):
+    config = frozen_config(session.version_id)
+    languages = [language for language, digest in consent_digests(config).items() if digest == consent_sha256]
+    if not languages:
         raise ConsentOutdated
+    present = shown_language(config, session.language)
+    session.consent_language = present if present in languages else languages[0]
     session.consent_sha256, session.consented_at, session.step = consent_sha256, timezone.now(), "device"
-    session.save(update_fields=["consent_sha256", "consented_at", "step", *_ALIVE_FIELDS])
+    session.save(update_fields=["consent_sha256", "consent_language", "consented_at", "step", *_ALIVE_FIELDS])
     return session
 
 

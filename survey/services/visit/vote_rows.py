@@ -38,6 +38,7 @@ _NEEDED = {
     "last_seen_at",
     "answered_until",
     "is_simulated",
+    "language",
 }
 # In the model's own order, as rows are made from it.
 _VISIT_FIELDS = tuple(field.attname for field in RaterSession._meta.concrete_fields if field.attname in _NEEDED)

@@ -163,6 +163,8 @@ def test_roles_hold_for_the_api_too(owner) -> None:
         ({"slug": "ok", "title": "x", "exclusion_rules": [{"rule": []}]}, "exclusion_rules"),
         ({"slug": "ok", "title": "x", "recruitment": []}, "recruitment"),
         ({"slug": "ok", "title": "x", "exit_questions": [1]}, "exit_questions"),
+        ({"slug": "ok", "title": "x", "language": "fr"}, "language"),
+        ({"slug": "ok", "title": "x", "translations": {"de": {"wording": "?"}}}, "translations"),
         ({"slug": "ok", "title": "x", "recruitment": {"provider": "a\x00"}}, "recruitment"),
         ({"slug": "ok", "title": "x", "baseline": "nobody"}, "baseline"),
         ({"slug": "ok", "title": "x", "votes_per_pair": -1}, "votes_per_pair"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from django.core.management import CommandError, call_command
 
 from analysis.report.content.checklist import STUDY_FACTS
 from survey.reports.facts import study_facts
+from survey.reports.preregistration import preregistration_text
 from tests.factories import make_running, make_study, make_visit
+from tests.languages import ENGLISH, GERMAN, THREE_LANGUAGES
 
 pytestmark = pytest.mark.django_db
 TOLD = {
@@ -31,6 +35,21 @@ def test_every_item_of_the_checklist_has_an_answer():
     assert facts["language"] == "de (1)"
     assert facts["selection"] == "6 of 6 pairs took part; none was left out by hand or by rule"
     assert facts["exclusion_rules"] == "fixed at freezing: too fast; votes beyond a pair's places"
+
+
+def test_the_report_holds_the_texts_of_every_language():
+    facts = study_facts(make_running(**THREE_LANGUAGES).study)
+    assert facts["question"].startswith("en: Which image is better?; ar: ")
+    assert "de: Welches Bild ist besser?" in facts["question"]
+    assert GERMAN["instructions"] in facts["instructions"]
+    digests = [hashlib.sha256(texts["consent_text"].encode()).hexdigest() for texts in (ENGLISH, GERMAN)]
+    assert all(digest in facts["ethics"] for digest in digests)
+
+
+def test_the_registered_plan_names_the_languages():
+    told = preregistration_text(make_running(**THREE_LANGUAGES))
+    assert "Each language (en, ar, de) has its frozen wording." in told
+    assert "frozen wording" not in preregistration_text(make_running())
 
 
 @pytest.mark.parametrize(

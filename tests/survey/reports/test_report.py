@@ -10,8 +10,11 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from survey.models import Exclusion, RaterSession, StudyVersion, Trial
+from survey.reports.report import report_write
 from survey.services.study.study import study_transition
+from survey.services.visit.session import session_answer_questions
 from tests.factories import make_running, make_version, make_visit
+from tests.languages import THREE_LANGUAGES
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +94,20 @@ def test_platform_command_line_and_python_give_the_same_verdict(tmp_path: Path, 
     assert json.loads(capsys.readouterr().out)["verdict"] == report["verdict"]
     plan = json.loads((tmp_path / "plan.json").read_text())
     assert build_report(read_votes(tmp_path / "votes.csv").table, plan=plan)["verdict"] == report["verdict"]
+
+
+def test_preference_by_language_where_each_has_five_raters(tmp_path: Path) -> None:
+    version = make_running(pairs=6, votes_per_pair=12, **THREE_LANGUAGES)
+    for number in range(11):
+        language, arm = ("de", "robust") if number % 2 else ("en", "vanilla" if number % 4 else "robust")
+        session = make_visit(version, prefer(arm), language=language)
+        session_answer_questions(session_id=session.pk, answers={})
+    report = report_write(version.study, tmp_path)
+    groups = {entry["column"]: entry for entry in report["composition"]["groups"]}
+    rows = {row["group"]: row for row in groups["language"]["rows"]}
+    assert {group: row["raters"] for group, row in rows.items()} == {"de": 5, "en": 6}
+    assert rows["de"]["result"]["estimate"] > rows["en"]["result"]["estimate"]
+    assert groups["language"]["heterogeneity"] is not None
 
 
 def test_a_baseline_of_several_arms_names_no_primary_comparison() -> None:

@@ -1,0 +1,55 @@
+"""The frozen texts of a version in a rater's language.
+
+A version that names no language has one set of texts, shown as they are whatever language the pages are in. One that
+does is shown in its own languages alone, each whole: ``survey/services/study/translations.py`` sees to that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+__all__ = ["consent_digests", "question_in", "shown_language", "text_languages", "texts_in"]
+
+
+def text_languages(config: dict[str, Any]) -> tuple[str, ...]:
+    """Return the languages that a frozen version has texts in, its own first; none where it names none."""
+    own = config.get("language")
+    return (own, *config.get("translations", {})) if own else ()
+
+
+def shown_language(config: dict[str, Any], language: str) -> str:
+    """Return the language in which a rater with this one reads the texts; empty where the version names none."""
+    languages = text_languages(config)
+    return language if language in languages else languages[0] if languages else ""
+
+
+def texts_in(config: dict[str, Any], language: str) -> dict[str, Any]:
+    """Return what raters read in this language, ``title`` included; the version's own texts for any other language.
+
+    Each exit question has ``choices``: the stored value and the words of each of its options.
+    """
+    said = config.get("translations", {}).get(language, {})
+    own = config["texts"] | {"title": config["study"]["title"]}
+    translated = said.get("exit_questions", {})
+    questions = [_question(entry, translated.get(entry["name"], {})) for entry in own["exit_questions"]]
+    return own | {name: text for name, text in said.items() if name in own and text} | {"exit_questions": questions}
+
+
+def _question(own: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+    options = own.get("options") or []
+    # What is stored is the option in the version's own language: a table of raters must not have each group twice.
+    choices = list(zip(options, said.get("options") or options, strict=True))
+    return own | {"caption": said.get("caption") or own["caption"], "choices": choices}
+
+
+def question_in(config: dict[str, Any], language: str) -> str:
+    """Return the question of a trial in this language, its placeholders still to be filled in."""
+    return config.get("translations", {}).get(language, {}).get("question") or config["texts"]["question"]
+
+
+def consent_digests(config: dict[str, Any]) -> dict[str, str]:
+    """Return the SHA-256 of the consent text by language; under an empty one where the version names none."""
+    languages = text_languages(config) or ("",)
+    texts = {language: texts_in(config, language)["consent"] for language in languages}
+    return {language: hashlib.sha256(text.encode()).hexdigest() for language, text in texts.items()}
