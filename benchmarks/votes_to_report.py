@@ -69,7 +69,7 @@ def _steps(folder: Path, size: str) -> dict[str, dict]:
     report = _timed(steps, "build_report", lambda: build_report(read.table, data=reading_facts(read)))
     files = _timed(steps, "write_report", lambda: write_report(report, read.table, folder / "out"))
     steps["write_report"]["files"] = len(files)
-    steps["write_report"]["pages"] = len(re.findall(rb"/Type /Page\b", (folder / "out" / "report.pdf").read_bytes()))
+    steps["write_report"]["pages"] = len(re.findall(rb"/Type ?/Page\b", (folder / "out" / "report.pdf").read_bytes()))
     total = {key: round(sum(step[key] for step in steps.values()), 2) for key in ("wall_s", "cpu_s")}
     steps["total"] = {**total, "peak_mb": steps["write_report"]["peak_mb"]}
     print(f"total           {total['wall_s']:8.2f} s wall {total['cpu_s']:8.2f} s CPU")

@@ -27,7 +27,7 @@ __all__ = ["FORMATS", "IncompleteReportError", "write_report"]
 
 FORMATS = ("json", "html", "pdf", "tables", "figures")
 # Which files of each figure a format needs.
-_DRAWN = {"html": ("svg",), "pdf": ("png",), "figures": ("svg", "pdf", "png")}
+_DRAWN = {"html": ("svg",), "pdf": ("svg",), "figures": ("svg", "pdf", "png")}
 
 
 class IncompleteReportError(RuntimeError):
@@ -131,7 +131,7 @@ def _contents(
         "tables": lambda: _table_files(report, drawing.tables),
         "figures": drawing.figure_files,
         "html": lambda: {"report.html": render_html(drawing.blocks, drawing.pictures("svg")).encode()},
-        "pdf": lambda: {"report.pdf": render_pdf(report, drawing.blocks, drawing.pictures("png"))},
+        "pdf": lambda: {"report.pdf": render_pdf(report, drawing.blocks, drawing.pictures("svg"))},
     }
     files: dict[str, bytes] = {}
     failures: dict[str, Exception] = {}

@@ -279,7 +279,7 @@ def test_memory_stays_a_few_bytes_a_vote():
 def test_reading_needs_no_optional_library():
     code = (
         "import sys, analysis.votes.reading, analysis.report\n"
-        "print(sorted({'pyarrow', 'matplotlib', 'reportlab', 'django', 'torch'} & set(sys.modules)))"
+        "print(sorted({'pyarrow', 'matplotlib', 'typst', 'django', 'torch'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,8 +1,9 @@
 """Line 1.1: six or more arms gave no report at all. Reports are ordered by question and grow with the arms alone."""
 
 import json
-import re
+from contextlib import closing
 
+import pypdfium2
 import pytest
 
 from analysis.__main__ import main
@@ -25,7 +26,8 @@ def arms(number, *, raters=60, votes_per_rater=60):
 
 
 def pages(path):
-    return len(re.findall(rb"/Type /Page\b", path.read_bytes()))
+    with closing(pypdfium2.PdfDocument(path)) as document:
+        return len(document)
 
 
 @pytest.fixture(scope="module")
