@@ -12,8 +12,9 @@ import numpy as np
 from django.contrib.auth import get_user_model
 from PIL import Image
 
+from survey.criteria import keys_asked
 from survey.models import RaterSession, Study, StudyVersion, Trial
-from survey.selectors.trial import AHEAD, next_trials
+from survey.selectors.trial import AHEAD, NextTrial, next_trials
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 from survey.services.study.study import arm_add, study_create, study_transition
 from survey.services.study.version import version_freeze
@@ -30,6 +31,13 @@ from survey.services.visit.submission import Answer, VoteSubmission
 from survey.services.visit.vote import trials_issue, vote_create
 
 _numbers = itertools.count(1)
+
+# Three criteria; the last allows no ties.
+CRITERIA = [
+    {"key": "realism", "question": "Which image looks more like a real {class_name}?"},
+    {"key": "detail", "question": "Which image has better detail?", "definition": "Sharp where it should be."},
+    {"key": "overall", "question": "Which image is better overall?", "is_tie_allowed": False},
+]
 
 
 def make_user(name: str = "", **fields: Any):
@@ -82,10 +90,16 @@ def make_running(study: Study | None = None, **fields: Any) -> StudyVersion:
     return version
 
 
+def answers_to(version: StudyVersion, trial: Trial | NextTrial, choice: str | dict[str, str]) -> list[Answer]:
+    """Return an answer by each criterion that the trial asks."""
+    asked = keys_asked(version.config, trial.criterion)
+    return [Answer(criterion=key, choice=choice if isinstance(choice, str) else choice[key]) for key in asked]
+
+
 def make_visit(
-    version: StudyVersion, choose: Callable[[Trial], str] = lambda trial: "left", **start: Any
+    version: StudyVersion, choose: Callable[[Trial], str | dict[str, str]] = lambda trial: "left", **start: Any
 ) -> RaterSession:
-    """Return a completed visit of a new rater who answers each trial by ``choose``."""
+    """Return a completed visit of a new rater who answers trials by ``choose``, all criteria alike or as it says."""
     session = session_start(study=version.study, **start)
     session_consent(session_id=session.pk, consent_sha256=version.consent_sha256)
     device = Device(width=1280, height=800)
@@ -98,7 +112,7 @@ def make_visit(
         submission = VoteSubmission(
             trial_id=trials[0].pk,
             submission_key=uuid.uuid4(),
-            answers=[Answer(choice=choose(trials[0]))],
+            answers=answers_to(version, trials[0], choose(trials[0])),
             response_ms=1200.0,
         )
         trials = vote_create(session_id=session.pk, tab="tab", submission=submission).next_trials

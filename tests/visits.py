@@ -14,9 +14,10 @@ from survey.services.visit.session import (
     session_start,
     session_take_tab,
 )
-from survey.services.visit.submission import Answer, VoteSubmission
+from survey.services.visit.submission import VoteSubmission
 from survey.services.visit.trial import trial_fault
 from survey.services.visit.vote import Outcome, trials_issue, vote_create
+from tests.factories import answers_to
 
 TAB = "tab"
 SCREEN = Device(width=1920, height=1080)
@@ -42,11 +43,12 @@ def next_trial(session: RaterSession) -> Trial:
 
 
 def vote(session: RaterSession, choice: str = "left", **fields) -> Outcome:
-    """Answer the session's next trial."""
+    """Answer the session's next trial, by all its criteria alike."""
+    trial = next_trial(session)
     fields = {
-        "trial_id": next_trial(session).pk,
+        "trial_id": trial.pk,
         "submission_key": uuid.uuid4(),
-        "answers": [Answer(choice=choice)],
+        "answers": answers_to(session.version, trial, choice),
         "response_ms": 900.0,
     } | fields
     return vote_create(session_id=session.pk, tab=TAB, submission=VoteSubmission(**fields))

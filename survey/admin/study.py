@@ -21,6 +21,7 @@ from survey.models import Arm, Study
 from survey.recruitment import recruitment_problems
 from survey.selectors.access import may_change, may_manage
 from survey.services.results.progress import studies_counted
+from survey.services.study.criteria import criteria_problems
 from survey.services.study.exit_questions import question_problems
 from survey.services.study.plan import rule_captions, rule_problems
 from survey.services.study.study import arm_add, arm_remove, arm_rename, study_create, study_delete, study_update
@@ -33,8 +34,8 @@ GROUPS = [
     (None, "title slug seed"),
     (
         "What raters read",
-        "organisation contact summary payment minutes consent_text instructions question debrief exit_questions "
-        "language translations",
+        "organisation contact summary payment minutes consent_text instructions question criteria criteria_design "
+        "debrief exit_questions language translations",
     ),
     (
         "How a trial looks",
@@ -48,7 +49,8 @@ GROUPS = [
     ),
     (
         "Analysis plan, fixed before the first vote",
-        "baseline stopping_rule least_votes equivalence_margin class_adjustment target_raters exclusion_rules",
+        "baseline headline_criterion stopping_rule least_votes equivalence_margin class_adjustment target_raters "
+        "exclusion_rules",
     ),
     (
         "What only people know, for the report and a release",
@@ -63,6 +65,7 @@ _ROWS = {
     "consent_text": 8,
     "instructions": 8,
     "question": 2,
+    "criteria": 4,
     "debrief": 4,
     "exit_questions": 3,
     "translations": 6,
@@ -85,6 +88,8 @@ class StudyForm(forms.ModelForm):
         fields = [name for _, names in GROUPS for name in names.split()]
         widgets = {name: forms.Textarea(attrs={"rows": rows, "cols": 90}) for name, rows in _ROWS.items()}
         help_texts = {
+            "criteria": "empty: the question above alone; for example "
+            '[{"key": "detail", "question": "Which image has better detail?", "definition": "..."}]',
             "exit_questions": "for example "
             '[{"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]}]',
             "translations": "the same texts by language, for example "
@@ -120,6 +125,9 @@ class StudyForm(forms.ModelForm):
 
     def clean_translations(self) -> Any:
         return self._checked("translations", translation_problems)
+
+    def clean_criteria(self) -> Any:
+        return self._checked("criteria", criteria_problems)
 
     def clean_exit_questions(self) -> Any:
         return self._checked("exit_questions", question_problems)

@@ -51,6 +51,10 @@ class Study(models.Model):
         FIXED = "fixed", "fixed number of votes, looked at once"
         ANYTIME = "anytime", "anytime-valid confidence sequence, may be looked at while running"
 
+    class CriteriaDesign(models.TextChoices):
+        BLOCKS = "blocks", "blocks: one criterion at a time, order of the blocks drawn for each rater"
+        TOGETHER = "together", "together: all below one pair, order drawn for each rater"
+
     class ClassAdjustment(models.TextChoices):
         BH = "bh", "Benjamini and Hochberg: false discovery rate"
         HOLM = "holm", "Holm: family-wise error rate"
@@ -83,6 +87,14 @@ class Study(models.Model):
         max_length=300,
         default="Which image looks more like a realistic {class_name}?",
         help_text="{class_name} is replaced by the class of the pair",
+    )
+    criteria = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='several questions in place of the one above: [{"key", "question", "definition", "is_tie_allowed"}]',
+    )
+    criteria_design = models.CharField(
+        max_length=8, choices=CriteriaDesign.choices, default=CriteriaDesign.BLOCKS, help_text="of several criteria"
     )
     debrief = models.TextField(blank=True)
     exit_questions = models.JSONField(default=list, blank=True, help_text='[{"name", "caption", "options": [...]}]')
@@ -155,6 +167,11 @@ class Study(models.Model):
     # The analysis plan
     baseline = models.ForeignKey("Arm", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     stopping_rule = models.CharField(max_length=10, choices=StoppingRule.choices, default=StoppingRule.FIXED)
+    headline_criterion = models.CharField(
+        max_length=40,
+        blank=True,
+        help_text="key of the criterion that is tested alone, the others being adjusted; empty: the first",
+    )
     equivalence_margin = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0.001), MaxValueValidator(0.499)]
     )

@@ -13,9 +13,10 @@ from survey.models.study import Arm, StudyVersion
 
 
 class Slot(models.Model):
-    """One wanted vote on one comparison of one pair. Sessions hold it under a lease; an answered slot never reopens.
+    """One wanted vote on one comparison of one pair, by one criterion where they come in blocks.
 
-    Pilot and rehearsal sessions draw from pools of their own: they never use up the votes that the study wants.
+    Sessions hold it under a lease; an answered slot never reopens. Pilot and rehearsal sessions draw from pools of
+    their own: they never use up the votes that the study wants.
     """
 
     class Pool(models.TextChoices):
@@ -28,6 +29,7 @@ class Slot(models.Model):
     pool = models.CharField(max_length=10, choices=Pool.choices, default=Pool.MAIN)
     arm_a = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+")
     arm_b = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+")
+    criterion = models.CharField(max_length=40, blank=True, default="")
     index = models.PositiveIntegerField(help_text="1st, 2nd, ... wanted vote: low ones are given out first")
     is_a_left = models.BooleanField(help_text="drawn at freezing, so that sides balance over each pair")
     draw = models.FloatField(help_text="random order among slots of the same index, in rounds that show each pair once")
@@ -39,7 +41,7 @@ class Slot(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["version", "pool", "pair", "arm_a", "arm_b", "index"], name="one_slot_per_index"
+                fields=["version", "pool", "pair", "arm_a", "arm_b", "criterion", "index"], name="one_slot_per_index"
             ),
             # An arm against itself is a check, and checks have no slot.
             models.CheckConstraint(condition=~Q(arm_a=F("arm_b")), name="a_slot_compares_two_arms"),
@@ -72,6 +74,9 @@ class Trial(models.Model):
     slot = models.ForeignKey(Slot, null=True, on_delete=models.SET_NULL, related_name="trials")
     arm_left = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+")
     arm_right = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+")
+    criterion = models.CharField(
+        max_length=40, blank=True, default="", help_text="of its block; empty where the trial asks all there are"
+    )
     image_left = models.ForeignKey(PairImage, on_delete=models.PROTECT, related_name="+")
     image_right = models.ForeignKey(PairImage, on_delete=models.PROTECT, related_name="+")
     check_kind = models.CharField(max_length=10, choices=CheckKind.choices, default=CheckKind.NONE, blank=True)
@@ -93,7 +98,8 @@ class Trial(models.Model):
 
 
 class Vote(models.Model):
-    """An answer to a trial. Rows are only added: undo marks the last one as no longer current and adds its own."""
+    """An answer to a trial by one criterion. Rows are only added: undo marks the last ones as no longer current and
+    adds its own."""
 
     class Choice(models.TextChoices):
         LEFT = "left", "left"
@@ -102,7 +108,12 @@ class Vote(models.Model):
         UNDO = "undo", "undo"
 
     trial = models.ForeignKey(Trial, on_delete=models.CASCADE, related_name="votes")
-    submission_key = models.UUIDField(unique=True, help_text="made by the browser: a replay finds its first answer")
+    criterion = models.CharField(
+        max_length=40, blank=True, default="", help_text="empty where the study asks one question"
+    )
+    submission_key = models.UUIDField(
+        help_text="made by the browser, one for all answers of a trial: a replay finds its first answers"
+    )
     choice = models.CharField(max_length=5, choices=Choice.choices)
     is_current = models.BooleanField(default=True)
     response_ms = models.FloatField(null=True, help_text="from both images painted to the answer")
@@ -113,7 +124,10 @@ class Vote(models.Model):
     class Meta:
         constraints = [
             # The last guard against counting an answer twice, whatever the code above it does.
-            models.UniqueConstraint(fields=["trial"], condition=Q(is_current=True), name="one_current_vote_per_trial"),
+            models.UniqueConstraint(
+                fields=["trial", "criterion"], condition=Q(is_current=True), name="one_current_vote_per_criterion"
+            ),
+            models.UniqueConstraint(fields=["submission_key", "criterion"], name="one_answer_per_submission"),
             models.CheckConstraint(condition=~Q(choice="undo", is_current=True), name="an_undo_is_never_current"),
         ]
         # Few among many: what was taken back, and the rows that did so.

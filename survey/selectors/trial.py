@@ -44,6 +44,7 @@ class NextTrial(NamedTuple):
     right_image: uuid.UUID | str
     width: int
     height: int
+    criterion: str
 
 
 @lru_cache(maxsize=4)
@@ -75,6 +76,7 @@ def _compiled(vendor: str, limit: int) -> tuple[str, tuple[Any, ...]]:
             "image_right_id",
             "image_left__width",
             "image_left__height",
+            "criterion",
         )
     )
     return rows[:limit].query.sql_with_params()

@@ -12,6 +12,7 @@ from survey.models import (
     StudyVersion,
 )
 from survey.recruitment import recruitment_problems
+from survey.services.study.criteria import criteria_problems
 from survey.services.study.exit_questions import question_problems
 from survey.services.study.plan import rule_problems
 from survey.services.study.translations import language_problems, translation_problems
@@ -32,6 +33,8 @@ _DRAFT = [
     "consent_text",
     "instructions",
     "question",
+    "criteria",
+    "criteria_design",
     "debrief",
     "exit_questions",
     "language",
@@ -55,6 +58,7 @@ _DRAFT = [
     "break_every",
     "lease_minutes",
     "stopping_rule",
+    "headline_criterion",
     "least_votes",
     "equivalence_margin",
     "class_adjustment",
@@ -96,6 +100,7 @@ class StudyInputSerializer(StrictSerializer, serializers.ModelSerializer):
     consent_text = serializers.CharField(max_length=MOST_TEXT, required=False, allow_blank=True)
     instructions = serializers.CharField(max_length=MOST_TEXT, required=False, allow_blank=True)
     debrief = serializers.CharField(max_length=MOST_TEXT, required=False, allow_blank=True)
+    criteria = CheckedJSON(criteria_problems, required=False)
     exit_questions = CheckedJSON(question_problems, required=False)
     language = serializers.CharField(max_length=10, required=False, allow_blank=True)
     translations = CheckedJSON(translation_problems, required=False)

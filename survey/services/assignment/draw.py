@@ -18,6 +18,7 @@ __all__ = [
     "PlannedSlot",
     "arranged",
     "chosen",
+    "criteria_order",
     "drawn",
     "planned_slots",
     "replaced",
@@ -38,6 +39,7 @@ class PlannedSlot(NamedTuple):
     index: int
     is_a_left: bool
     draw: float
+    criterion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Candidate:
     arm_a_id: int
     arm_b_id: int
     is_a_left: bool
+    criterion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,12 @@ class Draft:
     check_kind: str = ""
     degraded_side: str = ""
     repeats: int | None = None  # index of the main draft that is shown again
+    criterion: str = ""
 
     @classmethod
     def of(cls, slot: Candidate) -> Draft:
         left, right = (slot.arm_a_id, slot.arm_b_id) if slot.is_a_left else (slot.arm_b_id, slot.arm_a_id)
-        return cls(slot.pair_id, slot.class_label, left, right, slot_id=slot.slot_id)
+        return cls(slot.pair_id, slot.class_label, left, right, slot_id=slot.slot_id, criterion=slot.criterion)
 
     @classmethod
     def check(cls, image: CheckImage, kind: str, rng: random.Random) -> Draft:
@@ -107,13 +111,14 @@ def planned_slots(
     wanted: int,
     assignment_seed: int,
     version: int,
+    criterion: str = "",
 ) -> Iterator[PlannedSlot]:
-    """Yield the wanted votes of every comparison of every pair, sides balanced over each pair.
+    """Yield the wanted votes of every comparison of every pair by one criterion, sides balanced over each pair.
 
     ``draw`` orders the slots of one index in rounds: a pair has one slot in each, so that the first free slots are
     of many pairs, however many comparisons there are.
     """
-    rng = random.Random(f"{assignment_seed}/{version}/slots")
+    rng = random.Random("/".join([f"{assignment_seed}/{version}/slots", *filter(None, [criterion])]))
     next_left: dict[tuple[int, int], bool] = {}
     for pair in pairs:
         rounds = rng.sample(range(len(comparisons)), len(comparisons))
@@ -125,9 +130,8 @@ def planned_slots(
                 first_left = rng.random() < 0.5
                 next_left[comparison] = not first_left
             for index in range(wanted):
-                yield PlannedSlot(
-                    pair, *comparison, index, first_left == (index % 2 == 0), (turn + rng.random()) / len(comparisons)
-                )
+                draw = (turn + rng.random()) / len(comparisons)
+                yield PlannedSlot(pair, *comparison, index, first_left == (index % 2 == 0), draw, criterion)
 
 
 def chosen(
@@ -180,23 +184,42 @@ def chosen(
 
 
 def drawn(
-    slots: Sequence[Candidate], pictures: Mapping[str, Sequence[CheckImage]], *, repeats: int, session_seed: int
+    slots: Sequence[Candidate],
+    pictures: Mapping[str, Sequence[CheckImage]],
+    *,
+    repeats: int,
+    session_seed: int,
+    blocks: Sequence[str] = ("",),
 ) -> list[Draft]:
-    """Return a visit's trials in order: practice, then main trials, checks and repeats mixed.
+    """Return a visit's trials in order: practice, then main trials, checks and repeats mixed, block by block.
 
-    ``pictures`` holds those of each kind of check. Nothing else goes in, so what is recorded of a visit gives its
-    sides and its order again, at any time.
+    ``pictures`` holds those of each kind of check; ``blocks`` the criterion of each block in the visit's order. Nothing
+    else goes in, so what is recorded of a visit gives its sides and its order again, at any time.
+
+    Checks and repeats are dealt out to the blocks in turn; practice asks what the first block asks.
     """
     rng = random.Random(f"{session_seed}/order")
 
     def checks(*kinds: str) -> list[Draft]:
         return [Draft.check(image, kind, rng) for kind in kinds for image in pictures.get(kind, ())]
 
-    practice = checks("practice")
-    mixed = arranged(map(Draft.of, slots), checks("identical", "degraded"), repeats=repeats, rng=rng)
-    first = len(practice)
-    behind = (draft if draft.repeats is None else replace(draft, repeats=draft.repeats + first) for draft in mixed)
-    return [*practice, *behind]
+    order = [replace(draft, criterion=blocks[0]) for draft in checks("practice")]
+    mixed = checks("identical", "degraded")
+    for place, criterion in enumerate(blocks):
+        first = len(order)
+        block = arranged(
+            (Draft.of(slot) for slot in slots if slot.criterion == criterion),
+            [replace(draft, criterion=criterion) for draft in mixed[place :: len(blocks)]],
+            repeats=len(range(place, repeats, len(blocks))),
+            rng=rng,
+        )
+        order += [draft if draft.repeats is None else replace(draft, repeats=draft.repeats + first) for draft in block]
+    return order
+
+
+def criteria_order(keys: Sequence[str], *, session_seed: int) -> list[str]:
+    """Return the criteria in a visit's own order: of its blocks, or below each of its pairs."""
+    return random.Random(f"{session_seed}/criteria").sample(keys, len(keys))
 
 
 def replaced(image: CheckImage, kind: str, *, session_seed: int, position: int) -> Draft:

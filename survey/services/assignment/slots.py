@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
@@ -19,6 +21,7 @@ __all__ = [
     "lease_end",
     "pool_of",
     "slots_claim",
+    "slots_claim_blocks",
     "slots_ensure",
     "slots_release",
     "slots_renew",
@@ -43,9 +46,10 @@ def lease_end(session: RaterSession, now: datetime) -> datetime:
     return now + timedelta(minutes=frozen_plan(session.version_id)["lease_minutes"])
 
 
-def _free(session: RaterSession, now: datetime) -> QuerySet[Slot]:
+def _free(session: RaterSession, now: datetime, criterion: str) -> QuerySet[Slot]:
     free = Q(session__isnull=True) | Q(lease_expires_at__lt=now)
-    return Slot.objects.filter(version_id=session.version_id, pool=pool_of(session), is_answered=False).filter(free)
+    slots = Slot.objects.filter(version_id=session.version_id, pool=pool_of(session), is_answered=False)
+    return slots.filter(free, criterion=criterion)
 
 
 @transaction.atomic
@@ -59,7 +63,7 @@ def slots_ensure(version: StudyVersion, pool: str) -> int:
     table = connection.ops.quote_name(Slot._meta.db_table)
     kept = ", ".join(
         connection.ops.quote_name(Slot._meta.get_field(name).column)
-        for name in ("version", "pair", "arm_a", "arm_b", "index", "is_a_left", "draw", "turn")
+        for name in ("version", "pair", "arm_a", "arm_b", "criterion", "index", "is_a_left", "draw", "turn")
     )
     key = Slot._meta.get_field("version").get_db_prep_value(version.pk, connection)
     with connection.cursor() as cursor:
@@ -85,44 +89,70 @@ def slots_reset(version: StudyVersion, pool: str) -> int:
     return taken.update(session=None, lease_expires_at=None, is_answered=False)
 
 
+def slots_claim_blocks(*, session: RaterSession, wanted: int, blocks: Sequence[str]) -> list[Candidate]:
+    """Reserve up to ``wanted`` slots for a session, as many for each block: the same pairs in all of them.
+
+    Where a block has no free slot left on one of the first block's pairs, it gets another pair.
+    """
+    first, *others = blocks
+    share = wanted // len(blocks)
+    slots = like = slots_claim(session=session, wanted=share, criterion=first)
+    for criterion in others:
+        same = slots_claim(session=session, wanted=len(like), criterion=criterion, like=like) if like else []
+        seen = {slot.pair_id for slot in same}
+        rest = share - len(same)
+        more = slots_claim(session=session, wanted=rest, criterion=criterion, without_pairs=seen) if rest else []
+        slots = [*slots, *same, *more]
+    return slots
+
+
 def slots_claim(
-    *, session: RaterSession, wanted: int, without_pairs: Iterable[uuid.UUID] = (), now: datetime | None = None
+    *,
+    session: RaterSession,
+    wanted: int,
+    criterion: str = "",
+    without_pairs: Iterable[uuid.UUID] = (),
+    like: Sequence[Candidate] | None = None,
+    now: datetime | None = None,
 ) -> list[Candidate]:
     """Reserve up to ``wanted`` slots on different pairs for a session, those of the least seen pairs first.
+
+    ``like`` narrows them down to the comparisons of these slots.
 
     On PostgreSQL rows that another session is choosing from are skipped, so nobody waits. Where that leaves too few,
     a second try goes one at a time, under the version's lock, and sees what the others left. On SQLite the one write
     lock does the same. Each row is taken by a conditional update all the same.
     """
-    now, without_pairs = now or timezone.now(), set(without_pairs)
+    now = now or timezone.now()
+    free = _free(session, now, criterion).exclude(pair_id__in=set(without_pairs))
+    if like is not None:
+        free = free.filter(reduce(or_, (Q(pair=one.pair_id, arm_a=one.arm_a_id, arm_b=one.arm_b_id) for one in like)))
     with transaction.atomic():
-        claimed = _claim_once(session, wanted, without_pairs, now, skip_locked=True)
+        claimed = _claim_once(session, wanted, free, now, skip_locked=True)
         if len(claimed) == wanted:
             return claimed
         # Lets go of the rows: whoever waits for the version's lock may hold none that its holder could wait for.
         transaction.set_rollback(True)
     with transaction.atomic():
         StudyVersion.objects.select_for_update(no_key=True).only("pk").get(pk=session.version_id)
-        return _claim_once(session, wanted, without_pairs, now, skip_locked=False)
+        return _claim_once(session, wanted, free, now, skip_locked=False)
 
 
 def _claim_once(
-    session: RaterSession, wanted: int, without_pairs: set[uuid.UUID], now: datetime, *, skip_locked: bool
+    session: RaterSession, wanted: int, free: QuerySet[Slot], now: datetime, *, skip_locked: bool
 ) -> list[Candidate]:
     rows = (
-        _free(session, now)
-        .exclude(pair_id__in=without_pairs)
-        .select_related("pair")
+        free.select_related("pair")
         .select_for_update(skip_locked=skip_locked, of=("self",))
-        .only("index", "arm_a_id", "arm_b_id", "is_a_left", "pair__class_label")
+        .only("index", "arm_a_id", "arm_b_id", "is_a_left", "criterion", "pair__class_label")
         .order_by("index", "draw")
     )
     candidates, is_cut = _candidates(rows, wanted)
     sizes = frozen_class_sizes(session.version_id)
     taken = chosen(candidates, wanted, class_sizes=sizes, is_cut=is_cut)
     mine = Slot.objects.filter(pk__in=[slot.slot_id for slot in taken], is_answered=False)
-    free = Q(session__isnull=True) | Q(lease_expires_at__lt=now)
-    count = mine.filter(free).update(session=session, lease_expires_at=lease_end(session, now))
+    is_free = Q(session__isnull=True) | Q(lease_expires_at__lt=now)
+    count = mine.filter(is_free).update(session=session, lease_expires_at=lease_end(session, now))
     if count == len(taken):
         return taken
     held = set(mine.filter(session=session).values_list("pk", flat=True))
@@ -143,7 +173,14 @@ def _candidates(rows: QuerySet[Slot], wanted: int) -> tuple[list[Candidate], boo
 def candidate_of(slot: Slot) -> Candidate:
     """Return a slot, its pair loaded with it, as the choice sees it."""
     return Candidate(
-        slot.pk, slot.index, slot.pair_id, slot.pair.class_label, slot.arm_a_id, slot.arm_b_id, slot.is_a_left
+        slot.pk,
+        slot.index,
+        slot.pair_id,
+        slot.pair.class_label,
+        slot.arm_a_id,
+        slot.arm_b_id,
+        slot.is_a_left,
+        slot.criterion,
     )
 
 

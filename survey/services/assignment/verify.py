@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db.models import QuerySet
 
+from survey.criteria import criteria_of, slot_criteria
 from survey.models import RaterSession, Slot, Study, StudyVersion, Trial
-from survey.services.assignment.draw import ALGORITHM, CheckImage, Draft, PlannedSlot, drawn, planned_slots, replaced
+from survey.services.assignment.draw import (
+    ALGORITHM,
+    CheckImage,
+    Draft,
+    PlannedSlot,
+    criteria_order,
+    drawn,
+    planned_slots,
+    replaced,
+)
 from survey.services.assignment.slots import candidate_of
 
 __all__ = ["Redrawn", "version_problem", "visits_redrawn"]
@@ -35,13 +45,19 @@ def version_problem(version: StudyVersion) -> str:
     if problem := _algorithm_problem(version.config["plan"].get("assignment")):
         return problem
     rows = Slot.objects.filter(version=version, pool=Slot.Pool.MAIN).order_by("pk")
-    comparisons = rows.filter(pair=rows.values("pair")[:1], index=0).values_list("arm_a_id", "arm_b_id")
-    again = planned_slots(
-        (pair for pair, _ in itertools.groupby(rows.values_list("pair_id", flat=True).iterator())),
-        list(comparisons),
-        wanted=version.config["plan"]["votes_per_pair"],
-        assignment_seed=version.config["study"]["seed"],
-        version=version.number,
+    criteria = slot_criteria(version.config)
+    first = rows.filter(criterion=criteria[0])
+    comparisons = first.filter(pair=first.values("pair")[:1], index=0).values_list("arm_a_id", "arm_b_id")
+    again = itertools.chain.from_iterable(
+        planned_slots(
+            (pair for pair, _ in itertools.groupby(first.values_list("pair_id", flat=True).iterator())),
+            list(comparisons),
+            wanted=version.config["plan"]["votes_per_pair"],
+            assignment_seed=version.config["study"]["seed"],
+            version=version.number,
+            criterion=criterion,
+        )
+        for criterion in criteria
     )
     stored = itertools.starmap(PlannedSlot, rows.values_list(*PlannedSlot._fields).iterator())
     for kept, due in itertools.zip_longest(stored, again):
@@ -58,6 +74,7 @@ def _algorithm_problem(name: str | None) -> str:
 def visits_redrawn(study: Study) -> Iterator[Redrawn]:
     """Yield every visit that was given trials, the oldest first, in constant memory."""
     sessions = RaterSession.objects.filter(version__study=study, trials__position=1).order_by("started_at", "pk")
+    sessions = sessions.select_related("version")
     rows = sessions.iterator(chunk_size=_BATCH)
     while batch := list(itertools.islice(rows, _BATCH)):
         trials = _trials(batch)
@@ -87,11 +104,12 @@ def _problems(session: RaterSession, trials: list[Trial]) -> list[str]:
             {kind: [pictures[key] for key in keys] for kind, keys in record["pictures"].items()},
             repeats=record["repeats"],
             session_seed=record["seed"],
+            blocks=record.get("blocks", [""]),
         )
     except KeyError as missing:
         return [f"slot or image {missing} is in the record, but no trial shows it"]
     position_of = {trial.pk: trial.position for trial in trials}
-    problems = []
+    problems = _order_problems(session)
     if [trial.position for trial in trials] != list(range(1, max(len(order), len(trials)) + 1)):
         problems.append(f"its {len(trials)} trials are not one for each position in the order")
     for trial in trials:
@@ -106,11 +124,20 @@ def _problems(session: RaterSession, trials: list[Trial]) -> list[str]:
             check_kind=trial.check_kind,
             degraded_side=trial.degraded_side,
             repeats=None if first is None else first - 1,
+            criterion=trial.criterion,
         )
         images = [(image.pair_id, image.arm_id) for image in (trial.image_left, trial.image_right)]
         if shown != due or images != [(due.pair_id, due.arm_left_id), (due.pair_id, due.arm_right_id)]:
             problems.append(f"trial {trial.position} is not the one that was drawn")
     return problems
+
+
+def _order_problems(session: RaterSession) -> list[str]:
+    """Return whether the order of the criteria is another than the seed gives them."""
+    keys = [criterion.key for criterion in criteria_of(session.version.config)]
+    if session.assignment.get("criteria", keys) == criteria_order(keys, session_seed=session.seed):
+        return []
+    return ["the order of its criteria is not the one that was drawn"]
 
 
 def _check_image(trial: Trial) -> CheckImage:
@@ -122,7 +149,9 @@ def _later(session: RaterSession, trial: Trial) -> Draft:
     """Return the trial that replaced a faulty one, as its slot, its image or its first showing gives it."""
     if trial.slot:
         return Draft.of(candidate_of(trial.slot))
+    # The criterion of its block, which nothing else records.
     if first := trial.repeat_of:
         shown = Draft(first.pair_id, "", first.arm_left_id, first.arm_right_id)
-        return shown.swapped(first.position - 1)
-    return replaced(_check_image(trial), trial.check_kind, session_seed=session.seed, position=trial.position)
+        return replace(shown.swapped(first.position - 1), criterion=first.criterion)
+    check = replaced(_check_image(trial), trial.check_kind, session_seed=session.seed, position=trial.position)
+    return replace(check, criterion=trial.criterion)

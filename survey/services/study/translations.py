@@ -12,7 +12,7 @@ __all__ = [
     "language_gaps",
     "language_problems",
     "languages_frozen",
-    "questions_by_language",
+    "questions_asked",
     "translation_problems",
 ]
 
@@ -55,8 +55,10 @@ def translation_problems(translations: Any) -> list[str]:
 def _text_problems(name: str, text: Any) -> list[str]:
     if name == "exit_questions":
         return _question_problems(text)
+    if name == "criteria":
+        return _criteria_problems(text)
     if name not in _TEXTS:
-        return [f"there is no text {name!r}; the texts are {', '.join([*_TEXTS, 'exit_questions'])}"]
+        return [f"there is no text {name!r}; the texts are {', '.join([*_TEXTS, 'criteria', 'exit_questions'])}"]
     longest = _LONGEST.get(name, _LONGEST_OTHER)
     if not isinstance(text, str) or len(text) > longest:
         return [f"{name} is not a text of at most {longest} characters"]
@@ -79,6 +81,18 @@ def _question_problems(questions: Any) -> list[str]:
     return problems
 
 
+def _criteria_problems(criteria: Any) -> list[str]:
+    if not isinstance(criteria, dict):
+        return ['criteria are not objects by their keys; write {"detail": {"question": "..."}}']
+    return [
+        f"criterion {key!r} is not an object with a question and a definition"
+        for key, said in criteria.items()
+        if not isinstance(said, dict)
+        or set(said) - {"question", "definition"}
+        or not all(isinstance(text, str) for text in said.values())
+    ]
+
+
 def language_gaps(study: Study) -> list[str]:
     """Return what keeps a draft's languages from being equal, each with its remedy; they must be before freezing.
 
@@ -96,7 +110,8 @@ def language_gaps(study: Study) -> list[str]:
             problems.append(f"{own} is the study's own language and cannot be a translation too; leave it out")
             continue
         problems += [
-            f"{names[language]}: {gap}" for gap in _text_gaps(study, texts, own) + _question_gaps(study, texts)
+            f"{names[language]}: {gap}"
+            for gap in _text_gaps(study, texts, own) + _criteria_gaps(study, texts) + _question_gaps(study, texts)
         ]
     return problems
 
@@ -104,6 +119,8 @@ def language_gaps(study: Study) -> list[str]:
 def _text_gaps(study: Study, texts: dict[str, Any], own: str) -> list[str]:
     gaps = []
     for name in _TEXTS:
+        if name == "question" and study.criteria:
+            continue  # never shown
         here, there = texts.get(name, "").strip(), getattr(study, name).strip()
         called = name.replace("_", " ")
         if there and not here and name not in _OPTIONAL:
@@ -126,13 +143,40 @@ def _question_gaps(study: Study, texts: dict[str, Any]) -> list[str]:
     return gaps
 
 
-def questions_by_language(study: Study) -> dict[str, str]:
-    """Return a draft's question in each of its languages."""
-    questions = {study.language: study.question}
-    if not translation_problems(study.translations):
-        said = {language: texts.get("question", "") for language, texts in study.translations.items()}
-        questions |= {language: question for language, question in said.items() if question}
-    return questions
+def _criteria_gaps(study: Study, texts: dict[str, Any]) -> list[str]:
+    asked = {entry["key"]: entry for entry in study.criteria if isinstance(entry, dict) and "key" in entry}
+    said = texts.get("criteria", {})
+    gaps = [f"criterion {key!r} is not one of the study; leave it out" for key in said if key not in asked]
+    for key, entry in asked.items():
+        gaps += [
+            f"criterion {key!r} has no {name}; translate it"
+            for name in ("question", "definition")
+            if entry.get(name) and not said.get(key, {}).get(name, "").strip()
+        ]
+    return gaps
+
+
+def questions_asked(study: Study) -> dict[str, dict[str, str]]:
+    """Return what raters are asked in each of a draft's languages, by what a message calls it."""
+    translations = {} if translation_problems(study.translations) else study.translations
+    if not study.criteria:
+        said = {language: texts.get("question", "") for language, texts in translations.items()}
+        return {"the question": _asked(study, study.question, said)}
+    return {
+        f"the question of criterion {entry['key']}": _asked(
+            study,
+            entry["question"],
+            {
+                language: texts.get("criteria", {}).get(entry["key"], {}).get("question", "")
+                for language, texts in translations.items()
+            },
+        )
+        for entry in study.criteria
+    }
+
+
+def _asked(study: Study, own: str, said: dict[str, str]) -> dict[str, str]:
+    return {study.language: own} | {language: question for language, question in said.items() if question}
 
 
 def languages_frozen(study: Study) -> dict[str, Any]:
@@ -142,6 +186,7 @@ def languages_frozen(study: Study) -> dict[str, Any]:
     translations = {
         language: {_TEXTS[name]: texts[name] for name in _TEXTS if texts.get(name, "").strip()}
         | {"exit_questions": texts.get("exit_questions", {})}
+        | ({"criteria": texts["criteria"]} if texts.get("criteria") else {})
         for language, texts in sorted(study.translations.items())
     }
     return {"language": study.language} | ({"translations": translations} if translations else {})

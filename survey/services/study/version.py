@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Count, F, Max, QuerySet
 
 from survey.canonical import canonical_json
+from survey.criteria import slot_criteria
 from survey.exceptions import StudyNotReady
 from survey.models import ImagePair, PairImage, Slot, Study, StudyVersion
 from survey.recruitment import recruitment_frozen, recruitment_problems
@@ -19,6 +20,7 @@ from survey.selectors.pair import arm_recipe, arm_recipes, selection_steps
 from survey.selectors.version import comparisons_of
 from survey.services.assignment.draw import ALGORITHM, planned_slots
 from survey.services.blinding.served_copies import copies_build
+from survey.services.study.criteria import criteria_config, criteria_plan_problems, criteria_problems
 from survey.services.study.display import (
     copies_facts,
     copy_plan,
@@ -32,7 +34,7 @@ from survey.services.study.display import (
 from survey.services.study.exit_questions import question_problems
 from survey.services.study.plan import rule_problems
 from survey.services.study.study import study_locked_draft, study_mark_frozen
-from survey.services.study.translations import language_gaps, languages_frozen, questions_by_language
+from survey.services.study.translations import language_gaps, languages_frozen, questions_asked
 
 __all__ = ["manifest_lines", "version_config", "version_freeze", "version_problems"]
 
@@ -60,8 +62,15 @@ def version_problems(study: Study) -> list[str]:
         problems.append("comparisons go against a baseline, but no baseline arm is chosen")
     if not study.consent_text.strip():
         problems.append("the consent text is empty; write what raters agree to")
-    if not all(map(_has_plain_placeholders, questions_by_language(study).values())):
-        problems.append("the question has a placeholder other than {class_name}")
+    if found := criteria_problems(study.criteria):
+        problems += found
+    else:
+        problems += [
+            f"{name} has a placeholder other than {{class_name}}"
+            for name, questions in questions_asked(study).items()
+            if not all(map(_has_plain_placeholders, questions.values()))
+        ]
+        problems += criteria_plan_problems(study)
     problems += recruitment_problems(study.recruitment)
     problems += rule_problems(study.exclusion_rules) + question_problems(study.exit_questions)
     problems += language_gaps(study)
@@ -166,7 +175,7 @@ def version_config(study: Study) -> dict[str, Any]:
             "is_consented": study.is_publication_consented,
             "is_free_text_consented": study.is_free_text_published,
         },
-    }
+    } | criteria_config(study)
 
 
 def _least_votes(study: Study) -> int:
@@ -260,14 +269,19 @@ def version_freeze(
 
 
 def _slot_batches(version: StudyVersion, size: int = 1000) -> Iterator[list[Slot]]:
-    """Yield the slots of every comparison of every main pair; they keep this order by their keys."""
+    """Yield the slots of every comparison of every main pair, by each block's criterion; their keys keep this order."""
     pairs = _selected(version.study).filter(kind=ImagePair.Kind.MAIN).order_by("key").values_list("pk", flat=True)
-    drawn = planned_slots(
-        pairs.iterator(chunk_size=1000),
-        [(arm_a.pk, arm_b.pk) for arm_a, arm_b in comparisons_of(version.study)],
-        wanted=version.config["plan"]["votes_per_pair"],
-        assignment_seed=version.config["study"]["seed"],
-        version=version.number,
+    comparisons = [(arm_a.pk, arm_b.pk) for arm_a, arm_b in comparisons_of(version.study)]
+    drawn = itertools.chain.from_iterable(
+        planned_slots(
+            pairs.iterator(chunk_size=1000),
+            comparisons,
+            wanted=version.config["plan"]["votes_per_pair"],
+            assignment_seed=version.config["study"]["seed"],
+            version=version.number,
+            criterion=criterion,
+        )
+        for criterion in slot_criteria(version.config)
     )
     while batch := list(itertools.islice(drawn, size)):
         yield [Slot(version=version, **slot._asdict()) for slot in batch]

@@ -9,9 +9,10 @@ from django.db.models import Count, Q
 
 from survey.models import ImagePair, PairImage, Study
 from survey.selectors.version import comparisons_of
+from survey.services.study.criteria import criteria_problems
 from survey.services.study.display import display_mode
 from survey.services.study.plan import power_of
-from survey.services.study.translations import questions_by_language, translation_problems
+from survey.services.study.translations import questions_asked, translation_problems
 from survey.services.study.windows import loss_weaknesses, window_weaknesses
 
 __all__ = ["version_weaknesses"]
@@ -44,9 +45,11 @@ def _texts(study: Study) -> list[str]:
         "title": study.title,
         "summary": study.summary,
         "instructions": study.instructions,
-        "question": study.question,
         "consent text": study.consent_text,
     }
+    shown |= {name.removeprefix("the "): questions[study.language] for name, questions in _questions(study).items()}
+    if not criteria_problems(study.criteria):
+        shown |= {f"definition of criterion {one['key']}": one.get("definition", "") for one in study.criteria}
     translations = {} if translation_problems(study.translations) else study.translations
     for language, texts in translations.items():
         shown |= {f"{name.replace('_', ' ')} in {language}": texts[name] for name in _READ if name in texts}
@@ -67,13 +70,24 @@ def _texts(study: Study) -> list[str]:
 
 
 def _class_in_languages(study: Study) -> list[str]:
-    asks = {language: "{class_name}" in question for language, question in questions_by_language(study).items()}
-    if len(asks) < 2 or not any(asks.values()):
-        return []
-    if not all(asks.values()):
-        without = ", ".join(language for language in asks if not asks[language])
-        return [f"the question names the class, but not in {without}: raters there are asked something else"]
-    return ["the question names the class in several languages, but class names are in one; ask without them, or check"]
+    found = []
+    for name, questions in _questions(study).items():
+        asks = {language: "{class_name}" in question for language, question in questions.items()}
+        if len(asks) < 2 or not any(asks.values()):
+            continue
+        if not all(asks.values()):
+            without = ", ".join(language for language in asks if not asks[language])
+            found.append(f"{name} names the class, but not in {without}: raters there are asked something else")
+        else:
+            found.append(
+                f"{name} names the class in several languages, but class names are in one; ask without them, or check"
+            )
+    return found
+
+
+def _questions(study: Study) -> dict[str, dict[str, str]]:
+    """Return what raters are asked; nothing where the criteria are wrong in themselves, which is a problem already."""
+    return {} if criteria_problems(study.criteria) else questions_asked(study)
 
 
 def _checks(study: Study) -> list[str]:
@@ -188,6 +202,7 @@ def _images(study: Study) -> list[str]:
             f"classes are uneven: {classes[0][1]} pairs of {classes[0][0] or 'no class'!r}, {classes[-1][1]} of "
             f"{classes[-1][0] or 'no class'!r}"
         )
-    if "{class_name}" in study.question and (unnamed := main.filter(Q(class_name="")).count()):
-        found.append(f"the question names the class, but {unnamed} pair(s) have no class name")
+    naming = [name for name, said in _questions(study).items() if "{class_name}" in said[study.language]]
+    if naming and (unnamed := main.filter(Q(class_name="")).count()):
+        found += [f"{name} names the class, but {unnamed} pair(s) have no class name" for name in naming]
     return found

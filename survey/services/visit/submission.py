@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from survey.criteria import criteria_of, keys_asked
 from survey.exceptions import AnswersMismatch, BadSubmission
 from survey.models import Vote
 
@@ -64,15 +65,20 @@ class VoteSubmission:
             raise BadSubmission(f"presentation has {', '.join(sorted(unknown))}; it may have {_PRESENTATION_KEYS}")
 
 
-def answers_check(answers: Sequence[Answer], config: dict[str, Any]) -> None:
-    """Raise AnswersMismatch where the answers are not those to the questions of a frozen version.
+def answers_check(answers: Sequence[Answer], config: dict[str, Any], *, trial_criterion: str) -> None:
+    """Raise AnswersMismatch where the answers are not those to the questions of a trial.
 
     Raises
     ------
     BadSubmission
         For a tie where there is none.
     """
-    if [answer.criterion for answer in answers] != [""]:
-        raise AnswersMismatch("this study asks one question; send one answer without a criterion")
-    if answers[0].choice == Choice.TIE and not config["trial"]["are_ties_allowed"]:
-        raise BadSubmission("this study has no ties; choose left or right")
+    asked = keys_asked(config, trial_criterion)
+    if sorted(answer.criterion for answer in answers) != sorted(asked):
+        wanted = f"for each of the criteria {', '.join(asked)}" if asked[0] else "without a criterion"
+        raise AnswersMismatch(f"this trial takes one answer {wanted}")
+    has_ties = {criterion.key: criterion.is_tie_allowed for criterion in criteria_of(config)}
+    for answer in answers:
+        if answer.choice == Choice.TIE and not has_ties[answer.criterion]:
+            where = f"criterion {answer.criterion}" if answer.criterion else "this study"
+            raise BadSubmission(f"{where} has no ties; choose left or right")

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import random
 import uuid
+from dataclasses import replace
 
 from django.db import transaction
 from django.utils import timezone
 
+from survey.criteria import BLOCKS, criteria_of, design_of
 from survey.exceptions import OtherTab, SessionNotActive, TrialUnknown
 from survey.models import FaultReport, ImagePair, PairImage, RaterSession, Slot, Trial
 from survey.selectors.copies import spoilt_images
-from survey.selectors.version import frozen_config, frozen_plan
-from survey.services.assignment.draw import ALGORITHM, REPEAT_DISTANCE, CheckImage, Draft, drawn, replaced
-from survey.services.assignment.slots import lease_end, slots_claim
+from survey.selectors.version import frozen_config
+from survey.services.assignment.draw import (
+    ALGORITHM,
+    REPEAT_DISTANCE,
+    CheckImage,
+    Draft,
+    criteria_order,
+    drawn,
+    replaced,
+)
+from survey.services.assignment.slots import lease_end, slots_claim, slots_claim_blocks
 
 __all__ = ["FAULT_KINDS", "trial_fault", "trials_draw"]
 
@@ -28,15 +38,18 @@ def trials_draw(*, session: RaterSession) -> int:
 
     Sets, without saving, the counts, the lease and the record of the assignment. Zero when no slot is free.
     """
-    plan = frozen_plan(session.version_id)
-    slots = slots_claim(session=session, wanted=plan["trials_per_session"])
+    config = frozen_config(session.version_id)
+    plan = config["plan"]
+    keys = criteria_order([criterion.key for criterion in criteria_of(config)], session_seed=session.seed)
+    blocks = keys if design_of(config) == BLOCKS else [""]
+    slots = slots_claim_blocks(session=session, wanted=plan["trials_per_session"], blocks=blocks)
     if not slots:
         return 0
     pool = CheckImagePool(session, random.Random(f"{session.seed}/pictures"), {slot.pair_id for slot in slots})
     pictures = {
         str(kind): pool.take(plan[f"{kind}_trials"], kind) for kind in (Check.IDENTICAL, Check.DEGRADED, Check.PRACTICE)
     }
-    order = drawn(slots, pictures, repeats=plan["repeat_trials"], session_seed=session.seed)
+    order = drawn(slots, pictures, repeats=plan["repeat_trials"], session_seed=session.seed, blocks=blocks)
     _create(session, order)
     practice = len(pictures[Check.PRACTICE])
     session.trial_count, session.answered_count = len(order) - practice, 0
@@ -51,6 +64,8 @@ def trials_draw(*, session: RaterSession) -> int:
         "practice": practice,
         "repeat_distance": REPEAT_DISTANCE,
     }
+    if len(keys) > 1:
+        session.assignment |= {"criteria": keys, "blocks": blocks}
     return len(order)
 
 
@@ -103,6 +118,7 @@ def _create(session: RaterSession, drafts: list[Draft], first_position: int = 1)
             image_right_id=images[draft.pair_id, draft.arm_right_id],
             check_kind=draft.check_kind,
             degraded_side=draft.degraded_side,
+            criterion=draft.criterion,
         )
         for position, draft in enumerate(drafts, start=first_position)
     ]
@@ -155,25 +171,32 @@ def _replace(session: RaterSession, trial: Trial) -> bool:
     """Add a trial of the same kind on another pair, after the last."""
     last = max(Trial.objects.filter(session=session).values_list("position", flat=True))
     if trial.check_kind == Check.REPEAT:
-        return _repeat_another(session, position=last + 1)
-    seen = set(Trial.objects.filter(session=session).values_list("pair_id", flat=True))
+        return _repeat_another(session, position=last + 1, criterion=trial.criterion)
+    shown = Trial.objects.filter(session=session, criterion=trial.criterion)
+    seen = set(shown.values_list("pair_id", flat=True))
     drafts: list[Draft] = []
     if trial.slot_id is not None:
-        drafts = [Draft.of(slot) for slot in slots_claim(session=session, wanted=1, without_pairs=seen)]
+        drafts = [
+            Draft.of(slot)
+            for slot in slots_claim(session=session, wanted=1, criterion=trial.criterion, without_pairs=seen)
+        ]
     elif trial.check_kind in {Check.IDENTICAL, Check.DEGRADED}:
         pool = CheckImagePool(session, random.Random(f"{session.seed}/pictures/{last + 1}"), seen)
         drafts = [
-            replaced(image, trial.check_kind, session_seed=session.seed, position=last + 1)
+            replace(
+                replaced(image, trial.check_kind, session_seed=session.seed, position=last + 1),
+                criterion=trial.criterion,
+            )
             for image in pool.take(1, trial.check_kind)
         ]
     return bool(drafts and _create(session, drafts, first_position=last + 1))
 
 
-def _repeat_another(session: RaterSession, *, position: int) -> bool:
+def _repeat_another(session: RaterSession, *, position: int, criterion: str) -> bool:
     """Show the earliest sound main trial again that has no repeat yet, its sides swapped, far enough behind it."""
     distance = max(1, min(REPEAT_DISTANCE, position // 2))
     first = (
-        Trial.objects.filter(session=session, check_kind=Check.NONE, repeats__isnull=True)
+        Trial.objects.filter(session=session, criterion=criterion, check_kind=Check.NONE, repeats__isnull=True)
         .filter(position__lte=position - distance)
         .exclude(state=Trial.State.FAULTY)
         .order_by("position")
@@ -190,6 +213,7 @@ def _repeat_another(session: RaterSession, *, position: int) -> bool:
         image_left_id=first.image_right_id,
         image_right_id=first.image_left_id,
         check_kind=Check.REPEAT,
+        criterion=criterion,
         repeat_of=first,
     )
     return True

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from survey.criteria import judged_by
 from survey.exceptions import NothingToUndo, OtherTab, SessionNotActive, TrialUnknown, VoteConflict
 from survey.models import RaterSession, Slot, Trial, Vote
 from survey.selectors.trial import NextTrial, next_trials
@@ -26,7 +29,10 @@ Choice = Vote.Choice
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The stored vote, whether this submission stored it, the visit, and the trials to show next."""
+    """The stored vote, whether this submission stored it, the visit, and the trials to show next.
+
+    Of the votes by several criteria ``vote`` is the headline's.
+    """
 
     vote: Vote
     is_replay: bool
@@ -73,39 +79,51 @@ def _check_voting(session: RaterSession, tab: str) -> None:
 def _vote(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -> Outcome:
     session, rows = session_and_trials(session_id, submission.trial_id)
     _check_voting(session, tab)
-    answers_check(submission.answers, frozen_config(session.version_id))
     trial = next((row for row in rows if row.pk == submission.trial_id), None)
     if trial is None:
         # Behind more open trials than a browser is given: either not its own, or not issued.
         raise TrialUnknown
+    config = frozen_config(session.version_id)
+    answers_check(submission.answers, config, trial_criterion=trial.criterion)
     if trial.state != State.OPEN or trial.issued_at is None:
         return _answered_before(session, trial, submission)
-    vote = _timed(submission, session, trial)
+    votes = _timed(submission, session, trial)
     next_trials = [row for row in rows if row.pk != trial.pk]
     is_counted = trial.check_kind != Trial.CheckKind.PRACTICE
-    vote_store(vote, session=session, trial=trial, next_trials=next_trials, is_counted=is_counted)
+    vote_store(votes, session=session, trial=trial, next_trials=next_trials, is_counted=is_counted)
     _extend_lease(session)
+    vote = _judged(votes, config)
     return Outcome(
         vote=vote,
         is_replay=False,
         session=session,
         next_trials=next_trials,
-        is_correct=_is_correct(trial, submission.answers[0].choice),
+        is_correct=_is_correct(trial, vote.choice),
     )
 
 
-def _timed(submission: VoteSubmission, session: RaterSession, trial: NextTrial) -> Vote:
-    """Return the vote with times that can be true; move on until when the visit is accounted for."""
-    vote = Vote(
-        trial_id=trial.pk,
-        submission_key=submission.submission_key,
-        choice=submission.answers[0].choice,
-        response_ms=submission.response_ms,
-        exposure_ms=submission.exposure_ms,
-        presentation=submission.presentation,
-    )
+def _judged(votes: Sequence[Vote], config: dict[str, Any]) -> Vote:
+    """Return the vote that says how practice went."""
+    wanted = judged_by(config, [vote.criterion for vote in votes])
+    return next(vote for vote in votes if vote.criterion == wanted)
+
+
+def _timed(submission: VoteSubmission, session: RaterSession, trial: NextTrial) -> list[Vote]:
+    """Return a vote each answer, with times that can be true; move on until when the visit is accounted for."""
+    votes = [
+        Vote(
+            trial_id=trial.pk,
+            criterion=answer.criterion,
+            submission_key=submission.submission_key,
+            choice=answer.choice,
+            response_ms=submission.response_ms,
+            exposure_ms=submission.exposure_ms,
+            presentation=submission.presentation,
+        )
+        for answer in submission.answers
+    ]
     if session.is_simulated:
-        return vote  # a rehearsal's raters claim minutes and take none
+        return votes  # a rehearsal's raters claim minutes and take none
     times = vote_times(
         response_ms=submission.response_ms,
         exposure_ms=submission.exposure_ms,
@@ -115,10 +133,11 @@ def _timed(submission: VoteSubmission, session: RaterSession, trial: NextTrial) 
         now=timezone.now(),
         minimum_ms=frozen_config(session.version_id)["trial"]["minimum_exposure_ms"],
     )
-    vote.response_ms, vote.exposure_ms = times.response_ms, times.exposure_ms
-    vote.presentation = submission.presentation | times.remarks
+    for vote in votes:
+        vote.response_ms, vote.exposure_ms = times.response_ms, times.exposure_ms
+        vote.presentation = submission.presentation | times.remarks
     session.answered_until = times.answered_until
-    return vote
+    return votes
 
 
 def _is_correct(trial: Trial | NextTrial, choice: str) -> bool | None:
@@ -143,12 +162,12 @@ def _extend_lease(session: RaterSession) -> None:
 
 
 def _answered_before(session: RaterSession, trial: NextTrial, submission: VoteSubmission) -> Outcome:
-    vote = Vote.objects.filter(trial_id=trial.pk, is_current=True).first()
-    if vote is None:
+    votes = list(Vote.objects.filter(trial_id=trial.pk, is_current=True))
+    if not votes:
         raise TrialUnknown if trial.state == State.OPEN else VoteConflict
-    if vote.submission_key != submission.submission_key:
+    if votes[0].submission_key != submission.submission_key:
         raise VoteConflict
-    return _replay(session, trial, vote)
+    return _replay(session, trial, _judged(votes, frozen_config(session.version_id)))
 
 
 def _replay(session: RaterSession, trial: Trial | NextTrial, vote: Vote) -> Outcome:
@@ -162,18 +181,19 @@ def _replay(session: RaterSession, trial: Trial | NextTrial, vote: Vote) -> Outc
 def _replayed(session_id: uuid.UUID, submission: VoteSubmission) -> Outcome:
     with transaction.atomic():
         session = session_locked(session_id)
-        vote = (
+        votes = list(
             Vote.objects.select_related("trial")
             .filter(submission_key=submission.submission_key, trial__session=session, trial_id=submission.trial_id)
-            .first()
+            .exclude(choice=Choice.UNDO)
         )
-        if vote is None:
+        if not votes:
             raise VoteConflict("this submission key was used for another trial; make a new one")
+        vote = _judged(votes, frozen_config(session.version_id))
         return _replay(session, vote.trial, vote)
 
 
 def vote_undo(*, session_id: uuid.UUID, tab: str, submission_key: uuid.UUID) -> Outcome:
-    """Take back the last vote: it stays in the table, no longer current, and its trial is open again.
+    """Take back the last vote, by all its criteria: it stays in the table, no longer current; its trial is open again.
 
     The slot stays with the session under its lease, and goes back like any other if no new answer comes.
     A replay of the key changes nothing.
@@ -194,8 +214,14 @@ def vote_undo(*, session_id: uuid.UUID, tab: str, submission_key: uuid.UUID) -> 
         if last is None or not last.is_current or last.trial.check_kind == Trial.CheckKind.PRACTICE:
             raise NothingToUndo
         trial = last.trial
-        Vote.objects.filter(pk=last.pk).update(is_current=False)
-        undo = Vote.objects.create(trial=trial, submission_key=submission_key, choice=Choice.UNDO, is_current=False)
+        Vote.objects.filter(trial=trial, is_current=True).update(is_current=False)
+        undo = Vote.objects.create(
+            trial=trial,
+            criterion=last.criterion,
+            submission_key=submission_key,
+            choice=Choice.UNDO,
+            is_current=False,
+        )
         Trial.objects.filter(pk=trial.pk).update(state=State.OPEN)
         Slot.objects.filter(pk=trial.slot_id, session=session).update(
             is_answered=False, lease_expires_at=lease_end(session, timezone.now())

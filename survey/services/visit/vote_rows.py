@@ -96,9 +96,9 @@ def session_and_trials(session_id: uuid.UUID, trial_id: uuid.UUID) -> tuple[Rate
 
 
 def vote_store(
-    vote: Vote, *, session: RaterSession, trial: NextTrial, next_trials: list[NextTrial], is_counted: bool
+    votes: Sequence[Vote], *, session: RaterSession, trial: NextTrial, next_trials: list[NextTrial], is_counted: bool
 ) -> None:
-    """Write a vote, its slot, the trials that go out with the answer, and the visit's sign of life.
+    """Write a trial's votes (one a criterion), its slot, the trials that go out next, and the visit's sign of life.
 
     A check has no slot: it writes one of the visit's slots instead, which stays as answered as it was. ``turn``,
     which says nothing, turns round in both cases: it is indexed, as ``is_answered`` is, so that the indexes are written
@@ -135,20 +135,28 @@ def vote_store(
             [count, moment, _prepared("issued_at", session.answered_until), active.value, session_key],
         ),
         (
-            f"INSERT INTO {Vote._meta.db_table} (trial_id, submission_key, choice, is_current, response_ms, "
-            "exposure_ms, presentation, submitted_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-            [
-                trial_key,
-                _prepared("id", vote.submission_key),
-                str(vote.choice),
-                True,
-                vote.response_ms,
-                vote.exposure_ms,
-                _prepared("presentation", vote.presentation, Vote),
-                moment,
-            ],
+            f"INSERT INTO {Vote._meta.db_table} (trial_id, criterion, submission_key, choice, is_current, response_ms, "
+            "exposure_ms, presentation, submitted_at) VALUES "
+            f"{', '.join(['(%s, %s, %s, %s, %s, %s, %s, %s, %s)'] * len(votes))} RETURNING id",
+            [value for vote in votes for value in _values(vote, trial_key, moment)],
         ),
     )
-    vote.pk, vote.submitted_at = stored[0][0], now
-    vote._state.adding, vote._state.db = False, connection.alias
+    for vote, (key,) in zip(votes, stored, strict=True):
+        vote.pk, vote.submitted_at = key, now
+        vote._state.adding, vote._state.db = False, connection.alias
     session.answered_count, session.last_seen_at, session.state = count, now, active
+
+
+def _values(vote: Vote, trial_key: Any, moment: Any) -> list[Any]:
+    """Return a vote's row; ``vote_store`` names its columns."""
+    return [
+        trial_key,
+        vote.criterion,
+        _prepared("id", vote.submission_key),
+        str(vote.choice),
+        True,
+        vote.response_ms,
+        vote.exposure_ms,
+        _prepared("presentation", vote.presentation, Vote),
+        moment,
+    ]

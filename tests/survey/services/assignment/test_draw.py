@@ -23,7 +23,7 @@ def candidates(pairs: int, *, classes: int = 4, votes: int = 3, arms: int = 2, s
     ordered = sorted(drawn, key=lambda slot: (slot.index, slot.draw))
     return [
         Candidate(number, index, pair, str(pair.int % classes), arm_a, arm_b, is_a_left)
-        for number, (pair, arm_a, arm_b, index, is_a_left, _) in enumerate(ordered)
+        for number, (pair, arm_a, arm_b, index, is_a_left, _, _) in enumerate(ordered)
     ]
 
 

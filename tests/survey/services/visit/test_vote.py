@@ -8,15 +8,24 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from survey.exceptions import BadSubmission, NothingToUndo, OtherTab, SessionNotActive, TrialUnknown, VoteConflict
+from survey.exceptions import (
+    AnswersMismatch,
+    BadSubmission,
+    NothingToUndo,
+    OtherTab,
+    SessionNotActive,
+    TrialUnknown,
+    VoteConflict,
+)
 from survey.models import RaterSession, Slot, Trial, Vote
 from survey.services.visit.session import session_take_tab, session_withdraw
 from survey.services.visit.submission import Answer, VoteSubmission
 from survey.services.visit.vote import vote_create, vote_undo
-from tests.factories import make_running
+from tests.factories import CRITERIA, answers_to, make_running
 from tests.visits import TAB, active, next_trial, vote, vote_all
 
 pytestmark = pytest.mark.django_db
+TOGETHER = {"criteria": CRITERIA, "criteria_design": "together"}
 
 
 def test_a_vote_is_stored_counted_and_answers_its_slot() -> None:
@@ -120,7 +129,7 @@ def test_an_answer_is_left_right_or_tie(choice) -> None:
 )
 def test_a_study_of_one_question_takes_one_answer(answers) -> None:
     session = active(make_running(practice_trials=0))
-    with pytest.raises(BadSubmission, match="one answer"):
+    with pytest.raises(BadSubmission, match="one answer without a criterion"):
         vote(session, answers=answers)
     assert not Vote.objects.exists()
 
@@ -213,3 +222,117 @@ def test_a_vote_extends_the_lease_once_a_quarter_of_it_is_used_up() -> None:
     session.refresh_from_db()
     assert session.lease_expires_at > soon + timedelta(minutes=20)
     assert not session.slots.filter(is_answered=False, lease_expires_at__lte=soon).exists()
+
+
+# --- several criteria
+
+
+def test_together_one_submission_stores_an_answer_by_each_criterion() -> None:
+    session = active(make_running(practice_trials=0, **TOGETHER))
+    trial = next_trial(session)
+    choices = {"overall": "right", "realism": "left", "detail": "tie"}
+    answers = [Answer(criterion=key, choice=choice) for key, choice in choices.items()]
+    outcome = vote(session, answers=answers, exposure_ms=850.0)
+    stored = Vote.objects.filter(trial=trial, is_current=True)
+    assert dict(stored.values_list("criterion", "choice")) == choices
+    assert set(stored.values_list("submission_key", "exposure_ms")) == {(outcome.vote.submission_key, 850.0)}
+    # The headline's vote speaks for the trial.
+    assert (outcome.vote.criterion, outcome.vote.choice) == ("realism", "left")
+    session.refresh_from_db()
+    trial.refresh_from_db()
+    assert (session.answered_count, trial.state) == (1, Trial.State.ANSWERED)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [],
+        ["realism"],
+        ["realism", "detail"],
+        ["realism", "detail", "overall", "beauty"],
+        ["realism", "detail", "beauty"],
+        ["realism", "detail", "detail"],
+        ["realism", "detail", "overall", "overall"],
+        [""],
+    ],
+)
+def test_too_few_and_unknown_criteria_are_refused_and_leave_nothing(keys) -> None:
+    session = active(make_running(practice_trials=0, **TOGETHER))
+    with pytest.raises(AnswersMismatch, match="realism, detail, overall"):
+        vote(session, answers=[Answer(criterion=key, choice="left") for key in keys])
+    assert not Vote.objects.exists()
+    vote(session)
+    assert Vote.objects.count() == 3
+
+
+def test_each_criterion_has_its_own_tie_rule() -> None:
+    session = active(make_running(practice_trials=0, **TOGETHER))
+    choices = {"realism": "tie", "detail": "left", "overall": "tie"}
+    with pytest.raises(BadSubmission, match="criterion overall has no ties"):
+        vote(session, answers=[Answer(criterion=key, choice=choice) for key, choice in choices.items()])
+    assert not Vote.objects.exists()
+
+
+def test_together_a_replay_and_another_answer_find_what_is_stored() -> None:
+    session = active(make_running(practice_trials=0, **TOGETHER))
+    key = uuid.uuid4()
+    first = vote(session, submission_key=key)
+    again = vote(session, trial_id=first.vote.trial_id, submission_key=key)
+    assert again.is_replay
+    assert again.vote == first.vote
+    with pytest.raises(VoteConflict):
+        vote(session, "right", trial_id=first.vote.trial_id)
+    assert Vote.objects.count() == 3
+
+
+def test_together_undo_takes_back_all_answers_of_a_trial() -> None:
+    session = active(make_running(practice_trials=0, repeat_trials=0, **TOGETHER))
+    trial = next_trial(session)
+    key = uuid.uuid4()
+    vote(session, submission_key=key)
+    vote_undo(session_id=session.pk, tab=TAB, submission_key=uuid.uuid4())
+    assert not Vote.objects.filter(is_current=True).exists()
+    assert next_trial(session) == trial
+    # A replay of what was taken back changes nothing.
+    assert vote(session, submission_key=key).is_replay
+    with pytest.raises(NothingToUndo):
+        vote_undo(session_id=session.pk, tab=TAB, submission_key=uuid.uuid4())
+    vote(session, "right")
+    current = Vote.objects.filter(is_current=True)
+    assert set(current.values_list("trial", "choice")) == {(trial.pk, "right")}
+    assert current.count() == 3
+
+
+def test_together_a_vote_takes_as_many_queries_as_with_one_criterion() -> None:
+    counts = []
+    for fields in ({}, TOGETHER):
+        session = active(make_running(practice_trials=0, **fields))
+        vote(session)
+        submission = VoteSubmission(
+            trial_id=next_trial(session).pk,
+            submission_key=uuid.uuid4(),
+            answers=answers_to(session.version, next_trial(session), "left"),
+        )
+        with CaptureQueriesContext(connection) as queries:
+            vote_create(session_id=session.pk, tab=TAB, submission=submission)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+def test_together_practice_is_judged_by_the_headline() -> None:
+    session = active(make_running(practice_trials=1, **TOGETHER | {"headline_criterion": "detail"}))
+    trial = next_trial(session)
+    right, wrong = ("right", "left") if trial.degraded_side == "left" else ("left", "right")
+    choices = {"realism": wrong, "detail": right, "overall": wrong}
+    answers = [Answer(criterion=key, choice=choice) for key, choice in choices.items()]
+    assert vote(session, answers=answers).is_correct is True
+
+
+def test_in_blocks_a_trial_takes_the_answer_by_its_own_criterion() -> None:
+    session = active(make_running(practice_trials=0, criteria=CRITERIA))
+    trial = next_trial(session)
+    other = next(entry["key"] for entry in CRITERIA if entry["key"] != trial.criterion)
+    for answer in (Answer(choice="left"), Answer(criterion=other, choice="left")):
+        with pytest.raises(AnswersMismatch, match=trial.criterion):
+            vote(session, answers=[answer])
+    assert vote(session).vote.criterion == trial.criterion
