@@ -2,9 +2,7 @@
 
 from analysis.images.evaluation import (
     METRIC_NAMES,
-    ArmFeatures,
-    EvaluationRules,
-    ReferenceFeatures,
+    class_accuracy,
     evaluate_arm,
     evaluate_per_class,
 )
@@ -15,6 +13,7 @@ from analysis.images.frechet import (
     frechet_distance_of_features,
     gaussian_from_moments,
 )
+from analysis.images.given import ArmFeatures, EvaluationRules, ReferenceFeatures
 from analysis.images.inception_score import inception_score
 from analysis.images.kernel import kernel_distance, polynomial_mmd2
 from analysis.images.moments import FeatureMoments, moments_of
@@ -38,6 +37,7 @@ __all__ = [
     "MetricResult",
     "ReferenceFeatures",
     "bootstrap_frechet",
+    "class_accuracy",
     "evaluate_arm",
     "evaluate_per_class",
     "extrapolate_frechet",

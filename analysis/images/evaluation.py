@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import stats
 
 from analysis.images.frechet import GaussianFit, fit_gaussian, frechet_distance
+from analysis.images.given import ArmFeatures, EvaluationRules, ReferenceFeatures
 from analysis.images.inception_score import inception_score
 from analysis.images.kernel import kernel_distance
 from analysis.images.neighbours import ManifoldMetrics, manifold_metrics
 from analysis.images.results import FeatureIdentity, MetricResult, refused_metric
 from analysis.images.uncertainty import bootstrap_frechet, extrapolate_frechet, frechet_standard_error
 
-__all__ = ["METRIC_NAMES", "ArmFeatures", "EvaluationRules", "ReferenceFeatures", "evaluate_arm", "evaluate_per_class"]
+__all__ = ["METRIC_NAMES", "PER_CLASS", "Evaluation", "class_accuracy", "evaluate_arm", "evaluate_per_class"]
 
 #: Every metric of an arm, in the order of the report.
 METRIC_NAMES = (
@@ -32,6 +34,9 @@ METRIC_NAMES = (
     "frechet_distance_extrapolated",
 )
 
+#: What is measured of single classes, and compared between arms.
+PER_CLASS = ("kid", "frechet_distance", "precision", "recall", "class_accuracy")
+
 #: The smallest of the sizes is a fifth of the images and needs a covariance.
 _FEWEST_TO_EXTRAPOLATE = 10
 
@@ -45,83 +50,6 @@ _NOT_INCEPTION = (
 _NO_PAIR = "not computed: {what}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluationRules:
-    """What is refused, what is warned about, and how much is spent on intervals.
-
-    Parameters
-    ----------
-    minimum_frechet : int
-        Fewer generated or reference images than this refuse FID and sFID (the kernel distance remains).
-    minimum_per_feature : int
-        With other networks the floor is this many images per feature, at most ``minimum_frechet``: the bias grows with
-        the number of features, and 64 features need fewer images than the 2048 of Inception.
-    comparable : int
-        Fewer images than this and a value is not comparable with published ones; it carries that remark.
-    k, coverage_k : int
-        Neighbours for precision and recall, for density and coverage.
-    kid_subsets, kid_subset_size : int
-        Random subsets of the kernel distance.
-    split_size : int
-        Images per split of the Inception score; images are put in a random order first.
-    extrapolation_points : int
-        Sizes at which the Frechet distance is computed for its limit at infinitely many images; 0 for none.
-    bootstrap_replicates : int
-        Resamples for the interval of a Frechet distance; used up to ``bootstrap_features`` features, above which the
-        infinitesimal jackknife (the bootstrap's limit) is used.
-    bootstrap_features : int
-        See above.
-    seed : int
-        Seed of subsets and resamples.
-    memory_bytes : int
-        Rough limit for one block of distances.
-    """
-
-    minimum_frechet: int = 2048
-    minimum_per_feature: int = 10
-    comparable: int = 10_000
-    k: int = 3
-    coverage_k: int = 5
-    kid_subsets: int = 100
-    kid_subset_size: int = 1000
-    split_size: int = 5000
-    extrapolation_points: int = 6
-    bootstrap_replicates: int = 100
-    bootstrap_features: int = 256
-    seed: int = 0
-    memory_bytes: int = 256 * 2**20
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArmFeatures:
-    """Features of the generated images of one arm, row i of every array being the same image.
-
-    ``pool`` (n, d) for distances and manifolds; ``spatial`` (n, 2023) for sFID and ``logits`` (n, classes) for the
-    Inception score, both only from the Inception network; ``labels`` (n,) integers for per-class metrics.
-    """
-
-    pool: np.ndarray
-    spatial: np.ndarray | None = None
-    logits: np.ndarray | None = None
-    labels: np.ndarray | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReferenceFeatures:
-    """What is known of the reference images: the fitted Gaussians, and the rows where they are at hand.
-
-    The published batches give moments over the whole training set (``pool_fit``, ``spatial_fit``) and 10,000 images
-    (``pool``) for precision and recall. A missing part makes the metrics that need it refuse.
-    """
-
-    pool_fit: GaussianFit | None = None
-    spatial_fit: GaussianFit | None = None
-    pool: np.ndarray | None = None
-    labels: np.ndarray | None = None
-    name: str = ""
-    digest: str = ""
-
-
 def evaluate_arm(
     arm: ArmFeatures,
     reference: ReferenceFeatures,
@@ -130,7 +58,7 @@ def evaluate_arm(
     *,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, MetricResult]:
-    """Return every metric of one arm, keys as in :data:`METRIC_NAMES`.
+    """Return every metric of one arm, keys as in :data:`METRIC_NAMES`, and ``class_accuracy`` where classes were seen.
 
     ``fid``, ``sfid`` and ``inception_score`` exist only with the published Inception weights. With any other network
     the distance stands under ``frechet_distance``, with that network's name.
@@ -150,12 +78,31 @@ def evaluate_arm(
     ValueError
         If a feature is NaN or infinite, or the dimensions of arm and reference differ.
     """
-    run = _Evaluation(arm, reference, features, rules or EvaluationRules(), progress or (lambda name: None))
+    run = Evaluation(arm, reference, features, rules or EvaluationRules(), progress or (lambda name: None))
     results = run.frechet_results() | run.inception_results() | run.manifold_results() | {"kid": run.kid()}
     results["frechet_distance_extrapolated"] = run.extrapolated(
         results["fid" if features.is_published_inception else "frechet_distance"]
     )
-    return {name: results[name] for name in METRIC_NAMES}
+    accuracy = {} if arm.seen is None else {"class_accuracy": run.class_accuracy()}
+    return {name: results[name] for name in METRIC_NAMES} | accuracy
+
+
+def class_accuracy(seen: np.ndarray, labels: np.ndarray, features: FeatureIdentity) -> MetricResult:
+    """Return the share of images in which a classifier sees the class they were made for, with its Wilson interval.
+
+    Parameters
+    ----------
+    seen, labels : array (n,), integer
+        Class seen and class meant; images with a negative label are left out.
+    features : FeatureIdentity
+        The classifier.
+    """
+    is_labelled = labels >= 0
+    total = int(is_labelled.sum())
+    if not total:
+        return refused_metric("not computed: no image has a class that the classifier knows", n=0, features=features)
+    share = float((seen[is_labelled] == labels[is_labelled]).mean())
+    return MetricResult(value=share, ci95=_wilson(share, total), n=total, features=features)
 
 
 def evaluate_per_class(
@@ -174,7 +121,7 @@ def evaluate_per_class(
     Returns
     -------
     dict
-        ``{class: {"kid": M, "frechet_distance": M}}``.
+        ``{class: {metric: M}}`` with the metrics of :data:`PER_CLASS` (``class_accuracy`` where classes were seen).
 
     Raises
     ------
@@ -185,19 +132,24 @@ def evaluate_per_class(
         raise ValueError("per-class metrics need labels on both sides and the reference's images, not only its moments")
     results = {}
     for label in np.unique(arm.labels):
-        # Indices and not masks: on a memory map they read the chosen rows alone.
-        mine, theirs = np.flatnonzero(arm.labels == label), np.flatnonzero(reference.labels == label)
-        part = ArmFeatures(pool=arm.pool[mine])
-        rows = reference.pool[theirs]
-        fit = fit_gaussian(rows) if rows.shape[0] >= 2 else None
-        whole = ReferenceFeatures(pool_fit=fit, pool=rows, name=reference.name, digest=reference.digest)
-        run = _Evaluation(part, whole, features, rules or EvaluationRules(), lambda name: None)
-        results[int(label)] = {"kid": run.kid(), "frechet_distance": run.frechet(part.pool, fit)}
+        run = Evaluation(
+            arm.rows(np.flatnonzero(arm.labels == label)),
+            reference.of_class(int(label)),
+            features,
+            rules or EvaluationRules(),
+            lambda name: None,
+        )
+        found = {"frechet_distance": run.frechet(run.arm.pool, run.reference.pool_fit), "kid": run.kid()}
+        found |= run.manifold_results()
+        found |= {} if arm.seen is None else {"class_accuracy": run.class_accuracy()}
+        results[int(label)] = {name: found[name] for name in PER_CLASS if name in found}
     return results
 
 
 @dataclass(frozen=True)
-class _Evaluation:
+class Evaluation:
+    """One arm's images before one reference: its metrics, and how they vary over halves of the images."""
+
     arm: ArmFeatures
     reference: ReferenceFeatures
     features: FeatureIdentity
@@ -278,9 +230,13 @@ class _Evaluation:
         # The bias goes with features per image: networks of fewer features need fewer images.
         return max(min(self.rules.minimum_frechet, self.rules.minimum_per_feature * dimension), 2)
 
+    def is_resampled(self, rows: np.ndarray) -> bool:
+        """Whether distances of resamples are affordable; if not, the influence of each image takes their place."""
+        return rows.shape[1] <= self.rules.bootstrap_features and rows.size <= _BOOTSTRAP_NUMBERS
+
     def _frechet_error(self, rows: np.ndarray, fit: GaussianFit) -> tuple[float | None, str | None]:
         # A replicate costs a decomposition, cubic in the features: with many of them the jackknife does it in one.
-        if rows.shape[1] <= self.rules.bootstrap_features and rows.size <= _BOOTSTRAP_NUMBERS:
+        if self.is_resampled(rows):
             replicates = bootstrap_frechet(rows, fit, replicates=self.rules.bootstrap_replicates, seed=self.rules.seed)
             return float(replicates.std(ddof=1)), None
         error = frechet_standard_error(rows, fit)
@@ -330,22 +286,32 @@ class _Evaluation:
         )
         return {"inception_score": score}
 
+    def class_accuracy(self) -> MetricResult:
+        if self.arm.seen is None or self.arm.labels is None:
+            return self.refused(_NO_PAIR.format(what="no classifier has seen the images, or they have no classes"))
+        return class_accuracy(self.arm.seen, self.arm.labels, self.features)
+
     def manifold_results(self) -> dict[str, MetricResult]:
         names = ("precision", "recall", "density", "coverage")
+        found = self.manifold
+        if isinstance(found, MetricResult):
+            return dict.fromkeys(names, found)
+        return {name: self._share(found, name) for name in names}
+
+    @cached_property
+    def manifold(self) -> ManifoldMetrics | MetricResult:
+        """The neighbours of both sides, or why there are none to be found."""
         rows = self.reference.pool
         # A k-th neighbour takes k other images.
         needed = max(self.rules.k, self.rules.coverage_k) + 1
         if rows is None:
-            refusal = self.refused(_NO_PAIR.format(what="the reference holds no images, only their moments"))
-            return dict.fromkeys(names, refusal)
+            return self.refused(_NO_PAIR.format(what="the reference holds no images, only their moments"))
         if min(self.n, rows.shape[0]) < needed:
-            reason = f"refused: at least {needed} images are needed on both sides"
-            return dict.fromkeys(names, self.refused(reason, rows.shape[0]))
+            return self.refused(f"refused: at least {needed} images are needed on both sides", rows.shape[0])
         self.progress("precision, recall, density, coverage")
-        found = manifold_metrics(
+        return manifold_metrics(
             self.arm.pool, rows, k=self.rules.k, coverage_k=self.rules.coverage_k, memory_bytes=self.rules.memory_bytes
         )
-        return {name: self._share(found, name) for name in names}
 
     def _share(self, found: ManifoldMetrics, name: str) -> MetricResult:
         """Wrap one share; its Wilson interval takes the balls as fixed and the images in them as drawn."""
@@ -380,14 +346,12 @@ class _Evaluation:
             subset_size=self.rules.kid_subset_size,
             seed=self.rules.seed,
         )
-        is_spread_known = found.standard_error is not None
-        no_interval = None if is_spread_known else "no interval: a subset is over half of the images"
-        remarks = [no_interval] if no_interval else []
+        remarks = []
         if not self.features.is_published_inception:
             remarks.append(f"kernel distance in {self.features.name!r} features, not comparable with published KID")
         if found.value < 0:
             remarks.append("below zero, as an unbiased estimate may be: no difference was found")
-        return self.result(found.value, found.standard_error, remarks, rows.shape[0], no_interval=no_interval)
+        return self.result(found.value, found.standard_error, remarks, rows.shape[0])
 
 
 def _wilson(share: float, n: int) -> tuple[float, float]:

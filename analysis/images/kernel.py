@@ -7,16 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.images.arrays import as_feature_rows
+from analysis.images.halves import half_samples, half_scale, thinned
 
-__all__ = ["KernelDistance", "kernel_distance", "polynomial_mmd2"]
+__all__ = ["KernelDistance", "kernel_distance", "kernel_half_estimates", "polynomial_mmd2"]
+
+#: Halves of each side that give the standard error of one kernel distance.
+_HALVES = 200
+#: Rows of a kernel matrix held at once.
+_ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class KernelDistance:
-    """Mean of the unbiased subset estimates and the standard error of that mean over new images."""
+    """Mean of the unbiased subset estimates and the standard error of that mean over new images of both sides."""
 
     value: float
-    standard_error: float | None
+    standard_error: float
     subsets: int
     subset_size: int
 
@@ -36,7 +42,11 @@ def polynomial_mmd2(generated: np.ndarray, reference: np.ndarray) -> float:
 
 
 def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return (x @ y.T / x.shape[1] + 1.0) ** 3
+    base = x @ y.T
+    base /= x.shape[1]
+    base += 1.0
+    # Two products take a tenth of the time of a power.
+    return base * base * base
 
 
 def _mean_off_diagonal(x: np.ndarray) -> float:
@@ -65,8 +75,9 @@ def kernel_distance(
     Returns
     -------
     KernelDistance
-        The standard error is that of new images, not of new subsets: subsets drawn from one finite set of n images vary
-        by ``V_m (1 - m/n)`` around its own mean, so ``V_n = V_m m/n`` follows. None when a subset is over half the set.
+        The standard error is that of new images on both sides, at any number of them: from the spread of the unbiased
+        estimate over random halves of one side beside the whole of the other. Where both sides have one distribution it
+        is too large by up to 1.7, since halves feel the curvature of the estimate more than the whole does.
 
     Raises
     ------
@@ -90,12 +101,48 @@ def kernel_distance(
     estimates = np.array([_subset_mmd2(generated, reference, size, rng) for _ in range(subsets)])
     if not np.isfinite(estimates).all():
         raise ValueError("a feature is NaN or infinite; the kernel distance is not defined")
-    share = size / smaller
-    error = None
-    if share <= 0.5:
-        # Subsets of one sample overlap and vary less than new samples would; this factor turns the one into the other.
-        error = float(np.sqrt(estimates.var(ddof=1) * share / (1.0 - share)))
+    error = (_half_variance(generated, reference, seed) + _half_variance(reference, generated, seed)) ** 0.5
     return KernelDistance(value=float(estimates.mean()), standard_error=error, subsets=subsets, subset_size=size)
+
+
+def _half_variance(drawn: np.ndarray, other: np.ndarray, seed: int) -> float:
+    """Return the variance of the distance over new images of one side."""
+    kept, factor = thinned(drawn.shape[0], seed=seed)
+    beside, _ = thinned(other.shape[0], seed=seed)
+    halves = half_samples(kept.size, _HALVES, seed=seed)
+    estimates = kernel_half_estimates(drawn[kept], other[beside], halves)
+    return float(np.square(estimates.std(ddof=1) * half_scale(kept.size) * factor))
+
+
+def kernel_half_estimates(drawn: np.ndarray, other: np.ndarray, halves: np.ndarray) -> np.ndarray:
+    """Return what varies of the unbiased squared MMD over halves of one set, the other set kept whole.
+
+    Parameters
+    ----------
+    drawn, other : array (n, d) and (m, d)
+        At least four rows in ``drawn``; at most :data:`~analysis.images.halves.MOST_ROWS` on each side are sensible.
+    halves : array (B, n), bool
+        As :func:`analysis.images.halves.half_samples` draws them.
+
+    Returns
+    -------
+    array (B,), float64
+        Mean kernel within the half less twice that between the half and the other set. The mean kernel within the
+        other set, a constant, is left out.
+    """
+    drawn, other = np.asarray(drawn, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    member = halves.astype(np.float64)
+    size = int(halves[0].sum())
+    within, across = np.zeros(len(halves)), np.zeros(len(halves))
+    for start in range(0, drawn.shape[0], _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        gram = _kernel(drawn[part], drawn)
+        rows = np.arange(gram.shape[0])
+        # An image beside itself is no draw of two.
+        gram[rows, start + rows] = 0.0
+        within += np.einsum("bi,bi->b", member[:, part], member @ gram.T)
+        across += member[:, part] @ _kernel(drawn[part], other).mean(axis=1)
+    return within / (size * (size - 1)) - 2.0 * across / size
 
 
 def _subset_mmd2(generated: np.ndarray, reference: np.ndarray, size: int, rng: np.random.Generator) -> float:

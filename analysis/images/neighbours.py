@@ -9,13 +9,13 @@ float64 from the difference of the rows. The answers are those of float64 throug
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from analysis.images.arrays import as_feature_rows, row_blocks
 
-__all__ = ["ManifoldMetrics", "manifold_metrics", "nearest_squared_distances"]
+__all__ = ["ManifoldMetrics", "manifold_metrics", "nearest_squared_distances", "recall_of_halves"]
 
 # Of float32: half the gap between 1 and the next number.
 _UNIT_ROUNDOFF = 2.0**-24
@@ -40,6 +40,8 @@ class ManifoldMetrics:
     coverage: float
     n: int
     n_reference: int
+    #: (n,) bool: which generated images lie inside a reference ball.
+    is_inside: np.ndarray = field(compare=False, repr=False)
 
 
 class _Rows:
@@ -236,7 +238,55 @@ def manifold_metrics(
         coverage=float(covered.mean()),
         n=a.n,
         n_reference=b.n,
+        is_inside=precise,
     )
+
+
+def recall_of_halves(generated: np.ndarray, reference: np.ndarray, halves: np.ndarray, *, k: int = 3) -> np.ndarray:
+    """Return the recall of random halves of the generated images: balls and neighbours are those of the half.
+
+    For spreads: distances are float64 without the exactness in ties that :func:`manifold_metrics` has.
+
+    Parameters
+    ----------
+    generated, reference : array (n, d) and (m, d)
+        A few thousand rows at most: all their distances are held.
+    halves : array (B, n), bool
+        More than k members each.
+    k : int
+        Neighbour that sets the radius.
+
+    Returns
+    -------
+    array (B,), float64
+    """
+    generated, reference = (np.asarray(rows, dtype=np.float64) for rows in (generated, reference))
+    centre = reference.mean(axis=0)
+    generated, reference = generated - centre, reference - centre
+    among = _squared_distances(generated, generated)
+    np.fill_diagonal(among, np.inf)
+    # The k-th neighbour within a half is hardly ever further than this among all.
+    kept = min(generated.shape[0] - 1, 10 * k)
+    nearest = np.argpartition(among, kept - 1, axis=1)[:, :kept]
+    distances = np.take_along_axis(among, nearest, axis=1)
+    order = np.argsort(distances, axis=1)
+    nearest, distances = np.take_along_axis(nearest, order, axis=1), np.take_along_axis(distances, order, axis=1)
+    across = _squared_distances(generated, reference)
+    # One pair a row: which reference image could lie in the ball of which generated one, in any half.
+    ball, point = np.nonzero(across <= distances[:, -1:])
+    apart = across[ball, point]
+    found = np.empty(len(halves))
+    for place, half in enumerate(halves):
+        seen = np.cumsum(half[nearest], axis=1)
+        last = np.where(seen[:, -1] >= k, np.argmax(seen >= k, axis=1), kept - 1)
+        radius = np.where(half, distances[np.arange(len(half)), last], -1.0)
+        found[place] = np.bincount(point[apart <= radius[ball]], minlength=reference.shape[0]).astype(bool).mean()
+    return found
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2.0 * (a @ b.T)
+    return np.maximum(squared, 0.0)
 
 
 class _Block:

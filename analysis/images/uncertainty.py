@@ -16,6 +16,7 @@ __all__ = [
     "SizeExtrapolation",
     "bootstrap_frechet",
     "extrapolate_frechet",
+    "frechet_influence",
     "frechet_standard_error",
     "interval_over_seeds",
 ]
@@ -55,6 +56,15 @@ def bootstrap_frechet(
 def frechet_standard_error(generated: np.ndarray, reference: GaussianFit) -> float | None:
     """Return the infinitesimal jackknife standard error of the Frechet distance: the bootstrap's limit in one pass.
 
+    Parameters and None as for :func:`frechet_influence`, of which this is the spread over sqrt(n).
+    """
+    influence = frechet_influence(generated, reference)
+    return None if influence is None else float(influence.std(ddof=1) / np.sqrt(influence.size))
+
+
+def frechet_influence(generated: np.ndarray, reference: GaussianFit) -> np.ndarray | None:
+    """Return how far each image moves the Frechet distance: the distance's derivative in the weight of the image.
+
     The derivative of the distance in the covariance is ``I - T``, T being the optimal transport map from the generated
     to the reference Gaussian (Dowson and Landau 1982). One image x thus moves the distance by
     ``2 (m1 - m2).z + z'(I - T) z - tr((I - T) S1)`` with z = x - m1, and the spread of that over images gives the
@@ -68,8 +78,8 @@ def frechet_standard_error(generated: np.ndarray, reference: GaussianFit) -> flo
 
     Returns
     -------
-    float or None
-        None when the generated covariance is singular (or n <= d): use :func:`bootstrap_frechet` then.
+    array (n,), float64, or None
+        With mean zero. None when the generated covariance is singular (or n <= d): use :func:`bootstrap_frechet` then.
     """
     rows = as_feature_rows(generated, name="generated", minimum=2)
     # The derivative needs an inverse of the covariance.
@@ -89,7 +99,8 @@ def frechet_standard_error(generated: np.ndarray, reference: GaussianFit) -> flo
         whitened = linalg.solve_triangular(lower, centred.T, lower=True, check_finite=False)
         quadratic = np.square(centred).sum(axis=1) - np.einsum("ij,ij->j", whitened, root @ whitened)
         influence.append(2.0 * centred @ difference + quadratic)
-    return float(np.concatenate(influence).std(ddof=1) / np.sqrt(rows.shape[0]))
+    found = np.concatenate(influence)
+    return found - found.mean()
 
 
 def _psd_root(factor: np.ndarray) -> np.ndarray:

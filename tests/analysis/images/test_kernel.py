@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.images import kernel_distance, polynomial_mmd2
+from analysis.images.halves import half_samples
+from analysis.images.kernel import kernel_half_estimates
 
 
 def test_mmd_equals_the_sums_written_out():
@@ -55,9 +57,28 @@ def test_a_small_set_is_drawn_from_at_half_its_size():
     assert found.standard_error is not None
 
 
-def test_subsets_over_half_the_set_have_no_error():
-    x = np.random.default_rng(3).normal(size=(50, 3))
-    assert kernel_distance(x, x, subsets=10, subset_size=40).standard_error is None
+@pytest.mark.parametrize("n", [4, 39, 40, 60, 79, 200])
+def test_every_number_of_images_has_an_error(n):
+    x = np.random.default_rng(3).normal(size=(n, 3))
+    found = kernel_distance(x, x + 0.5, subsets=10, subset_size=40)
+    assert found.standard_error > 0.0
+
+
+def test_the_error_does_not_jump_where_subsets_pass_half_of_the_set():
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(220, 3)) + 0.7, rng.normal(size=(220, 3))
+    below, above = (kernel_distance(x, y, subsets=50, subset_size=size).standard_error for size in (100, 200))
+    assert above == pytest.approx(below, rel=0.1)
+
+
+def test_estimates_of_halves_are_those_of_the_halves_alone():
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(21, 3)), rng.normal(size=(30, 3))
+    halves = half_samples(21, 6, seed=1)
+    found = kernel_half_estimates(x, y, halves)
+    alone = np.array([polynomial_mmd2(x[half], y) for half in halves])
+    # What is left out is the same for all: the mean kernel within y.
+    assert found - found[0] == pytest.approx(alone - alone[0], rel=1e-9)
 
 
 def test_bad_input_is_refused():

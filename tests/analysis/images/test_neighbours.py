@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.images import manifold_metrics, nearest_squared_distances
+from analysis.images.halves import half_samples
+from analysis.images.neighbours import recall_of_halves
 
 
 def _restated(generated: np.ndarray, reference: np.ndarray, k: int, coverage_k: int) -> tuple[float, ...]:
@@ -134,3 +136,11 @@ def test_bad_input_is_refused():
     reference[12, 3] = np.nan
     with pytest.raises(ValueError, match="image 12"):
         manifold_metrics(generated, reference)
+
+
+def test_recall_of_halves_is_that_of_each_half_alone():
+    rng = np.random.default_rng(8)
+    generated, reference = rng.normal(size=(61, 5)), 1.2 * rng.normal(size=(90, 5))
+    halves = half_samples(61, 12, seed=2)
+    found = recall_of_halves(generated, reference, halves, k=3)
+    assert found.tolist() == [manifold_metrics(generated[half], reference, k=3).recall for half in halves]
