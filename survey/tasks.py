@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from survey.models import ReportBuild, WebhookDelivery
 from survey.selectors.jobs import study_of_job
 from survey.services.images.import_sources import zip_sources
 from survey.services.images.importing import images_import
+from survey.services.images.manifest import manifest_read
 from survey.services.images.uploads import upload_opened
 from survey.services.records.stored_files import FORGET, files_forget
 from survey.services.records.webhook import webhook_deliver
@@ -50,17 +52,32 @@ def freeze(lease: Lease, *, study: str, actor: str, reason: str = "") -> dict[st
 
 @handles("survey.import_zip")
 def import_zip(
-    lease: Lease, *, study: str, actor: str, file: str, leave_out_unmatched: bool, class_names: dict[str, str]
+    lease: Lease,
+    *,
+    study: str,
+    actor: str,
+    file: str,
+    leave_out_unmatched: bool,
+    class_names: dict[str, str],
+    are_texts_read: bool = False,
+    manifest: str = "",
+    manifest_name: str = "",
 ) -> dict[str, Any]:
-    """Import an uploaded zip."""
+    """Import an uploaded zip, with the table that came beside it."""
     try:
-        with upload_opened(file) as stored, zip_sources(stored) as sources:
+        with ExitStack() as opened:
+            stored = opened.enter_context(upload_opened(file))
+            table = None
+            if manifest:
+                table = manifest_read(opened.enter_context(upload_opened(manifest)).read(), name=manifest_name)
+            sources = opened.enter_context(zip_sources(stored, manifest=table))
             report = images_import(
                 study=study_of_job(lease.job),
                 sources=sources,
                 actor=_actor(actor),
                 class_names=class_names,
                 leave_out_unmatched=leave_out_unmatched,
+                are_texts_read=are_texts_read,
                 on_progress=lambda done, total: lease.progress(done, total, "images read"),
             )
     except SurveyError as error:

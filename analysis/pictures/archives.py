@@ -56,7 +56,7 @@ class PictureArchive:
     """An open zip: its images, and their bytes."""
 
     def __init__(self, archive: zipfile.ZipFile, limits: Limits) -> None:
-        self._archive, self._limits = archive, limits
+        self._archive, self.limits = archive, limits
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for info in archive.infolist():
             # Not by `is_dir`, which fails on an empty name and looks no further than a NUL.
@@ -68,17 +68,17 @@ class PictureArchive:
         )
 
     def _enter(self, info: zipfile.ZipInfo) -> None:
-        path = _safe_path(info, self._limits)
+        path = _safe_path(info, self.limits)
         if path in self._entries:
             raise PictureError(f"{info.filename!r} is in the zip twice")
         self._entries[path] = info
-        if len(self._entries) > self._limits.files:
-            raise PictureError(f"the zip holds more files than allowed; allowed are {self._limits.files}")
+        if len(self._entries) > self.limits.files:
+            raise PictureError(f"the zip holds more files than allowed; allowed are {self.limits.files}")
 
     def _check_size(self) -> None:
         packed = sum(info.compress_size for info in self._entries.values())
         unpacked = sum(info.file_size for info in self._entries.values())
-        limits = self._limits
+        limits = self.limits
         if unpacked > limits.total_bytes or unpacked > limits.ratio * max(packed, 1):
             raise PictureError(
                 f"the zip unpacks from {packed} to {unpacked} bytes; allowed are {limits.total_bytes} and a factor of "
@@ -96,11 +96,30 @@ class PictureArchive:
         PictureError
             It is damaged, packed in a way that is not known, or larger than allowed.
         """
-        most = self._limits.file_bytes
+        most = self.limits.file_bytes
         # The size in the directory is the archive's own claim: count what really comes out.
         content = self._read(self.listing.paths[name], most + 1)
         if len(content) > most:
             raise PictureError(f"{name} in the zip unpacks to more than {most} bytes")
+        return content
+
+    def others(self) -> list[str]:
+        """Return the paths of all files that are no images of the listing, sorted."""
+        return sorted(set(self._entries) - set(self.listing.paths.values()))
+
+    def read_other(self, path: str, *, most: int) -> bytes:
+        """Return the bytes of any file by its path as stored, if it has ``most`` at the most.
+
+        Raises
+        ------
+        PictureError
+            There is no such file, it is damaged or larger than allowed.
+        """
+        if path not in self._entries:
+            raise PictureError(f"the zip holds no file {path}")
+        content = self._read(path, most + 1)
+        if len(content) > most:
+            raise PictureError(f"{path} in the zip unpacks to more than {most} bytes")
         return content
 
     def _read(self, path: str, count: int) -> bytes:

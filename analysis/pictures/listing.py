@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from analysis.pictures.errors import PictureError
-from analysis.pictures.formats import has_image_ending, kind_of, picture_format
+from analysis.pictures.formats import has_image_ending, kind_of, picture_format, stem
 
-__all__ = ["LEAVINGS", "Classes", "Listing", "class_of", "classes_of", "is_leaving", "listing_of", "nfc"]
+__all__ = ["LEAVINGS", "Classes", "Listing", "class_of", "classes_of", "is_leaving", "listing_of", "nfc", "text_beside"]
 
 # What other programs leave behind, in lower case; hidden names are left out besides.
 LEAVINGS = frozenset(
@@ -62,6 +62,15 @@ class Listing:
         """The images' names, sorted."""
         return tuple(self.paths)
 
+    def without(self, used: Collection[str]) -> Listing:
+        """Return the listing without files that are no images and are read nevertheless."""
+        left = {kind: [name for name in names if name not in used] for kind, names in self.left_out.items()}
+        return Listing(self.paths, {kind: names for kind, names in left.items() if names})
+
+    def texts_beside(self) -> set[str]:
+        """Return the names that the ``.txt`` files beside the images have, where they have one."""
+        return {text_beside(name) for name in self.paths}
+
     def notes(self) -> list[str]:
         """Return a line for each kind of file that was left out: how many, and the first names."""
         return [f"left out: {line}" for line in self._kinds()]
@@ -99,6 +108,11 @@ class Classes:
 def nfc(name: str) -> str:
     """Return a name with composed accents, as most systems write it; macOS and some archives take them apart."""
     return unicodedata.normalize("NFC", name)
+
+
+def text_beside(name: str) -> str:
+    """Return the name of the text that generators write beside an image: `cat/1.txt` of `cat/1.png`."""
+    return f"{stem(name)}.txt"
 
 
 def is_leaving(part: str) -> bool:

@@ -22,6 +22,7 @@ from survey.services.background import IMPORT, import_begin, work_cancel
 from survey.services.images.class_names import MOST_CLASS_BYTES, class_names_read
 from survey.services.images.import_sources import zip_sources
 from survey.services.images.importing import import_check
+from survey.services.images.manifest import UploadedTable
 
 __all__ = ["import_images", "job_step", "jobs"]
 
@@ -39,7 +40,15 @@ class ImportForm(forms.Form):
     classes = forms.FileField(
         required=False, label="Class names (CSV or Excel: class_label,class_name)", help_text="Raters read the name."
     )
-    leave_out_unmatched = forms.BooleanField(required=False, label="Leave out images that some arm does not have")
+    pairs = forms.FileField(
+        required=False,
+        label="Prompts and more of each pair (pairs.csv or pairs.jsonl)",
+        help_text="Columns path, prompt, class, tags, reference, seed; not needed if it lies in the zip.",
+    )
+    are_texts_read = forms.BooleanField(required=False, label="The .txt beside an image is its prompt")
+    leave_out_unmatched = forms.BooleanField(
+        required=False, label="Leave out images that some arm does not have, and rows without images"
+    )
     only_check = forms.BooleanField(required=False, label="Only check, import nothing")
 
     def clean_zip(self) -> Any:
@@ -52,6 +61,13 @@ class ImportForm(forms.Form):
         file = self.cleaned_data["classes"]
         try:
             return class_names_read(file.read(MOST_CLASS_BYTES + 1)) if file else {}
+        except ImportRefused as error:
+            raise forms.ValidationError(error.problems) from None
+
+    def clean_pairs(self) -> UploadedTable | None:
+        file = self.cleaned_data["pairs"]
+        try:
+            return UploadedTable.of(file, name=file.name) if file else None
         except ImportRefused as error:
             raise forms.ValidationError(error.problems) from None
 
@@ -68,7 +84,8 @@ def import_images(request: HttpRequest, study: Study) -> HttpResponse:
                 return done
             context["report"] = done
             # A file cannot be kept in a form: what was checked is chosen again, and then imported.
-            context["form"] = ImportForm(initial={"leave_out_unmatched": form.cleaned_data["leave_out_unmatched"]})
+            kept = {name: form.cleaned_data[name] for name in ("leave_out_unmatched", "are_texts_read")}
+            context["form"] = ImportForm(initial=kept)
             context["is_check"] = form.cleaned_data["only_check"]
         except ImportRefused as error:
             context["problems"] = error.problems
@@ -78,11 +95,13 @@ def import_images(request: HttpRequest, study: Study) -> HttpResponse:
 
 
 def _do_import(request: HttpRequest, study: Study, asked: dict[str, Any]) -> Any:
-    rules = {"leave_out_unmatched": asked["leave_out_unmatched"]}
+    rules = {name: asked[name] for name in ("leave_out_unmatched", "are_texts_read")}
+    rules |= {"study": study, "class_names": asked["classes"]}
+    table = asked["pairs"]
     if asked["only_check"]:
-        with zip_sources(asked["zip"]) as sources:
-            return import_check(study=study, sources=sources, class_names=asked["classes"], **rules)
-    report, _ = import_begin(study=study, file=asked["zip"], actor=request.user, class_names=asked["classes"], **rules)
+        with zip_sources(asked["zip"], manifest=table and table.table) as sources:
+            return import_check(sources=sources, **rules)
+    report, _ = import_begin(file=asked["zip"], manifest=table, actor=request.user, **rules)
     if report is not None:
         return report
     messages.success(request, "A worker imports the images; this page shows how far it is.")

@@ -1,6 +1,6 @@
 from survey.models.access import ApiToken, Webhook, WebhookDelivery
 from survey.models.ledger import AuditEntry, DeletedStudy, Exclusion
-from survey.models.pair import ImagePair, PairImage, ServedCopies
+from survey.models.pair import ImagePair, PairImage, ReferenceImage, ServedCopies
 from survey.models.rater import Rater, RaterIdentity, RaterSession
 from survey.models.recruitment import Erasure, PanelSubmission, PersonalLink
 from survey.models.report import ImageMetric, ReportBuild, StudyFigure, VoteTally
@@ -23,6 +23,7 @@ __all__ = [
     "Rater",
     "RaterIdentity",
     "RaterSession",
+    "ReferenceImage",
     "ReportBuild",
     "ServedCopies",
     "SessionEvent",

@@ -8,11 +8,17 @@ from django.db import models
 
 from survey.models.study import Arm, Study
 
+# What is longer is a named problem of an import, and never cut.
+LONGEST_KEY = 300
+LONGEST_CLASS = 200
+LONGEST_CLASS_NAME = 300
+
 
 class ImagePair(models.Model):
     """The images that all arms made from one class and one noise: two, or more in a study of several arms.
 
     ``key`` names the pair inside its study: ``class-index`` when generated here, the relative path when imported.
+    ``prompt`` stands above the pair, ``tags`` group pairs in the analysis and never reach a rater.
     """
 
     class Kind(models.TextChoices):
@@ -22,9 +28,11 @@ class ImagePair(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="pairs")
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.MAIN)
-    key = models.CharField(max_length=300)
-    class_label = models.CharField(max_length=60, blank=True)
-    class_name = models.CharField(max_length=200, blank=True, help_text="what raters read")
+    key = models.CharField(max_length=LONGEST_KEY)
+    class_label = models.CharField(max_length=LONGEST_CLASS, blank=True)
+    class_name = models.CharField(max_length=LONGEST_CLASS_NAME, blank=True, help_text="what raters read")
+    prompt = models.TextField(blank=True, help_text="what the images were made from")
+    tags = models.JSONField(default=list, blank=True, help_text="groups for the analysis")
     seed = models.BigIntegerField(null=True)
     index = models.PositiveIntegerField(null=True)
     noise_sha256 = models.CharField(max_length=64, blank=True)
@@ -91,3 +99,22 @@ class ServedCopies(models.Model):
 
     def __str__(self) -> str:
         return f"copies of {self.image}"
+
+
+class ReferenceImage(models.Model):
+    """What a pair's images are held against: the source of an edit, the original of a restoration. Of no arm.
+
+    ``setups`` holds, by the setup of its copies, the bytes of the copy of each size.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    pair = models.OneToOneField(ImagePair, on_delete=models.CASCADE, related_name="reference")
+    file = models.CharField(max_length=200, help_text="name in the storage")
+    sha256 = models.CharField(max_length=64)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    recipe = models.JSONField(default=dict, blank=True, help_text="where it came from")
+    setups = models.JSONField(default=dict, blank=True)
+
+    def __str__(self) -> str:
+        return f"reference of {self.pair}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from survey.models.pair import LONGEST_CLASS
 from survey.models.study import Arm, Study, StudyVersion
 
 
@@ -12,7 +13,7 @@ class ImageMetric(models.Model):
     """One metric of one arm, or of one class of it, as the report's ``M`` object."""
 
     arm = models.ForeignKey(Arm, on_delete=models.CASCADE, related_name="metrics")
-    class_label = models.CharField(max_length=60, blank=True, help_text="empty: all classes together")
+    class_label = models.CharField(max_length=LONGEST_CLASS, blank=True, help_text="empty: all classes together")
     name = models.CharField(max_length=30)
     result = models.JSONField(help_text="value, ci95, n, n_reference, features, reason")
     reference = models.CharField(max_length=200, blank=True)

@@ -47,6 +47,10 @@ class Study(models.Model):
         REFUSE = "refuse", "refuse screens too narrow for two images side by side"
         STACK = "stack", "stack the images, order randomised and stored"
 
+    class ReferencePlace(models.TextChoices):
+        BETWEEN = "between", "between the two images"
+        ABOVE = "above", "above the two images"
+
     class StoppingRule(models.TextChoices):
         FIXED = "fixed", "fixed number of votes, looked at once"
         ANYTIME = "anytime", "anytime-valid confidence sequence, may be looked at while running"
@@ -136,6 +140,16 @@ class Study(models.Model):
     )
     narrow_screens = models.CharField(max_length=10, choices=NarrowScreens.choices, default=NarrowScreens.REFUSE)
     is_zoom_allowed = models.BooleanField(default=False)
+    are_prompts_shown = models.BooleanField(default=True, help_text="above each pair; otherwise for the analysis alone")
+    reference_place = models.CharField(
+        max_length=8,
+        choices=ReferencePlace.choices,
+        default=ReferencePlace.BETWEEN,
+        help_text="where the reference of a pair stands, if it has one",
+    )
+    is_wording_kept = models.BooleanField(
+        default=False, help_text="browsers are told not to translate the question and the prompt"
+    )
 
     # The trial plan
     comparisons = models.CharField(max_length=10, choices=Comparisons.choices, default=Comparisons.ALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -13,6 +14,7 @@ from survey.selectors.jobs import study_subject
 from survey.selectors.vote import current_votes
 from survey.services.images.import_sources import zip_sources
 from survey.services.images.importing import ImportReport, images_import
+from survey.services.images.manifest import UploadedTable
 from survey.services.images.uploads import upload_discard, upload_keep, uploads_sweep
 from survey.services.study.study import study_transition
 from survey.services.study.version import version_freeze, version_problems
@@ -43,28 +45,39 @@ def import_begin(
     file: IO[bytes],
     actor: Any,
     class_names: Mapping[str, str] | None = None,
+    manifest: UploadedTable | None = None,
     leave_out_unmatched: bool = False,
+    are_texts_read: bool = False,
 ) -> tuple[ImportReport | None, Job | None]:
-    """Import a zip, or queue its import; return the report or the job."""
-    rules = {"class_names": dict(class_names or {}), "leave_out_unmatched": leave_out_unmatched}
-    with zip_sources(file) as sources:
+    """Import a zip, or queue its import; return the report or the job. ``manifest`` takes the place of one inside."""
+    rules = {
+        "class_names": dict(class_names or {}),
+        "leave_out_unmatched": leave_out_unmatched,
+        "are_texts_read": are_texts_read,
+    }
+    with zip_sources(file, manifest=manifest and manifest.table) as sources:
         if sum(len(source.names()) for source in sources.values()) <= INLINE_FILES:
             return images_import(study=study, sources=sources, actor=actor, **rules), None
     uploads_sweep(wanted=_waiting_uploads())
     parameters = {"study": study.slug, "actor": str(actor), "file": upload_keep(file), **rules}
+    if manifest:
+        parameters |= {"manifest": upload_keep(io.BytesIO(manifest.content)), "manifest_name": manifest.table.name}
     return None, job_enqueue(kind=IMPORT, parameters=parameters, subject=study_subject(study), created_by=actor)
 
 
 def _waiting_uploads() -> set[str]:
     jobs = Job.objects.filter(kind=IMPORT, state__in=[Job.State.QUEUED, Job.State.RUNNING])
-    return set(jobs.values_list("parameters__file", flat=True))
+    names = jobs.values_list("parameters__file", "parameters__manifest")
+    return {name for both in names for name in both if name}
 
 
 def work_cancel(job: Job) -> Job:
     """Cancel a job; an upload that waited for it goes with it. A running import drops its own when it stops."""
     job = job_cancel(job)
     if job.kind == IMPORT and job.state == Job.State.CANCELLED:
-        upload_discard(job.parameters["file"])
+        for name in ("file", "manifest"):
+            if job.parameters.get(name):
+                upload_discard(job.parameters[name])
     return job
 
 

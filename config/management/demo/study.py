@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from jobs.runner import job_run
-from survey.models import ImagePair, PairImage, Study
+from survey.models import ImagePair, PairImage, ReferenceImage, Study
 from survey.services.images.pairs import NewImage, NewPair, pairs_register
 from survey.services.results.report_build import report_request
 from survey.services.study.study import arm_add, study_create, study_transition, study_update
@@ -123,11 +123,16 @@ def rehearsal_study(study: Study, owner: Any, *, raters: int) -> Study:
 
 def _copied(pair: ImagePair) -> NewPair:
     """Return a pair as another study registers it: the files are kept by digest, so both studies show the same."""
-    facts = {field.name: getattr(pair, field.name) for field in fields(NewPair) if field.name != "images"}
-    return NewPair(images={image.arm.name: _image(image) for image in pair.images.select_related("arm")}, **facts)
+    parts = {
+        "images": {image.arm.name: _image(image) for image in pair.images.select_related("arm")},
+        "reference": _image(pair.reference) if hasattr(pair, "reference") else None,
+    }
+    return NewPair(
+        **{field.name: getattr(pair, field.name) for field in fields(NewPair) if field.name not in parts}, **parts
+    )
 
 
-def _image(image: PairImage) -> NewImage:
+def _image(image: PairImage | ReferenceImage) -> NewImage:
     return NewImage(**{field.name: getattr(image, field.name) for field in fields(NewImage)})
 
 

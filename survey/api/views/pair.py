@@ -25,7 +25,8 @@ from survey.models import Study
 from survey.services.background import import_begin
 from survey.services.images.class_names import MOST_CLASS_BYTES, class_names_read
 from survey.services.images.import_sources import zip_sources
-from survey.services.images.importing import import_check
+from survey.services.images.importing import ImportReport, import_check
+from survey.services.images.manifest import UploadedTable
 from survey.services.images.pairs import pairs_remove, pairs_select
 
 
@@ -45,14 +46,16 @@ class Import(APIView):
         if study.state != Study.State.DRAFT:
             raise StudyNotEditable
         names = class_names_read(given["classes"].read(MOST_CLASS_BYTES + 1)) if "classes" in given else {}
-        rules = {"study": study, "class_names": names, "leave_out_unmatched": given["leave_out_unmatched"]}
+        table = UploadedTable.of(given["pairs"], name=given["pairs"].name) if "pairs" in given else None
+        rules = {"study": study, "class_names": names}
+        rules |= {name: given[name] for name in ("leave_out_unmatched", "are_texts_read")}
         if given["is_check"]:
-            with zip_sources(given["zip"]) as sources:
+            with zip_sources(given["zip"], manifest=table and table.table) as sources:
                 report = import_check(sources=sources, **rules)
             return Response(ImportSerializer(report.as_dict() | {"job": None}).data)
-        report, job = import_begin(file=given["zip"], actor=request.user, **rules)
+        report, job = import_begin(file=given["zip"], manifest=table, actor=request.user, **rules)
         if report is None:
-            empty = {"arms": [], "pairs": 0, "new_pairs": 0, "notes": [], "sha256": "", "job": job.pk}
+            empty = ImportReport(arms=[]).as_dict() | {"job": job.pk}
             return Response(ImportSerializer(empty).data, status=status.HTTP_202_ACCEPTED)
         return Response(ImportSerializer(report.as_dict() | {"job": None}).data)
 
@@ -62,7 +65,7 @@ class Pairs(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """List the pairs with the digests of their images."""
         rows = study_of_call(request, slug).pairs.filter(**filtered(request, PairQuerySerializer))
-        return paged(self, rows.prefetch_related("images__arm"), PairSerializer, "key")
+        return paged(self, rows.select_related("reference").prefetch_related("images__arm"), PairSerializer, "key")
 
     @extend_schema(operation_id="pairs_select", request=PairsInputSerializer, responses=PairsChangedSerializer)
     def patch(self, request: Request, slug: str) -> Response:

@@ -1,4 +1,7 @@
-"""Import finished images of several arms, matched by their path below each arm's folder."""
+"""Import finished images of several arms, matched by their path below each arm's folder.
+
+A pairs.csv or pairs.jsonl beside the folders describes the pairs: path, prompt, class, tags, reference, seed.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from survey.exceptions import ImportRefused, SurveyError
 from survey.services.images.class_names import class_names_read
-from survey.services.images.import_sources import FolderSource, zip_sources
+from survey.services.images.import_sources import folder_sources, zip_sources
 from survey.services.images.importing import ImportReport, images_import, import_check
+from survey.services.images.manifest import PairManifest, manifest_read
 from survey.services.study.study import study_get
 
 
@@ -25,7 +29,13 @@ class Command(BaseCommand):
         parser.add_argument("--arm", action="append", default=[], metavar="NAME=DIR", help="give one per arm")
         parser.add_argument("--zip", type=Path, help="a zip with one folder per arm, instead of --arm")
         parser.add_argument("--classes", type=Path, help="CSV of class_label,class_name; raters read the name")
-        parser.add_argument("--leave-out-unmatched", action="store_true", help="import the pairs that all arms have")
+        parser.add_argument("--pairs", type=Path, metavar="FILE", help="a pairs.csv or pairs.jsonl that lies elsewhere")
+        parser.add_argument("--text-prompts", action="store_true", help="the .txt beside an image is its prompt")
+        parser.add_argument(
+            "--leave-out-unmatched",
+            action="store_true",
+            help="import the pairs that all arms have",
+        )
         parser.add_argument("--check", action="store_true", help="report and import nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -36,12 +46,12 @@ class Command(BaseCommand):
                     raise CommandError("give --zip or --arm, not both")
                 if not options["zip"].is_file():
                     raise CommandError(f"--zip {options['zip']}: there is no such file")
-                with options["zip"].open("rb") as file, zip_sources(file) as sources:
+                manifest = _manifest(options["pairs"])
+                with options["zip"].open("rb") as file, zip_sources(file, manifest=manifest) as sources:
                     report = self._run(study, sources, options)
             else:
-                report = self._run(
-                    study, {name: FolderSource(path) for name, path in map(_arm, options["arm"])}, options
-                )
+                sources = folder_sources(dict(map(_arm, options["arm"])), manifest=options["pairs"])
+                report = self._run(study, sources, options)
         except ImportRefused as error:
             for problem in error.problems:
                 self.stderr.write(self.style.ERROR(f"- {problem}"))
@@ -51,12 +61,14 @@ class Command(BaseCommand):
         for note in report.notes:
             self.stdout.write(f"- {note}")
         verb = "would be imported" if options["check"] else f"imported, {report.new_pairs} of them new"
+        verb += f", {report.changed_pairs} changed" if report.changed_pairs else ""
         self.stdout.write(
             f"{report.pairs} pairs of {', '.join(report.arms)} {verb} (SHA-256 of the list {report.sha256})"
         )
 
     def _run(self, study: Any, sources: Any, options: dict[str, Any]) -> ImportReport:
         rules = {"leave_out_unmatched": options["leave_out_unmatched"], "on_progress": self._progress}
+        rules["are_texts_read"] = options["text_prompts"]
         rules |= {"study": study, "sources": sources, "class_names": _class_names(options["classes"])}
         return import_check(**rules) if options["check"] else images_import(actor="command line", **rules)
 
@@ -70,6 +82,13 @@ def _arm(text: str) -> tuple[str, Path]:
     if not (name and equals and folder):
         raise CommandError(f"--arm {text!r}: give NAME=DIR, for example --arm vanilla=images/vanilla")
     return name, Path(folder)
+
+
+def _manifest(path: Path | None) -> PairManifest | None:
+    try:
+        return manifest_read(path.read_bytes(), name=path.name) if path else None
+    except OSError as error:
+        raise CommandError(f"--pairs {path} cannot be read: {error.strerror}") from None
 
 
 def _class_names(path: Path | None) -> dict[str, str]:

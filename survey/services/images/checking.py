@@ -15,6 +15,7 @@ from analysis.pictures.listing import classes_of
 from analysis.pictures.pixels import note_counts, read_picture
 from survey.canonical import canonical_json
 from survey.exceptions import BadArchive
+from survey.models.pair import LONGEST_CLASS, LONGEST_KEY
 from survey.services.images.import_sources import WANTED_TREE, ImportSource, Limits
 
 __all__ = ["ImageFacts", "ImportReport", "Progress", "images_check", "inspect"]
@@ -22,9 +23,7 @@ __all__ = ["ImageFacts", "ImportReport", "Progress", "images_check", "inspect"]
 # Unmatched images of an arm that a message names; the report holds them all.
 NAMED = 20
 NAMED_FOLDERS = 5
-# Characters that the database keeps of a pair's path, of a class and of an arm.
-LONGEST_KEY = 300
-LONGEST_CLASS = 60
+# Characters that the database keeps of an arm's title.
 LONGEST_ARM = 200
 Progress = Callable[[int, int], None]
 
@@ -50,6 +49,9 @@ class ImportReport:
     arms: list[str]
     pairs: int = 0
     new_pairs: int = 0
+    changed_pairs: int = 0
+    prompts: int = 0
+    references: int = 0
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unmatched: dict[str, list[str]] = field(default_factory=dict)
@@ -115,6 +117,7 @@ def images_check(
     sources: Mapping[str, ImportSource],
     *,
     leave_out_unmatched: bool = False,
+    are_texts_read: bool = False,
     limits: Limits | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> tuple[ImportReport, dict[str, dict[str, ImageFacts]]]:
@@ -127,7 +130,8 @@ def images_check(
         if len(arm) > LONGEST_ARM
     ]
     paths = {arm: _keys(source, report, arm) for arm, source in sources.items()}
-    report.notes += dict.fromkeys(note for source in sources.values() for note in source.notes())
+    notes = (source.notes(are_texts_read=are_texts_read) for source in sources.values())
+    report.notes += dict.fromkeys(note for said in notes for note in said)
     shared = _shared(paths, report, leave_out_unmatched=leave_out_unmatched)
     pairs: dict[str, dict[str, ImageFacts]] = {}
     total, done = len(shared) * len(paths), 0

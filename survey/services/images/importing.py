@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core.files.storage import default_storage
@@ -13,8 +14,11 @@ from analysis.pictures.formats import ending_for
 from analysis.pictures.listing import class_of
 from survey.exceptions import ImportRefused, PairConflict
 from survey.models import Study
+from survey.models.pair import LONGEST_CLASS_NAME
 from survey.services.images.checking import ImageFacts, ImportReport, Progress, images_check, inspect
-from survey.services.images.import_sources import ImportSource, Limits
+from survey.services.images.described import PairDescription, pairs_described
+from survey.services.images.describing import descriptions_conflicts, pairs_describe
+from survey.services.images.import_sources import ArmFolders, ImportSource, Limits
 from survey.services.images.pairs import (
     NewImage,
     NewPair,
@@ -29,10 +33,39 @@ from survey.services.study.study import arm_add, study_locked_draft
 
 __all__ = ["ImportReport", "images_check", "images_import", "import_check", "inspect"]
 
-# What the column of the pair holds.
-LONGEST_CLASS_NAME = 200
 # The first few tell the kind of mistake.
 NAMED = 5
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What an import would bring."""
+
+    report: ImportReport
+    sources: ArmFolders
+    pairs: dict[str, dict[str, ImageFacts]]
+    described: dict[str, PairDescription]
+    class_names: Mapping[str, str]
+
+    def label(self, key: str) -> str:
+        """Return the class of a pair: what its row says, or else its folder."""
+        return self.described[key].class_label or class_of(key)
+
+    def said(self, key: str, reference: NewImage | None = None) -> NewPair:
+        """Return what the import says of a pair that is there already: nothing that only its path says."""
+        said, label = self.described[key], self.label(key)
+        if reference is None and said.reference:
+            reference = _row(said.reference, file="", label="references")
+        return NewPair(
+            key=key,
+            images={},
+            class_label=said.class_label,
+            class_name=self.class_names.get(label, said.class_label),
+            prompt=said.prompt,
+            tags=said.tags,
+            seed=said.seed,
+            reference=reference,
+        )
 
 
 def import_check(
@@ -41,6 +74,7 @@ def import_check(
     sources: Mapping[str, ImportSource],
     class_names: Mapping[str, str] | None = None,
     leave_out_unmatched: bool = False,
+    are_texts_read: bool = False,
     limits: Limits | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> ImportReport:
@@ -53,37 +87,39 @@ def import_check(
     StudyNotEditable
         If the study is frozen.
     """
-    return _checked(study, sources, class_names or {}, leave_out_unmatched, limits, on_progress)[0]
+    rules = {"leave_out_unmatched": leave_out_unmatched, "are_texts_read": are_texts_read, "limits": limits}
+    checked = _checked(study, sources, class_names=class_names or {}, on_progress=on_progress, **rules)
+    return checked.report
 
 
 def _checked(
     study: Study,
     sources: Mapping[str, ImportSource],
+    *,
     class_names: Mapping[str, str],
-    leave_out_unmatched: bool,
-    limits: Limits | None,
     on_progress: Progress,
-) -> tuple[ImportReport, dict[str, dict[str, ImageFacts]]]:
+    **rules: Any,
+) -> _Checked:
     with transaction.atomic():
         study_locked_draft(study)
-    report, pairs = images_check(
-        sources, leave_out_unmatched=leave_out_unmatched, limits=limits, on_progress=on_progress
-    )
+    report, pairs = images_check(sources, on_progress=on_progress, **rules)
+    folders = ArmFolders.of(sources)
+    checked = _Checked(report, folders, pairs, pairs_described(folders, pairs, report, **rules), class_names)
     report.problems += [
         f"the name of class {label} has more than {LONGEST_CLASS_NAME} characters; shorten it"
         for label, name in class_names.items()
         if len(name) > LONGEST_CLASS_NAME
     ]
-    classes = {class_of(key) for key in pairs}
-    if unknown := sorted(set(class_names) - classes):
+    if unknown := sorted(set(class_names) - {checked.label(key) for key in pairs}):
         report.notes.append(f"class names: no image is of class {', '.join(unknown[:NAMED])}")
     names = arm_names(study, sources)
     digests = {key: {names[arm]: one.sha256 for arm, one in row.items()} for key, row in pairs.items()}
     report.problems += pairs_conflicts(study, digests)
+    report.problems += descriptions_conflicts(study, map(checked.said, pairs))
     report.notes += [f"arm {title} is called {name} in files" for title, name in names.items() if title != name]
     if report.problems:
         raise ImportRefused(report.problems)
-    return report, pairs
+    return checked
 
 
 def images_import(
@@ -93,13 +129,15 @@ def images_import(
     actor: Any = None,
     class_names: Mapping[str, str] | None = None,
     leave_out_unmatched: bool = False,
+    are_texts_read: bool = False,
     limits: Limits | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> ImportReport:
     """Import the pairs that all arms have into a draft; the first folder of a path is the class.
 
-    Everything is checked before the first row is written, and all rows come in one transaction: a killed or refused
-    import leaves the study as it was.
+    What a table beside the folders says of a pair goes with it, and with ``are_texts_read`` the prompt in the ``.txt``
+    beside an image. Everything is checked before the first row is written, and all rows come in one transaction: a
+    killed or refused import leaves the study as it was.
 
     Raises
     ------
@@ -108,29 +146,17 @@ def images_import(
     StudyNotEditable
         If the study is frozen.
     """
-    class_names = class_names or {}
-    report, pairs = _checked(
+    checked = _checked(
         study,
         sources,
-        class_names,
-        leave_out_unmatched,
-        limits,
-        lambda done, total: on_progress(done, 2 * total),
+        class_names=class_names or {},
+        leave_out_unmatched=leave_out_unmatched,
+        are_texts_read=are_texts_read,
+        limits=limits,
+        on_progress=lambda done, total: on_progress(done, 2 * total),
     )
-    names = arm_names(study, sources)
-    new: list[NewPair] = []
-    total, done = len(pairs) * len(sources), 0
-    reused: list[tuple[ImportSource, ImageFacts, str]] = []
-    for key, row in pairs.items():
-        images = {}
-        for arm, one in row.items():
-            images[names[arm]], is_new = _stored(sources[arm], one)
-            if not is_new:
-                reused.append((sources[arm], one, images[names[arm]].file))
-            done += 1
-            on_progress(total + done, 2 * total)
-        folder = class_of(key)
-        new.append(NewPair(key=key, images=images, class_label=folder, class_name=class_names.get(folder, folder)))
+    report, names = checked.report, arm_names(study, sources)
+    new, stored = _new_pairs(checked, names, on_progress)
     with transaction.atomic():
         locked = study_locked_draft(study)
         have = set(locked.arms.values_list("name", flat=True))
@@ -139,19 +165,78 @@ def images_import(
                 arm_add(study=locked, name=name, title=title if title != name else "", actor=actor)
         try:
             report.new_pairs = pairs_register(study=locked, pairs=new)
+            said = (checked.said(pair.key, pair.reference) for pair in new)
+            report.changed_pairs = pairs_describe(study=locked, pairs=said)
         except PairConflict as error:
             raise ImportRefused([str(error)]) from None
-        detail = {"arms": report.arms, "pairs": report.pairs, "new": report.new_pairs, "sha256": report.sha256}
-        audit_record(study=locked, actor=actor, action="import images", detail=detail)
-    for source, one, name in reused:
-        # The study that it came from may have been deleted meanwhile. From now on rows point at it.
-        if not default_storage.exists(name):
-            image_store(_content(source, one), suffix=_suffix(one))
+        audit_record(study=locked, actor=actor, action="import images", detail=_logged(report))
+    stored.keep()
     return report
 
 
-def _content(source: ImportSource, picture: ImageFacts) -> bytes:
-    content = source.read(picture.path)
+def _logged(report: ImportReport) -> dict[str, Any]:
+    detail = {"arms": report.arms, "pairs": report.pairs, "new": report.new_pairs, "sha256": report.sha256}
+    more = {"changed": report.changed_pairs, "prompts": report.prompts, "references": report.references}
+    return detail | {name: count for name, count in more.items() if count}
+
+
+def _new_pairs(checked: _Checked, names: Mapping[str, str], on_progress: Progress) -> tuple[list[NewPair], _Stored]:
+    """Store the files of all pairs and return their rows to be."""
+    new, stored = [], _Stored()
+    total, done = len(checked.pairs) * len(checked.sources), 0
+    for key, row in checked.pairs.items():
+        images = {}
+        for arm, one in row.items():
+            images[names[arm]] = stored.image(one, checked.sources[arm].read, checked.sources[arm].label)
+            done += 1
+            on_progress(total + done, 2 * total)
+        reference, label = checked.described[key].reference, checked.label(key)
+        kept = stored.image(reference, checked.sources.reference, "references") if reference else None
+        words = {"class_label": label, "class_name": checked.class_names.get(label, label)}
+        new.append(replace(checked.said(key, kept), images=images, **words))
+    return new, stored
+
+
+class _Stored:
+    """The files of an import, and those that another study had stored before."""
+
+    def __init__(self) -> None:
+        self._reused: list[tuple[str, ImageFacts, Callable[[str], bytes]]] = []
+
+    def image(self, picture: ImageFacts, read: Callable[[str], bytes], label: str) -> NewImage:
+        """Store an image unless its file is there, and return its row to be."""
+        name = image_name(picture.sha256, _suffix(picture))
+        if default_storage.exists(name):
+            self._reused.append((name, picture, read))
+        else:
+            image_store(_content(read, picture), suffix=_suffix(picture))
+        return _row(picture, file=name, label=label)
+
+    def keep(self) -> None:
+        """Store once more what went meanwhile: the study that a file came from may have been deleted.
+
+        From now on rows point at the files.
+        """
+        for name, picture, read in self._reused:
+            if not default_storage.exists(name):
+                image_store(_content(read, picture), suffix=_suffix(picture))
+
+
+def _row(picture: ImageFacts, *, file: str, label: str) -> NewImage:
+    recipe = {
+        "source": "import",
+        "from": label,
+        "path": picture.path,
+        "format": picture.format,
+        "mode": picture.mode,
+        "colour_profile": picture.profile,
+        "notes": list(picture.notes),
+    }
+    return NewImage(file=file, sha256=picture.sha256, width=picture.width, height=picture.height, recipe=recipe)
+
+
+def _content(read: Callable[[str], bytes], picture: ImageFacts) -> bytes:
+    content = read(picture.path)
     if hashlib.sha256(content).hexdigest() != picture.sha256:
         raise ImportRefused([f"{picture.path} changed while it was imported; import again"])
     return content
@@ -159,22 +244,3 @@ def _content(source: ImportSource, picture: ImageFacts) -> bytes:
 
 def _suffix(picture: ImageFacts) -> str:
     return ending_for(picture.path, picture.format)
-
-
-def _stored(source: ImportSource, picture: ImageFacts) -> tuple[NewImage, bool]:
-    """Return the stored image, and whether its file is new."""
-    name, is_new = image_name(picture.sha256, _suffix(picture)), False
-    if not default_storage.exists(name):
-        is_new = True
-        image_store(_content(source, picture), suffix=_suffix(picture))
-    recipe = {
-        "source": "import",
-        "from": source.label,
-        "path": picture.path,
-        "format": picture.format,
-        "mode": picture.mode,
-        "colour_profile": picture.profile,
-        "notes": list(picture.notes),
-    }
-    image = NewImage(file=name, sha256=picture.sha256, width=picture.width, height=picture.height, recipe=recipe)
-    return image, is_new

@@ -14,9 +14,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from survey.exceptions import PairConflict, PairUnknown
-from survey.models import Arm, ImagePair, PairImage, Study
+from survey.models import Arm, ImagePair, PairImage, ReferenceImage, Study
+from survey.models.pair import LONGEST_CLASS, LONGEST_CLASS_NAME, LONGEST_KEY
+from survey.services.images.manifest import LONGEST_PROMPT
 from survey.services.records.audit import audit_record
-from survey.services.records.stored_files import files_forget_later, image_files
+from survey.services.records.stored_files import files_forget_later, pair_files
 from survey.services.study.study import study_locked_draft
 
 __all__ = [
@@ -24,14 +26,17 @@ __all__ = [
     "NewPair",
     "image_name",
     "image_store",
+    "lengths_check",
     "pairs_conflicts",
     "pairs_register",
     "pairs_remove",
     "pairs_select",
+    "references_add",
 ]
 
 # Rows of one INSERT: fewer round trips than rows, and little memory.
 _BATCH = 2000
+_REFERENCE_COLUMNS = ("file", "sha256", "width", "height", "recipe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,9 @@ class NewPair:
     kind: str = ImagePair.Kind.MAIN
     class_label: str = ""
     class_name: str = ""
+    prompt: str = ""
+    tags: Sequence[str] = ()
+    reference: NewImage | None = None
     seed: int | None = None
     index: int | None = None
     noise_sha256: str = ""
@@ -78,14 +86,15 @@ def image_store(content: bytes, *, suffix: str = ".png") -> tuple[str, str]:
 def pairs_register(*, study: Study, pairs: Iterable[NewPair]) -> int:
     """Add pairs to a draft in one transaction; return how many were new.
 
-    A pair that is there already with the same images is left alone, so that a repeated shard changes nothing.
+    A pair that is there already with the same images is left alone, so that a repeated shard changes nothing;
+    :func:`pairs_describe` changes what is said of it.
 
     Raises
     ------
     StudyNotEditable
         If the study is frozen.
     PairConflict
-        If a key exists with other images, or an arm is unknown. Nothing of the call is kept.
+        If a key exists with other images, an arm is unknown or a name is too long. Nothing of the call is kept.
     """
     locked = study_locked_draft(study)
     arms = {arm.name: arm for arm in Arm.objects.filter(study=locked)}
@@ -93,6 +102,18 @@ def pairs_register(*, study: Study, pairs: Iterable[NewPair]) -> int:
     while batch := list(islice(pairs, _BATCH)):
         new += _register(locked, arms, batch)
     return new
+
+
+def lengths_check(pair: NewPair) -> None:
+    """Refuse what a column would cut or a database would refuse without a name."""
+    for what, text, most in (
+        ("key", pair.key, LONGEST_KEY),
+        ("class label", pair.class_label, LONGEST_CLASS),
+        ("class name", pair.class_name, LONGEST_CLASS_NAME),
+        ("prompt", pair.prompt, LONGEST_PROMPT),
+    ):
+        if len(text) > most:
+            raise PairConflict(f"pair {pair.key[:60]!r}: the {what} has {len(text)} characters; allowed are {most}")
 
 
 def pairs_conflicts(study: Study, pairs: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -130,6 +151,7 @@ def _register(locked: Study, arms: Mapping[str, Arm], pairs: Sequence[NewPair]) 
     for pair in pairs:
         if unknown := sorted(set(pair.images) - set(arms)):
             raise PairConflict(f"pair {pair.key!r}: the study has no arm {', '.join(unknown)}; add the arm first")
+        lengths_check(pair)
     by_key = {pair.key: pair for pair in pairs}
     stored = _stored_digests(locked, by_key)
     new = {key: {arm: image.sha256 for arm, image in pair.images.items()} for key, pair in by_key.items()}
@@ -144,6 +166,8 @@ def _register(locked: Study, arms: Mapping[str, Arm], pairs: Sequence[NewPair]) 
                 key=pair.key,
                 class_label=pair.class_label,
                 class_name=pair.class_name,
+                prompt=pair.prompt,
+                tags=list(pair.tags),
                 seed=pair.seed,
                 index=pair.index,
                 noise_sha256=pair.noise_sha256,
@@ -170,7 +194,18 @@ def _register(locked: Study, arms: Mapping[str, Arm], pairs: Sequence[NewPair]) 
         if name not in stored.get(key, {})
     ]
     PairImage.objects.bulk_create(missing, batch_size=500)
+    references_add((ids[pair.key], pair.reference) for pair in fresh)
     return len(fresh)
+
+
+def references_add(references: Iterable[tuple[Any, NewImage | None]]) -> None:
+    """Add the rows of references, given with the keys of their pairs."""
+    rows = [
+        ReferenceImage(pair_id=pair, **{name: getattr(image, name) for name in _REFERENCE_COLUMNS})
+        for pair, image in references
+        if image is not None
+    ]
+    ReferenceImage.objects.bulk_create(rows, batch_size=500)
 
 
 def _named_pairs(study: Study, keys: Collection[str]) -> QuerySet[ImagePair]:
@@ -201,7 +236,7 @@ def pairs_remove(*, study: Study, keys: Collection[str], actor: Any) -> int:
     if frozen is not None:
         raise PairConflict(f"pair {frozen!r} is part of a frozen version and stays with it; leave it out instead")
     count = len(set(keys))
-    files_forget_later(image_files(PairImage.objects.filter(pair__in=rows)))
+    files_forget_later(pair_files(rows))
     rows.delete()
     audit_record(study=locked, actor=actor, action="remove pairs", detail={"pairs": count, "keys": sorted(keys)[:100]})
     return count

@@ -14,10 +14,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from jobs.services import job_enqueue
-from survey.models import PairImage, ServedCopies
+from survey.models import ImagePair, PairImage, ReferenceImage, ServedCopies
 from survey.selectors.copies import copy_files, copy_owner
 
-__all__ = ["FORGET", "files_forget", "files_forget_later", "image_files"]
+__all__ = ["FORGET", "files_forget", "files_forget_later", "pair_files", "reference_files"]
 
 FORGET = "survey.forget_files"
 # Up to this many files are deleted while the caller waits.
@@ -28,9 +28,22 @@ _A_QUERY = 500
 _COLUMNS = ("file", "served", "degraded")
 
 
-def image_files(images: QuerySet[PairImage]) -> list[str]:
-    """Return the names of all files of these images, each once."""
-    return sorted({*filter(None, chain.from_iterable(images.order_by().values_list(*_COLUMNS))), *_copies(images)})
+def pair_files(pairs: QuerySet[ImagePair]) -> list[str]:
+    """Return the names of all files of these pairs, each once: of their images, references and copies."""
+    images = PairImage.objects.filter(pair__in=pairs.order_by())
+    own = filter(None, chain.from_iterable(images.order_by().values_list(*_COLUMNS)))
+    return sorted({*own, *_copies(images), *reference_files(ReferenceImage.objects.filter(pair__in=pairs.order_by()))})
+
+
+def reference_files(references: QuerySet[ReferenceImage]) -> list[str]:
+    """Return the names of all files of these references."""
+    return sorted({*references.order_by().values_list("file", flat=True), *_reference_copies(references)})
+
+
+def _reference_copies(references: QuerySet[ReferenceImage]) -> Iterator[str]:
+    for key, setups in references.order_by().values_list("pk", "setups").iterator(chunk_size=2000):
+        for setup, lengths in setups.items():
+            yield from copy_files(setup, key, sizes=len(lengths), has_spoilt=False)
 
 
 def _copies(images: QuerySet[PairImage]) -> Iterator[str]:
@@ -69,8 +82,15 @@ def _pointed_at(names: Iterable[str]) -> set[str]:
     """Return those of the names that some image has."""
     names = set(names)
     rows = (PairImage.objects.filter(**{f"{name}__in": names}).values_list(name, flat=True) for name in _COLUMNS)
-    images = {owner for owner in map(copy_owner, names) if owner}
-    return names & {*chain.from_iterable(rows), *_copies(PairImage.objects.filter(pk__in=images))}
+    owners = {owner for owner in map(copy_owner, names) if owner}
+    references = ReferenceImage.objects.filter(file__in=names).values_list("file", flat=True)
+    copies = _reference_copies(ReferenceImage.objects.filter(pk__in=owners))
+    return names & {
+        *chain.from_iterable(rows),
+        *_copies(PairImage.objects.filter(pk__in=owners)),
+        *references,
+        *copies,
+    }
 
 
 def _delete(name: str) -> bool:

@@ -12,7 +12,7 @@ from survey.exceptions import IllegalTransition, StudyNotDeletable, StudyNotEdit
 from survey.models import Arm, DeletedStudy, ImagePair, PairImage, RaterSession, Slot, Study, StudyMember, StudyVersion
 from survey.selectors.jobs import study_jobs_under_way
 from survey.services.records.audit import audit_lines, audit_record
-from survey.services.records.stored_files import files_forget_later, image_files
+from survey.services.records.stored_files import files_forget_later, pair_files
 from survey.services.records.webhook import webhooks_notify
 
 __all__ = [
@@ -126,7 +126,7 @@ def study_delete(*, study: Study, actor: Any) -> None:
     )
     made = chain(locked.figures.values_list("files", flat=True), locked.reports.values_list("files", flat=True))
     own = [file["name"] for files in made for file in files.values()]
-    files_forget_later(image_files(PairImage.objects.filter(pair__study=locked)) + own)
+    files_forget_later(pair_files(ImagePair.objects.filter(study=locked)) + own)
     # In this order: each table is held by those before it.
     Slot.objects.filter(version__study=locked).delete()
     StudyVersion.objects.filter(study=locked).delete()

@@ -377,13 +377,13 @@ def test_what_the_check_passes_the_import_takes(tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match="pair 'cat/1' exists with other images of a"):
         import_check(study=study, sources=sources | changed)
     with pytest.raises(ImportRefused, match="the name of class cat"):
-        import_check(study=empty_draft(slug="other"), sources=sources, class_names={"cat": "x" * 201})
+        import_check(study=empty_draft(slug="other"), sources=sources, class_names={"cat": "x" * 301})
     notes = import_check(study=empty_draft(slug="third"), sources=sources, class_names={"dgo": "a dog"}).notes
     assert "class names: no image is of class dgo" in notes
 
 
 def test_a_class_folder_that_is_too_long_is_refused_and_not_cut(tmp_path: Path) -> None:
-    stem = "a photo of an astronaut who rides a horse across the moon, in the style of "
+    stem = "a photo of an astronaut who rides a horse across the moon, in the style of " + "x" * 150
     files = {f"{stem}{one}/1.png": make_png(1) for one in ("oil", "pencil")}
-    with pytest.raises(ImportRefused, match="longer than 60 characters"):
+    with pytest.raises(ImportRefused, match="longer than 200 characters"):
         images_import(study=empty_draft(), sources=folders(tmp_path, a=files, b=files))

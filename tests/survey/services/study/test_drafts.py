@@ -22,7 +22,7 @@ from survey.services.images import importing as image_import
 from survey.services.images.importing import images_import
 from survey.services.images.pairs import pairs_register, pairs_remove, pairs_select
 from survey.services.records import stored_files
-from survey.services.records.stored_files import files_forget, image_files
+from survey.services.records.stored_files import files_forget, pair_files
 from survey.services.study.study import study_create, study_delete, study_transition
 from survey.services.study.version import version_freeze
 from tests.factories import make_running, make_study, make_user, make_version, make_visit
@@ -76,7 +76,7 @@ def test_a_draft_nobody_visited_goes_whole_also_after_a_revision(owner) -> None:
 
 def stored(study: Study) -> set[str]:
     """Return the names of the files of a study's images that are in the storage."""
-    names = image_files(PairImage.objects.filter(pair__study=study))
+    names = pair_files(ImagePair.objects.filter(study=study))
     return {name for name in names if default_storage.exists(name)}
 
 
