@@ -338,7 +338,7 @@ class Lab:
         python = sys.executable
         self.web = Process(
             "web",
-            [python, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "config.wsgi"],
+            [python, "deploy/serve.py"],
             self,
             lambda process: self.answers("/readyz"),
         )
@@ -392,7 +392,7 @@ class Lab:
             self.web.command,
             self,
             lambda process: self.answers("/readyz", port=desk),
-            {"BLINDPAIR_BIND": f"127.0.0.1:{desk}"},
+            {"BLINDPAIR_BIND": f"127.0.0.1:{desk}", "WEB_THREADS": "16"},
         )
         self.nginx = Process("nginx", self.proxy.command, self, lambda process: self._proxy_answers())
 

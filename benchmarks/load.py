@@ -1,4 +1,4 @@
-"""How many raters gunicorn and PostgreSQL serve: whole visits with think times, saturation, and cost as votes grow.
+"""How many raters the server and PostgreSQL serve: whole visits with think times, saturation, and cost as votes grow.
 
     python benchmarks/load.py --raters 1000 --think 8 --seconds 600 --slots 250000 --stored 10000 100000 1000000 \
         --out benchmarks/load.json

@@ -26,4 +26,4 @@ RUN BLINDPAIR_STATIC_ROOT=/app/static BLINDPAIR_DATA_DIR=/tmp/build BLINDPAIR_AL
     DJANGO_SETTINGS_MODULE=config.settings.prod python manage.py collectstatic --noinput
 USER 10001:10001
 EXPOSE 8000
-CMD ["gunicorn", "--config", "deploy/gunicorn.conf.py", "config.wsgi"]
+CMD ["python", "deploy/serve.py"]

@@ -1,4 +1,4 @@
-"""The reference deployment's nginx, as it is configured, before gunicorn with the settings of production."""
+"""The reference deployment's nginx, as it is configured, before the application with the settings of production."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+import yaml
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.urls import reverse
@@ -35,6 +36,7 @@ pytestmark = [
     pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: nginx-light)"),
 ]
 ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 METRICS_TOKEN = "metrics-token-of-the-tests"
 
 
@@ -67,12 +69,17 @@ def proxy(tmp_path: Path, static_root: Path) -> Iterator[Proxy]:
         "BLINDPAIR_STATIC_ROOT": str(static_root),
         "WEB_CONCURRENCY": "1",
     }
-    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "config.wsgi"]
-    started = [(gunicorn, f"127.0.0.1:{web}"), (gunicorn, f"127.0.0.1:{desk}"), (made.command, "")]
+    server = [sys.executable, "deploy/serve.py"]
+    desk_variables = COMPOSE["services"]["desk"]["environment"]
+    started = [
+        (server, {"BLINDPAIR_BIND": f"127.0.0.1:{web}"}),
+        (server, {"BLINDPAIR_BIND": f"127.0.0.1:{desk}", "WEB_THREADS": desk_variables["WEB_THREADS"]}),
+        (made.command, {}),
+    ]
     with (tmp_path / "servers.log").open("ab") as log:
         servers = [
-            subprocess.Popen(command, cwd=ROOT, env=environment | {"BLINDPAIR_BIND": bind}, stdout=log, stderr=log)
-            for command, bind in started
+            subprocess.Popen(command, cwd=ROOT, env=environment | variables, stdout=log, stderr=log)
+            for command, variables in started
         ]
 
     def is_up() -> bool:
@@ -82,7 +89,7 @@ def proxy(tmp_path: Path, static_root: Path) -> Iterator[Proxy]:
         return False
 
     try:
-        wait_until(is_up, "nginx and gunicorn serve", seconds=120)
+        wait_until(is_up, "nginx and the application serve", seconds=120)
         yield made
     finally:
         for server in servers:

@@ -33,26 +33,27 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 RATERS, VOTES = 40, 5
 
 
-class Gunicorn:
+class Server:
     """The production server, on a port of its own, in a process group that can be killed at once."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.port = free_port()
-        self._log = folder / "gunicorn.log"
+        self._log = folder / "server.log"
         self._environment = os.environ | {
             "BLINDPAIR_DATABASE_URL": database_url,
             "BLINDPAIR_MEDIA_ROOT": str(settings.MEDIA_ROOT),
             "BLINDPAIR_ALLOWED_HOSTS": "*",
+            "BLINDPAIR_BIND": f"127.0.0.1:{self.port}",
+            "WEB_CONCURRENCY": "2",
         }
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{self.port}"]
-        command += ["--workers", "2", "--threads", "8", "--worker-class", "gthread"]
+        command = [sys.executable, "deploy/serve.py"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
-        wait_until(self._listens, f"gunicorn listens ({self._log})", seconds=300)
+        wait_until(self._listens, f"the server listens ({self._log})", seconds=300)
 
     def _listens(self) -> bool:
         assert self.process.poll() is None, self._log.read_text()
@@ -97,7 +98,7 @@ def test_acknowledged_votes_survive_the_death_of_the_server(tmp_path) -> None:
         plans.append(
             (path, [{"tab": TAB, "trial": str(pk), "key": str(uuid.uuid4()), "choice": "left"} for pk in trials])
         )
-    server = Gunicorn(tmp_path, database_url(tmp_path))
+    server = Server(tmp_path, database_url(tmp_path))
     server.start()
     acknowledged: set[str] = set()
     enough = threading.Event()
