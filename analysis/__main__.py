@@ -153,6 +153,8 @@ def _report(options: argparse.Namespace) -> int:
         provenance={"version": code_version(), "commit": code_commit()},
         image_metrics=metrics.get("arms"),
         image_metrics_by_class=metrics.get("per_class"),
+        image_metrics_seen=metrics.get("seen"),
+        image_metric_differences=metrics.get("differences"),
         pair_distances=_json_object(options.pair_distances, "--pair-distances"),
         figures=figures,
         data=reading_facts(read),

@@ -32,6 +32,7 @@ from analysis.report.content.flow import flow_section
 from analysis.report.content.image_metrics import metric_correlations, preference_by_difference
 from analysis.report.content.influence import influence_section, influence_sentence
 from analysis.report.content.judges import judges_section
+from analysis.report.content.metric_differences import difference_sentences, differences_section
 from analysis.report.content.screening import planned_rules, screening_section, sensitivity_section
 from analysis.report.content.verdicts import careless_raters, comparison_verdicts, study_verdict
 from analysis.report.parts.prose import finding, lead, methods_paragraph, paper_sentence
@@ -56,6 +57,8 @@ def build_report(
     provenance: Mapping | None = None,
     image_metrics: Mapping | None = None,
     image_metrics_by_class: Mapping | None = None,
+    image_metrics_seen: Mapping | None = None,
+    image_metric_differences: Sequence[Mapping] | None = None,
     pair_distances: Mapping[str, float] | None = None,
     figures: Sequence[ExternalFigure] = (),
     data: Mapping | None = None,
@@ -89,6 +92,11 @@ def build_report(
         Per arm the image metrics of the report contract.
     image_metrics_by_class : mapping or None
         The same by arm, then class label, then metric.
+    image_metrics_seen : mapping or None
+        The same per arm, of the pairs that raters saw.
+    image_metric_differences : sequence of mapping, or None
+        Differences between arms over the same pairs: see
+        :func:`analysis.report.content.metric_differences.differences_section`.
     pair_distances : mapping of str to float, or None
         How different the two images of a pair look, by pair. Used where the votes know two arms.
     figures : sequence of ExternalFigure
@@ -169,6 +177,8 @@ def build_report(
         "sensitivity": sensitivity_section(selection, directions[0], screened) if comparisons else [],
         "image_metrics": dict(image_metrics or {}),
         "image_metrics_by_class": dict(image_metrics_by_class or {}),
+        "image_metrics_seen": dict(image_metrics_seen or {}),
+        "image_metric_differences": differences_section(image_metric_differences, directions),
         "preference_by_difference": (
             preference_by_difference(comparisons[0], selection.table.pairs, pair_distances or {})
             if len(comparisons) == 1
@@ -205,6 +215,7 @@ def build_report(
             for reported, results in zip(entries, compared, strict=True)
         ],
         "influence": (influence_sentence(report["influence"], entries[0]["verdict"]) if report["influence"] else None),
+        "image_metrics": difference_sentences(report["image_metric_differences"], directions),
         "methods": methods_paragraph(report),
         "checklist": filled_checklist(report),
     }

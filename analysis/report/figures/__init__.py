@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.report.figures.arms import ranking_figures
+from analysis.report.figures.differences import difference_figures
 from analysis.report.figures.flow import flow_figures
 from analysis.report.figures.metrics import metric_figures
 from analysis.report.figures.preference import forest_figures, sides_figures, votes_figures
@@ -25,4 +26,4 @@ def figure_specs(report: Mapping, selection: Selection) -> list[FigureSpec]:
         specs += [*rater_figures(first, comparison), *pair_figures(first, comparison), *class_figures(first)]
         specs += running_figures(first, comparison, least_votes=report["plan"].get("least_votes") or 1)
     specs += [*sides_figures(report), *time_figures(report, selection.table)]
-    return [*specs, *ranking_figures(report), *metric_figures(report)]
+    return [*specs, *ranking_figures(report), *metric_figures(report), *difference_figures(report)]

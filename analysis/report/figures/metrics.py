@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, INK, MUTED, FigureSpec, new_figure, plain
-from analysis.report.tables.arms import METRIC_NAMES
+from analysis.report.parts.wording import METRIC_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.report.parts import wording
-from analysis.report.parts.table import Table, shows_all
+from analysis.report.parts.table import MOST_SHOWN, Table, shows_all
 
 __all__ = ["FigureBlock", "Heading", "Paragraph", "TableBlock", "document"]
 
@@ -48,6 +48,7 @@ _MADE_ELSEWHERE = (
     "What the arms' networks do, drawn from the networks and not from the votes; raters saw none of these figures. "
     "report.json holds the digest of each file."
 )
+_METRICS = "What the images are like, measured without raters: no measure of what people prefer."
 _GIVEN: tuple[str, ...] = ("given figures",)  # Stands for the names of the figures made elsewhere, in their order.
 
 # Section: title, what to read it for, names of its tables, names of its figures. A trailing * takes the numbered ones.
@@ -92,7 +93,13 @@ _SECTIONS = (
         ("raters", "pairs", "preference_by_difference"),
     ),
     ("Mixed models", "", ("model*", "ordinal*", "ties"), ()),
-    ("Arms", "", ("arms", "image_metrics"), ("image_metrics",)),
+    ("Arms", "", ("arms",), ()),
+    (
+        "Image metrics",
+        _METRICS,
+        ("image_metric_differences", "image_metrics"),
+        ("image_metric_differences", "image_metrics"),
+    ),
     ("Images and gradients", _MADE_ELSEWHERE, (), _GIVEN),
     (
         "Several arms",
@@ -103,8 +110,8 @@ _SECTIONS = (
     (
         "Classes",
         "",
-        ("classes*", "image_metrics_by_class", "metric_correlations"),
-        ("classes", "metric_against_preference"),
+        ("classes*", "image_metric_differences_by_class", "image_metrics_by_class", "metric_correlations"),
+        ("classes", "image_metric_differences_by_class", "metric_against_preference"),
     ),
     ("Automatic judges", "", ("judges", "powered"), ()),
     ("Agreement and consistency", "", ("agreement", "consistency"), ()),
@@ -155,6 +162,7 @@ def document(report: Mapping, tables: Sequence[Table], figure_names: Sequence[st
         if content:
             blocks.append(Heading(heading, anchor=_anchor(heading)))
             blocks += [Paragraph(opening)] if opening else []
+            blocks += [Paragraph(text) for text in report["text"]["image_metrics"][:MOST_SHOWN] if opening is _METRICS]
             blocks += content
         if section is _PREFERENCE:
             if not shows_all(report):

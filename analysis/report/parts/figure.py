@@ -22,6 +22,7 @@ __all__ = [
     "WIDTH",
     "FigureSpec",
     "drawable",
+    "grid_figure",
     "new_figure",
     "plain",
     "rendered",
@@ -94,6 +95,12 @@ def stacked_figure(height: float, *, rows: int) -> tuple[Figure, list[Axes]]:
     """Return a figure of several axes, one below the other over the same x."""
     figure = _canvas(height)
     return figure, list(figure.subplots(rows, 1, sharex=True))
+
+
+def grid_figure(height: float, *, rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure of axes in a grid over the same y, row by row."""
+    figure = _canvas(height)
+    return figure, [list(row) for row in figure.subplots(rows, columns, sharey=True, squeeze=False)]
 
 
 def _canvas(height: float) -> Figure:

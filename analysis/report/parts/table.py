@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.report.parts import wording
 
-__all__ = ["MOST_WHOLE", "Column", "Table", "View", "result_columns", "shows_all", "versus"]
+__all__ = ["MOST_SHOWN", "MOST_WHOLE", "Column", "Table", "View", "result_columns", "shows_all", "versus"]
 
 
 def _ranks(value: Sequence[int] | None) -> str:

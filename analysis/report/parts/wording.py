@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 __all__ = [
+    "METRIC_NAMES",
+    "NBSP",
     "NOT_STATED",
     "count",
     "decimal",
@@ -22,13 +24,28 @@ __all__ = [
 ]
 
 NOT_STATED = "not stated"
-_NBSP = "\u00a0"
+#: Image metrics as readers see them, in the order of the tables.
+METRIC_NAMES = {
+    "fid": "FID",
+    "sfid": "sFID",
+    "inception_score": "Inception score",
+    "frechet_distance": "Fréchet distance",
+    "kid": "KID",
+    "sliced_wasserstein": "Sliced Wasserstein distance",
+    "precision": "Precision",
+    "recall": "Recall",
+    "density": "Density",
+    "coverage": "Coverage",
+    "class_accuracy": "Class accuracy",
+    "frechet_distance_extrapolated": "Fréchet distance at infinitely many images",
+}
+NBSP = "\u00a0"
 SIGNIFICANCE_LEVEL = 0.05
 
 
 def percent(value: float | None) -> str:
     """Return a rate as ``58.7 %``, or an empty text for null."""
-    return "" if value is None else f"{100 * value:.1f}{_NBSP}%"
+    return "" if value is None else f"{100 * value:.1f}{NBSP}%"
 
 
 def decimal(value: float | None, *, digits: int = 3) -> str:
@@ -60,7 +77,7 @@ def p_value(value: float | None) -> str:
     """Return a p-value as ``0.006`` or ``< 0.001``; never 0."""
     if value is None:
         return ""
-    return f"<{_NBSP}0.001" if value < 0.001 else f"{value:.3f}"
+    return f"<{NBSP}0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def count(value: int | None, noun: str = "", plural: str | None = None) -> str:
@@ -98,18 +115,18 @@ def fact(value: object) -> str | None:
 def equivalence_sentence(comparison: Mapping) -> str:
     """Return the equivalence test of one comparison at one look; what it means in the study, the verdict says."""
     equivalence, result = comparison["equivalence"], comparison["methods"]["tost"]
-    margin = f"±{100 * equivalence['margin']:g} points of 50{_NBSP}%"
+    margin = f"±{100 * equivalence['margin']:g} points of 50{NBSP}%"
     if equivalence["is_equivalent"] is None:
         return f"Equivalence within {margin} was planned but cannot be tested: {result['reason']}."
     return (
-        f"Test of equivalence within {margin}, for this comparison and one look alone: 90{_NBSP}% interval "
+        f"Test of equivalence within {margin}, for this comparison and one look alone: 90{NBSP}% interval "
         f"{interval(equivalence['interval90'])}, {p_text(result['p_value'])}; the verdict counts family and looks."
     )
 
 
 def p_text(value: float) -> str:
     """Return ``p = 0.006`` or ``p < 0.001``."""
-    return f"p{_NBSP}{p_value(value)}" if value < 0.001 else f"p{_NBSP}={_NBSP}{p_value(value)}"
+    return f"p{NBSP}{p_value(value)}" if value < 0.001 else f"p{NBSP}={NBSP}{p_value(value)}"
 
 
 def simulated_warning(data: Mapping) -> str | None:

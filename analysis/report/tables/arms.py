@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from analysis.report.parts import wording
 from analysis.report.parts.table import Column, Table, result_columns, shows_all, versus
+from analysis.report.parts.wording import METRIC_NAMES
+from analysis.report.tables.metrics import metrics_tables
 
-__all__ = ["METRIC_NAMES", "arms_tables"]
+__all__ = ["arms_tables"]
 
-METRIC_NAMES = {
-    "fid": "FID",
-    "sfid": "sFID",
-    "inception_score": "Inception score",
-    "precision": "Precision",
-    "recall": "Recall",
-    "kid": "KID",
-    "density": "Density",
-    "coverage": "Coverage",
-    "frechet_distance": "Fréchet distance, other features",
-    "frechet_distance_extrapolated": "Fréchet distance at infinitely many images",
-    "class_accuracy": "Class accuracy",
-}
 # What stands beside the votes; the other metrics have a table of their own, where their remarks stand with them.
 _BESIDE_VOTES = ("fid", "frechet_distance")
 # A page is wide enough for a column an arm up to so many; the figure and the files show more.
@@ -37,7 +25,7 @@ _MODEL_NAMES = {
 
 def arms_tables(report: Mapping) -> list[Table]:
     """Return the tables of counts, of image metrics, and from three arms on of strengths."""
-    tables = [_counts(report), _arms(report), _metrics(report), _metrics_by_class(report)]
+    tables = [_counts(report), _arms(report), *metrics_tables(report)]
     if len(report["data"]["arms"]) > 2 and report["ranking"]:
         tables += [_strengths(name, report["ranking"][name]) for name in _MODEL_NAMES]
         wins, contrasts = _wins(report["ranking"]["davidson"]), _contrasts(report["ranking"]["bradley_terry"])
@@ -104,79 +92,6 @@ def _metric_remark(metrics: Mapping) -> str | None:
             facts = (wording.count(metric.get("n") or None, "image"), network, metric.get("reason"))
             said.append(f"{METRIC_NAMES[name]}: {', '.join(fact for fact in facts if fact)}")
     return "; ".join(said) or None
-
-
-def _metrics(report: Mapping) -> Table | None:
-    rows = []
-    for arm, metrics in sorted(report["image_metrics"].items()):
-        for name, metric in sorted(metrics.items(), key=lambda item: _metric_place(item[0])):
-            features = metric.get("features") or {}
-            rows.append(
-                {
-                    "arm": arm,
-                    "metric": METRIC_NAMES.get(name, name),
-                    **{key: metric.get(key) for key in ("value", "ci95", "n", "n_reference", "reason")},
-                    "network": features.get("name"),
-                }
-            )
-    if not rows:
-        return None
-    columns = (
-        Column("arm", "Arm"),
-        Column("metric", "Metric"),
-        Column("value", "Value", "metric"),
-        Column("ci95", "95 % interval", "metric_interval"),
-        Column("n", "Images", "count"),
-        Column("n_reference", "Reference images", "count"),
-        Column("network", "Features"),
-        Column("reason", "Note", "remark"),
-    )
-    note = "Distances between image sets are descriptions of the images, not of what people prefer; no test is made."
-    return Table("image_metrics", "Image metrics", columns, rows, note)
-
-
-def _metrics_by_class(report: Mapping) -> Table | None:
-    """Classes down, arms across: the metrics of each class that at least one arm has a value for."""
-    by_class = report["image_metrics_by_class"]
-    arms = sorted(by_class)
-    found = {(label, name) for classes in by_class.values() for label, metrics in classes.items() for name in metrics}
-    rows: list[dict[str, Any]] = []
-    refused: dict[str, str] = {}
-    for label, name in sorted(found, key=lambda key: (_class_place(key[0]), _metric_place(key[1]))):
-        results = {arm: by_class[arm].get(label, {}).get(name) or {} for arm in arms}
-        if all(result.get("value") is None for result in results.values()):
-            reasons = sorted({result["reason"] for result in results.values() if result.get("reason")})
-            refused.setdefault(METRIC_NAMES.get(name, name), "; ".join(reasons))
-            continue
-        row: dict[str, Any] = {"class_label": label, "metric": METRIC_NAMES.get(name, name)}
-        for place, arm in enumerate(arms):
-            row |= {f"{key}_{place}": results[arm].get(key) for key in ("value", "ci95", "n")}
-        remarks = dict.fromkeys(result["reason"] for result in results.values() if result.get("reason"))
-        row["reason"] = "; ".join(remarks) or None
-        row["network"] = next((r["features"].get("name") for r in results.values() if r.get("features")), None)
-        rows.append(row)
-    if not rows:
-        return None
-    columns = [Column("class_label", "Class"), Column("metric", "Metric")]
-    for place, arm in enumerate(arms):
-        columns += [
-            Column(f"value_{place}", arm, "metric"),
-            Column(f"ci95_{place}", "95 % interval", "metric_interval"),
-            Column(f"n_{place}", "Images", "count"),
-        ]
-    columns += [Column("network", "Features"), Column("reason", "Note", "remark")]
-    note = "Classes hold few images: read the kernel distance (KID), which few images do not bias."
-    note += "".join(f" {name} has no value in some classes: {reason}." for name, reason in refused.items())
-    return Table("image_metrics_by_class", "Image metrics by class", tuple(columns), rows, note)
-
-
-def _class_place(label: str) -> tuple[int, int, str]:
-    return (0, int(label), "") if label.isdecimal() else (1, 0, label)
-
-
-def _metric_place(name: str) -> tuple[int, str]:
-    names = list(METRIC_NAMES)
-    return (names.index(name) if name in METRIC_NAMES else len(names), name)
 
 
 def _strengths(name: str, ranking: Mapping) -> Table:

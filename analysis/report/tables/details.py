@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.report.parts.table import Column, Table, result_columns, versus
-from analysis.report.tables.arms import METRIC_NAMES
+from analysis.report.parts.wording import METRIC_NAMES
 
 __all__ = ["detail_tables"]
 
