@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from analysis.votes.coded import Coded
-from analysis.votes.columns import CHECK_KINDS, CHOICES
+from analysis.votes.columns import ACCEPTABLE, CHECK_KINDS, CHOICES
 from analysis.votes.lines import Lines
 from analysis.votes.room import is_constant, looked_up
 from analysis.votes.table import LEFT, RIGHT, TIE
 
 __all__ = [
+    "ACCEPTABLE_CODES",
     "FLAG_COLUMNS",
     "KIND_CODES",
     "NOTHING",
@@ -35,13 +36,25 @@ NOTHING = ("nan", "na", "n/a", "null", "none", "nat")
 EMPTY, _NOT_UTF8, _UNKNOWN = -1, -2, -3
 _BOOLEANS = {"": 0, "true": 1, "True": 1, "TRUE": 1, "1": 1, "false": 0, "False": 0, "FALSE": 0, "0": 0}
 _CHOICE_CODES = dict(zip(CHOICES, (LEFT, RIGHT, TIE), strict=True))
+ACCEPTABLE_CODES = {name: code for code, name in enumerate(ACCEPTABLE)}
 KIND_CODES = {name: code for code, name in enumerate(CHECK_KINDS)}
-TEXT_COLUMNS = ("study", "study_version", "session", "class_label", "seed", "site", "exclusion_reason")
+TEXT_COLUMNS = ("study", "study_version", "session", "class_label", "seed", "site", "exclusion_reason", "reasons")
 FLAG_COLUMNS = ("is_repeat", "excluded", "simulated", "sides_unknown")
-NUMBERS = {"response_ms": 0.0, "exposure_ms": 0.0, "position": 1.0}
+NUMBERS = {"response_ms": 0.0, "exposure_ms": 0.0, "position": 1.0, "strength": 1.0}
 # What a reader hands over.
 READ_COLUMNS = (
-    *("rater", "pair", "arm_left", "arm_right", "choice", "choice_arm", "trial", "check_kind", "submitted_at"),
+    *(
+        "rater",
+        "pair",
+        "arm_left",
+        "arm_right",
+        "choice",
+        "choice_arm",
+        "trial",
+        "check_kind",
+        "submitted_at",
+        "acceptable",
+    ),
     *TEXT_COLUMNS,
     *FLAG_COLUMNS,
     *NUMBERS,
@@ -143,6 +156,20 @@ class Checks:
         said = f"is not a number of at least {lowest:g}"
         self.flag_texts(unusable, name, lambda text: f"{shown(text)} {said}{_number_hint(text)}", kind="number")
         return self.columns[name].rows(values)
+
+    def strengths(self, choice: np.ndarray) -> np.ndarray:
+        values = self.numbers("strength", NUMBERS["strength"])
+        said = "is no whole grade; give 1, 2, 3 and so on, or leave the cell empty"
+        fraction = np.flatnonzero(~np.isnan(values) & (values != np.rint(values)))
+        self._flag_rows(fraction, lambda text: f"{shown(text)} {said}", kind="fraction")
+        tied = np.flatnonzero(~np.isnan(values) & (choice == TIE))
+        self._flag_rows(tied, lambda text: "stands beside a tie, which has no grade; leave the cell empty", kind="tie")
+        return values
+
+    def _flag_rows(self, rows: np.ndarray, reason: Callable[[str], str], *, kind: str) -> None:
+        bad = np.zeros(len(self.lines), dtype=bool)
+        bad[rows] = True
+        self.flag(bad, "strength", lambda row: reason(self.columns["strength"].at(row)), kind=kind)
 
     def times(self, name: str) -> np.ndarray:
         texts = self.columns[name].texts

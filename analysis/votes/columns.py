@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CHECK_KINDS", "CHOICES", "INPUT_COLUMNS", "REQUIRED", "VOTE_COLUMNS", "Field", "column"]
+__all__ = [
+    "ACCEPTABLE",
+    "ANSWER_COLUMNS",
+    "CHECK_KINDS",
+    "CHOICES",
+    "INPUT_COLUMNS",
+    "REASON_SEPARATOR",
+    "REQUIRED",
+    "VOTE_COLUMNS",
+    "Field",
+    "column",
+]
 
 CHOICES = ("left", "right", "tie")
 CHECK_KINDS = ("", "identical", "degraded", "repeat", "practice")
@@ -90,6 +101,31 @@ VOTE_COLUMNS = (
     Field(name="submitted_at", kind="datetime", description="When the server stored the answer, ISO 8601 in UTC."),
 )
 
+# Between the reasons of one vote.
+REASON_SEPARATOR = "|"
+ACCEPTABLE = ("", "both", "left", "right", "neither")
+# What a study may ask beyond the choice; in its table only where it asks.
+ANSWER_COLUMNS = (
+    Field(
+        name="acceptable",
+        kind="string",
+        allowed=ACCEPTABLE,
+        description="Which of the two images the rater found good enough. Only where the study asks.",
+    ),
+    Field(
+        name="strength",
+        kind="integer",
+        description="How much better the chosen image is: 1 for the weakest grade; empty for a tie. Only where the "
+        "study asks.",
+    ),
+    Field(
+        name="reasons",
+        kind="string",
+        description="Keys of the reasons that the rater chose from a list, between vertical bars; may be empty. Only where the "
+        "study asks.",
+    ),
+)
+
 # Columns that the analysis reads where a file has them, beyond those that this product writes.
 INPUT_COLUMNS = (
     Field(
@@ -105,7 +141,7 @@ INPUT_COLUMNS = (
 )
 
 REQUIRED = tuple(entry.name for entry in VOTE_COLUMNS if entry.required)
-_BY_NAME = {entry.name: entry for entry in (*VOTE_COLUMNS, *INPUT_COLUMNS)}
+_BY_NAME = {entry.name: entry for entry in (*VOTE_COLUMNS, *ANSWER_COLUMNS, *INPUT_COLUMNS)}
 
 
 def column(name: str) -> Field:

@@ -9,9 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from analysis.votes.checks import EMPTY, FLAG_COLUMNS, KIND_CODES, NUMBERS, TEXT_COLUMNS, Checks, Labels, shown
+from analysis.votes.checks import (
+    ACCEPTABLE_CODES,
+    EMPTY,
+    FLAG_COLUMNS,
+    KIND_CODES,
+    NUMBERS,
+    TEXT_COLUMNS,
+    Checks,
+    Labels,
+    shown,
+)
 from analysis.votes.coded import Coded
-from analysis.votes.columns import CHECK_KINDS
+from analysis.votes.columns import ACCEPTABLE, CHECK_KINDS
 from analysis.votes.csv_text import unguard
 from analysis.votes.errors import BadRow
 from analysis.votes.lines import Lines
@@ -30,6 +40,7 @@ _BLANKS = {
     **dict.fromkeys(FLAG_COLUMNS, False),
     **dict.fromkeys(NUMBERS, math.nan),
     "check_kind": np.int8(KIND_CODES[""]),
+    "acceptable": np.int8(ACCEPTABLE_CODES[""]),
     "submitted_at": np.datetime64("NaT", "ms"),
     **dict.fromkeys(("trial_hash", "trial_hash2"), np.uint64(0)),
 }
@@ -109,6 +120,8 @@ class Gatherer:
         block["choice"] = check.choices()
         if "check_kind" in columns:
             block["check_kind"] = check.codes("check_kind", KIND_CODES)
+        if "acceptable" in columns:
+            block["acceptable"] = check.codes("acceptable", ACCEPTABLE_CODES)
         for name in FLAG_COLUMNS:
             if name in columns:
                 block[name] = check.flags(name)
@@ -117,7 +130,8 @@ class Gatherer:
                 block[name] = check.labels(name, labels, required=False)
         for name, lowest in NUMBERS.items():
             if name in columns:
-                block[name] = check.numbers(name, lowest)
+                is_grade = name == "strength"
+                block[name] = check.strengths(block["choice"]) if is_grade else check.numbers(name, lowest)
         if "submitted_at" in columns:
             block["submitted_at"] = check.times("submitted_at")
         check.arms(block, self._arms)
@@ -218,6 +232,8 @@ class Gatherer:
                 extra[name] = labels.of(columns.pop(name))
         if "check_kind" in columns:
             extra["check_kind"] = looked_up(np.array(CHECK_KINDS, dtype=object), columns.pop("check_kind"))
+        if "acceptable" in columns:
+            extra["acceptable"] = looked_up(np.array(ACCEPTABLE, dtype=object), columns.pop("acceptable"))
         for name in (*FLAG_COLUMNS, *NUMBERS, "submitted_at"):
             if name in columns:
                 extra[name] = columns.pop(name)

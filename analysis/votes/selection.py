@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from analysis.votes.columns import ANSWER_COLUMNS
 from analysis.votes.table import VoteTable
 
 __all__ = ["Selection", "select_votes"]
@@ -20,6 +21,8 @@ _CHECK_RULES = {
 
 # What the estimators read beside the codes; the other columns have done their work once the rows are chosen.
 _NEEDED = ("class_label", "seed", "site", "response_ms", "position", "session", "submitted_at", "sides_unknown")
+# What a study may ask beyond the choice.
+_ANSWERS = tuple(entry.name for entry in ANSWER_COLUMNS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ class Selection:
     @cached_property
     def table(self) -> VoteTable:
         """The votes that enter the estimates."""
-        return _arms_of_ordinary_trials(self.full, _chosen(self.full, self.keep, _NEEDED), ~self.is_check)
+        return _arms_of_ordinary_trials(self.full, _chosen(self.full, self.keep, (*_NEEDED, *_ANSWERS)), ~self.is_check)
 
     # The other views are made anew each time: they are used once, and millions of votes are not held four times.
 
