@@ -272,8 +272,16 @@ def _start(cells: BinomialCells, scale: _Scale, grades: np.ndarray) -> np.ndarra
 
 
 def _refusal(lack: Lack, crossing: Crossing) -> StrengthMixed:
-    found = {name: refused(method, lack.reason, **crossing.counts()) for name, method in _METHODS.items()}
-    return StrengthMixed(**found, separation=lack.separation, reason=lack.reason)
+    def without(name: str) -> Estimate:
+        return refused(_METHODS[name], lack.reason, **crossing.counts())
+
+    return StrengthMixed(
+        intercept=without("intercept"),
+        position=without("position"),
+        marginal_score=without("marginal_score"),
+        separation=lack.separation,
+        reason=lack.reason,
+    )
 
 
 def _result(fit: LaplaceFit, crossing: Crossing, left_out: tuple[str, ...], scale: _Scale) -> StrengthMixed:

@@ -121,8 +121,8 @@ ANSWER_COLUMNS = (
     Field(
         name="reasons",
         kind="string",
-        description="Keys of the reasons that the rater chose from a list, between vertical bars; may be empty. Only where the "
-        "study asks.",
+        description="Keys of the reasons that the rater chose from a list, between vertical bars; may be empty. Only "
+        "where the study asks.",
     ),
 )
 

@@ -23,6 +23,7 @@ from analysis.raters.agreement import agreement
 from analysis.raters.consistency import consistency
 from analysis.raters.screening import screen
 from analysis.raters.table import Raters, with_sites
+from analysis.report.content.answers import answers_section
 from analysis.report.content.checklist import filled_checklist
 from analysis.report.content.comparison import compare_arms
 from analysis.report.content.composition import composition_section
@@ -200,6 +201,8 @@ def build_report(
             else None
         ),
     }
+    if (answers := answers_section(selection.table, directions)) is not None:
+        report["answers"] = answers
     if comparisons:
         report["sensitivity"] += size_rows(comparisons[0], selection.table.raters, showings)
     report["metric_correlations"] = [

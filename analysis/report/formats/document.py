@@ -63,6 +63,12 @@ _RANKING = (
 _SECTIONS = (
     _RANKING,
     _PREFERENCE,
+    (
+        "Beyond the choice",
+        "What raters said beside which image they prefer. The verdict rests on the direction of the choice alone.",
+        ("acceptable", "grades*", "strength*", "reasons"),
+        (),
+    ),
     ("Design", "", ("design", "kept_out"), ()),
     ("Flow of raters", "", ("planned", "flow"), ("flow",)),
     ("Who judged", "", ("composition",), ()),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from analysis.report.parts.table import MOST_WHOLE, Table, shows_all
+from analysis.report.tables.answers import answers_tables
 from analysis.report.tables.arms import arms_tables
 from analysis.report.tables.details import detail_tables
 from analysis.report.tables.display import display_table
@@ -31,6 +32,7 @@ def all_tables(report: Mapping) -> list[Table]:
         own = comparison_tables(comparison, number=number, is_anytime=is_anytime)
         tables += own if number == 0 or shows_all(report) else [replace(table, longest=0) for table in own]
     tables += [
+        *answers_tables(report),
         composition_table(report),
         display_table(report),
         judges_table(report),
