@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
+import analysis.report
 from analysis.__main__ import main
 from analysis.report import build_report
 from analysis.report.tables import all_tables
 from analysis.votes.reading import votes_from_rows
 from tests.analysis.vote_rows import study_rows
 
+SCHEMA = json.loads((Path(analysis.report.__file__).parent / "schema.json").read_text())
 TABLES = {"acceptable", "grades", "strength", "reasons"}
 
 
@@ -64,6 +68,11 @@ def test_the_headline_stays_that_of_directions(report: dict) -> None:
     plain = report_of(answered(acceptable=False, strength=False, reasons=False))
     assert report["comparisons"] == plain["comparisons"]
     assert report["verdict"] == plain["verdict"]
+
+
+def test_the_section_follows_the_schema(report: dict) -> None:
+    assert list(report["answers"]) == SCHEMA["properties"]["answers"]["required"]
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(report)))
 
 
 def test_acceptable_shares_and_their_difference(report: dict) -> None:
