@@ -6,7 +6,7 @@ import pytest
 
 from tests.brought.trying import TRIALS, tried
 
-EXAMPLES = {"images": 150, "folders": 60, "zips": 80, "weights": 60}
+EXAMPLES = {"images": 150, "folders": 60, "zips": 80, "weights": 60, "tables": 150}
 
 
 @pytest.mark.parametrize("kind", TRIALS)

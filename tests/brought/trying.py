@@ -6,7 +6,7 @@ import io
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from analysis.pictures.colour import read_in_srgb
 from analysis.pictures.errors import PictureError
+from analysis.votes.errors import BadVotesError
+from analysis.votes.foreign.reading import read_foreign_votes
+from analysis.votes.table import VoteTable
 from diffusion.checkpoints import CheckpointError, load_network
 from generation.features.image_sets import folder_source
 from survey.exceptions import BadArchive
@@ -22,6 +25,7 @@ from survey.services.images.import_sources import FolderSource, zip_sources
 from survey.services.images.importing import images_check
 from tests.brought.images import Brought, image_files
 from tests.brought.sets import BroughtSet, BroughtZip, folders, zips
+from tests.brought.tables import BroughtTable, table_files
 from tests.brought.weights import CONFIG, BroughtWeights, weight_files
 from training.data.image_sets import DataError, folder_images
 
@@ -113,11 +117,36 @@ def try_weights(brought: BroughtWeights) -> str:
     return "read damaged" if brought.is_damaged else "read"
 
 
+def try_table(brought: BroughtTable) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, brought.name)
+        path.write_bytes(brought.content)
+        try:
+            table = read_foreign_votes(path, "table").table
+        except BadVotesError as error:
+            assert brought.is_damaged or brought.refusal is not None, error
+            assert brought.name in str(error), error
+            assert (brought.refusal or "") in str(error), error
+            return "refused"
+    assert brought.refusal is None
+    if brought.votes is not None:
+        assert tuple(_rows(table)) == brought.votes
+    return "read damaged" if brought.is_damaged else "read"
+
+
+def _rows(table: VoteTable) -> Iterator[tuple[str, ...]]:
+    for row in range(len(table)):
+        labels = (table.raters[table.rater[row]], table.pairs[table.pair[row]])
+        arms = (table.arms[table.arm_left[row]], table.arms[table.arm_right[row]])
+        yield (*labels, *arms, ("left", "right", "tie")[table.choice[row]])
+
+
 TRIALS: dict[str, tuple] = {
     "images": (image_files, try_image),
     "folders": (folders, try_folder),
     "zips": (zips, try_zip),
     "weights": (weight_files, try_weights),
+    "tables": (table_files, try_table),
 }
 
 

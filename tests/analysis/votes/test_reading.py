@@ -126,6 +126,8 @@ def test_a_bad_value_is_reported_with_line_column_and_reason(tmp_path, suffix, c
         ({"choice": "Left "}, "; write left"),
         ({"choice": "A"}, "; say what it means with --answer a=left"),
         ({"choice": "NaN"}, "; a row without an answer is no vote"),
+        ({"rater": "NaN"}, "is NaN, nothing; every vote needs one"),
+        ({"arm_left": "<NA>"}, "is <NA>, nothing; every vote needs one"),
         ({"check_kind": "nan"}, "; leave the cell empty"),
         ({"excluded": "NA"}, "; leave the cell empty"),
         ({"response_ms": "nan"}, "; leave the cell empty"),
