@@ -148,8 +148,8 @@ def _load_dinov2(path: Path, device: torch.device) -> FeatureNetwork:
     return DinoFeatureNetwork(identity, network, device)
 
 
-def _load_classifier(path: Path, device: torch.device) -> FeatureNetwork:
-    network, card = load_network(path)
+def _load_classifier(path: Path, device: torch.device, config: str | None = None) -> FeatureNetwork:
+    network, card = load_network(path, default=config)
     if card.kind != "classifier":
         raise CheckpointError(f"{path} is a {card.kind}; features are taken from a classifier")
     resize = f"area-or-bilinear-{network.config.image_size}"
@@ -160,14 +160,16 @@ def _load_classifier(path: Path, device: torch.device) -> FeatureNetwork:
 
 
 #: Names that ``--features`` takes, and what loads them from a local file.
-FEATURE_NETWORKS: dict[str, Callable[[Path, torch.device], FeatureNetwork]] = {
+FEATURE_NETWORKS: dict[str, Callable[..., FeatureNetwork]] = {
     "inception": _load_inception,
     "dinov2": _load_dinov2,
     "classifier": _load_classifier,
 }
 
 
-def load_feature_network(name: str, path: Path | None, *, device: torch.device | str = "cpu") -> FeatureNetwork:
+def load_feature_network(
+    name: str, path: Path | None, *, config: str | None = None, device: torch.device | str = "cpu"
+) -> FeatureNetwork:
     """Return a feature network by name, from weights on this machine. Nothing is downloaded or substituted.
 
     Parameters
@@ -175,12 +177,14 @@ def load_feature_network(name: str, path: Path | None, *, device: torch.device |
     name : {"inception", "dinov2", "classifier"}
     path : Path or None
         The weights; None says what is missing.
+    config : str, optional
+        Network of a classifier whose file has no card, as `diffusion.checkpoints.config_named` reads it.
     device : torch.device or str
 
     Raises
     ------
     ValueError
-        If the name is unknown, or the file is not what it should be.
+        If the name is unknown, the file is not what it should be, or a network is named for what has one layout.
     FileNotFoundError
         If there are no weights; the message says which file belongs where.
     """
@@ -195,4 +199,8 @@ def load_feature_network(name: str, path: Path | None, *, device: torch.device |
         )
     if path is None:
         raise FileNotFoundError(f"the {name} features need --weights FILE")
-    return FEATURE_NETWORKS[name](Path(path), torch.device(device))
+    if config is None:
+        return FEATURE_NETWORKS[name](Path(path), torch.device(device))
+    if name != "classifier":
+        raise ValueError(f"--config {config}: only a classifier's network is named; {name} has one layout")
+    return _load_classifier(Path(path), torch.device(device), config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from generation.figures.gradients import (
 )
 from generation.recipes.class_labels import class_text
 from generation.recipes.noise import PairSpec
-from generation.recipes.recipe import ArmRecipe
+from generation.recipes.recipe import ArmRecipe, NetworkFile
 from generation.sampling.encoding import to_uint8
 from generation.sampling.networks import NetworkStore, PreparedArm, prepare_arms
 from generation.sampling.pairs import NoiseFeed, generate_pairs
@@ -82,7 +81,7 @@ def paper_figures(
     inputs: FigureInputs,
     *,
     store: NetworkStore | None = None,
-    unconditional: Path | None = None,
+    unconditional: NetworkFile | None = None,
 ) -> PaperFigures:
     """Draw matched pairs, gradients, ascents, estimates and, with an unconditional denoiser, the alignment.
 
@@ -92,7 +91,7 @@ def paper_figures(
         The arms, from the top of every figure; those guided by a classifier appear in the gradient figures.
     inputs : FigureInputs
     store : NetworkStore, optional
-    unconditional : Path, optional
+    unconditional : NetworkFile, optional
         Checkpoint of a denoiser without classes, trained on the same data and schedule. Not needed when the arms' own
         denoiser has a label for "no class".
 
@@ -260,15 +259,15 @@ def _alignment(
     schedule: NoiseSchedule,
     inputs: FigureInputs,
     store: NetworkStore,
-    unconditional: Path | None,
+    unconditional: NetworkFile | None,
 ) -> tuple[dict | None, str]:
     denoiser, null_label = store.call(arm.denoiser), arm.null_label
     if arm.denoiser.network.config.num_classes is None:
         return None, "the arms' denoiser knows no classes"
     if unconditional is not None:
-        other = load_network(unconditional, device=store.device)
+        other = load_network(unconditional.path, default=unconditional.config or None, device=store.device)
         if other.card.kind != "denoiser" or other.network.config.num_classes is not None:
-            raise CheckpointError(f"{unconditional} is no denoiser without classes")
+            raise CheckpointError(f"{unconditional.path} is no denoiser without classes")
 
         def without_class(x: Tensor, t: Tensor) -> Tensor:
             return other.network(x, t)

@@ -19,6 +19,7 @@ from diffusion.files import write_atomically
 from generation.figures.drawing import ablation_figure, require_formats, write_figures
 from generation.figures.inputs import pick_images
 from generation.figures.paper import FigureInputs, PaperFigures, paper_figures
+from generation.recipes.recipe import NetworkFile
 from generation.reproduction.claims import findings
 from generation.reproduction.experiment import Laboratory, arm_name
 from generation.reproduction.page import reproduction_page
@@ -98,7 +99,9 @@ def _figures(laboratory: Laboratory) -> PaperFigures:
         shown=10,
         seed=seed,
     )
-    return paper_figures(recipes, inputs, store=laboratory.store, unconditional=laboratory.unconditional())
+    return paper_figures(
+        recipes, inputs, store=laboratory.store, unconditional=NetworkFile(path=str(laboratory.unconditional()))
+    )
 
 
 def _provenance(laboratory: Laboratory) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def evaluate_with(
         reference=parameters["reference"],
         features=parameters.get("features", "inception"),
         weights=parameters.get("weights"),
+        config=parameters.get("config"),
         samples=parameters.get("samples"),
         batch_size=parameters.get("batch_size", 32),
         rules=rules,

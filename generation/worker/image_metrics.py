@@ -106,6 +106,7 @@ def study_evaluate(
     reference: str,
     features: str = "inception",
     weights: str | None = None,
+    config: str | None = None,
     samples: Mapping[str, Sequence[str]] | None = None,
     rules: EvaluationRules | None = None,
     batch_size: int = 32,
@@ -121,8 +122,9 @@ def study_evaluate(
     study : Study
     reference : str
         ``digits``, a folder, or an `.npz`.
-    features, weights : str
-        Feature network and its local weights; the Inception weights default to BLINDPAIR_INCEPTION_WEIGHTS.
+    features, weights, config : str
+        Feature network, its local weights, and the network of a classifier's file without a card; the Inception
+        weights default to BLINDPAIR_INCEPTION_WEIGHTS.
     samples : mapping of str to sequence of str, optional
         Arm name to folders or `.npz` files with larger sets of images of that arm, one set a generation seed: several
         give the mean over seeds and its interval. Arms not named are measured on the study's own images, which are
@@ -150,7 +152,8 @@ def study_evaluate(
         raise ValueError(f"{study.slug} has no images yet: generate or import pairs first, or give --samples ARM=PATH")
     if weights is None and features == "inception":
         weights = settings.INCEPTION_WEIGHTS or None
-    network = load_feature_network(features, None if weights is None else Path(weights), device=device)
+    path = None if weights is None else Path(weights)
+    network = load_feature_network(features, path, config=config, device=device)
     truth = named_reference(reference)
     cache = settings.DATA_DIR / "features"
     sets = {_set_name(arm, seed): source for arm, sources in arms.items() for seed, source in enumerate(sources)}

@@ -19,6 +19,7 @@ from jobs.runner import job_run
 from survey.models import PairImage
 from survey.reports.facts import image_metrics, image_metrics_by_class
 from tests.factories import make_png, make_study
+from tests.generation.tiny import without_card
 
 pytestmark = pytest.mark.django_db
 
@@ -222,3 +223,14 @@ def test_arm_sources_hold_every_main_image_with_its_class(django_assert_num_quer
     labels = np.concatenate([batch.labels for batch in batches])
     assert sorted(labels.tolist()) == [0, 0, 0, 1, 1, 2, 2]
     assert sources["vanilla"].digest() != sources["robust"].digest()
+
+
+def test_a_foreign_classifier_is_named_on_the_command_line(judge: Path, truth: Path, tmp_path: Path):
+    weights, config = without_card(judge, tmp_path)
+    study = make_study(pairs=9)
+    given = ("--study", study.slug, "--reference", str(truth), "--features", "classifier", "--minimum", "6")
+    with pytest.raises(CommandError, match="give its config"):
+        _run(*given, "--weights", str(weights))
+    named = _run(*given, "--weights", str(weights), "--config", config)
+    assert "frechet_distance" in named
+    assert named == _run(*given, "--weights", str(judge))

@@ -1,10 +1,11 @@
 """Tiny real networks on disk, and the recipes of two arms that use them."""
 
+import json
 from pathlib import Path
 
 import torch
 
-from diffusion.checkpoints import save_network
+from diffusion.checkpoints import load_network, save_network
 from diffusion.classifier import ClassifierConfig
 from diffusion.unet import DenoiserConfig
 from generation.recipes.recipe import ArmRecipe, NetworkFile
@@ -31,6 +32,15 @@ def save_tiny_networks(folder: Path) -> Path:
         config = ClassifierConfig(num_classes=3, num_head_channels=16, **_NETWORK)
         _save(folder / f"{name}.safetensors", config, 10 + seed)
     return folder
+
+
+def without_card(path: Path, folder: Path) -> tuple[Path, str]:
+    """Write a checkpoint's weights as others save them, and its card beside; return the weights and the card's path."""
+    loaded = load_network(path)
+    torch.save(loaded.network.state_dict(), folder / f"{path.stem}.pt")
+    card = folder / f"{path.stem}.json"
+    card.write_text(json.dumps({"kind": loaded.card.kind, "network": loaded.card.network}))
+    return folder / f"{path.stem}.pt", str(card)
 
 
 def tiny_recipes(folder: Path) -> list[ArmRecipe]:

@@ -36,6 +36,11 @@ class Command(BaseCommand):
             "--weights", metavar="FILE", help="weights of the feature network (default: BLINDPAIR_INCEPTION_WEIGHTS)"
         )
         parser.add_argument(
+            "--config",
+            metavar="C",
+            help="network of --features classifier if its file has no card: a published name, or a card's .json",
+        )
+        parser.add_argument(
             "--samples",
             action="append",
             default=[],
@@ -96,7 +101,7 @@ def _parameters(study: str, options: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"--batch-size {options['batch_size']}: expected at least 1")
     if options["minimum"] is not None and options["minimum"] < 2:
         raise ValueError(f"--minimum {options['minimum']}: expected at least 2, one image has no covariance")
-    names = ("reference", "features", "weights", "batch_size", "minimum")
+    names = ("reference", "features", "weights", "config", "batch_size", "minimum")
     return {"study": study, "samples": samples} | {name: options[name] for name in names}
 
 

@@ -29,6 +29,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--unconditional", type=Path, metavar="FILE", help="denoiser without classes, for the alignment"
         )
+        parser.add_argument(
+            "--unconditional-config",
+            metavar="C",
+            help="network of --unconditional if its file has no card: a published name, or a card's .json",
+        )
         parser.add_argument("--per-class", type=int, default=20, help="images per class to measure (default 20)")
         parser.add_argument("--shown", type=int, default=8, help="images in a row (default 8)")
         parser.add_argument("--report", type=Path, metavar="FILE", help="report.json, for metric against preference")
@@ -58,7 +63,7 @@ class Command(BaseCommand):
         from diffusion.files import write_atomically
         from generation.figures.drawing import given_figure, write_figures
         from generation.figures.paper import paper_figures
-        from generation.recipes.recipe import ArmRecipe
+        from generation.recipes.recipe import ArmRecipe, NetworkFile
         from generation.sampling.networks import NetworkStore
 
         # With the digests of the study's images: figures never show other weights under the same path.
@@ -66,7 +71,11 @@ class Command(BaseCommand):
         recipes = [ArmRecipe.from_json(arm.name, arm_recipe(arm, made_by[arm.name])) for arm in _in_order(study)]
         store = NetworkStore(chosen_device(settings.TORCH_DEVICE))
         inputs = _inputs(recipes[0], store, study.noise_seed, options)
-        drawn = paper_figures(recipes, inputs, store=store, unconditional=options["unconditional"])
+        other = options["unconditional"]
+        unconditional = (
+            None if other is None else NetworkFile(path=str(other), config=options["unconditional_config"] or "")
+        )
+        drawn = paper_figures(recipes, inputs, store=store, unconditional=unconditional)
         files = write_figures([*drawn.specs, *_preference_figure(options)], out, formats)
         figures = [given_figure(spec, formats) for spec in drawn.specs]
         captions = [

@@ -15,6 +15,7 @@ from generation.features.image_sets import ArraySource
 from generation.features.networks import load_feature_network, to_rgb_bytes
 from generation.features.store import stored_features
 from tests.generation.networks import RandomConvFeatures
+from tests.generation.tiny import without_card
 
 _TINY = {"image_size": 8, "in_channels": 1, "model_channels": 32, "channel_mult": (1, 2), "num_res_blocks": 1}
 
@@ -58,6 +59,17 @@ def test_a_denoiser_is_no_feature_network(tmp_path: Path):
     save_network(tmp_path / "denoiser.safetensors", network)
     with pytest.raises(CheckpointError, match="denoiser"):
         load_feature_network("classifier", tmp_path / "denoiser.safetensors")
+
+
+def test_a_classifier_without_a_card_is_named_by_its_config(judge: Path, tmp_path: Path):
+    weights, config = without_card(judge, tmp_path)
+    with pytest.raises(CheckpointError, match="give its config"):
+        load_feature_network("classifier", weights)
+    named = load_feature_network("classifier", weights, config=config)
+    images = _pixels(2, channels=1)
+    np.testing.assert_array_equal(named(images).pool, load_feature_network("classifier", judge)(images).pool)
+    with pytest.raises(ValueError, match="inception has one layout"):
+        load_feature_network("inception", weights, config=config)
 
 
 def test_missing_inception_weights_say_what_is_missing_and_offer_the_classifier():
