@@ -125,6 +125,10 @@ def _display(config: dict[str, Any]) -> str:
     return f"{text}; near-lossless copies of quality {copies['near_lossless']} ({arms})"
 
 
+def _arm_titles(config: dict[str, Any]) -> dict[str, str]:
+    return {arm["name"]: arm["title"] for arm in config["arms"] if arm.get("title")}
+
+
 def study_facts(study: Study) -> dict[str, Any]:
     """Return what the design table and the checklist say about the study, from its frozen version."""
     version = version_current(study)
@@ -145,6 +149,7 @@ def study_facts(study: Study) -> dict[str, Any]:
         "manifest_sha256": version.manifest_sha256,
         "organisation": texts["organisation"],
         "arms": {arm["name"]: arm["description"] for arm in config["arms"]},
+        **({"arm_titles": titles} if (titles := _arm_titles(config)) else {}),
         "recruitment": config["recruitment"].get("provider", "open link"),
         "qualification": told["eligibility"],
         "payment": texts["payment"],

@@ -19,6 +19,7 @@ from analysis.report.formats.pdf import render_pdf
 from analysis.report.formats.text_files import render_csv, render_json
 from analysis.report.parts.figure import FigureSpec, rendered
 from analysis.report.parts.table import Table
+from analysis.report.parts.titles import titled, titled_votes
 from analysis.report.tables import all_tables, estimate_table
 from analysis.votes.selection import select_votes
 from analysis.votes.table import VoteTable
@@ -124,14 +125,15 @@ def _contents(
     report: Mapping, table: VoteTable, formats: frozenset[str], figures: Sequence[ExternalFigure]
 ) -> tuple[dict[str, bytes], dict[str, Exception]]:
     """Return the files, and what failed by its name; each format is made apart, so that none costs the others."""
-    drawing = _Drawing(report, table, formats, {figure.name: figure for figure in figures})
+    shown = titled(report)
+    drawing = _Drawing(shown, titled_votes(table, report), formats, {figure.name: figure for figure in figures})
     drawing.check_names()
     makers: dict[str, Callable[[], dict[str, bytes]]] = {
         "json": lambda: {"report.json": render_json(report).encode()},
-        "tables": lambda: _table_files(report, drawing.tables),
+        "tables": lambda: _table_files(report, shown, drawing.tables),
         "figures": drawing.figure_files,
         "html": lambda: {"report.html": render_html(drawing.blocks, drawing.pictures("svg")).encode()},
-        "pdf": lambda: {"report.pdf": render_pdf(report, drawing.blocks, drawing.pictures("svg"))},
+        "pdf": lambda: {"report.pdf": render_pdf(shown, drawing.blocks, drawing.pictures("svg"))},
     }
     files: dict[str, bytes] = {}
     failures: dict[str, Exception] = {}
@@ -143,13 +145,14 @@ def _contents(
     return files, failures | drawing.failures
 
 
-def _table_files(report: Mapping, tables: Sequence[Table]) -> dict[str, bytes]:
-    files = {f"tables/{entry.name}.csv": render_csv(entry).encode() for entry in [*tables, estimate_table(report)]}
+def _table_files(report: Mapping, shown: Mapping, tables: Sequence[Table]) -> dict[str, bytes]:
+    named = tables if shown is report else all_tables(report)
+    files = {f"tables/{entry.name}.csv": render_csv(entry).encode() for entry in [*named, estimate_table(report)]}
     for entry in tables:
         if entry.is_listing and not entry.longest:
             continue
         files[f"tables/{entry.name}.tex"] = render_latex(entry).encode()
-    return files | {"text.tex": render_latex_text(report["text"]).encode()}
+    return files | {"text.tex": render_latex_text(shown["text"]).encode()}
 
 
 class _Drawing:

@@ -41,3 +41,16 @@ def test_the_page_of_a_study_shows_no_folder_of_the_server() -> None:
     page = client.get(f"/admin/survey/study/{study.pk}/").content.decode()
     assert "digits/last.safetensors" in page
     assert "/srv/secret" not in page
+
+
+@pytest.mark.django_db
+def test_recipes_stand_under_the_arms_titles() -> None:
+    owner = make_user()
+    study = make_study(owner=owner, pairs=0)
+    made = arm_add(study=study, name="ours_v2-1", actor=owner, recipe={"classifier_scale": 1.0})
+    Arm.objects.filter(pk=made.pk).update(title="ours_v2.1 (größer)")
+    client = Client()
+    client.force_login(owner)
+    page = client.get(f"/admin/survey/study/{study.pk}/").content.decode()
+    assert '<th scope="col">ours_v2.1 (größer)</th>' in page
+    assert '<th scope="col">ours_v2-1</th>' not in page

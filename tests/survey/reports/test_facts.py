@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from analysis.report.content.checklist import STUDY_FACTS
 from survey.reports.facts import study_facts
 from survey.reports.preregistration import preregistration_text
+from survey.services.study.version import version_freeze
 from tests.factories import make_running, make_study, make_visit
 from tests.languages import ENGLISH, GERMAN, THREE_LANGUAGES
 
@@ -50,6 +51,14 @@ def test_the_registered_plan_names_the_languages():
     told = preregistration_text(make_running(**THREE_LANGUAGES))
     assert "Each language (en, ar, de) has its frozen wording." in told
     assert "frozen wording" not in preregistration_text(make_running())
+
+
+def test_arms_have_their_titles_in_the_report_where_they_have_any():
+    study = make_study()
+    study.arms.filter(name="robust").update(title="robust v2.1")
+    version_freeze(study=study)
+    assert study_facts(study)["arm_titles"] == {"robust": "robust v2.1"}
+    assert "arm_titles" not in study_facts(make_running().study)
 
 
 @pytest.mark.parametrize(
