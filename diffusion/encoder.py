@@ -28,6 +28,10 @@ class EncoderConfig:
         Height and width in pixels, divisible by `2 ** (len(channel_mult) - 1)`.
     model_channels : int
         Base width; level i has `channel_mult[i] * model_channels` channels, a multiple of 32.
+    in_channels : int
+        3 for colour, 1 for grey.
+    channel_mult : tuple of float
+        Widths of the levels as multiples of `model_channels`; every level but the first halves the sides.
     num_res_blocks : int
         Residual blocks per level.
     attention_resolutions : tuple of int

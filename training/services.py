@@ -15,7 +15,7 @@ from jobs.exceptions import JobCancelled, LeaseLost, WorkerLeaving, error_text
 from jobs.models import Job
 from jobs.services import job_cancel, job_enqueue, job_retry
 from training.models import Checkpoint, TrainingRun
-from training.presets import INTAKE_SETTINGS, ConfigError, differing, read_settings, with_changes
+from training.presets import INTAKE_SETTINGS, LENGTH_SETTINGS, ConfigError, differing, read_settings, with_changes
 
 __all__ = [
     "checkpoint_record",
@@ -24,6 +24,7 @@ __all__ = [
     "run_create",
     "run_enqueue",
     "run_errors_recorded",
+    "run_extend",
     "run_finish",
     "run_progress",
     "run_restart",
@@ -58,7 +59,12 @@ def run_create(
             _check_fields(run)
             run.save()
             return run
-    differs = differing(run_settings(run), asked)
+    # An order says nothing of what the run was extended by since.
+    differs = {
+        setting: values
+        for setting, values in differing(run_settings(run), asked).items()
+        if setting not in LENGTH_SETTINGS or values[1] is not None
+    }
     for setting, (begun, wanted) in differs.items():
         if setting not in INTAKE_SETTINGS:
             raise ConfigError(
@@ -66,9 +72,35 @@ def run_create(
                 "choose another --name, or start it afresh with --no-resume"
             )
     if differs or not run.settings:
-        run.preset, run.settings, run.changes = order["preset"], order["settings"], order["changes"]
+        extended = {name: value for name, value in run.changes.items() if name in LENGTH_SETTINGS}
+        run.preset, run.settings, run.changes = order["preset"], order["settings"], extended | order["changes"]
         run.save(update_fields=["preset", "settings", "changes"])
     return run
+
+
+def run_extend(run: TrainingRun, *, iterations: int) -> None:
+    """Let a run go on for so many iterations beyond those that it was to have.
+
+    Raises
+    ------
+    ConfigError
+        The number is not above 0, the run has not begun, or a process trains it at the moment.
+    """
+    if iterations < 1:
+        raise ConfigError(f"--extend is {iterations}; it must be at least 1")
+    if not run.iteration:
+        raise ConfigError(f"run {run.name!r} has not begun; set optimizer.iterations instead of --extend")
+    _refuse_in_use(run)
+    settings = run_settings(run)
+    extension = settings.get("optimizer", {}).get("extension", 0) + iterations
+    run.changes = run.changes | {"optimizer.extension": extension}
+    run.state, run.finished_at = State.WAITING, None
+    run.save(update_fields=["changes", "state", "finished_at"])
+
+
+def _refuse_in_use(run: TrainingRun) -> None:
+    if is_locked(run.folder):
+        raise ConfigError(f"run {run.name!r} is being trained by another process; wait for it to end, or stop it")
 
 
 def run_settings(run: TrainingRun) -> dict[str, Any]:
@@ -95,8 +127,7 @@ def run_restart(run: TrainingRun, *, preset: str, changes: Mapping[str, Any]) ->
     ConfigError
         A process trains the run at the moment.
     """
-    if is_locked(run.folder):
-        raise ConfigError(f"run {run.name!r} is being trained by another process; wait for it to end, or stop it")
+    _refuse_in_use(run)
     run.preset, run.settings, run.changes = str(preset), read_settings(preset), dict(changes)
     run.iteration, run.curve, run.config, run.error, run.note = 0, [], {}, "", ""
     run.state, run.finished_at = State.WAITING, None

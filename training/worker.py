@@ -94,7 +94,7 @@ def train_run(
     with _alone(run), run_errors_recorded(run, fence=fence):
         config = config or config_from_dict(run_settings(run))
         with fence():
-            run_begin(run, config=config.to_dict(), iterations=config.optimizer.iterations)
+            run_begin(run, config=config.to_dict(), iterations=config.optimizer.total)
         result = _trained(run, config, **options)
         with fence():
             _record(run, result)

@@ -29,9 +29,9 @@ from analysis.inference.intervals import (
 )
 from analysis.preference.groups import group_rates, heterogeneity
 from analysis.preference.rate import two_way_t
-from analysis.votes.table import Comparison
+from analysis.votes.table import Comparison, VoteTable
 
-__all__ = ["Adjustment", "ClassResult", "PerClass", "adjusted_p_values", "partially_pooled", "per_class"]
+__all__ = ["Adjustment", "ClassResult", "PerClass", "adjusted_p_values", "class_names", "partially_pooled", "per_class"]
 
 # Below these sizes within a class the crossed interval by itself is not trusted (statistics of small clusters).
 _LEAST_RATERS, _LEAST_PAIRS = FEW_UNITS, FEW_UNITS
@@ -43,18 +43,23 @@ Adjustment: TypeAlias = Literal["bh", "holm"]
 
 @dataclass(frozen=True, kw_only=True)
 class ClassResult:
-    """One class: counts, rate with interval and p, adjusted p (None outside the family), partially pooled rate."""
+    """One class: counts, rate with interval and p, adjusted p (None outside the family), partially pooled rate.
+
+    ``class_name`` is what to call it; its label where the votes do not say.
+    """
 
     class_label: str
     counts: Counts
     result: Estimate
     p_adjusted: float | None
     pooled: Estimate
+    class_name: str = ""
 
     def as_json(self) -> dict:
         """Return the entry of ``report.json``."""
         return {
             "class_label": self.class_label,
+            "class_name": self.class_name or self.class_label,
             "counts": self.counts.as_json(),
             "result": self.result.as_json(),
             "p_adjusted": self.p_adjusted,
@@ -111,9 +116,11 @@ def per_class(comparison: Comparison, *, adjust: Adjustment = "bh") -> PerClass:
     # Classes without a test are no part of the family: they would only dilute it.
     adjusted[in_family] = adjusted_p_values([r.p_value for r in results if r.p_value is not None], adjust)
     _, sd, pooled = partially_pooled(*_rates_and_errors(counts, results))
+    names = class_names(comparison)
     classes = tuple(
         ClassResult(
             class_label=str(label),
+            class_name=names.get(str(label), str(label)),
             counts=count,
             result=result,
             p_adjusted=clamped_p(p) if tested else None,
@@ -132,6 +139,16 @@ def per_class(comparison: Comparison, *, adjust: Adjustment = "bh") -> PerClass:
         heterogeneity=heterogeneity(groups),
         reason=_family_remark(comparison, len(classes)),
     )
+
+
+def class_names(votes: Comparison | VoteTable) -> dict[str, str]:
+    """Return what the votes call each class, by its label; classes without a name are left out."""
+    labels, names = (votes.extra.get(name) for name in ("class_label", "class_name"))
+    if labels is None or names is None or not len(labels):
+        return {}
+    index, found = label_index(labels)
+    _, firsts = np.unique(index, return_index=True)
+    return {str(label): str(names[row]) for label, row in zip(found, firsts, strict=True) if label and names[row]}
 
 
 def _class_groups(comparison: Comparison) -> tuple[np.ndarray, list[Comparison]]:

@@ -40,7 +40,17 @@ _BOOLEANS = {"": 0, "true": 1, "True": 1, "TRUE": 1, "1": 1, "false": 0, "False"
 _CHOICE_CODES = dict(zip(CHOICES, (LEFT, RIGHT, TIE), strict=True))
 ACCEPTABLE_CODES = {name: code for code, name in enumerate(ACCEPTABLE)}
 KIND_CODES = {name: code for code, name in enumerate(CHECK_KINDS)}
-TEXT_COLUMNS = ("study", "study_version", "session", "class_label", "seed", "site", "exclusion_reason", "reasons")
+TEXT_COLUMNS = (
+    "study",
+    "study_version",
+    "session",
+    "class_label",
+    "class_name",
+    "seed",
+    "site",
+    "exclusion_reason",
+    "reasons",
+)
 FLAG_COLUMNS = ("is_repeat", "excluded", "simulated", "sides_unknown")
 NUMBERS = {"response_ms": 0.0, "exposure_ms": 0.0, "position": 1.0, "strength": 1.0}
 # What a reader hands over.

@@ -67,6 +67,7 @@ VOTE_COLUMNS = (
         name="pair", kind="string", required=True, description="Opaque id of the image pair: one class and one seed."
     ),
     Field(name="class_label", kind="string", description="Class of which both images were generated."),
+    Field(name="class_name", kind="string", description="What the class is called, and raters read."),
     Field(name="seed", kind="integer", description="Seed that both images of the pair share."),
     Field(name="arm_left", kind="string", required=True, description="Arm that made the left image."),
     Field(name="arm_right", kind="string", required=True, description="Arm that made the right image."),

@@ -20,7 +20,17 @@ _CHECK_RULES = {
 
 
 # What the estimators read beside the codes; the other columns have done their work once the rows are chosen.
-_NEEDED = ("class_label", "seed", "site", "response_ms", "position", "session", "submitted_at", "sides_unknown")
+_NEEDED = (
+    "class_label",
+    "class_name",
+    "seed",
+    "site",
+    "response_ms",
+    "position",
+    "session",
+    "submitted_at",
+    "sides_unknown",
+)
 # What a study may ask beyond the choice.
 _ANSWERS = tuple(entry.name for entry in ANSWER_COLUMNS)
 

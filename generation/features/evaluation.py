@@ -53,11 +53,12 @@ def open_reference(path: Path) -> Reference:
         raise ValueError(f"no reference at {path}: give a folder of images, or an .npz with arr_0 or mu and sigma")
     members = npz_members(path)
     has_moments = {"mu", "sigma"} <= set(members)
-    if "arr_0" not in members and not has_moments:
+    has_images = bool({"arr_0", "images"} & set(members))
+    if not has_images and not has_moments:
         raise ValueError(f"{path} holds {', '.join(members)}; expected images (arr_0) or moments (mu, sigma)")
     return Reference(
         name=path.name,
-        source=NpzSource(path) if "arr_0" in members else None,
+        source=NpzSource(path) if has_images else None,
         moments=path if has_moments else None,
     )
 

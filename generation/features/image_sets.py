@@ -19,6 +19,7 @@ from analysis.pictures.folders import list_folder
 from analysis.pictures.listing import classes_of
 from analysis.pictures.pixels import note_counts
 from generation.features.inception import file_sha256
+from generation.recipes.class_labels import class_texts
 
 __all__ = [
     "ArraySource",
@@ -119,6 +120,8 @@ class FileSource:
         What a folder held besides.
     names : sequence of str
         The files' names in their folder.
+    class_names : sequence of str
+        Names of the classes in label order.
     """
 
     name: str
@@ -126,6 +129,7 @@ class FileSource:
     labels: Sequence[int] | None = None
     notes: Sequence[str] = ()
     names: Sequence[str] = ()
+    class_names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -178,6 +182,7 @@ def folder_source(folder: Path, *, name: str | None = None) -> FileSource:
         classes.labels or None,
         listing.notes(),
         listing.names,
+        classes.names,
     )
 
 
@@ -190,16 +195,21 @@ class ArraySource:
     name : str
     images : array (n, H, W, 3) or (n, H, W, 1), uint8
     labels : array (n,), integer, optional
+    class_names : sequence of str
+        Names of the classes in label order; numbers without.
     """
 
     name: str
     images: np.ndarray
     labels: np.ndarray | None = None
+    class_names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or len(self.images) == 0:
             found = f"{self.images.dtype} {self.images.shape}"
             raise ValueError(f"{self.name}: images are {found}; expected uint8 (n, H, W, C), n at least 1")
+        if self.labels is not None:
+            object.__setattr__(self, "class_names", checked_names(self.class_names, self.labels, self.name))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -219,7 +229,9 @@ class ArraySource:
 
 
 class NpzSource:
-    """Images ``arr_0`` and labels ``arr_1`` of an `.npz` batch, as ADM's evaluator reads it, streamed from the archive.
+    """Images and labels of an `.npz` batch, streamed from the archive: `arr_0` and `arr_1`, or `images` and `labels`.
+
+    Images are (n, H, W, C) as ADM's evaluator reads them, or (n, C, H, W); `class_names` is optional.
 
     Parameters
     ----------
@@ -228,17 +240,21 @@ class NpzSource:
     Raises
     ------
     ValueError
-        If the file is no `.npz`, is cut short, or holds no uint8 images ``arr_0``.
+        If the file is no `.npz`, is cut short, holds no uint8 images, or labels without a name.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = Path(path), Path(path).name
         self.members = npz_members(self.path)
-        if "arr_0" not in self.members:
-            raise ValueError(f"{path} holds {', '.join(self.members)} but no images (arr_0)")
-        self.shape, dtype = self.members["arr_0"]
+        pair = next((pair for pair in NPZ_NAMES if pair[0] in self.members), None)
+        if pair is None:
+            raise ValueError(f"{path} holds {', '.join(self.members)} but no images (arr_0 or images)")
+        self._images, self._label_name = pair
+        self.stored_shape, dtype = self.members[self._images]
+        self.shape, self._is_channels_first = _channels_last(self.stored_shape)
         if dtype != np.uint8 or len(self.shape) != 4 or self.shape[3] not in (1, 3):
-            raise ValueError(f"{path}: arr_0 is {dtype} {self.shape}; expected uint8 (n, H, W, 3)")
+            raise ValueError(f"{path}: {self._images} is {dtype} {self.stored_shape}; expected uint8 (n, H, W, 3)")
+        self._labels, self.class_names = self._read_labels()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -246,12 +262,15 @@ class NpzSource:
     def digest(self) -> str:
         return file_sha256(self.path)
 
-    def _labels(self) -> np.ndarray:
+    def _read_labels(self) -> tuple[np.ndarray, tuple[str, ...]]:
         # Other tools keep other things under arr_1; only one number per image can be labels.
-        if self.members.get("arr_1", ((), None))[0] != (len(self),):
-            return np.full(len(self), -1, dtype=np.int64)
+        shape, dtype = self.members.get(self._label_name, ((), np.dtype(float)))
+        if shape != (len(self),) or not np.issubdtype(dtype, np.integer):
+            return np.full(len(self), -1, dtype=np.int64), ()
         with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return archive["arr_1"].astype(np.int64)
+            labels = archive[self._label_name].astype(np.int64)
+            names = archive["class_names"] if "class_names" in self.members else ()
+        return labels, checked_names([str(name) for name in names], labels, str(self.path))
 
     def batches(self, size: int) -> Iterator[LabelledImages]:
         try:
@@ -260,8 +279,8 @@ class NpzSource:
             raise ValueError(f"{self.path} cannot be read, perhaps cut short ({error}); fetch it again") from error
 
     def _streamed(self, size: int) -> Iterator[LabelledImages]:
-        labels, per_image = self._labels(), int(np.prod(self.shape[1:]))
-        with zipfile.ZipFile(self.path) as archive, archive.open("arr_0.npy") as stream:
+        per_image = int(np.prod(self.shape[1:]))
+        with zipfile.ZipFile(self.path) as archive, archive.open(f"{self._images}.npy") as stream:
             _read_header(stream)
             for start in range(0, len(self), size):
                 count = min(size, len(self) - start)
@@ -269,9 +288,36 @@ class NpzSource:
                 data = stream.read(count * per_image)
                 if len(data) != count * per_image:
                     raise EOFError(f"it ends at image {start}")
-                images = np.frombuffer(data, dtype=np.uint8).reshape(count, *self.shape[1:])
+                images = np.frombuffer(data, dtype=np.uint8).reshape(count, *self.stored_shape[1:])
+                if self._is_channels_first:
+                    images = images.transpose(0, 2, 3, 1)
                 # frombuffer gives a read-only view, of which torch would warn.
-                yield LabelledImages(images.copy(), labels[start : start + count])
+                yield LabelledImages(images.copy(order="C"), self._labels[start : start + count])
+
+
+NPZ_NAMES = (("arr_0", "arr_1"), ("images", "labels"))
+
+
+def _channels_last(shape: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
+    """Return the shape with channels last, and whether they come first."""
+    is_first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
+    return ((shape[0], shape[2], shape[3], shape[1]) if is_first else shape), is_first
+
+
+def checked_names(names: Sequence[str], labels: np.ndarray, where: str) -> tuple[str, ...]:
+    """Return the names of classes by label, numbers where there are none; nothing where an image has no class.
+
+    Raises
+    ------
+    ValueError
+        If a label has no name.
+    """
+    high = int(np.max(labels, initial=-1))
+    if int(np.min(labels, initial=0)) < 0:
+        return ()
+    if names and high >= len(names):
+        raise ValueError(f"{where} has {len(names)} class names, but labels up to {high}; correct one of them")
+    return tuple(names) or tuple(class_texts(range(high + 1)))
 
 
 def npz_members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:

@@ -98,7 +98,10 @@ class ClassifierFeatureNetwork(FeatureNetwork):
     """Penultimate features of a classifier of this project at t = 0, for instance the digits judge.
 
     Images are brought to the classifier's size (averaged down, or bilinearly up) and channels (luminance), in [-1, 1].
+    `class_names` are those of its card, in the order of its labels; empty where it has none.
     """
+
+    class_names: tuple[str, ...] = ()
 
     def _extract(self, pixels: Tensor) -> FeatureBatch:
         return FeatureBatch(self.network.features(*self._inputs(pixels)).float().cpu().numpy())
@@ -156,7 +159,9 @@ def _load_classifier(path: Path, device: torch.device, config: str | None = None
     # A training run names its folder; the files in it are `last` and `best`.
     run = path.parent.name if path.stem in {"last", "best"} else path.stem
     identity = FeatureIdentity(name=f"classifier:{run}", sha256=card.sha256, resize=resize)
-    return ClassifierFeatureNetwork(identity, network, device)
+    found = ClassifierFeatureNetwork(identity, network, device)
+    found.class_names = card.class_names
+    return found
 
 
 #: Names that ``--features`` takes, and what loads them from a local file.

@@ -6,9 +6,18 @@ either becomes the other: where a pair is stored or read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
-__all__ = ["CLASS_LIMIT", "UNKNOWN_CLASS", "class_number", "class_text", "class_texts", "classes_written"]
+__all__ = [
+    "CLASS_LIMIT",
+    "UNKNOWN_CLASS",
+    "StudyClasses",
+    "class_number",
+    "class_text",
+    "class_texts",
+    "classes_written",
+]
 
 # A key of the noise holds the label above the index in 64 bits.
 CLASS_LIMIT = 2**24
@@ -48,3 +57,48 @@ def classes_written(text: str) -> list[int]:
             raise ValueError(f"{part!r} is no class label; give numbers such as 207,360 or 0-9")
         labels += range(int(first), min(int(last or first), CLASS_LIMIT) + 1)
     return labels
+
+
+@dataclass(frozen=True)
+class StudyClasses:
+    """The classes of a study's pairs, as its tables hold them.
+
+    Parameters
+    ----------
+    texts : tuple of str
+        What stands in ``class_label``, sorted.
+    labels : tuple of int
+        The number of each: the networks' where the texts are numbers, else its place.
+    names : tuple of str
+        What each is called; its number where nobody named it.
+    """
+
+    texts: tuple[str, ...]
+    labels: tuple[int, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Collection[tuple[str, str]]) -> StudyClasses:
+        """Gather the classes of (class label, class name) as pairs hold them; pairs without a class have none.
+
+        Raises
+        ------
+        ValueError
+            If a class has two names.
+        """
+        names: dict[str, str] = {}
+        for text, name in sorted(set(found)):
+            if text and name and names.setdefault(text, name) != name:
+                raise ValueError(f"class {text} is called {names[text]!r} and {name!r}; give it one name")
+        names = {text: names.get(text, text) for text in sorted({text for text, _ in found if text})}
+        is_numbered = all(text.isdecimal() for text in names)
+        labels = tuple(int(text) if is_numbered else place for place, text in enumerate(names))
+        return cls(tuple(names), labels, tuple(names.values()))
+
+    def number(self, text: str) -> int:
+        """Return the label of a class label's text, ``UNKNOWN_CLASS`` for none."""
+        return dict(zip(self.texts, self.labels, strict=True)).get(text, UNKNOWN_CLASS)
+
+    def text(self, label: int) -> str:
+        """Return a label as the tables hold it."""
+        return dict(zip(self.labels, self.texts, strict=True)).get(label, class_text(label))

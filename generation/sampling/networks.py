@@ -21,6 +21,7 @@ __all__ = [
     "NetworkStore",
     "PreparedArm",
     "check_class",
+    "class_names",
     "for_sampling",
     "pinned",
     "prepare_arms",
@@ -155,7 +156,26 @@ def prepare_arms(recipes: Sequence[ArmRecipe], store: NetworkStore) -> list[Prep
         _compare(
             "denoisers", arms[0].recipe.denoiser.path, first, arm.recipe.denoiser.path, arm.denoiser.network.config
         )
+    _check_names([(f"arm {arm.recipe.name!r}", class_names(arm)) for arm in arms])
     return arms
+
+
+def class_names(arm: PreparedArm) -> tuple[str, ...]:
+    """Return the names of an arm's classes by label, as its checkpoints give them; empty where none does."""
+    return next((one.card.class_names for one in (arm.denoiser, arm.classifier) if one and one.card.class_names), ())
+
+
+def _check_names(named: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+    """Refuse two that give a label two names; who names no class agrees with all."""
+    named = [(who, names) for who, names in named if names]
+    for who, names in named[1:]:
+        other, known = named[0]
+        if names == known:
+            continue
+        label = next((i for i, pair in enumerate(zip(known, names, strict=False)) if pair[0] != pair[1]), None)
+        if label is None:
+            raise NetworkMismatch(f"{other} has {len(known)} classes, {who} {len(names)}")
+        raise NetworkMismatch(f"class {label} is {known[label]!r} to {other} and {names[label]!r} to {who}")
 
 
 def _prepare(recipe: ArmRecipe, store: NetworkStore) -> PreparedArm:
@@ -200,12 +220,12 @@ def _check_together(recipe: ArmRecipe, denoiser: LoadedNetwork, classifier: Load
             f"the denoiser {recipe.denoiser.path} knows {classes} classes, "
             f"the classifier {recipe.classifier.path} {other.num_classes}"
         )
-    names = [card.class_names for card in (denoiser.card, classifier.card) if card.class_names]
-    if len(names) == 2 and names[0] != names[1]:
-        differing = next(i for i, pair in enumerate(zip(*names, strict=False)) if pair[0] != pair[1])
+    _check_names([("the denoiser", denoiser.card.class_names), ("the classifier", classifier.card.class_names)])
+    trained = classifier.card.provenance.get("training")
+    if isinstance(trained, dict) and trained.get("noised") is False:
         raise NetworkMismatch(
-            f"class {differing} is {names[0][differing]!r} to the denoiser "
-            f"and {names[1][differing]!r} to the classifier"
+            f"the classifier {recipe.classifier.path} was trained on clean images (noised = false): it knows "
+            "nothing of noisy ones and cannot guide; train one with noised = true"
         )
 
 

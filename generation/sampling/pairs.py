@@ -22,7 +22,7 @@ from generation.recipes.distance import DISTANCE_NAME, pair_distances
 from generation.recipes.noise import NOISE_VERSION, PairNoise, PairSpec, noise_sha256
 from generation.recipes.recipe import GUIDANCE_FACTORS, ArmRecipe, check_matched
 from generation.sampling.encoding import encode_png, pixels_sha256, to_uint8
-from generation.sampling.networks import NetworkStore, PreparedArm, check_class, prepare_arms
+from generation.sampling.networks import NetworkStore, PreparedArm, check_class, class_names, prepare_arms
 from generation.sampling.sampler import GuidedArm, guided_trajectory
 
 __all__ = ["GeneratedImage", "GeneratedPair", "NoiseFeed", "PairSpec", "class_name", "generate_pairs"]
@@ -190,11 +190,8 @@ def generate_pairs(
 
 def class_name(arms: Sequence[PreparedArm], class_label: int) -> str:
     """What the arms' checkpoints call a class; empty where none names it."""
-    for arm in arms:
-        for loaded in (arm.denoiser, arm.classifier):
-            if loaded is not None and class_label < len(loaded.card.class_names):
-                return loaded.card.class_names[class_label]
-    return ""
+    names = next((names for arm in arms if (names := class_names(arm))), ())
+    return names[class_label] if class_label < len(names) else ""
 
 
 class _Batches:
@@ -314,6 +311,7 @@ class _Batches:
             "arm": arm.recipe.name,
             "study_seed": spec.study_seed,
             "class_label": spec.class_label,
+            "class_name": class_name(self.arms, spec.class_label),
             "index": spec.index,
             "recipe": arm.recipe.to_json(),
             "recipe_sha256": arm.recipe.sha256,

@@ -27,7 +27,7 @@ class SelectionRule:
     Parameters
     ----------
     classes : collection of str or None
-        Class labels to keep, as the pairs hold them; None for all.
+        Labels or names of classes to keep, as the pairs hold them; None for all.
     minimum_distance : float in [0, 1] or None
         Pairs whose arms differ less are left out; a pair without a known distance is left out too.
     per_class : int or None
@@ -82,13 +82,14 @@ def pairs_select(*, study: Study, rule: SelectionRule, actor: Any = None) -> Pai
         If the study is no draft.
     """
     locked = study_locked_draft(study)
-    rows = locked.pairs.filter(kind=ImagePair.Kind.MAIN).values_list("pk", "key", "class_label", "distance")
-    pairs = list(rows.iterator(chunk_size=_BATCH))
-    if missing := sorted(set(rule.classes or ()) - {label for _, _, label, _ in pairs}):
+    rows = locked.pairs.filter(kind=ImagePair.Kind.MAIN)
+    fields = ("pk", "key", "class_label", "distance", "class_name")
+    pairs = list(rows.values_list(*fields).iterator(chunk_size=_BATCH))
+    if missing := sorted(set(rule.classes or ()) - {called for pair in pairs for called in (pair[2], pair[4])}):
         raise ValueError(
             f"{study.slug} has no pairs of class {', '.join(missing)}; generate them, or name another class"
         )
-    in_class = [pair for pair in pairs if rule.classes is None or pair[2] in rule.classes]
+    in_class = [pair for pair in pairs if rule.classes is None or {pair[2], pair[4]} & set(rule.classes)]
     different = [pair for pair in in_class if _is_different(pair[3], rule.minimum_distance)]
     drawn = _drawn(different, rule)
     if not drawn:

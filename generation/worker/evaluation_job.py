@@ -40,6 +40,7 @@ def evaluate_with(
         weights=parameters.get("weights"),
         config=parameters.get("config"),
         samples=parameters.get("samples"),
+        class_map=parameters.get("class_map", ""),
         batch_size=parameters.get("batch_size", 32),
         rules=rules,
         device=str(chosen_device(settings.TORCH_DEVICE)),

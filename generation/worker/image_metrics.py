@@ -1,103 +1,28 @@
-"""A study's images as sources to measure, and their metrics into the study: the worker's path, torch included."""
+"""The metrics of a study's images, measured and put into the study: the worker's path, torch included."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.core.files.storage import default_storage
 from scipy.stats import binomtest
 
 from analysis.images import EvaluationRules, MetricResult, metrics_over_seeds
-from analysis.pictures.colour import PIXEL_RULES
-from generation.features.evaluation import ImageEvaluation, Reference, evaluate_images, open_reference
-from generation.features.image_sets import (
-    ArraySource,
-    ImageSet,
-    LabelledImages,
-    NpzSource,
-    folder_source,
-    in_batches,
-    read_image,
-)
+from analysis.pictures.class_names import ClassMismatch, are_numbers, match_classes
+from generation.features.evaluation import ImageEvaluation, evaluate_images
+from generation.features.image_sets import ImageSet
 from generation.features.networks import ClassifierFeatureNetwork, load_feature_network
-from generation.recipes.class_labels import class_number, class_text
-from survey.models import ImagePair, PairImage, Study
+from generation.recipes.class_labels import UNKNOWN_CLASS, StudyClasses, class_text
+from generation.worker.sources import arm_sources, named_reference, sample_source, study_classes, under_labels_of
+from survey.models import Study
 from survey.services.results.image_metrics import image_metrics_store
 
-__all__ = ["StudyArmSource", "arm_sources", "class_accuracy", "evaluation_as_json", "named_reference", "study_evaluate"]
-
-
-@dataclass(frozen=True)
-class StudyArmSource:
-    """One arm's images in the storage, in the order of the pairs' keys. ``rows``: (storage name, sha256, class)."""
-
-    name: str
-    rows: tuple[tuple[str, str, int], ...]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def digest(self) -> str:
-        listed = "".join(f"{sha256} {label}\n" for _, sha256, label in self.rows)
-        return hashlib.sha256(f"pixels {PIXEL_RULES}\n{listed}".encode()).hexdigest()
-
-    def batches(self, size: int) -> Iterator[LabelledImages]:
-        return in_batches(((self._pixels(name, sha256), label) for name, sha256, label in self.rows), size)
-
-    @staticmethod
-    def _pixels(name: str, sha256: str) -> np.ndarray:
-        with default_storage.open(name) as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                raise ValueError(f"{name} in the storage has changed since it was registered; restore it from a backup")
-            # Digest and pixels from one opening: between two the file could be replaced.
-            file.seek(0)
-            return read_image(file, name=name)
-
-
-def arm_sources(study: Study) -> dict[str, StudyArmSource]:
-    """Return every arm's images of the main pairs, selected for raters or not: a selection would bias the metrics."""
-    rows = (
-        PairImage.objects.filter(pair__study=study, pair__kind=ImagePair.Kind.MAIN)
-        .order_by("arm__name", "pair__key")
-        .values_list("arm__name", "file", "sha256", "pair__class_label")
-    )
-    gathered: dict[str, list[tuple[str, str, int]]] = {}
-    for arm, file, sha256, label in rows.iterator(chunk_size=2000):
-        gathered.setdefault(arm, []).append((file, sha256, class_number(label)))
-    return {arm: StudyArmSource(f"{study.slug}/{arm}", tuple(images)) for arm, images in gathered.items()}
-
-
-def named_reference(reference: str) -> Reference:
-    """Return the reference of that name (``digits``) or at that path.
-
-    A path is a folder of images, an `.npz`, or the folder of CIFAR-10's own files (its training images).
-
-    Raises
-    ------
-    ValueError
-        If it is none of them.
-    """
-    from training.data.image_sets import cifar10_images, digits_images
-
-    if reference == "digits":
-        found = digits_images()
-    elif any(Path(reference).glob("data_batch_1*")):
-        found = cifar10_images(reference, split="train")
-    else:
-        return open_reference(Path(reference))
-    pixels = found.pixels if found.pixels.ndim == 4 else found.pixels[..., None]
-    return Reference(name=found.name, source=ArraySource(found.name, pixels, found.labels))
-
-
-def _sample_source(path: str) -> ImageSet:
-    return NpzSource(Path(path)) if path.endswith(".npz") else folder_source(Path(path))
+__all__ = ["class_accuracy", "evaluation_as_json", "study_evaluate"]
 
 
 def study_evaluate(
@@ -109,6 +34,7 @@ def study_evaluate(
     config: str | None = None,
     samples: Mapping[str, Sequence[str]] | None = None,
     rules: EvaluationRules | None = None,
+    class_map: Mapping[str, str] | str = "",
     batch_size: int = 32,
     device: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
@@ -129,6 +55,8 @@ def study_evaluate(
         Arm name to folders or `.npz` files with larger sets of images of that arm, one set a generation seed: several
         give the mean over seeds and its interval. Arms not named are measured on the study's own images, which are
         mostly too few for a Frechet distance.
+    class_map : mapping of str to str, "ranks" or "none"
+        From classes of the reference and of ``samples`` to the study's, where their names differ.
     rules, batch_size, device, progress
         As in :func:`generation.features.evaluation.evaluate_images`.
     actor : user or str, optional
@@ -141,13 +69,17 @@ def study_evaluate(
     FileNotFoundError
         If weights are missing; the message says which and where they belong.
     ValueError
-        If an arm is unknown or has no images, or an image or the reference cannot be used.
+        If an arm is unknown or has no images, an image or the reference cannot be used, or its classes are others.
     """
-    arms: dict[str, list[ImageSet]] = {arm: [source] for arm, source in arm_sources(study).items()}
+    classes = study_classes(study)
+    arms: dict[str, list[ImageSet]] = {arm: [source] for arm, source in arm_sources(study, classes).items()}
     known = set(study.arms.values_list("name", flat=True))
     if unknown := sorted(set(samples or {}) - known):
         raise ValueError(f"{study.slug} has no arm {', '.join(unknown)}; its arms are {', '.join(sorted(known))}")
-    arms |= {arm: [_sample_source(path) for path in paths] for arm, paths in (samples or {}).items()}
+    arms |= {
+        arm: [under_labels_of(study, classes, sample_source(path), class_map) for path in paths]
+        for arm, paths in (samples or {}).items()
+    }
     if not arms:
         raise ValueError(f"{study.slug} has no images yet: generate or import pairs first, or give --samples ARM=PATH")
     if weights is None and features == "inception":
@@ -155,13 +87,18 @@ def study_evaluate(
     path = None if weights is None else Path(weights)
     network = load_feature_network(features, path, config=config, device=device)
     truth = named_reference(reference)
+    if truth.source is not None:
+        under = under_labels_of(study, classes, truth.source, class_map, may_have_more=True)
+        truth = replace(truth, source=under)
     cache = settings.DATA_DIR / "features"
     sets = {_set_name(arm, seed): source for arm, sources in arms.items() for seed, source in enumerate(sources)}
     found = evaluate_images(sets, truth, network, cache, rules=rules, batch_size=batch_size, progress=progress)
     found = _over_seeds(found, {arm: len(sources) for arm, sources in arms.items()})
     if isinstance(network, ClassifierFeatureNetwork):
-        seen = {arm: class_accuracy(network, sources, batch_size=batch_size) for arm, sources in arms.items()}
+        seen = {arm: class_accuracy(network, sources, classes, batch_size=batch_size) for arm, sources in arms.items()}
         found = replace(found, arms={arm: {**found.arms[arm], "class_accuracy": seen[arm]} for arm in arms})
+    texts = {arm: {classes.text(label): row for label, row in rows.items()} for arm, rows in found.per_class.items()}
+    found = replace(found, per_class=texts)
     results = evaluation_as_json(found)
     name = f"{truth.name} (sha256 {found.reference_digest[:12]})"
     # Only the storing: a transaction over hours of measuring would hold its rows all that time.
@@ -186,22 +123,41 @@ def _over_seeds(found: ImageEvaluation, sets: Mapping[str, int]) -> ImageEvaluat
 
 
 def class_accuracy(
-    network: ClassifierFeatureNetwork, sources: Sequence[ImageSet], *, batch_size: int = 32
+    network: ClassifierFeatureNetwork,
+    sources: Sequence[ImageSet],
+    classes: StudyClasses,
+    *,
+    batch_size: int = 32,
 ) -> MetricResult:
     """Return the share of images in which an independent classifier sees the class they were made for.
 
-    Images without a class number are left out; the interval is Wilson's, images being the units.
+    Its classes are found among the study's by name. Images without a class are left out; the interval is Wilson's,
+    images being the units.
     """
+    try:
+        labels = _labels_of_judge(network, classes)
+    except ClassMismatch as error:
+        return MetricResult(remarks=(str(error),), features=network.identity)
     right = total = 0
     for batch in (batch for source in sources for batch in source.batches(batch_size)):
         is_labelled = batch.labels >= 0
-        right += int((network.predict(batch.images)[is_labelled] == batch.labels[is_labelled]).sum())
+        seen = labels[network.predict(batch.images)]
+        right += int((seen[is_labelled] == batch.labels[is_labelled]).sum())
         total += int(is_labelled.sum())
     if not total:
-        return MetricResult(remarks=("no image has a class number",), features=network.identity)
+        return MetricResult(remarks=("no image has a class",), features=network.identity)
     # Wilson: near 0 and 1, where such shares lie, the normal interval leaves [0, 1].
     low, high = binomtest(right, total).proportion_ci(method="wilson")
     return MetricResult(value=right / total, ci95=(low, high), n=total, features=network.identity)
+
+
+def _labels_of_judge(network: ClassifierFeatureNetwork, classes: StudyClasses) -> np.ndarray:
+    """Return the study's label of every class of a judge, an unknown one where the study has no such class."""
+    names = network.class_names or tuple(str(number) for number in range(network.network.config.num_classes))
+    # A judge without names knows the networks' numbers, which a study's tables hold.
+    wanted = classes.texts if are_numbers(names) and are_numbers(classes.texts) else classes.names
+    match = match_classes(names, wanted, images=network.identity.name, reader="the study", may_have_more=True)
+    return np.array([UNKNOWN_CLASS if label < 0 else classes.labels[label] for label in match.labels])
 
 
 def evaluation_as_json(found: ImageEvaluation) -> dict[str, Any]:

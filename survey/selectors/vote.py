@@ -103,6 +103,7 @@ def _row(vote: Vote, slug: str, excluded: dict) -> dict[str, Any]:
         "trial": str(trial.pk),
         "pair": str(pair.pk),
         "class_label": pair.class_label,
+        "class_name": pair.class_name,
         "seed": pair.seed,
         "arm_left": arms["left"],
         "arm_right": arms["right"],

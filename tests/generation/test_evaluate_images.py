@@ -11,9 +11,9 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from PIL import Image
 
-from diffusion.checkpoints import save_network
+from diffusion.checkpoints import load_network, save_network
 from diffusion.classifier import ClassifierConfig
-from generation.worker.image_metrics import arm_sources, named_reference
+from generation.worker.sources import arm_sources, named_reference
 from jobs.models import Job
 from jobs.runner import job_run
 from survey.models import PairImage
@@ -216,7 +216,7 @@ def test_a_study_without_images_is_refused(judge: Path, truth: Path):
 
 def test_arm_sources_hold_every_main_image_with_its_class(django_assert_num_queries):
     study = make_study(pairs=7)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         sources = arm_sources(study)
     batches = list(sources["vanilla"].batches(4))
     assert [len(batch.images) for batch in batches] == [4, 3]
@@ -234,3 +234,81 @@ def test_a_foreign_classifier_is_named_on_the_command_line(judge: Path, truth: P
     named = _run(*given, "--weights", str(weights), "--config", config)
     assert "frechet_distance" in named
     assert named == _run(*given, "--weights", str(judge))
+
+
+NAMES = {"0": "zebra", "1": "apple", "2": "mango"}
+
+
+@pytest.fixture
+def named(truth: Path, tmp_path: Path) -> Path:
+    """Put the reference's images under the classes' names, whose order is not that of the numbers."""
+    for path in sorted(truth.rglob("*.png")):
+        target = tmp_path / "named" / NAMES[path.parent.name] / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return tmp_path / "named"
+
+
+def _by_class(study, judge: Path, reference: Path, *more: str) -> dict:
+    options = ("--features", "classifier", "--weights", str(judge), "--minimum", "2", *more)
+    _run("--study", study.slug, "--reference", str(reference), *options)
+    found = image_metrics_by_class(study)["vanilla"]
+    return {label: metrics["frechet_distance"]["value"] for label, metrics in found.items()}
+
+
+def test_a_reference_by_name_meets_numbered_arms_by_name_by_a_map_or_not_at_all(
+    judge: Path, truth: Path, named: Path, tmp_path: Path
+):
+    study = make_study(pairs=9)
+    for label, name in NAMES.items():
+        study.pairs.filter(class_label=label).update(class_name=name)
+    by_number = _by_class(study, judge, truth)
+    assert len(set(by_number.values())) == 3
+    assert _by_class(study, judge, named) == by_number
+
+    # Arms that were trained from numbers: nothing says which name is which.
+    study.pairs.update(class_name="")
+    with pytest.raises(CommandError, match=r"has no class names and named has 'apple', 'mango', 'zebra'"):
+        _by_class(study, judge, named)
+    (tmp_path / "map.csv").write_text("zebra,0\napple,1\nmango,2\n")
+    assert _by_class(study, judge, named, "--classes", str(tmp_path / "map.csv")) == by_number
+    with pytest.raises(KeyError):
+        _by_class(study, judge, named, "--classes", "none")
+    assert image_metrics(study)["vanilla"]["frechet_distance"]["value"] is not None
+
+
+def test_a_reference_may_have_more_classes_than_the_study_but_not_other_ones(judge: Path, named: Path):
+    study = make_study(pairs=9)
+    for label, name in NAMES.items():
+        study.pairs.filter(class_label=label).update(class_name=name)
+    (named / "pear").mkdir()
+    (named / "pear" / "1.png").write_bytes(make_png(77))
+    assert set(_by_class(study, judge, named)) == {"0", "1", "2"}
+    (named / "apple").rename(named / "Apple")
+    with pytest.raises(CommandError, match=r"'Apple' of named and 'apple' of study-.* are two spellings of one class"):
+        _by_class(study, judge, named)
+
+
+def test_imported_classes_have_metrics_by_name(judge: Path, named: Path):
+    study = make_study(pairs=9)
+    for label, name in NAMES.items():
+        study.pairs.filter(class_label=label).update(class_label=name, class_name=name)
+    assert set(_by_class(study, judge, named)) == set(NAMES.values())
+
+
+def test_a_judge_sees_classes_by_name(judge: Path, truth: Path, tmp_path: Path):
+    study = make_study(pairs=9)
+    network, _ = load_network(judge)
+    for label, name in NAMES.items():
+        study.pairs.filter(class_label=label).update(class_name=name)
+
+    def accuracy(class_names: tuple[str, ...]) -> dict:
+        save_network(tmp_path / "named.safetensors", network, class_names=class_names)
+        _by_class(study, tmp_path / "named.safetensors", truth)
+        return image_metrics(study)["vanilla"]["class_accuracy"]
+
+    in_order = accuracy(("zebra", "apple", "mango"))
+    counts = [accuracy(names)["value"] for names in (("apple", "mango", "zebra"), ("mango", "zebra", "apple"))]
+    # Every image is seen as one class, which has one of the three names in each of the three cases.
+    assert in_order["value"] + sum(counts) == pytest.approx(1.0)
+    assert "'horse'" in accuracy(("horse", "mango", "zebra"))["reason"]

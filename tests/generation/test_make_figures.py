@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,20 @@ def test_images_are_cut_to_the_middle_and_keep_their_range():
     torch.testing.assert_close(
         fit_to_network(np.full((1, 8, 8, 1), 51, np.uint8), side=8, channels=1), torch.full((1, 1, 8, 8), -0.6)
     )
+
+
+def test_real_images_are_captioned_by_their_own_class_whatever_the_folders_order(
+    study: Study, folder: Path, tmp_path: Path
+):
+    # In character order one, two, zero; to the networks zero, one, two.
+    for number, name in enumerate(("zero", "one", "two")):
+        shutil.copytree(folder / "images" / str(number), tmp_path / "named" / name)
+    _run(study, folder, tmp_path / "by_number")
+    _run(study, folder, tmp_path / "by_name", "--images", str(tmp_path / "named"))
+    by_number, by_name = (
+        json.loads((tmp_path / place / "figures.json").read_text()) for place in ("by_number", "by_name")
+    )
+    assert by_name == by_number
+    (tmp_path / "named" / "two").rename(tmp_path / "named" / "three")
+    with pytest.raises(CommandError, match="classes that arm vanilla does not know: 'three', which has 'two' besides"):
+        _run(study, folder, tmp_path / "out", "--images", str(tmp_path / "named"))

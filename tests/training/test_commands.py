@@ -235,3 +235,61 @@ def test_a_run_whose_command_was_killed_does_not_read_running(preset):
     with folder_locked(run.folder):
         assert run.current_state == "running"
     assert run.current_state == "paused"
+
+
+@pytest.mark.django_db
+def test_a_finished_run_goes_on_where_it_was_and_records_by_how_much(preset, tmp_path):
+    run_command("--config", preset)
+    before = (tmp_path / "var/training/tiny/log.jsonl").read_text()
+    assert "iteration 9" not in before
+
+    run_command("--config", preset, "--extend", "3")
+    run = TrainingRun.objects.get(name="tiny")
+    assert (run.state, run.iteration, run.iterations) == ("finished", 9, 9)
+    assert (tmp_path / "var/training/tiny/log.jsonl").read_text().startswith(before)
+    card = load_network(run.folder / "last.safetensors").card
+    assert card.provenance["iteration"] == 9
+    assert (card.provenance["training"]["optimizer"]["iterations"], run.config["optimizer"]["extension"]) == (6, 3)
+    # The order as it was is the run as it is; twice extended is extended by both.
+    assert "trained already" in run_command("--config", preset)
+    run_command("--config", preset, "--extend", "1")
+    assert TrainingRun.objects.get(name="tiny").iteration == 10
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("by", "message"), [("0", "must be at least 1"), ("5", "run 'tiny' has not begun")])
+def test_what_cannot_be_extended_is_refused(preset, by, message):
+    with pytest.raises(CommandError, match=message):
+        run_command("--config", preset, "--extend", by)
+
+
+@pytest.mark.django_db
+def test_a_run_begins_with_the_weights_of_a_checkpoint_and_its_cards_say_so(preset, tmp_path):
+    run_command("--config", preset, "--name", "first")
+    start = tmp_path / "var/training/first/last.safetensors"
+    # A rate at which nothing moves: what comes out is what went in.
+    still = ["--set", "optimizer.learning_rate=1e-12", "--set", "optimizer.iterations=1"]
+    run_command("--config", preset, "--name", "second", "--init", str(start), *still)
+
+    first, second = (load_network(tmp_path / f"var/training/{name}/last.safetensors") for name in ("first", "second"))
+    for name, tensor in first.network.state_dict().items():
+        torch.testing.assert_close(second.network.state_dict()[name], tensor, atol=1e-6, rtol=0)
+    assert second.card.provenance["init"] == {
+        "path": str(start),
+        "sha256": first.card.sha256,
+        "class_names": ["0", "1", "2"],
+        "iteration": 6,
+    }
+    with pytest.raises(CommandError, match=r"whose network has channel_mult = \[1, 2\], this one \[1, 1\]"):
+        run_command("--config", preset, "--name", "third", "--init", str(start), "--set", "network.channel_mult=[1, 1]")
+    assert not TrainingRun.objects.filter(name="third").exists()
+
+
+@pytest.mark.django_db
+def test_a_start_with_the_classes_in_another_order_is_refused(preset, images, tmp_path):
+    run_command("--config", preset, "--name", "first", "--set", 'data.classes={0="cat",1="dog",2="eel"}')
+    start = str(tmp_path / "var/training/first/last.safetensors")
+    with pytest.raises(CommandError, match="in another order: 0 is 'cat' there and 'dog' here"):
+        run_command(
+            "--config", preset, "--name", "second", "--init", start, "--set", 'data.classes={0="dog",1="cat",2="eel"}'
+        )

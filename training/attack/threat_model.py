@@ -40,6 +40,7 @@ class AttackConfig:
     Parameters
     ----------
     norm : {"l2", "linf"}
+        Of the perturbation, per image.
     epsilon : float
         Radius of the ball around x_t, in units of x_t (pixels scaled to [-1, 1]).
     steps : int

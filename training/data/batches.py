@@ -6,9 +6,9 @@ processes, sees the same images.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar, get_args
 
@@ -16,23 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from analysis.pictures.class_names import match_classes
+from analysis.pictures.errors import PictureError
+from training.data.array_files import Split
 from training.data.crops import Crop, ImageSizeError, Placement, place
-from training.data.image_sets import (
-    CorruptImage,
-    DataError,
-    ImageSource,
-    cifar10_images,
-    digits_images,
-    folder_images,
-    npz_images,
-)
+from training.data.image_sets import CorruptImage, DataError, ImageSource
+from training.data.sources import LabelledAnew, brings_validation, kinds, open_source, with_names
 from training.data.streams import Purpose, sample_noise, stream
 
 log = logging.getLogger(__name__)
-Kind = Literal["folder", "cifar10", "npz", "digits"]
 LabelFrom = Literal["folder", "file_prefix"]
 OnCorrupt = Literal["refuse", "skip"]
-Split = Literal["train", "validation"]
 # One for all runs: a classifier must not be tested on what another was trained on.
 SPLIT_SEED = 0
 T = TypeVar("T")
@@ -44,14 +38,18 @@ class DataConfig:
 
     Parameters
     ----------
-    kind : {"folder", "cifar10", "npz", "digits"}
+    kind : str
+        "folder", "npz", "idx", "cifar10", "huggingface" (a set on disk), "digits", or a source of another package.
     path : str
         Folder or file; empty for "digits".
     validation_path : str
         Images to measure on; without it `validation_share` of the images is held out (the same ones for every seed).
-        CIFAR-10 always uses its own test batch.
+        CIFAR-10, idx files and Hugging Face sets with a test split always use theirs.
     validation_share : float
-        In [0, 1).
+        Share of every class that is held out to measure on, in [0, 1).
+    classes : table of str
+        Names of classes by their names in the images (numbers, where those have none): `{0 = "T-shirt", 1 = "boot"}`.
+        Two that get one name become one class. Images to measure on are matched by name.
     label_from : {"folder", "file_prefix"}
         For "folder": the folder's name, or the file's name up to its first underscore.
     crop : {"random", "center", "none"}
@@ -66,10 +64,11 @@ class DataConfig:
         Threads that prepare batches ahead of time; 0 prepares each when it is needed.
     """
 
-    kind: Kind
+    kind: str
     path: str = ""
     validation_path: str = ""
     validation_share: float = 0.0
+    classes: dict[str, str] = field(default_factory=dict)
     label_from: LabelFrom = "folder"
     crop: Crop = "random"
     flip: bool = True
@@ -78,7 +77,9 @@ class DataConfig:
     workers: int = 4
 
     def __post_init__(self) -> None:
-        choices = {"kind": Kind, "label_from": LabelFrom, "crop": Crop, "corrupt": OnCorrupt}
+        known = kinds()
+        self._require(self.kind in known, "kind", f"one of {', '.join(known)}")
+        choices = {"label_from": LabelFrom, "crop": Crop, "corrupt": OnCorrupt}
         for name, kind in choices.items():
             self._require(getattr(self, name) in get_args(kind), name, f"one of {', '.join(get_args(kind))}")
         self._require(0 <= self.validation_share < 1, "validation_share", "in [0, 1)")
@@ -118,7 +119,15 @@ class Batch(NamedTuple):
         return Batch(x, y, noise, self.numbers)
 
 
-def open_data(config: DataConfig, *, split: Split, index_folder: Path | None = None) -> Dataset:
+def open_data(
+    config: DataConfig,
+    *,
+    split: Split,
+    index_folder: Path | None = None,
+    class_names: Sequence[str] | None = None,
+    reader: str = "the training set",
+    class_map: Mapping[str, str] | str = "",
+) -> Dataset:
     """Find the images of a split.
 
     Parameters
@@ -128,35 +137,73 @@ def open_data(config: DataConfig, *, split: Split, index_folder: Path | None = N
         A validation split may be empty.
     index_folder : path, optional
         Where listings of image folders are kept between runs.
+    class_names : sequence of str, optional
+        Of the network that reads the images: labels are its numbers then, found by name. Without it those of the
+        training images.
+    reader : str
+        Whose class names these are, for messages.
+    class_map : mapping of str to str, or "ranks"
+        See `analysis.pictures.class_names.match_classes`.
 
     Raises
     ------
     DataError
-        No images, a class without images, fewer than two classes, or unreadable files.
+        No images, a class without images, fewer than two classes, unreadable files, or classes that the reader does
+        not know.
     """
-    separate = bool(config.validation_path) and split == "validation"
-    path = config.validation_path if separate else config.path
+    is_own_set = split == "validation" and (bool(config.validation_path) or brings_validation(config.kind, config.path))
+    path = config.validation_path if is_own_set and config.validation_path else config.path
     if config.kind != "digits" and not path:
         raise DataError(f"data.path is empty; give the {config.kind}'s path (--data)")
     source = _open(config, path, split, index_folder)
-    if len(source.class_names) < 2:
-        raise DataError(f"{path} has one class ({source.class_names[0]!r}); a classifier needs at least two")
-    # CIFAR-10 comes with its own test batch: nothing has to be held out of the training images.
-    if separate or config.validation_path or config.kind == "cifar10":
+    if not is_own_set:
+        _refuse_lacking(source, path)
+    elif class_names is None:
+        class_names = _open(config, config.path, "train", index_folder).class_names
+    if class_names is not None:
+        source = _matched(source, tuple(class_names), images=path or config.kind, reader=reader, renamed=class_map)
+    if is_own_set or config.validation_path or brings_validation(config.kind, config.path):
         return Dataset(source, np.arange(len(source)))
     held_out = _held_out(source.labels, config.validation_share)
     return Dataset(source, np.flatnonzero(held_out if split == "validation" else ~held_out))
 
 
 def _open(config: DataConfig, path: str, split: Split, index_folder: Path | None) -> ImageSource:
-    if config.kind == "digits":
-        return digits_images()
-    if config.kind == "npz":
-        return npz_images(path)
-    if config.kind == "cifar10":
-        return cifar10_images(path, split=split)
     index = index_folder / f"index_{split}.json" if index_folder else None
-    return folder_images(path, label_from=config.label_from, index=index)
+    source = open_source(config.kind, path, split=split, label_from=config.label_from, index=index)
+    # A set to measure on may lack a class that the map names.
+    known = {name: new for name, new in config.classes.items() if split == "train" or name in source.class_names}
+    return with_names(source, known)
+
+
+def _refuse_lacking(source: ImageSource, path: str) -> None:
+    """Refuse a training set of one class, or one that names a class of which it has no image."""
+    names = source.class_names
+    if len(names) < 2:
+        raise DataError(f"{path} has one class ({names[0]!r}); a classifier needs at least two")
+    counts = np.bincount(source.labels, minlength=len(names))
+    if len(empty := np.flatnonzero(counts == 0)):
+        raise DataError(
+            f"{path} has no image of class {names[empty[0]]!r} ({len(empty)} of {len(names)} classes); add images, or "
+            "remove the class"
+        )
+
+
+def _matched(
+    source: ImageSource, wanted: tuple[str, ...], *, images: str, reader: str, renamed: Mapping[str, str] | str
+) -> ImageSource:
+    """Return a source whose labels are those of the wanted classes of the same names."""
+    if tuple(source.class_names) == wanted:
+        return source
+    try:
+        match = match_classes(source.class_names, wanted, images=images, reader=reader, renamed=renamed)
+    except PictureError as error:
+        raise DataError(f"{error} (data.classes, or --classes FILE)") from error
+    for note in match.notes:
+        log.warning("%s", note)
+    notes = (*getattr(source, "notes", ()), *match.notes)
+    names = wanted or tuple(source.class_names)
+    return LabelledAnew(source, np.array(match.labels)[source.labels], names, notes)
 
 
 def _held_out(labels: np.ndarray, share: float) -> np.ndarray:

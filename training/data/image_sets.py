@@ -1,15 +1,13 @@
-"""Labelled images from where they lie: folders, CIFAR-10's own files, `.npz`, scikit-learn's digits.
+"""Labelled images: what a source is, arrays in memory, folders, scikit-learn's digits.
 
-A source has `labels`, `class_names`, a length, `image(i)` and `where(i)`. Anything else is a small adapter with these.
+A source has `labels`, `class_names`, a length, `image(i)`, `where(i)` and `describe()`. `array_files` reads sets that
+come in files of their own; `sources` knows all by name.
 """
 
 import hashlib
-import io
 import json
 import logging
 import os
-import pickle
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -17,7 +15,6 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from analysis.pictures.archives import DAMAGED
 from analysis.pictures.colour import read_in_srgb
 from analysis.pictures.errors import PictureError
 from analysis.pictures.folders import list_folder, walk
@@ -25,9 +22,6 @@ from analysis.pictures.listing import Listing, classes_of, is_leaving, nfc
 from diffusion.files import write_atomically
 
 log = logging.getLogger(__name__)
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-# Of the files as published.
-CIFAR10_SIDE = 32
 # Twice the digits' own 8 pixels, so that the networks have something to halve.
 DIGITS_SIDE = 16
 # Raised when the rules of what an image is change, so that listings kept under older rules are made anew.
@@ -207,33 +201,14 @@ def _refuse_empty_classes(root: Path, filled: tuple[str, ...]) -> None:
         raise DataError(f"class folder {root / empty[0]} holds no images; fill or remove it ({len(empty)} such)")
 
 
-def npz_images(path: Path | str) -> ArrayImages:
-    """Read images from `.npz`: `arr_0` or `images` (uint8), `arr_1` or `labels`, optional `class_names`.
+def checked_array(pixels: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], name: str) -> ArrayImages:
+    """Make a source of arrays of images and labels; without names, classes are called by their numbers.
 
     Raises
     ------
     DataError
-        No such file, a missing array, wrong type, shape or label.
+        Wrong type or shape, no images, or labels outside of the classes.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"no file at {path}; check data.path")
-    try:
-        # Opened here: NumPy leaves a file open that it cannot read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except DAMAGED as error:
-        raise DataError(f"{path} is not a readable .npz of plain arrays ({error})") from error
-    pixels = found.get("images", found.get("arr_0"))
-    labels = found.get("labels", found.get("arr_1"))
-    if pixels is None or labels is None:
-        raise DataError(f"{path} holds {sorted(found)}; wanted 'images' and 'labels' (or arr_0 and arr_1)")
-    names = tuple(str(name) for name in found.get("class_names", ()))
-    return checked_array(pixels, labels, names, str(path))
-
-
-def checked_array(pixels: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], name: str) -> ArrayImages:
-    """Check arrays of images and labels; see `npz_images` for what is raised."""
     # Pillow makes grey images from (H, W) alone.
     if pixels.ndim == 4 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
@@ -245,77 +220,13 @@ def checked_array(pixels: np.ndarray, labels: np.ndarray, class_names: tuple[str
         raise DataError(f"{name}: labels are {labels.dtype} {labels.shape}; wanted {len(pixels)} whole numbers")
     if len(pixels) == 0:
         raise DataError(f"{name} holds no images")
-    classes = max(int(labels.max()) + 1, len(class_names))
-    # bincount refuses negative labels with a message of its own, which would not name the file.
-    present = np.bincount(labels, minlength=classes) if labels.min() >= 0 else np.zeros(1)
-    if not present.all():
-        missing = int(np.argmin(present)) if labels.min() >= 0 else int(labels.min())
-        raise DataError(f"{name}: class {missing} of 0..{classes - 1} has no images, or a label is negative")
-    return ArrayImages(
-        pixels, labels.astype(np.int64), class_names or tuple(str(label) for label in range(classes)), name
-    )
-
-
-def cifar10_images(folder: Path | str, *, split: str) -> ArrayImages:
-    """Read CIFAR-10's own files (`cifar-10-batches-bin` or `cifar-10-batches-py`) of one split.
-
-    Parameters
-    ----------
-    folder : path
-        The folder with `data_batch_1` ... or `data_batch_1.bin` ....
-    split : {"train", "validation"}
-        The five training batches, or `test_batch`.
-
-    Raises
-    ------
-    DataError
-        A file is missing or has another format.
-    """
-    folder = Path(folder)
-    names = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
-    parts = [_cifar10_batch(folder, name) for name in names]
-    pixels = np.concatenate([part[0] for part in parts])
-    # Stored plane by plane: all reds, all greens, all blues.
-    pixels = pixels.reshape(-1, 3, CIFAR10_SIDE, CIFAR10_SIDE).transpose(0, 2, 3, 1)
-    labels = np.concatenate([part[1] for part in parts])
-    return checked_array(np.ascontiguousarray(pixels), labels, CIFAR10_CLASSES, f"{folder.name}/{split}")
-
-
-def _cifar10_batch(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    row = 1 + 3 * CIFAR10_SIDE**2
-    plain, pickled = folder / f"{name}.bin", folder / name
-    if plain.is_file():
-        content = np.fromfile(plain, dtype=np.uint8)
-        if content.size == 0 or content.size % row:
-            raise DataError(f"{plain} has {content.size} bytes, not a multiple of {row}; download it again")
-        content = content.reshape(-1, row)
-        return content[:, 1:], content[:, 0].astype(np.int64)
-    if pickled.is_file():
-        try:
-            batch = _ArrayUnpickler(io.BytesIO(pickled.read_bytes()), encoding="bytes").load()
-            return np.asarray(batch[b"data"], dtype=np.uint8), np.asarray(batch[b"labels"], dtype=np.int64)
-        # A damaged pickle calls the few functions that it may with anything.
-        except Exception as error:
-            raise DataError(f"{pickled} is not a CIFAR-10 batch ({error}); download it again") from error
-    raise DataError(f"{folder} has neither {plain.name} nor {pickled.name}; give the folder of CIFAR-10's own files")
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads pickled arrays and nothing that could run."""
-
-    def find_class(self, module: str, name: str) -> Callable:
-        if name == "_reconstruct" and module.endswith("multiarray"):
-            return _reconstruct()
-        if module == "numpy" and name in {"ndarray", "dtype"}:
-            return getattr(np, name)
-        if (module, name) == ("_codecs", "encode"):
-            return lambda text, encoding: text.encode(encoding)
-        raise pickle.UnpicklingError(f"refused {module}.{name}")
-
-
-def _reconstruct() -> Callable:
-    """Return numpy's own array rebuilder, wherever this version keeps it."""
-    return np.empty(0).__reduce__()[0]
+    # Unsigned ones too: their minimum is no sign that something is wrong.
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or (class_names and high >= len(class_names)):
+        named = f"has {len(class_names)} class names" if class_names else "numbers its classes from 0"
+        raise DataError(f"{name} {named}, but labels from {low} to {high}; correct the labels or the names")
+    numbers = tuple(str(label) for label in range(high + 1))
+    return ArrayImages(pixels, labels.astype(np.int64), class_names or numbers, name)
 
 
 def digits_images() -> ArrayImages:

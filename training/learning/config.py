@@ -35,6 +35,7 @@ class ScheduleConfig:
     Parameters
     ----------
     name : {"linear", "cosine"}
+        "linear" or "cosine", as published.
     timesteps : int
         Length T; timesteps run from 0 to T - 1.
     rescale_timesteps : bool
@@ -65,12 +66,19 @@ class OptimizerConfig:
     ----------
     iterations : int
         Weight updates.
+    extension : int
+        Weight updates beyond these, for a run that was finished before (`--extend`); an annealed learning rate then
+        falls to zero over the whole.
     batch_size : int
         Images per update over all processes.
     microbatch : int
         Images per forward pass and process; 0 takes all at once. Smaller ones accumulate gradients.
-    learning_rate, weight_decay : float
+    learning_rate : float
+        The largest, after warming up and before annealing.
+    weight_decay : float
+        Decoupled from the gradients (AdamW).
     betas : tuple of float
+        Decay of the averages of the gradients and of their squares.
     anneal : bool
         Let the learning rate fall linearly to zero at the last iteration.
     warmup : int
@@ -83,6 +91,7 @@ class OptimizerConfig:
 
     iterations: int
     batch_size: int
+    extension: int = 0
     microbatch: int = 0
     learning_rate: float = 3e-4
     weight_decay: float = 0.0
@@ -96,6 +105,7 @@ class OptimizerConfig:
         object.__setattr__(self, "betas", tuple(self.betas))
         rules = {
             "iterations": (self.iterations >= 1, "at least 1"),
+            "extension": (self.extension >= 0, "0 or more"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "microbatch": (self.microbatch >= 0, "0 (everything at once) or more"),
             "learning_rate": (self.learning_rate > 0, "above 0"),
@@ -107,10 +117,15 @@ class OptimizerConfig:
         }
         _check(self, "optimizer", rules)
 
+    @property
+    def total(self) -> int:
+        """Weight updates in all."""
+        return self.iterations + self.extension
+
     def learning_rate_at(self, iteration: int) -> float:
-        """Return the learning rate of an iteration (published annealing: lr * (1 - iteration / iterations))."""
+        """Return the learning rate of an iteration (published annealing: lr * (1 - iteration / total))."""
         rate = self.learning_rate * min(1.0, (iteration + 1) / self.warmup if self.warmup else 1.0)
-        return rate * (1 - iteration / self.iterations) if self.anneal else rate
+        return rate * (1 - iteration / self.total) if self.anneal else rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,14 +135,19 @@ class RunConfig:
     Parameters
     ----------
     seed : int
+        Of initial weights, order, crops, timesteps, noise, dropout and attacks.
     precision : {"float32", "bfloat16", "float16"}
         Type of autocast regions; weights stay float32.
     compile : bool
         Use torch.compile on the network.
     channels_last : bool
         Memory layout of images and convolutions on a GPU; a CPU always gets the plain layout, which is faster there.
-    log_every, validate_every, save_every : int
-        Iterations between log rows, measurements on held-out images (0: only at the end) and saved states.
+    log_every : int
+        Iterations between rows of the log.
+    validate_every : int
+        Iterations between measurements on held-out images, with a grid of samples; 0: only at the end.
+    save_every : int
+        Iterations between saved states.
     validation_images : int
         Held-out images per measurement; 0 takes all.
     """
@@ -162,18 +182,24 @@ class TrainingConfig:
     name : str
         What to call the run.
     task : {"classifier", "denoiser"}
+        What is trained; it decides which [network] is meant.
     network : ClassifierConfig or DenoiserConfig
     data : DataConfig
     optimizer : OptimizerConfig
     schedule : ScheduleConfig
     run : RunConfig
-    attack : AttackConfig, optional
+    attack : AttackConfig or None
         Train the classifier on attacked images (robust); without it, on x_t as it is (vanilla).
     noised : bool
         Train on x_t at random timesteps; false trains a classifier of clean images, always shown t = 0.
     timestep_sampler : {"uniform", "loss_second_moment"}
         "loss_second_moment" draws timesteps with probability proportional to sqrt(E[loss^2]) and weights losses to
         keep their expectation (Nichol and Dhariwal 2021, equation 18).
+    label_dropout : float
+        Share of the labels that a denoiser does not see, in [0, 1): it sees the last label, "no class", instead.
+    init : str
+        A checkpoint of the same architecture whose weights are the start; empty for fresh weights. A path on the
+        machine that trains.
     """
 
     name: str
@@ -187,6 +213,7 @@ class TrainingConfig:
     noised: bool = True
     timestep_sampler: TimestepSampler = "uniform"
     label_dropout: float = 0.0
+    init: str = ""
 
     def __post_init__(self) -> None:
         samplers = get_args(TimestepSampler)

@@ -166,6 +166,12 @@ class Learner:
         seeds = (torch_seed(self.config.run.seed, Purpose.ATTACK, int(number)) for number in numbers)
         return [torch.Generator().manual_seed(seed) for seed in seeds]
 
+    def begin_with(self, weights: dict[str, Tensor]) -> None:
+        """Take weights as the start; an average of weights begins with them too."""
+        self.network.load_state_dict(weights)
+        if self.averaged is not None:
+            self.averaged.module.load_state_dict(weights)
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything that continues the learning bit for bit on a CPU: tensors and numbers."""
         return {

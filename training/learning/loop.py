@@ -1,11 +1,14 @@
 """One training loop for vanilla classifiers, robust classifiers and denoisers: when to log, measure, save and stop."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from diffusion.checkpoints import library_versions, save_state_dict
 from training.data.batches import Batches, Dataset, evaluation_images, open_data
@@ -14,7 +17,8 @@ from training.learning.config import TrainingConfig
 from training.learning.distributed import Processes
 from training.learning.learner import Learner
 from training.learning.meters import Meter
-from training.learning.state import RunFolder
+from training.learning.start import start_from
+from training.learning.state import RunFolder, StateError
 from training.learning.validation import (
     NoisedImages,
     classifier_measures,
@@ -199,6 +203,8 @@ class Trainer:
             pin=processes.device.type == "cuda",
         )
         self.meter = Meter(self.schedule.num_timesteps, processes)
+        # What the weights began with: the checkpoint's facts, for every card of the run.
+        self.init: dict[str, Any] = {}
         self.best_score = -math.inf
         self.metrics: dict[str, Any] = {}
         self._row: dict[str, Any] = {}
@@ -215,16 +221,24 @@ class Trainer:
         if resume and self.folder.has_state:
             self.folder.check_config(self.config)
             self._load(self.folder.read_state(self.processes.device))
+            if self.iteration > self.config.optimizer.total:
+                raise StateError(
+                    f"{self.folder.folder} holds a run of {self.iteration} iterations, more than the "
+                    f"{self.config.optimizer.total} that are asked for; raise optimizer.extension (--extend)"
+                )
             if self.processes.is_first:
                 self.folder.write_config(self.config)
                 self.folder.cut_log(self.iteration)
-        elif self.processes.is_first:
-            self.folder.start(self.config)
+        else:
+            if self.config.init:
+                self.init = start_from(self.learner, self.config, self.data.source.class_names)
+            if self.processes.is_first:
+                self.folder.start(self.config)
         self.processes.wait()
 
     def run(self, *, should_stop: Callable[[], bool] | None, max_seconds: float | None) -> TrainingResult:
         """Train from the current iteration on."""
-        settings, iterations = self.config.run, self.config.optimizer.iterations
+        settings, iterations = self.config.run, self.config.optimizer.total
         began, first = time.monotonic(), self.iteration
         # Apart from `began`: a row tells the speed since the row before, and a slow start colours the first alone.
         row_began, row_first = began, first
@@ -282,7 +296,7 @@ class Trainer:
         if not self.processes.is_first:
             return
         self._told_at = time.monotonic()
-        wanted = self.config.optimizer.iterations
+        wanted = self.config.optimizer.total
         left = (wanted - self.iteration) * seconds / max(iterations, 1)
         rate = self._rate(seconds, iterations)
         self.on_progress(Progress(self.iteration, wanted, rate, left, self._row, is_row))
@@ -322,7 +336,12 @@ class Trainer:
 
     def _validation_images(self) -> NoisedImages | None:
         if self._validation is None:
-            data = open_data(self.config.data, split="validation", index_folder=self.folder.folder)
+            data = open_data(
+                self.config.data,
+                split="validation",
+                index_folder=self.folder.folder,
+                class_names=self.data.source.class_names,
+            )
             if len(data.indices) == 0:
                 return None
             images, labels = evaluation_images(
@@ -352,7 +371,8 @@ class Trainer:
             "provenance": {
                 "training": self.config.to_dict(),
                 "iteration": self.iteration,
-                "data": self.data.source.describe(),
+                "data": self._images(),
+                **({"init": self.init} if self.init else {}),
             },
         }
         save_state_dict(path, self.learner.result.state_dict(), self.config.network, **facts)
@@ -363,13 +383,21 @@ class Trainer:
             "best_score": self.best_score,
             "metrics": self.metrics,
             "versions": library_versions(),
-            "images": self.data.source.describe(),
+            "images": self._images(),
+            "init": self.init,
         }
 
+    def _images(self) -> dict[str, Any]:
+        """Return what tells this set of images, and the labels they have, from another."""
+        labels = np.ascontiguousarray(self.data.source.labels, dtype="<i8")
+        named = {"class_names": list(self.data.source.class_names), "labels_sha256": hashlib.sha256(labels).hexdigest()}
+        return {**self.data.source.describe(), **named}
+
     def _load(self, state: dict[str, Any]) -> None:
-        self.folder.check_images(state.get("images"), self.data.source.describe())
+        self.folder.check_images(state.get("images"), self._images())
         self.learner.load_state_dict(state)
         self.best_score, self.metrics = state["best_score"], state["metrics"]
+        self.init = state.get("init", {})
 
     def _result(self, state: State) -> TrainingResult:
         best = self.folder.best_path if self.folder.best_path.is_file() else None

@@ -17,7 +17,7 @@ import torch
 
 from diffusion.files import write_atomically
 from training.learning.config import ConfigError, TrainingConfig, config_from_dict
-from training.presets import INTAKE_SETTINGS
+from training.presets import INTAKE_SETTINGS, LENGTH_SETTINGS
 
 # Counted up when a saved state could no longer be continued from.
 STATE_FORMAT = 1
@@ -69,7 +69,7 @@ class RunFolder:
         # Through JSON, as the stored one went: tuples and lists must not count as a difference.
         wanted = json.loads(json.dumps(config.to_dict()))
         for name, old, new in _differences(begun, wanted):
-            if name in INTAKE_SETTINGS:
+            if name in INTAKE_SETTINGS | LENGTH_SETTINGS:
                 continue
             raise StateError(
                 f"{self.folder} holds a run with {name} = {old!r}, asked for {new!r}; "
@@ -84,11 +84,12 @@ class RunFolder:
         StateError
             The set of images has changed.
         """
-        facts = [{name: value for name, value in (one or {}).items() if name != "name"} for one in (begun, now)]
-        if begun is not None and facts[0] != facts[1]:
+        # What both tell: states of earlier releases say nothing of labels.
+        shared = sorted((begun or {}).keys() & now.keys() - {"name"})
+        if begun is not None and any(begun[name] != now[name] for name in shared):
             raise StateError(
                 f"{self.folder} holds a run on other images: {begun.get('images')} then, {now.get('images')} now, or "
-                "other names; bring the set back as it was, or start afresh (resume=False, --no-resume)"
+                "other names or classes; bring the set back as it was, or start afresh (resume=False, --no-resume)"
             )
 
     def write_state(self, state: dict[str, Any]) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 # How images are taken in, not which or what is learned from them: a run may go on with another value of these.
 INTAKE_SETTINGS = frozenset({"data.path", "data.upscale", "data.corrupt", "data.workers"})
 
+# How long a run goes on: what it has learned so far stays as it is.
+LENGTH_SETTINGS = frozenset({"optimizer.extension"})
+
 
 class ConfigError(ValueError):
     """A setting cannot be used; the message names it, what is allowed and the nearest valid name."""
@@ -23,12 +26,51 @@ def preset_names() -> list[str]:
 
 
 def read_settings(name_or_path: str | Path, *, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Read a preset or a TOML file as nested values, with changes; see `training.learning.config.read_config`."""
+    """Read a preset or a TOML file as nested values, with changes; see `training.learning.config.read_config`.
+
+    A file may build on another (`base`), whose settings it changes one by one, and leave some of them out (`without`).
+    """
+    return with_changes(_inherited(name_or_path, ()), changes or {})
+
+
+def _inherited(name_or_path: str | Path, below: tuple[str, ...]) -> dict[str, Any]:
+    """Return a file's settings on those of its base."""
+    name = str(name_or_path)
+    if name in below:
+        raise ConfigError(f"{name} is built on itself: {' -> '.join((*below, name))}")
     try:
         values = tomllib.loads(_read_text(name_or_path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name_or_path} is not valid TOML: {error}") from error
-    return with_changes(values, changes or {})
+    base, without = values.pop("base", None), values.pop("without", [])
+    if base is None:
+        if without:
+            raise ConfigError(f"{name}: without needs a base to leave something out of")
+        return values
+    if not isinstance(base, str) or not isinstance(without, list) or not all(isinstance(one, str) for one in without):
+        raise ConfigError(f"{name}: base is the name of a preset or a file, without a list of settings")
+    # Beside the file that names it, wherever the command is given.
+    path = str(Path(name).parent / base) if base.endswith(".toml") else base
+    whole = _inherited(path, (*below, name))
+    # A run takes its name from its own file: under the base's it would be taken for the base's run.
+    whole.pop("name", None)
+    for setting in without:
+        if setting not in {*_flat(whole), *whole}:
+            raise ConfigError(f"{name}: without names {setting!r}{nearest(setting, {*_flat(whole), *whole})}")
+        _set(whole, setting.split("."), None)
+    return {"name": Path(name).stem, **_laid_over(whole, values)}
+
+
+def _laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(below)
+    for name, value in above.items():
+        inner = values.get(name)
+        # A network may be given by its published name alone, on either side.
+        if name == "network" and isinstance(inner, str):
+            inner = {"published": inner}
+        both = isinstance(inner, Mapping) and isinstance(value, Mapping)
+        values[name] = _laid_over(dict(inner), value) if both else value
+    return values
 
 
 def with_changes(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

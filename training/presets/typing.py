@@ -54,6 +54,8 @@ def _typed(hint: Any, value: Any, name: str) -> Any:
         return _of(value in arguments and isinstance(value, str), value, name, f"one of {', '.join(arguments)}")
     if origin is tuple:
         return _tuple(arguments, value, name)
+    if origin is dict:
+        return _table(value, name)
     if hint is bool:
         return _truth(value, name)
     if hint is int:
@@ -87,6 +89,11 @@ def _number(value: Any, name: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     # A whole number stays one: the digests of networks are taken over their settings as written.
     return _of(is_number and math.isfinite(value), value, name, "a finite number, such as 0.5")
+
+
+def _table(value: Any, name: str) -> dict[str, str]:
+    holds = isinstance(value, Mapping) and all(isinstance(item, str) for item in value.values())
+    return dict(_of(holds, value, name, 'a table of texts, such as {0 = "T-shirt", 1 = "boot"}'))
 
 
 def _tuple(arguments: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:

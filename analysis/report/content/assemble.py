@@ -15,6 +15,7 @@ from analysis.inference.blas_threads import on_one_blas_thread
 from analysis.inference.counts import LoadSummary, count_sides, load_summary
 from analysis.judges.scores import JudgeScores
 from analysis.preference import position
+from analysis.preference.per_class import class_names
 from analysis.ranking.options import ranking_options
 from analysis.ranking.results import Ranking
 from analysis.ranking.strengths import BOOTSTRAP, bradley_terry, davidson, thurstone_case_v
@@ -331,6 +332,7 @@ def _data(table: VoteTable, selection: Selection, given: Mapping) -> dict:
         "raters": per_rater.units,
         "pairs": per_pair.units,
         "classes": None if classes is None else len(set(classes) - {""}),
+        "class_names": class_names(kept),
         "arms": list(kept.arms),
         "ties": int(np.count_nonzero(kept.choice == TIE)),
         "simulated": selection.simulated,

@@ -186,7 +186,7 @@ def _groups(comparison: Comparison, by_class: PerClass) -> tuple[Groups, ...]:
                 plural="classes",
                 results=_results(
                     [
-                        (entry.class_label, entry.result.estimate, p)
+                        (entry.class_name or entry.class_label, entry.result.estimate, p)
                         for entry, p in zip(by_class.classes, tested, strict=True)
                     ]
                 ),

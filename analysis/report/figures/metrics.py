@@ -120,7 +120,12 @@ def _class_points(comparison: Mapping, by_class: Mapping, metric: str) -> list[d
         values = [result.get("value") for result in found]
         if rate["estimate"] is not None and None not in values:
             points.append(
-                {"class": label, "rate": rate["estimate"], "ci95": rate["ci95"], "difference": values[0] - values[1]}
+                {
+                    "class": wording.class_shown(row),
+                    "rate": rate["estimate"],
+                    "ci95": rate["ci95"],
+                    "difference": values[0] - values[1],
+                }
             )
     return points
 

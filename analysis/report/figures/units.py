@@ -114,7 +114,7 @@ def class_figures(reported: Mapping) -> list[FigureSpec]:
     n = f"{wording.count(len(classes), 'class', 'classes')}, {votes}"
     named = classes if len(classes) <= _MOST_NAMED_CLASSES else [*classes[:3], *classes[-3:]]
     described = f"{found} of {len(classes)} classes differ from 50 %. " + "; ".join(
-        f"{entry['class_label']}: {wording.percent(entry['result']['estimate'])} "
+        f"{wording.class_shown(entry)}: {wording.percent(entry['result']['estimate'])} "
         f"{wording.interval(entry['result']['ci95'])}"
         for entry in named
     )
@@ -145,7 +145,7 @@ def _draw_classes(classes: list[Mapping]) -> Figure:
     )
     axes.set(ylim=(len(classes) - 0.4, -0.6), xlabel="Preference rate, %")
     if is_named:
-        axes.set_yticks(place, [plain(entry["class_label"] or "(no class)", longest=22) for entry in classes])
+        axes.set_yticks(place, [plain(wording.class_shown(entry) or "(no class)", longest=22) for entry in classes])
     else:
         axes.set(yticks=[], ylabel=f"{len(classes):,} classes, by rate")
     axes.tick_params(axis="y", length=0)

@@ -8,6 +8,7 @@ __all__ = [
     "METRIC_NAMES",
     "NBSP",
     "NOT_STATED",
+    "class_shown",
     "count",
     "decimal",
     "equivalence_sentence",
@@ -41,6 +42,11 @@ METRIC_NAMES = {
 }
 NBSP = "\u00a0"
 SIGNIFICANCE_LEVEL = 0.05
+
+
+def class_shown(entry: Mapping) -> str:
+    """Return what to call the class of an entry: its name, or its label in reports that have no names."""
+    return str(entry.get("class_name") or entry["class_label"])
 
 
 def percent(value: float | None) -> str:

@@ -176,7 +176,7 @@ def _classes(comparison: Mapping, suffix: str) -> Table | None:
 
     rows = [
         {
-            "line": entry["class_label"] or "(no class)",
+            "line": wording.class_shown(entry) or "(no class)",
             **entry["counts"],
             **entry["result"],
             "p_adjusted": entry["p_adjusted"],

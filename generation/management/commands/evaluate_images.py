@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from analysis.pictures.class_names import CLASS_MAP_HELP, class_map_named
 from diffusion.files import write_atomically
 from jobs.console import Report, shown
 from survey.exceptions import SurveyError
@@ -25,7 +26,7 @@ class Command(BaseCommand):
             "--reference",
             required=True,
             metavar="REF",
-            help="a folder of images, an .npz (images, or mu and sigma), CIFAR-10's own folder, digits",
+            help="a folder of images, an .npz (images, or mu and sigma), CIFAR-10's own folder, idx files, digits",
         )
         parser.add_argument(
             "--features",
@@ -47,6 +48,7 @@ class Command(BaseCommand):
             metavar="ARM=PATH",
             help="a folder or .npz with more images of an arm; one per seed gives the spread over seeds",
         )
+        parser.add_argument("--classes", metavar="FILE", help=f"{CLASS_MAP_HELP}; or `none`: no class by itself")
         parser.add_argument("--batch-size", type=int, default=32)
         parser.add_argument("--minimum", type=int, help="fewest images for a Frechet distance (default 2048)")
         parser.add_argument("--out", type=Path, metavar="FILE", help="also write all results, by class too, as JSON")
@@ -101,8 +103,10 @@ def _parameters(study: str, options: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"--batch-size {options['batch_size']}: expected at least 1")
     if options["minimum"] is not None and options["minimum"] < 2:
         raise ValueError(f"--minimum {options['minimum']}: expected at least 2, one image has no covariance")
+    # Its content, not its path: a worker elsewhere has no such file.
+    class_map = options["classes"] if options["classes"] == "none" else class_map_named(options["classes"])
     names = ("reference", "features", "weights", "config", "batch_size", "minimum")
-    return {"study": study, "samples": samples} | {name: options[name] for name in names}
+    return {"study": study, "samples": samples, "class_map": class_map} | {name: options[name] for name in names}
 
 
 def _lines(arms: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from analysis.pictures.class_names import CLASS_MAP_HELP, class_map_named
 from survey.exceptions import SurveyError
 from survey.selectors.pair import arm_recipe, arm_recipes
 from survey.services.results.figures import study_figures_store
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--images", required=True, metavar="REF", help="real images with classes: folder, .npz or digits"
         )
+        parser.add_argument("--classes", metavar="FILE", help=CLASS_MAP_HELP)
         parser.add_argument("--out", required=True, type=Path, metavar="DIR")
         parser.add_argument("--formats", default="svg", help="comma-separated: svg, png, pdf (default svg)")
         parser.add_argument(
@@ -100,22 +102,25 @@ def _in_order(study: Any) -> list[Any]:
 
 
 def _inputs(recipe: Any, store: Any, seed: int, options: dict) -> Any:
+    from generation.features.classes import labelled_as
     from generation.figures.inputs import pick_images
     from generation.figures.paper import FigureInputs
-    from generation.worker.image_metrics import named_reference
+    from generation.sampling.networks import class_names, prepare_arms
+    from generation.worker.sources import named_reference
 
     source = named_reference(options["images"]).source
     if source is None:
         raise ValueError(f"--images {options['images']} holds no images")
-    loaded = store.load(recipe.denoiser, "denoiser", recipe.precision)
-    config = loaded.network.config
+    (arm,) = prepare_arms([recipe], store)
+    config, names = arm.denoiser.network.config, class_names(arm)
+    source = labelled_as(source, names, reader=f"arm {recipe.name}", class_map=class_map_named(options["classes"]))
     images, labels = pick_images(
         source, per_class=options["per_class"], side=config.image_size, channels=config.in_channels
     )
     return FigureInputs(
         images=images.to(store.device),
         labels=labels.to(store.device),
-        class_names=loaded.card.class_names,
+        class_names=names,
         shown=options["shown"],
         seed=seed,
     )

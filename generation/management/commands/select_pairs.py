@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--study", required=True, metavar="SLUG", help="a draft")
-        parser.add_argument("--classes", metavar="A,B", help="class labels to keep (default: all)")
+        parser.add_argument("--classes", metavar="A,B", help="labels or names of classes to keep (default: all)")
         parser.add_argument(
             "--minimum-distance", type=float, metavar="D", help="leave out pairs whose images differ less (0 to 1)"
         )

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from generation.features.image_sets import ArraySource, FileSource, NpzSource, folder_source, npz_members, read_image
-from training.data.image_sets import npz_images
+from training.data.array_files import npz_images
 
 
 def _pixels(n: int = 5, side: int = 6) -> np.ndarray:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from generation.recipes.recipe import ArmRecipe, NetworkFile, ScheduleName, check_matched, differing_fields
+from generation.recipes.recipe import (
+    ArmRecipe,
+    NetworkFile,
+    ScheduleName,
+    check_matched,
+    differing_fields,
+    recipe_fields,
+)
 
 DENOISER = {"path": "denoiser.safetensors", "sha256": "a" * 64}
 FULL = {
@@ -115,3 +124,10 @@ def test_recipes_are_checked_without_torch():
     probe = "import sys, generation.recipes.recipe; print('torch' in sys.modules or 'django' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_the_recipe_in_the_docs_is_a_recipe_in_full():
+    page = (Path(__file__).parents[3] / "docs" / "engineer-generation.md").read_text()
+    values = json.loads(re.search(r"```json\n(.*?)```", page, re.S).group(1))
+    assert set(values) == set(recipe_fields())
+    assert ArmRecipe.from_json("robust", values).to_json() == values

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from training.data.array_files import cifar10_images, npz_images
 from training.data.batches import Batches, DataConfig, ahead, check_data, evaluation_images, open_data
 from training.data.crops import ImageSizeError, Placement, place
-from training.data.image_sets import DataError, cifar10_images, digits_images, folder_images, npz_images
+from training.data.image_sets import DataError, digits_images, folder_images
 
 MIDDLE = Placement(0.0, 0.5, 0.5, 0.9)
 
@@ -153,7 +154,7 @@ def test_upscaling_must_be_asked_for():
         ({"images": np.zeros((4, 8, 8, 4), np.uint8), "labels": np.arange(4)}, r"uint8 \(N, H, W, 3\)"),
         ({"images": np.zeros((4, 8, 8, 3)), "labels": np.arange(4)}, "images are float64"),
         ({"images": np.zeros((4, 8, 8, 3), np.uint8), "labels": np.arange(3)}, "wanted 4 whole numbers"),
-        ({"images": np.zeros((3, 8, 8, 3), np.uint8), "labels": np.array([0, 0, 2])}, "class 1 of 0..2 has no images"),
+        ({"images": np.zeros((3, 8, 8, 3), np.uint8), "labels": np.array([0, 0, -1])}, "labels from -1 to 0"),
         ({"pictures": np.zeros(3)}, "wanted 'images' and 'labels'"),
         ({"images": np.array([object()]), "labels": np.zeros(1)}, "not a readable"),
     ],

@@ -2,7 +2,7 @@ import pytest
 
 from diffusion.published import PUBLISHED
 from training.learning.config import config_from_dict, read_config
-from training.presets import ConfigError, parse_change, preset_names, read_settings
+from training.presets import ConfigError, differing, parse_change, preset_names, read_settings
 
 DIGITS = "digits_robust"
 
@@ -118,3 +118,47 @@ def test_change_without_equals_sign_is_refused():
 
 def test_none_removes_a_section():
     assert "attack" not in read_settings(DIGITS, changes={"attack": None})
+
+
+def write(folder, name, text):
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def test_a_file_builds_on_a_preset_and_says_only_what_differs(tmp_path):
+    path = write(tmp_path, "longer.toml", 'base = "digits_robust"\n[optimizer]\niterations = 900\n')
+    longer, digits = read_settings(path), read_settings("digits_robust")
+    assert differing(digits, longer) == {
+        "name": ("digits_robust", "longer"),
+        "optimizer.iterations": (400, 900),
+    }
+
+
+def test_a_base_may_be_a_file_beside_it_and_lose_settings(tmp_path):
+    (tmp_path / "shared").mkdir()
+    write(tmp_path / "shared", "robust.toml", 'base = "digits_robust"\n[attack]\nepsilon = 2.0\n')
+    path = write(tmp_path, "plain.toml", 'base = "shared/robust.toml"\nwithout = ["attack", "optimizer.warmup"]\n')
+    plain = read_settings(path)
+    assert "attack" not in plain
+    assert "warmup" not in plain["optimizer"]
+    assert read_config(path).attack is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('base = "digits_robustt"', "did you mean 'digits_robust'"),
+        ('base = "mine.toml"', r"mine.toml is built on itself"),
+        ('base = "digits_vanilla"\nwithout = ["atack"]', "without names 'atack'"),
+        ('without = ["attack"]', "needs a base"),
+        ("base = 3", "base is the name of a preset or a file"),
+    ],
+)
+def test_a_bad_base_is_refused_by_name(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        read_settings(write(tmp_path, "mine.toml", text))
+
+
+def test_a_changed_published_network_stays_that_network(tmp_path):
+    path = write(tmp_path, "mine.toml", 'base = "adm128_classifier"\n[network]\nnum_classes = 10\n')
+    assert read_settings(path)["network"] == {"published": "adm128_classifier", "num_classes": 10}

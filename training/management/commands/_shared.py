@@ -19,7 +19,7 @@ from jobs.console import Report, Stopped, shown
 from jobs.exceptions import JobError
 from training.models import TrainingRun
 from training.presets import ConfigError, parse_change, preset_names, read_settings
-from training.services import State, run_create, run_enqueue, run_errors_recorded, run_restart
+from training.services import State, run_create, run_enqueue, run_errors_recorded, run_extend, run_restart
 
 
 class TrainCommand(BaseCommand):
@@ -44,6 +44,12 @@ class TrainCommand(BaseCommand):
             default=True,
             help="continue a stopped run (default); --no-resume starts afresh",
         )
+        parser.add_argument(
+            "--extend", type=int, metavar="ITERATIONS", help="let a run that was finished go on for so many iterations"
+        )
+        parser.add_argument(
+            "--init", metavar="CHECKPOINT", help="begin with these weights; the checkpoints of the run record it"
+        )
         parser.add_argument("--queue", action="store_true", help="leave the run to the GPU workers")
         parser.add_argument(
             "--processes", type=int, default=1, metavar="N", help="GPUs to use on one machine, through torchrun"
@@ -54,6 +60,8 @@ class TrainCommand(BaseCommand):
         changes = dict(parse_change(text) for text in options["set"])
         if options["data"]:
             changes["data.path"] = str(Path(options["data"]).resolve())
+        if options["init"]:
+            changes["init"] = str(Path(options["init"]).resolve())
         return changes
 
     def handle(self, *, config: str, queue: bool, resume: bool, **options: Any) -> None:
@@ -62,9 +70,11 @@ class TrainCommand(BaseCommand):
             values = read_settings(config, changes=changes)
             if values.get("task") != self.task:
                 raise ConfigError(f"{config} trains a {values.get('task')}, not a {self.task}")
-            _check_whole(values)
+            _check_whole(values, is_trained_here=not queue)
             name = options["name"] or values.get("name") or Path(config).stem
             run = self._run(name, config, changes, options["processes"], resume=resume)
+            if options["extend"] is not None:
+                run_extend(run, iterations=options["extend"])
             if run.state == State.FINISHED and (run.folder / "last.safetensors").is_file():
                 self.stdout.write(f"{name}: trained already, {run.folder / 'last.safetensors'}")
             elif queue:
@@ -105,7 +115,7 @@ class TrainCommand(BaseCommand):
             self.stdout.write(f"  on held-out images: {measured}")
 
 
-def _check_whole(values: dict[str, Any]) -> None:
+def _check_whole(values: dict[str, Any], *, is_trained_here: bool) -> None:
     """Refuse what training would refuse before anything is stored: a bad setting must not take a run's name.
 
     A machine that only queues work may have no torch, and then the worker checks.
@@ -113,7 +123,12 @@ def _check_whole(values: dict[str, Any]) -> None:
     if importlib.util.find_spec("torch") is not None:
         from training.learning.config import config_from_dict
 
-        config_from_dict(values)
+        config = config_from_dict(values)
+        # A worker elsewhere may have a file that is not here.
+        if config.init and is_trained_here:
+            from training.learning.start import check_init
+
+            check_init(config)
 
 
 def _is_cancelled(run: TrainingRun, _asked: dict[int, float] = {}) -> bool:  # noqa: B006  the cache is the point

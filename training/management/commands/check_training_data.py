@@ -31,9 +31,10 @@ class Command(BaseCommand):
             if data:
                 changes["data.path"] = str(Path(data).resolve())
             settings = read_config(config, changes=changes)
-            problems = 0
+            problems, class_names = 0, None
             for split in ("train", "validation"):
-                images = open_data(settings.data, split=split)
+                images = open_data(settings.data, split=split, class_names=class_names)
+                class_names = images.source.class_names
                 check_classes(settings, images)
                 with shown(f"reading images: {split}", self.stderr) as told:
                     report = check_data(

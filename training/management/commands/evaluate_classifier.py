@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from analysis.pictures.class_names import CLASS_MAP_HELP, class_map_named
 from jobs.console import shown
 
 
@@ -19,6 +20,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("checkpoint", type=Path, help="a .safetensors file from training, or other weights")
         parser.add_argument("--data", metavar="PATH", help="images (default: those held out from its training)")
+        parser.add_argument("--classes", metavar="FILE", help=CLASS_MAP_HELP)
         parser.add_argument(
             "--config",
             metavar="C",
@@ -85,7 +87,13 @@ class Command(BaseCommand):
         if card.kind != "classifier":
             raise CommandError(f"{checkpoint} is a {card.kind}; give a classifier")
         trained_with = _settings(card, options)
-        data = open_data(trained_with.data, split="validation")
+        data = open_data(
+            trained_with.data,
+            split="validation",
+            class_names=card.class_names,
+            reader=str(checkpoint),
+            class_map=class_map_named(options["classes"]),
+        )
         if len(data.indices) == 0:
             raise CommandError("no images are held out; give some with --data, or set data.validation_share")
         images, labels = evaluation_images(
