@@ -39,6 +39,8 @@ class Regime:
     sd_pair: float = 1.2
     judge_noise: float = 0.6
     centre: float = 0.4
+    sites: int = 0
+    sd_site: float = 0.0
 
 
 REGIMES = {
@@ -51,6 +53,8 @@ REGIMES = {
     "like-minded raters": Regime(sd_rater=0.0),
     "no preference": Regime(centre=0.0),
     "strong preference": Regime(centre=1.5),
+    "4 sites": Regime(raters=40, sites=4, sd_site=0.5),
+    "8 sites": Regime(raters=40, sites=8, sd_site=0.5),
 }
 
 
@@ -60,16 +64,22 @@ def simulated(regime: Regime, rng: np.random.Generator) -> tuple[Comparison, np.
     judge = effect + rng.normal(0.0, regime.judge_noise, len(effect))
     seen = np.argsort(rng.random((regime.raters, regime.pairs)), axis=1)[:, : regime.votes_per_rater]
     rater, pair = np.repeat(np.arange(regime.raters), seen.shape[1]), seen.ravel()
-    logits = regime.centre + rng.normal(0.0, regime.sd_rater, regime.raters)[rater] + effect[pair]
+    leaning = rng.normal(0.0, regime.sd_rater, regime.raters)
+    extra = {}
+    if regime.sites:
+        site = np.arange(regime.raters) % regime.sites
+        leaning = leaning + rng.normal(0.0, regime.sd_site, regime.sites)[site]
+        extra = {"site": np.array([f"site {code}" for code in site], dtype=object)[rater]}
+    logits = regime.centre + leaning[rater] + effect[pair]
     score = (rng.random(len(rater)) < special.expit(logits)).astype(float)
     side = np.where(np.arange(len(rater)) % 2, 0.5, -0.5)
-    votes = Comparison(arm="robust", baseline="vanilla", score=score, side=side, rater=rater, pair=pair)
+    votes = Comparison(arm="robust", baseline="vanilla", score=score, side=side, rater=rater, pair=pair, extra=extra)
     return votes, judge[pair], judge[regime.pairs :]
 
 
 def truth_of(regime: Regime) -> float:
     """Return the rate averaged over raters and pairs."""
-    spread = math.hypot(regime.sd_rater, regime.sd_pair)
+    spread = math.hypot(regime.sd_rater, regime.sd_pair, regime.sd_site)
     return float(special.expit(regime.centre + spread * NODES) @ NODE_WEIGHTS / NODE_WEIGHTS.sum())
 
 

@@ -76,15 +76,16 @@ def _share(votes: Comparison, values: np.ndarray, method: str) -> Estimate:
 def _difference(votes: Comparison, values: np.ndarray) -> Estimate:
     method = "agreement of the judge less that of the rater on the same votes, rater-averaged, crossed t interval"
     crossing = crossing_of(votes)
-    if min(crossing.n_raters, crossing.n_pairs) < 2:
-        return refused(method, "fewer than 2 raters or 2 pairs with a majority", **crossing.counts())
+    if crossing.few_units():
+        few = f"fewer than 2 {crossing.unit_name}s or 2 pairs with a majority"
+        return refused(method, few, **crossing.counts())
     weights = rater_averaged_weights(crossing)
     mean = float(np.sum(weights * values))
     variance = crossed_variance(weights * (values - mean), crossing).total
     return t_interval(
         mean,
         math.sqrt(max(variance, 0.0)),
-        df=min(crossing.n_raters, crossing.n_pairs) - 1,
+        df=crossing.df,
         method=method,
         reason=few_units_warning(crossing),
         counts=crossing.counts(),

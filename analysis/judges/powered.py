@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.inference.crossing import crossed_variance, crossing_of, rater_averaged_weights
+from analysis.inference.crossing import Crossing, crossed_variance, crossing_of, rater_averaged_weights
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import few_units_warning, joined, rate_interval
 from analysis.preference.rate import two_way_t
@@ -24,7 +24,7 @@ __all__ = ["Powered", "prediction_powered_rate"]
 
 _METHOD = (
     "prediction-powered preference rate: rater-averaged, ties split, the judge as a control variate on pairs, two-way "
-    "cluster-robust t interval (raters and pairs crossed, df = min(raters, pairs) - 1)"
+    "cluster-robust t interval (raters, or sites of raters, and pairs crossed, df = min(units, pairs) - 1)"
 )
 # The weight of the judge is estimated on the voted pairs: with fewer of them it would follow their noise.
 FEWEST_PAIRS = 10
@@ -66,13 +66,14 @@ def prediction_powered_rate(comparison: Comparison, judged: np.ndarray, unvoted:
     Returns
     -------
     Powered
-        ``result`` is refused with fewer than two raters, ten voted pairs or two unvoted ones.
+        ``result`` is refused with fewer than two raters (or sites, where raters are grouped in them), ten voted pairs
+        or two unvoted ones.
     """
     usable = np.isfinite(judged)
     votes, judged, unvoted = comparison.rows(usable), judged[usable], unvoted[np.isfinite(unvoted)]
     crossing = crossing_of(votes)
     left_out = None if usable.all() else f"{np.count_nonzero(~usable)} votes on pairs without a score left out"
-    lack = _lack(crossing.n_raters, crossing.n_pairs, len(unvoted))
+    lack = _lack(crossing, len(unvoted))
     if lack:
         result = refused(_METHOD, joined(lack, left_out) or lack, **crossing.counts())
         return Powered(result=result, weight=0.0, n_unvoted=len(unvoted), variance_ratio=None)
@@ -90,7 +91,7 @@ def prediction_powered_rate(comparison: Comparison, judged: np.ndarray, unvoted:
         # A correction may carry a rate near the border beyond it.
         min(max(rate, 0.0), 1.0),
         math.sqrt(variance),
-        df=min(crossing.n_raters, crossing.n_pairs) - 1,
+        df=crossing.df,
         method=_METHOD,
         reason=joined(few_units_warning(crossing), left_out),
         counts=crossing.counts(),
@@ -100,9 +101,10 @@ def prediction_powered_rate(comparison: Comparison, judged: np.ndarray, unvoted:
     return Powered(result=result, weight=weight, n_unvoted=len(unvoted), variance_ratio=ratio)
 
 
-def _lack(raters: int, pairs: int, unvoted: int) -> str | None:
-    if raters < 2 or pairs < FEWEST_PAIRS:
-        return f"only {raters} raters and {pairs} voted pairs; it needs 2 and {FEWEST_PAIRS}"
+def _lack(crossing: Crossing, unvoted: int) -> str | None:
+    people, pairs = f"{crossing.n_units} {crossing.unit_name}s", crossing.n_pairs
+    if crossing.n_units < 2 or pairs < FEWEST_PAIRS:
+        return f"only {people} and {pairs} voted pairs; it needs 2 and {FEWEST_PAIRS}"
     if unvoted < 2:
         return f"only {unvoted} scored pairs without votes: the judge has nothing to add"
     return None

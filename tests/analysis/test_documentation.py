@@ -61,3 +61,13 @@ def test_the_error_rates_on_the_statistician_page_are_those_recorded():
     assert record["repetitions"] >= 400
     assert not any(row["is_off"] for row in record["rows"])
     assert table(record) in (DOCS / "statistician.md").read_text()
+
+
+def test_the_coverage_of_the_prediction_powered_rate_on_the_page_is_that_recorded():
+    record = json.loads((DOCS.parent / "benchmarks" / "judges.json").read_text())
+    page = (DOCS / "statistician.md").read_text()
+    assert record["studies"] >= 1000
+    assert {"4 sites", "8 sites"} < set(record["regimes"])
+    for name, row in record["regimes"].items():
+        assert abs(row["coverage"] - 0.95) < 0.015
+        assert f"| {name} | {100 * row['coverage']:.1f} % | {row['median_variance_ratio']:.2f} |" in page

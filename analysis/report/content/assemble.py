@@ -36,6 +36,7 @@ from analysis.report.content.influence import influence_section, influence_sente
 from analysis.report.content.judges import judges_section
 from analysis.report.content.metric_differences import difference_sentences, differences_section
 from analysis.report.content.screening import planned_rules, screening_section, sensitivity_section
+from analysis.report.content.tournament import tournament_section
 from analysis.report.content.verdicts import careless_raters, comparison_verdicts, study_verdict
 from analysis.report.parts.prose import finding, lead, methods_paragraph, paper_sentence
 from analysis.report.parts.table import MOST_WHOLE
@@ -174,6 +175,7 @@ def build_report(
         "agreement": agreement(selection.table, comparisons[0], seed=seed).as_json() if comparisons else None,
         "consistency": consistency(selection.with_repeats(), seed=seed).as_json(),
         "ranking": {name: found.as_json() for name, found in ranking.items()} if ranking and comparisons else None,
+        "tournament": tournament_section(ranking if comparisons else None, seed=seed),
         "screening": [dict(vars(row)) for row in screened],
         "screening_summary": screening_section(screened, rules),
         "sensitivity": sensitivity_section(selection, directions[0], screened) if comparisons else [],

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from analysis.report.figures.arms import ranking_figures
 from analysis.report.figures.differences import difference_figures
 from analysis.report.figures.flow import flow_figures
+from analysis.report.figures.judges import judge_figures
 from analysis.report.figures.metrics import metric_figures
 from analysis.report.figures.preference import forest_figures, sides_figures, votes_figures
 from analysis.report.figures.session import running_figures, time_figures
@@ -26,4 +27,5 @@ def figure_specs(report: Mapping, selection: Selection) -> list[FigureSpec]:
         specs += [*rater_figures(first, comparison), *pair_figures(first, comparison), *class_figures(first)]
         specs += running_figures(first, comparison, least_votes=report["plan"].get("least_votes") or 1)
     specs += [*sides_figures(report), *time_figures(report, selection.table)]
-    return [*specs, *ranking_figures(report), *metric_figures(report), *difference_figures(report)]
+    specs += [*ranking_figures(report), *metric_figures(report), *difference_figures(report)]
+    return [*specs, *judge_figures(report)]

@@ -110,7 +110,7 @@ _SECTIONS = (
     (
         "Several arms",
         "",
-        ("strengths_davidson", "strengths_thurstone_case_v", "contrasts", "win_matrix"),
+        ("tournament", "strengths_davidson", "strengths_thurstone_case_v", "contrasts", "win_matrix"),
         (),
     ),
     (
@@ -119,7 +119,7 @@ _SECTIONS = (
         ("classes*", "image_metric_differences_by_class", "image_metrics_by_class", "metric_correlations"),
         ("classes", "image_metric_differences_by_class", "metric_against_preference"),
     ),
-    ("Automatic judges", "", ("judges", "powered"), ()),
+    ("Automatic judges", "", ("judges", "powered"), ("judge_scores*",)),
     ("Agreement and consistency", "", ("agreement", "consistency"), ()),
     ("Sensitivity", "", ("sensitivity",), ()),
     ("Careless answers", "", ("screening", "screened_raters"), ("response_times",)),

@@ -16,6 +16,7 @@ from analysis.report.tables.people import composition_table, judges_table, power
 from analysis.report.tables.preference import comparison_tables
 from analysis.report.tables.study import checklist_table, design_table, kept_out_table
 from analysis.report.tables.tidy import estimate_table
+from analysis.report.tables.tournament import tournament_table
 from analysis.report.tables.verdicts import verdicts_table
 
 __all__ = ["all_tables", "estimate_table"]
@@ -38,6 +39,7 @@ def all_tables(report: Mapping) -> list[Table]:
         judges_table(report),
         powered_table(report),
         *arms_tables(report),
+        tournament_table(report),
         *detail_tables(report),
         influence_table(report),
         left_out_table(report),

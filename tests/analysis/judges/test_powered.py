@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import special
@@ -57,6 +59,18 @@ def test_the_interval_covers_the_truth_in_about_95_percent_of_studies():
     covered = np.mean([result.ci95[0] <= truth <= result.ci95[1] for result in results])
     assert 0.92 <= covered <= 0.985
     assert np.mean([result.estimate for result in results]) == pytest.approx(truth, abs=0.01)
+
+
+def test_sites_are_the_sampled_units_where_raters_are_grouped_in_them():
+    votes, judged, unvoted = simulated(4, raters=24)
+    plain = prediction_powered_rate(votes, judged, unvoted).result
+    sites = np.array([f"site {code}" for code in range(4)], dtype=object)[votes.rater % 4]
+    grouped = replace(votes, extra={"site": sites})
+    result = prediction_powered_rate(grouped, judged, unvoted).result
+    assert (plain.df, result.df) == (23, 3)
+    assert result.ci95[1] - result.ci95[0] > plain.ci95[1] - plain.ci95[0]
+    alone = replace(votes, extra={"site": np.full(len(votes), "site 0", dtype=object)})
+    assert prediction_powered_rate(alone, judged, unvoted).result == plain
 
 
 def test_votes_on_pairs_without_a_score_are_left_out_and_counted():

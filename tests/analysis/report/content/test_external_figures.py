@@ -5,6 +5,7 @@ import json
 import re
 from html import unescape
 
+import pikepdf
 import pytest
 
 from analysis.__main__ import main
@@ -18,6 +19,12 @@ from tests.analysis.vote_rows import study_rows
 from tests.factories import make_png
 
 PNG = make_png(1)
+
+
+def _pictures(path) -> int:
+    """Return how many pixel images the pages of a PDF hold; the report's own figures are vectors."""
+    with pikepdf.open(path) as pdf:
+        return sum(entry.get("/Subtype") == "/Image" for entry in pdf.objects if isinstance(entry, pikepdf.Stream))
 
 
 def _figure(name: str = "matched_pairs", **changes) -> ExternalFigure:
@@ -50,8 +57,7 @@ def test_same_votes_and_figures_give_the_same_bytes_and_the_pdf_holds_the_pictur
         write_report(build_report(table, figures=figures), table, tmp_path / name, ("html", "pdf"), figures=figures)
     for file in ("report.html", "report.pdf"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
-    images = [(tmp_path / name / "report.pdf").read_bytes().count(b"/Subtype /Image") for name in ("one", "none")]
-    assert images[0] > images[1]
+    assert [_pictures(tmp_path / name / "report.pdf") for name in ("one", "none")] == [1, 0]
     assert "images-and-gradients" not in (tmp_path / "none" / "report.html").read_text()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from xml.etree import ElementTree
 
 import pytest
 
@@ -51,6 +52,21 @@ def test_raters_and_scores_by_file_reach_every_format(tmp_path):
     assert scorer["powered"]["result"]["ci95"] is not None
     for heading in ("Who judged", "Automatic judges"):
         assert heading in page
+    groups = scorer["preference_by_score"]
+    assert len(groups) == 3
+    drawn = ElementTree.parse(tmp_path / "out" / "figures" / "judge_scores.svg")
+    assert drawn.getroot() is not None
+    assert "People's preference for robust by how far clip prefers it" in page
+    assert f"{100 * groups[0]['result']['estimate']:.1f}" in page
+
+
+def test_a_judge_without_groups_of_pairs_has_no_figure(tmp_path):
+    scores = tmp_path / "scores.csv"
+    lines = [f"{pair},{arm},clip,{n}\n" for n, pair in enumerate(labels("pair")[:12]) for arm in ("robust", "vanilla")]
+    scores.write_text("pair,arm,scorer,score\n" + "".join(lines))
+    found, _ = report(tmp_path, "--scores", str(scores))
+    assert found["judges"]["scorers"][0]["preference_by_score"] == []
+    assert not (tmp_path / "out" / "figures" / "judge_scores.svg").exists()
 
 
 def test_sites_of_raters_become_the_sampled_units(tmp_path):

@@ -54,6 +54,17 @@ def test_twenty_arms_are_an_ordinary_report(twenty, tmp_path):
     assert (tmp_path / "tables" / "verdicts.csv").read_text().count("\n") == 191
 
 
+def test_the_report_says_what_was_compared_and_whether_majorities_run_in_circles(twenty):
+    _, report = twenty
+    coverage, cycles = report["tournament"]["coverage"], report["tournament"]["cycles"]
+    assert (coverage["comparisons"], coverage["compared"]) == (190, 190)
+    assert 0 < cycles["observed"] < cycles["triples"] <= 1140
+    assert 0 < cycles["p_value"] <= 1
+    (table,) = [table for table in all_tables(report) if table.name == "tournament"]
+    assert {"fact": "Comparisons with votes", "value": "190 of 190"} in table.rows
+    assert build_report(arms(2))["tournament"]["reason"] == "fewer than three arms"
+
+
 def test_figures_grow_with_the_arms_and_not_with_their_pairs(twenty):
     table, report = twenty
     names = [spec.name for spec in figure_specs(report, select_votes(table))]
