@@ -12,10 +12,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET, require_http_methods
 
+from survey.admin.editors import Recruitment
 from survey.admin.page import download, render, study_address, study_page
 from survey.links import entry_link, personal_link
 from survey.models import PersonalLink, Study
-from survey.recruitment import PROVIDERS, recruitment_problems
+from survey.recruitment import recruitment_problems
 from survey.selectors.access import may_manage
 from survey.selectors.links import link_batches
 from survey.services.panel.erasure import identity_erase
@@ -26,46 +27,18 @@ from survey.services.study.study import study_update
 __all__ = ["link_to_give", "links_csv", "links_print", "recruitment"]
 
 
+# Of the names of the fields, as in the form of the whole study.
+_PREFIX = "recruitment"
+
+
 class LinksForm(forms.Form):
     count = forms.IntegerField(min_value=1, max_value=MOST_LINKS, initial=30, label="How many")
-
-
-class ProviderForm(forms.Form):
-    """The settings of a draft's recruitment, without writing JSON."""
-
-    provider = forms.ChoiceField(choices=[(name, name) for name in PROVIDERS])
-    complete = forms.CharField(required=False, max_length=40, label="Code: complete")
-    screen = forms.CharField(required=False, max_length=40, label="Code: screen too small")
-    full = forms.CharField(required=False, max_length=40, label="Code: no slots left")
-    withdrawn = forms.CharField(required=False, max_length=40, label="Code: withdrawn")
-    study_id = forms.CharField(required=False, max_length=60, label="Study id at the panel")
-    is_unsigned = forms.BooleanField(required=False, label="Take unsigned entries (ids can then be forged)")
-
-    def settings(self) -> dict[str, Any]:
-        """Return the recruitment settings that the fields stand for."""
-        given = self.cleaned_data
-        settings: dict[str, Any] = {"provider": given["provider"]}
-        names = ("complete", "screen", "full", "withdrawn")
-        if codes := {name: given[name] for name in names if given[name]}:
-            settings["codes"] = codes
-        if given["provider"] == "prolific":
-            settings |= {"study_id": given["study_id"]} if given["study_id"] else {}
-            # Only what differs from the default, which demands signatures, is stored.
-            settings |= {"is_signed": False} if given["is_unsigned"] else {}
-        return settings
-
-    @classmethod
-    def of(cls, study: Study) -> ProviderForm:
-        settings = study.recruitment if isinstance(study.recruitment, dict) else {}
-        initial = {"provider": settings.get("provider", "open"), "study_id": settings.get("study_id", "")}
-        initial |= {"is_unsigned": settings.get("is_signed") is False}
-        return cls(initial=initial | dict(settings.get("codes") or {}))
 
 
 @require_http_methods(["GET", "POST"])
 @study_page()
 def recruitment(request: HttpRequest, study: Study) -> HttpResponse:
-    context: dict[str, Any] = {"tab": "recruitment", "links_form": LinksForm(), "provider_form": ProviderForm.of(study)}
+    context: dict[str, Any] = {"tab": "recruitment", "links_form": LinksForm(), "provider_form": _editor(study)}
     if request.method == "POST":
         answer = _DOINGS.get(request.POST.get("do", ""), _nothing)(request, study)
         if isinstance(answer, HttpResponse):
@@ -100,14 +73,15 @@ def _nothing(request: HttpRequest, study: Study) -> HttpResponse:
     return _back(study)
 
 
+def _editor(study: Study) -> Recruitment:
+    return Recruitment.of(study.recruitment, _PREFIX)
+
+
 def _set_provider(request: HttpRequest, study: Study) -> Any:
-    form = ProviderForm(request.POST)
+    form = Recruitment.read(request.POST, _PREFIX)
     if not form.is_valid():
         return {"provider_form": form}
-    if problems := recruitment_problems(form.settings()):
-        messages.error(request, "; ".join(problems))
-        return {"provider_form": form}
-    study_update(study=study, actor=request.user, recruitment=form.settings())
+    study_update(study=study, actor=request.user, recruitment=form.value())
     messages.success(request, "Recruitment is set. It is frozen with the design.")
     return _back(study)
 

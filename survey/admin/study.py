@@ -2,142 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 
-from survey.admin import study_pages
+from survey.admin import setup_pages, study_pages
 from survey.admin.access import StudyScopedAdmin
 from survey.admin.page import head_context
+from survey.admin.study_form import STEPS, ArmForm, StudyForm
 from survey.exceptions import StudyNotDeletable, SurveyError
 from survey.models import Arm, Study
-from survey.recruitment import recruitment_problems
 from survey.selectors.access import may_change, may_manage
 from survey.services.results.progress import studies_counted
-from survey.services.study.criteria import criteria_problems
-from survey.services.study.exit_questions import question_problems
-from survey.services.study.plan import rule_captions, rule_problems
-from survey.services.study.study import arm_add, arm_remove, arm_rename, study_create, study_delete, study_update
-from survey.services.study.translations import language_problems, translation_problems
+from survey.services.study.study import arm_add, arm_remove, arm_rename, study_delete, study_update
 
 __all__ = ["StudyAdmin"]
 
 
-GROUPS = [
-    (None, "title slug seed"),
-    (
-        "What raters read",
-        "organisation contact summary payment minutes consent_text instructions question criteria criteria_design "
-        "debrief exit_questions language translations",
-    ),
-    (
-        "How a trial looks",
-        "are_ties_allowed minimum_exposure_ms display box_px least_box_px pixel_multiple narrow_screens near_lossless "
-        "is_zoom_allowed",
-    ),
-    (
-        "Trial plan",
-        "comparisons votes_per_pair trials_per_session practice_trials repeat_trials identical_trials "
-        "degraded_trials break_every lease_minutes",
-    ),
-    (
-        "Analysis plan, fixed before the first vote",
-        "baseline headline_criterion stopping_rule least_votes equivalence_margin class_adjustment target_raters "
-        "exclusion_rules",
-    ),
-    (
-        "What only people know, for the report and a release",
-        "eligibility ethics funding preregistration is_publication_consented is_free_text_published",
-    ),
-    ("Recruitment", "recruitment"),
-]
-
-
-_ROWS = {
-    "summary": 3,
-    "consent_text": 8,
-    "instructions": 8,
-    "question": 2,
-    "criteria": 4,
-    "debrief": 4,
-    "exit_questions": 3,
-    "translations": 6,
-    "exclusion_rules": 3,
-    "recruitment": 3,
-}
-
-
-_RULES_HELP = (
-    'for example [{"rule": "too_fast"}, {"rule": "failed_checks", "parameters": {"failures": 1}}]; the rules with '
-    "their default limits:"
-)
-
-
-class StudyForm(forms.ModelForm):
-    """A draft's fields; ``baseline`` offers the study's own arms alone."""
-
-    class Meta:
-        model = Study
-        fields = [name for _, names in GROUPS for name in names.split()]
-        widgets = {name: forms.Textarea(attrs={"rows": rows, "cols": 90}) for name, rows in _ROWS.items()}
-        help_texts = {
-            "criteria": "empty: the question above alone; for example "
-            '[{"key": "detail", "question": "Which image has better detail?", "definition": "..."}]',
-            "exit_questions": "for example "
-            '[{"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]}]',
-            "translations": "the same texts by language, for example "
-            '{"de": {"question": "Welches Bild ...?", "consent_text": "...", '
-            '"exit_questions": {"age": {"caption": "Wie alt sind Sie?", "options": ["unter 30", "30 oder mehr"]}}}}',
-            "recruitment": "easier to set under Recruitment, once the study is saved",
-        }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "exclusion_rules" in self.fields:
-            rules = format_html_join("", "<li>{}: {}</li>", rule_captions().items())
-            self.fields["exclusion_rules"].help_text = format_html("{}<ul>{}</ul>", _RULES_HELP, rules)
-        if "baseline" in self.fields:
-            arms = self.instance.arms.all() if self.instance.pk else Arm.objects.none()
-            # Arms of other studies are no baseline, and their names may not be the user's to see.
-            self.fields["baseline"].queryset = arms
-
-    def _checked(self, name: str, problems: Callable[[Any], list[str]]) -> Any:
-        value = self.cleaned_data[name]
-        if found := problems(value):
-            raise forms.ValidationError(found)
-        return value
-
-    def clean_recruitment(self) -> Any:
-        return self._checked("recruitment", recruitment_problems)
-
-    def clean_exclusion_rules(self) -> Any:
-        return self._checked("exclusion_rules", rule_problems)
-
-    def clean_language(self) -> Any:
-        return self._checked("language", language_problems)
-
-    def clean_translations(self) -> Any:
-        return self._checked("translations", translation_problems)
-
-    def clean_criteria(self) -> Any:
-        return self._checked("criteria", criteria_problems)
-
-    def clean_exit_questions(self) -> Any:
-        return self._checked("exit_questions", question_problems)
-
-
-class ArmForm(forms.ModelForm):
-    class Meta:
-        model = Arm
-        fields = ["name", "title", "description", "recipe"]
-        widgets = {"recipe": forms.Textarea(attrs={"rows": 2, "cols": 36})}
+def _fieldsets() -> list[tuple[str, dict[str, Any]]]:
+    """Return the steps as the form shows them: what most studies decide, the rest folded below it."""
+    found = []
+    for step in STEPS:
+        found.append((step.caption, {"fields": step.fields.split()}))
+        found.append((f"{step.caption}: more", {"fields": step.more.split(), "classes": ["collapse"]}))
+    return found
 
 
 class ArmInline(admin.TabularInline):
@@ -184,9 +77,7 @@ class StudyAdmin(StudyScopedAdmin):
     list_filter = ["state"]
     search_fields = ["slug", "title"]
     ordering = ["-created_at"]
-    # The slug stays editable: it becomes part of the address that raters see.
-    prepopulated_fields = {"slug": ["title"]}
-    fieldsets = [(caption, {"fields": names.split()}) for caption, names in GROUPS]
+    fieldsets = _fieldsets()
 
     class Media:
         css = {"all": ["survey/css/admin.css"]}
@@ -242,18 +133,16 @@ class StudyAdmin(StudyScopedAdmin):
     def created(self, study: Study) -> str:
         return f"{timezone.localtime(study.created_at):%Y-%m-%d}"
 
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """A study begins with the first of its steps; its whole form is for later."""
+        return setup_pages.start(request)
+
     # Writing: through the services alone --------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: Study, form: StudyForm, change: bool) -> None:
-        if change:
-            # What changed alone: the log shows the fields that somebody has touched.
-            values = {name: form.cleaned_data[name] for name in form.changed_data}
-            if values:
-                study_update(study=obj, actor=request.user, **values)
-            return
-        created = study_create(owner=request.user, **form.cleaned_data)
-        # The service has stored it: Django must take this object for that row.
-        obj.pk, obj.state, obj._state.adding = created.pk, created.state, False
+        # What changed alone: the log shows the fields that somebody has touched.
+        if values := {name: form.cleaned_data[name] for name in form.changed_data}:
+            study_update(study=obj, actor=request.user, **values)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         study = form.instance
@@ -301,11 +190,6 @@ class StudyAdmin(StudyScopedAdmin):
         except StudyNotDeletable as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(reverse("admin:survey_study_page", args=[object_id]))
-
-    def response_add(self, request: HttpRequest, obj: Study, post_url_continue: str | None = None) -> HttpResponse:
-        if "_continue" in request.POST or "_addanother" in request.POST or "_popup" in request.POST:
-            return super().response_add(request, obj, post_url_continue)
-        return HttpResponseRedirect(reverse("admin:survey_study_page", args=[obj.pk]))
 
     def response_change(self, request: HttpRequest, obj: Study) -> HttpResponse:
         if "_continue" in request.POST or "_addanother" in request.POST:

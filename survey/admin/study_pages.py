@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from survey.admin import data_pages, plots, recruitment_pages, thumbnails, webhook_pages, work_pages
+from survey.admin import data_pages, plots, recruitment_pages, setup_pages, thumbnails, webhook_pages, work_pages
 from survey.admin.page import View, download, jobs_context, render, study_address, study_page
 from survey.admin.recipes import recipe_table
 from survey.canonical import canonical_json
@@ -40,10 +40,9 @@ PAIRS_A_PAGE = 24
 
 
 def _todos(study: Study) -> list[dict[str, Any]]:
-    edit = reverse("admin:survey_study_change", args=[study.pk])
     places = {
-        "edit": edit,
-        "arms": f"{edit}#arms-heading",
+        "edit": study_address(study, "setup", step="read"),
+        "arms": study_address(study, "setup", step="compare"),
         "images": study_address(study, "import"),
         "freeze": study_address(study, "step", name="freeze"),
         "pilot": study_address(study, "step", name="pilot"),
@@ -254,6 +253,7 @@ def preview(request: HttpRequest, study: Study) -> HttpResponse:
     address = reverse("survey:preview", args=[study.slug, chosen]) + (f"?lang={language}" if language else "")
     context = {"tab": "preview", "steps": steps, "chosen": chosen, "frames": frames, "address": address}
     context |= {"languages": languages, "language": language}
+    context["has_images"] = study.pairs.filter(is_selected=True).exists()
     response = render(request, study, "preview.html", **context)
     # For this page alone: it shows the raters' own pages in frames.
     response.csp_replace = {"frame-src": ["'self'"]}
@@ -295,6 +295,7 @@ def urls(model_admin: admin.ModelAdmin) -> list[URLPattern]:
         page("", overview, "page"),
         page("progress/", progress, "progress"),
         page("step/<slug:name>/", step, "step"),
+        page("setup/<slug:step>/", setup_pages.setup, "setup"),
         page("pairs/", pairs, "pairs"),
         page("image/<uuid:image>/", image, "image"),
         page("preview/", preview, "preview"),

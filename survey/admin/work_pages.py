@@ -23,11 +23,9 @@ from survey.services.images.class_names import MOST_CLASS_BYTES, class_names_rea
 from survey.services.images.import_sources import zip_sources
 from survey.services.images.importing import import_check
 from survey.services.images.manifest import UploadedTable
+from survey.services.images.uploads import MAX_ZIP_BYTES
 
 __all__ = ["import_images", "job_step", "jobs"]
-
-# About a hundred thousand photographs; what is larger is imported on the server.
-MAX_ZIP_BYTES = 8 * 1024**3
 
 
 class ImportForm(forms.Form):

@@ -89,8 +89,8 @@ class Study(models.Model):
     instructions = models.TextField(blank=True)
     question = models.CharField(
         max_length=300,
-        default="Which image looks more like a realistic {class_name}?",
-        help_text="{class_name} is replaced by the class of the pair",
+        default="Which image looks more realistic?",
+        help_text="{class_name} is replaced by the name of the pair's class",
     )
     criteria = models.JSONField(
         default=list,
@@ -101,7 +101,9 @@ class Study(models.Model):
         max_length=8, choices=CriteriaDesign.choices, default=CriteriaDesign.BLOCKS, help_text="of several criteria"
     )
     debrief = models.TextField(blank=True)
-    exit_questions = models.JSONField(default=list, blank=True, help_text='[{"name", "caption", "options": [...]}]')
+    exit_questions = models.JSONField(
+        default=list, blank=True, help_text='[{"name", "caption", "kind": "single", "options": [...]}]'
+    )
     language = models.CharField(
         max_length=10,
         blank=True,

@@ -18,6 +18,7 @@ __all__ = [
     "Provider",
     "is_origin",
     "provider_of",
+    "recruitment_faults",
     "recruitment_frozen",
     "recruitment_problems",
 ]
@@ -30,14 +31,19 @@ def provider_of(settings: Mapping[str, Any]) -> Provider:
     return PROVIDERS[settings.get("provider") or OpenLink.name](settings)
 
 
-def recruitment_problems(settings: Any) -> list[str]:
-    """Return what is wrong with recruitment settings, each with its remedy."""
+def recruitment_faults(settings: Any) -> list[tuple[str, str]]:
+    """Return (setting, what is wrong with it and its remedy) for recruitment settings."""
     if not isinstance(settings, dict):
-        return ['the recruitment settings are not an object; write {"provider": "open"}']
+        return [("provider", 'the recruitment settings are not an object; write {"provider": "open"}')]
     name = settings.get("provider") or OpenLink.name
     if not isinstance(name, str) or name not in PROVIDERS:
-        return [f"there is no recruitment provider {name!r}; the providers are {', '.join(PROVIDERS)}"]
-    return PROVIDERS[name].problems(settings)
+        return [("provider", f"there is no recruitment provider {name!r}; the providers are {', '.join(PROVIDERS)}")]
+    return PROVIDERS[name].faults(settings)
+
+
+def recruitment_problems(settings: Any) -> list[str]:
+    """Return what is wrong with recruitment settings, each with its remedy."""
+    return [text for _, text in recruitment_faults(settings)]
 
 
 def recruitment_frozen(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,33 +80,38 @@ class Provider:
                 raise PanelIdRefused(name, value[:80], self.ids_remedy)
 
     @classmethod
-    def problems(cls, settings: Mapping[str, Any]) -> list[str]:
-        """Return what keeps these settings from working, each with its remedy."""
+    def faults(cls, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return (setting, what keeps it from working and its remedy)."""
         found = []
         if unknown := sorted(set(settings) - cls.settings_known):
-            found.append(
-                f"recruitment by {cls.name} has no setting {', '.join(unknown)}; it has "
-                f"{', '.join(sorted(cls.settings_known))}"
-            )
+            known = ", ".join(sorted(cls.settings_known))
+            found.append(("provider", f"recruitment by {cls.name} has no setting {', '.join(unknown)}; it has {known}"))
         codes = settings.get("codes") or {}
         if not isinstance(codes, dict) or not all(
             isinstance(code, str) and 0 < len(code) <= _LONGEST_CODE and code.isprintable() for code in codes.values()
         ):
             found.append(
-                f"the completion codes are an object of texts of at most {_LONGEST_CODE} characters, for example "
-                '{"complete": "C1A2B3"}'
+                (
+                    "codes",
+                    f"the completion codes are an object of texts of at most {_LONGEST_CODE} characters, for example "
+                    '{"complete": "C1A2B3"}',
+                )
             )
         elif strange := sorted(set(codes) - set(OUTCOMES)):
-            found.append(f"there is no outcome {', '.join(strange)}; the outcomes are {', '.join(OUTCOMES)}")
+            found.append(("codes", f"there is no outcome {', '.join(strange)}; the outcomes are {', '.join(OUTCOMES)}"))
         elif len(set(codes.values())) < len(codes):
-            found.append("two outcomes have the same completion code; the panel could not tell them apart")
+            found.append(("codes", "two outcomes have the same completion code; the panel could not tell them apart"))
         url = settings.get("completion_url", "")
         if url and not (isinstance(url, str) and _ADDRESS.fullmatch(url)):
-            found.append("the completion address starts with https:// and holds no space or quotation mark")
+            found.append(
+                ("completion_url", "the completion address starts with https:// and holds no space or quotation mark")
+            )
         for name in ("frame_ancestors", "form_action"):
             origins = settings.get(name) or []
             if not isinstance(origins, list) or len(origins) > 20 or not all(map(is_origin, origins)):
-                found.append(f'{name} is a list of at most 20 origins, for example ["https://worker.mturk.com"]')
+                found.append(
+                    (name, f'{name} is a list of at most 20 origins, for example ["https://worker.mturk.com"]')
+                )
         return found
 
     def defaults(self) -> Mapping[str, Any]:

@@ -38,15 +38,15 @@ class Prolific(Provider):
     settings_known = Provider.settings_known | {"study_id", "is_signed"}
 
     @classmethod
-    def problems(cls, settings: Mapping[str, Any]) -> list[str]:
-        found = super().problems(settings)
+    def faults(cls, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+        found = super().faults(settings)
         codes = settings.get("codes")
         if not isinstance(codes, dict) or "complete" not in codes:
-            found.append("Prolific needs a completion code at least for the outcome complete")
+            found.append(("codes", "Prolific needs a completion code at least for the outcome complete"))
         if not isinstance(settings.get("study_id") or "", str):
-            found.append("study_id is the text by which Prolific names the study, 24 hexadecimal digits")
+            found.append(("study_id", "study_id is the text by which Prolific names the study, 24 hexadecimal digits"))
         if not isinstance(settings.get("is_signed", True), bool):
-            found.append("is_signed is true or false")
+            found.append(("is_signed", "is_signed is true or false"))
         return found
 
     def defaults(self) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ from survey.selectors.texts import question_in, texts_in
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.served_copies import image_degraded, image_pixels
 from survey.services.blinding.webp import webp_file, webp_stream
-from survey.services.study.display import room_of
+from survey.services.study.display import least_box, room_of
 from survey.services.study.version import version_config
 from survey.views.exit_questions import questions_context
 from survey.views.page import language_of
@@ -131,7 +131,7 @@ def _pairs(study: Study) -> Any:
 
 
 def _sizes(study: Study, image: PairImage) -> list[tuple[int, int]]:
-    return rendition_sizes(image.width, image.height, least_px=study.least_box_px if room_of(study).is_fit else None)
+    return rendition_sizes(image.width, image.height, least_px=least_box(study) if room_of(study).is_fit else None)
 
 
 def _address(study: Study, image: PairImage, *, is_spoilt: bool = False) -> str:

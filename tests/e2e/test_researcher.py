@@ -21,18 +21,14 @@ from tests.survey.reports.test_report import prefer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-FIELDS = {
-    "title": "Cats and dogs",
+READ = {
     "contact": "lab@example.org",
     "consent_text": "I take part of my own free will.",
     "instructions": "Say which image looks more real.",
     "question": "Which image looks more like {class_name}?",
-    "votes_per_pair": "4",
-    "trials_per_session": "6",
-    "pixel_multiple": "8",
-    "minimum_exposure_ms": "0",
-    "exclusion_rules": '[{"rule": "too_fast"}]',
 }
+PLAN = {"votes_per_pair": "4", "trials_per_session": "6"}
+MORE_OF_PLAN = {"pixel_multiple": "8", "minimum_exposure_ms": "0"}
 
 
 def archive() -> bytes:
@@ -85,6 +81,11 @@ def usable(page: Page) -> None:
     assert results.violations_count == 0, results.generate_report()
 
 
+def fill(page: Page, fields: dict[str, str]) -> None:
+    for name, value in fields.items():
+        page.fill(f"#id_{name}", value)
+
+
 def step(page: Page, caption: str, reason: str = "") -> None:
     page.get_by_role("link", name="Overview", exact=True).click()
     page.get_by_role("link", name=caption, exact=True).click()
@@ -99,33 +100,60 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
     expect(page.get_by_text("You have no study yet")).to_be_visible()
     usable(page)
     page.get_by_role("link", name="New study", exact=True).click()
-    for name, value in FIELDS.items():
-        page.fill(f"#id_{name}", value)
-    expect(page.locator("#id_slug")).to_have_value("cats-and-dogs")
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("at least two")).to_be_visible()
-    picture(page, "1-draft")
-    # Images that exist already.
-    page.get_by_role("link", name="Images", exact=True).click()
-    page.get_by_role("link", name="Import images").click()
+    usable(page)
+    picture(page, "1-compare")
+    page.fill("#id_title", "Cats and dogs")
     page.set_input_files("#id_zip", {"name": "images.zip", "mimeType": "application/zip", "buffer": archive()})
-    page.get_by_role("button", name="Import", exact=True).click()
+    page.get_by_role("button", name="Save and go on").click()
     expect(page.get_by_text("12 pairs of robust, vanilla")).to_be_visible()
-    page.get_by_role("link", name="Look at the pairs").click()
+    # What raters read: texts, and a question after the last pair, in rows.
+    fill(page, READ)
+    page.get_by_role("button", name="Add a question").click()
+    expect(page.locator("[name=exit_questions-0-caption]")).to_be_focused()
+    page.keyboard.type("How old are you?")
+    page.select_option("[name=exit_questions-0-kind]", "number")
+    expect(page.locator("[name=exit_questions-0-options]")).to_be_hidden()
+    page.fill("[name=exit_questions-0-name]", "my age")
+    page.get_by_role("button", name="Save and go on").click()
+    expect(page.get_by_text("it needs a name of at most 60 letters")).to_be_visible()
+    usable(page)
+    picture(page, "2-read")
+    page.fill("[name=exit_questions-0-name]", "age")
+    page.get_by_role("button", name="Add a question").click()
+    page.get_by_label("Remove this question").last.check()
+    page.get_by_role("button", name="Save and go on").click()
+    # The plan: votes, rules with their limits.
+    fill(page, PLAN)
+    page.get_by_text("More, with defaults").click()
+    fill(page, MORE_OF_PLAN)
+    page.check("[name=exclusion_rules-too_fast]")
+    usable(page)
+    picture(page, "3-plan")
+    page.get_by_role("button", name="Save and go on").click()
+    usable(page)
+    picture(page, "4-people")
+    page.get_by_role("button", name="Save and preview").click()
+    # As a rater sees it, at both widths.
+    for frame in page.locator("iframe").all():
+        expect(frame.content_frame.get_by_role("button", name="Left", exact=True)).to_be_visible()
+    picture(page, "5-preview")
+    study = Study.objects.get(slug="cats-and-dogs")
+    assert study.exit_questions == [{"name": "age", "caption": "How old are you?", "kind": "number"}]
+    assert study.exclusion_rules == [{"rule": "too_fast"}]
+    page.get_by_role("link", name="Images", exact=True).click()
     expect(page.locator(".bp-pair")).to_have_count(12)
     expect(page.locator(".bp-pair img").first).to_have_js_property("complete", True)
-    picture(page, "2-images")
+    picture(page, "6-images")
     # How much is enough?
     page.get_by_role("link", name="Planning", exact=True).click()
     expect(page.get_by_text("the most that 12 pairs can give")).to_be_visible()
-    picture(page, "3-planning")
+    picture(page, "7-planning")
     # Frozen, rehearsed, piloted, opened.
     page.get_by_role("link", name="Overview", exact=True).click()
     page.get_by_role("link", name="Freeze the design").click()
     expect(page.get_by_text("the design can be frozen")).to_be_visible()
-    picture(page, "4-freeze")
+    picture(page, "8-freeze")
     page.get_by_role("button", name="Freeze the design").click()
-    study = Study.objects.get(slug="cats-and-dogs")
     version = study.versions.get()
     expect(page.get_by_text(version.config_sha256).first).to_be_visible()
     call_command("simulate_raters", study=study.slug, raters=3, base_url=live_server.url, concurrency=2, verbosity=0)
@@ -144,7 +172,7 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
     expect(page.get_by_role("row", name=re.compile("^pilot"))).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("^simulated"))).to_be_visible()
     assert page.locator("svg.bp-plot").count() == 3
-    picture(page, "5-running")
+    picture(page, "9-running")
     usable(page)
     page.get_by_role("link", name="Reports", exact=True).click()
     expect(page.get_by_role("button", name="Report of the main study")).to_be_disabled()
@@ -160,7 +188,7 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
     expect(page.get_by_text("waiting for a worker")).to_be_visible()
     run_jobs()
     page.reload()
-    picture(page, "6-report")
+    picture(page, "10-report")
     usable(page)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download everything (zip)").click()
@@ -173,4 +201,4 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
     assert str(hasty.pk) in votes
     page.get_by_role("link", name="Log", exact=True).click()
     expect(page.get_by_text("The hash chain is intact")).to_be_visible()
-    picture(page, "7-log")
+    picture(page, "11-log")

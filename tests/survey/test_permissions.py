@@ -85,6 +85,7 @@ ADDRESSES = {
     "survey_study_page": "",
     "survey_study_progress": "progress/",
     "survey_study_step": "step/{name}/",
+    "survey_study_setup": "setup/read/",
     "survey_study_pairs": "pairs/",
     "survey_study_image": "image/{image}/",
     "survey_study_people": "people/",
@@ -127,6 +128,9 @@ def test_admin_pages_by_person(world) -> None:
             assert status in ({302, 403, 404} if person != "nobody" else {302}), (name, person, status)
         if name in POST_ONLY:
             assert clients["viewer"].post(address).status_code == 403, name
+        elif name == "survey_study_setup":
+            # Steps of a draft: this study is none any more.
+            assert clients["owner"].get(address)["Location"] == f"/admin/survey/study/{study.pk}/", name
         elif name not in {"survey_study_delete", "survey_study_report_file"}:
             assert clients["viewer"].get(address).status_code == 200, name
             assert clients["owner"].get(address).status_code == 200, name

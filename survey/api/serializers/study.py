@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rest_framework import serializers
+from rest_framework.validators import UniqueValidator
 
 from survey.api.serializers.base import MOST_TEXT, CheckedJSON, QuerySerializer, StrictSerializer, example
 from survey.links import entry_link
@@ -94,8 +95,11 @@ class StudySerializer(serializers.ModelSerializer):
 
 
 class StudyInputSerializer(StrictSerializer, serializers.ModelSerializer):
-    """A draft's fields. ``baseline`` is the name of an arm that is there already."""
+    """A draft's fields. ``baseline`` is the name of an arm that is there already; the slug is made from the title."""
 
+    slug = serializers.SlugField(
+        max_length=60, required=False, validators=[UniqueValidator(Study.objects.all())], help_text="of the address"
+    )
     summary = serializers.CharField(max_length=MOST_TEXT, required=False, allow_blank=True)
     consent_text = serializers.CharField(max_length=MOST_TEXT, required=False, allow_blank=True)
     instructions = serializers.CharField(max_length=MOST_TEXT, required=False, allow_blank=True)

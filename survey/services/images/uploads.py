@@ -15,9 +15,11 @@ from django.utils import timezone
 from jobs.exceptions import JobCancelled, PermanentJobError
 from survey.exceptions import SurveyError
 
-__all__ = ["upload_discard", "upload_keep", "upload_opened", "uploads_sweep"]
+__all__ = ["MAX_ZIP_BYTES", "upload_discard", "upload_keep", "upload_opened", "uploads_sweep"]
 
 FOLDER = "imports"
+# About a hundred thousand photographs; what is larger is imported on the server.
+MAX_ZIP_BYTES = 8 * 1024**3
 # Longer than any import runs or waits for its retries: what is older and wanted by no job was left by a crash.
 FORGOTTEN_AFTER = timedelta(days=7)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from survey.models import Study
 
-__all__ = ["criteria_config", "criteria_plan_problems", "criteria_problems"]
+__all__ = ["criteria_config", "criteria_plan_problems", "criteria_problems", "criterion_faults"]
 
 _FIELDS = ("key", "question", "definition", "is_tie_allowed")
 # More questions about one pair than anybody keeps apart.
@@ -19,7 +20,11 @@ def criteria_problems(criteria: Any) -> list[str]:
     example = '[{"key": "detail", "question": "Which image has better detail?"}]'
     if not isinstance(criteria, list) or not all(isinstance(entry, dict) for entry in criteria):
         return [f"the criteria are not a list of objects; write {example}"]
-    problems = [problem for n, entry in enumerate(criteria, start=1) for problem in _criterion_problems(n, entry)]
+    problems = [
+        f"criterion {number}: {text}"
+        for number, entry in enumerate(criteria, start=1)
+        for _, text in criterion_faults(entry)
+    ]
     if len(criteria) > MOST_CRITERIA:
         problems.append(f"{len(criteria)} criteria are too many to keep apart; ask at most {MOST_CRITERIA}")
     keys = [entry["key"] for entry in criteria if isinstance(entry.get("key"), str)]
@@ -27,20 +32,20 @@ def criteria_problems(criteria: Any) -> list[str]:
     return problems
 
 
-def _criterion_problems(number: int, entry: dict[str, Any]) -> list[str]:
-    problems = []
+def criterion_faults(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (field, what is wrong with it and its remedy) for one criterion."""
+    faults = []
     key, question, definition = entry.get("key"), entry.get("question"), entry.get("definition", "")
     if not (isinstance(key, str) and key.isidentifier() and len(key) <= 40):
-        problems.append(f"criterion {number} needs a key of at most 40 letters, digits and _, such as detail")
+        faults.append(("key", "it needs a key of at most 40 letters, digits and _, such as detail"))
     if not (isinstance(question, str) and question.strip() and len(question) <= 300):
-        problems.append(f"criterion {number} needs a question of at most 300 characters: what raters are asked")
+        faults.append(("question", "it needs a question of at most 300 characters: what raters are asked"))
     if not (isinstance(definition, str) and len(definition) <= 2000):
-        problems.append(f"criterion {number}: its definition is a text of at most 2000 characters, or left out")
+        faults.append(("definition", "its definition is a text of at most 2000 characters, or left out"))
     if not isinstance(entry.get("is_tie_allowed", True), bool):
-        problems.append(f"criterion {number}: is_tie_allowed is true or false")
-    if unknown := [str(name) for name in entry if name not in _FIELDS]:
-        problems.append(f"criterion {number} has {', '.join(unknown)}; it may have {', '.join(_FIELDS)}")
-    return problems
+        faults.append(("is_tie_allowed", "is_tie_allowed is true or false"))
+    unknown = [str(name) for name in entry if name not in _FIELDS]
+    return faults + [(name, f"it has {name}; it may have {', '.join(_FIELDS)}") for name in unknown]
 
 
 def criteria_plan_problems(study: Study) -> list[str]:

@@ -60,14 +60,24 @@ def display_mode(study: Study) -> str:
     return str(Study.Display.FIT if longest > PIXELS_UP_TO else Study.Display.PIXELS)
 
 
+def least_box(study: Study) -> int:
+    """Return the least box in device pixels; one that nobody has chosen asks small images for no more than they have.
+
+    A single small image among larger ones stays a problem: it would let in windows that are too small for the others.
+    """
+    sides = [min(width, height) for width, height, _ in _sizes(study)]
+    is_chosen = study.display != Study.Display.AUTO or display_mode(study) != Study.Display.FIT
+    return study.least_box_px if is_chosen or max(sides) >= study.least_box_px else min(sides)
+
+
 def _least_px(study: Study) -> int | None:
-    return study.least_box_px if display_mode(study) == Study.Display.FIT else None
+    return least_box(study) if display_mode(study) == Study.Display.FIT else None
 
 
 def room_facts(study: Study) -> dict[str, Any]:
     """Return what the page and the gate know of all images together: the largest sides, the shapes, the least size."""
     sizes = [(width, height) for width, height, _ in _sizes(study)] or [(1, 1)]
-    least = [least_size(*size, least_px=study.least_box_px) for size in sizes]
+    least = [least_size(*size, least_px=least_box(study)) for size in sizes]
     shapes = [width / height for width, height in sizes]
     return {
         "frame": [max(width for width, _ in sizes), max(height for _, height in sizes)],
@@ -103,18 +113,15 @@ def display_problems(study: Study) -> list[str]:
     """Return what keeps the images from being shown as the plan says, each with its remedy."""
     problems = []
     if display_mode(study) == Study.Display.FIT:
-        small = images_of(study).filter(width__lt=study.least_box_px) | images_of(study).filter(
-            height__lt=study.least_box_px
-        )
+        least = least_box(study)
+        small = images_of(study).filter(width__lt=least) | images_of(study).filter(height__lt=least)
         if first := small.select_related("pair").order_by("pair__key").first():
             problems.append(
-                f"{small.count()} image(s) are smaller than the least box of {study.least_box_px} pixels, first in "
+                f"{small.count()} image(s) are smaller than the least box of {least} pixels, first in "
                 f"pair {first.pair.key} ({first.width}x{first.height}); lower the least box, or show pixels"
             )
-        if study.least_box_px > 4 * study.box_px:
-            problems.append(
-                f"no screen shows {study.least_box_px} device pixels in a box of {study.box_px}; lower the least box"
-            )
+        if least > 4 * study.box_px:
+            problems.append(f"no screen shows {least} device pixels in a box of {study.box_px}; lower the least box")
     return problems
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from survey.selectors.rater import question_kind
 
-__all__ = ["KINDS", "LONGEST_TEXT", "ExitQuestion", "question_faults", "question_problems"]
+__all__ = ["FIELDS", "KINDS", "LONGEST_TEXT", "ExitQuestion", "question_faults", "question_problems"]
 
 KINDS = {
     "single": "one of several answers",
@@ -21,13 +21,14 @@ LONGEST_TEXT = 2000
 MOST_OPTIONS = 100
 # Between the answers to one question in the raters' table, so that no option may hold it.
 SEPARATOR = "|"
-_OF_KIND = {
-    "single": {"options"},
-    "multiple": {"options"},
-    "number": {"minimum", "maximum"},
-    "text": {"length"},
+# What a question of each kind has beside its name, caption and kind.
+FIELDS = {
+    "single": ("options",),
+    "multiple": ("options",),
+    "number": ("minimum", "maximum"),
+    "text": ("length",),
 }
-_OF_ALL = {"name", "caption", "kind"}
+_OF_ALL = ("name", "caption", "kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +103,14 @@ _ANSWERS: dict[str, Callable[[ExitQuestion, list[str]], Any]] = {
 def question_faults(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return (field, what is wrong and its remedy) for one question."""
     kind = question_kind(entry)
-    if not isinstance(kind, str) or kind not in _OF_KIND:
+    if not isinstance(kind, str) or kind not in FIELDS:
         return [("kind", f"there is no kind {kind!r}; the kinds are {', '.join(KINDS)}")]
     faults = []
     if not (isinstance(entry.get("name"), str) and entry["name"].isidentifier() and len(entry["name"]) <= 60):
-        faults.append(("name", "needs a name of at most 60 letters, digits and _, such as age"))
+        faults.append(("name", "it needs a name of at most 60 letters, digits and _, such as age"))
     if not (isinstance(entry.get("caption"), str) and entry["caption"].strip()):
-        faults.append(("caption", "needs a caption: what raters are asked"))
-    if unknown := sorted(set(entry) - _OF_ALL - _OF_KIND[kind]):
+        faults.append(("caption", "it needs a caption: what raters are asked"))
+    if unknown := sorted(set(entry) - {*_OF_ALL, *FIELDS[kind]}):
         # An empty list of options says the same as none.
         faults += [(name, f"{name} is nothing that a question of kind {kind} has") for name in unknown if entry[name]]
     return faults + _FAULTS[kind](entry)

@@ -2,41 +2,82 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["looks_price_of", "power_of", "rule_captions", "rule_problems"]
+__all__ = ["PlanRule", "looks_price_of", "power_of", "rule_captions", "rule_faults", "rule_problems", "rules_known"]
 
 # The one rule set is analysis' own; it is loaded when asked for, because it brings scipy.
+
+
+@dataclass(frozen=True)
+class PlanRule:
+    """A screening rule that a plan may name, with its limits where the plan gives none."""
+
+    name: str
+    caption: str
+    defaults: Mapping[str, float]
+
+
+# Parameters that are shares or probabilities; all others are counts, times or deviations.
+_SHARES = {"share", "significance"}
+
+
+def rules_known() -> list[PlanRule]:
+    """Return the screening rules there are."""
+    from analysis.raters.screening import RULES
+
+    return [PlanRule(name, caption, RULES[name].defaults) for name, caption in rule_captions().items()]
 
 
 def rule_captions() -> dict[str, str]:
     """Return what each screening rule measures, with its defaults filled in."""
     from analysis.raters.screening import RULES
 
-    return {name: rule.description.format(**rule.defaults) for name, rule in RULES.items()}
+    return {
+        name: rule.description.format(**{limit: f"{value:g}" for limit, value in rule.defaults.items()})
+        for name, rule in RULES.items()
+    }
+
+
+def rule_faults(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (parameter, what is wrong and its remedy) for one rule of a plan, whose name is known."""
+    given = entry.get("parameters") or {}
+    return [(name, fault) for name, value in given.items() if (fault := _parameter_fault(name, value))]
+
+
+def _parameter_fault(name: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return "its parameters are numbers"
+    if name in _SHARES and not 0 < value < 1:
+        return f"{name} is {value:g}; it must lie between 0 and 1"
+    return f"{name} is {value:g}; it must be 0 or more" if value < 0 else ""
 
 
 def rule_problems(rules: Any) -> list[str]:
     """Return what is wrong with a plan's exclusion rules, each with its remedy."""
     if not isinstance(rules, list):
         return ['the exclusion rules are not a list; write [{"rule": "too_fast", "parameters": {}}]']
-    if not rules:
-        return []
+    problems = [problem for entry in rules for problem in _rule_problems(entry)]
+    names = [entry["rule"] for entry in rules if isinstance(entry, dict) and isinstance(entry.get("rule"), str)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    return problems + [f"rule {name!r} is listed more than once; keep one" for name in twice]
+
+
+def _rule_problems(entry: Any) -> list[str]:
     from analysis.raters.screening import RULES
 
-    problems = []
-    for entry in rules:
-        name = entry.get("rule") if isinstance(entry, dict) else entry
-        if not isinstance(entry, dict) or not isinstance(name, str) or name not in RULES:
-            problems.append(f"there is no exclusion rule {name!r}; the rules are {', '.join(RULES)}")
-            continue
-        try:
-            given = RULES[name].parameters(entry.get("parameters"))
-            if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in given.values()):
-                problems.append(f"rule {name!r}: its parameters are numbers")
-        except (ValueError, TypeError) as error:
-            problems.append(str(error))
-    return problems
+    name = entry.get("rule") if isinstance(entry, dict) else entry
+    if not isinstance(entry, dict) or not isinstance(name, str) or name not in RULES:
+        return [f"there is no exclusion rule {name!r}; the rules are {', '.join(RULES)}"]
+    try:
+        RULES[name].parameters(entry.get("parameters"))
+    except (ValueError, TypeError) as error:
+        return [str(error)]
+    return [f"rule {name!r}: {fault}" for _, fault in rule_faults(entry)]
 
 
 def power_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from survey.selectors.jobs import study_jobs_under_way
 from survey.services.records.audit import audit_lines, audit_record
 from survey.services.records.stored_files import files_forget_later, pair_files
 from survey.services.records.webhook import webhooks_notify
+from survey.services.study.defaults import CONSENT, INSTRUCTIONS, free_slug
 
 __all__ = [
     "TRANSITIONS",
@@ -66,13 +67,17 @@ def study_get(slug: str) -> Study:
 
 
 @transaction.atomic
-def study_create(*, owner: Any, slug: str, title: str, **draft: Any) -> Study:
-    """Create a draft that belongs to ``owner``. Raises ValidationError naming each bad field."""
-    study = Study(slug=slug, title=title, **draft)
+def study_create(*, owner: Any, title: str, slug: str = "", **draft: Any) -> Study:
+    """Create a draft that belongs to ``owner``; what is not given has a sensible default.
+
+    Raises ValidationError naming each bad field.
+    """
+    texts = {"consent_text": CONSENT, "instructions": INSTRUCTIONS}
+    study = Study(slug=slug or free_slug(title), title=title, **(texts | draft))
     study.full_clean()
     study.save(force_insert=True)
     StudyMember.objects.create(study=study, user=owner, role=StudyMember.Role.OWNER)
-    audit_record(study=study, actor=owner, action="create", detail={"slug": slug})
+    audit_record(study=study, actor=owner, action="create", detail={"slug": study.slug})
     return study
 
 

@@ -28,6 +28,7 @@ from survey.services.study.display import (
     display_mode,
     display_problems,
     images_of,
+    least_box,
     room_facts,
     spoilt_wanted,
 )
@@ -52,6 +53,19 @@ def _has_plain_placeholders(question: str) -> bool:
     return all(name is None or (name == "class_name" and not spec and not sign) for _, name, spec, sign in parts)
 
 
+def _class_name_problems(study: Study) -> list[str]:
+    """Return which questions would be shown with a hole: they name the class, and some pairs have no class name."""
+    unnamed = _selected(study).filter(kind=ImagePair.Kind.MAIN, class_name="").order_by("key")
+    naming = [name for name, said in questions_asked(study).items() if "{class_name}" in " ".join(said.values())]
+    if not naming or not (first := unnamed.first()):
+        return []
+    return [
+        f"{name} names the class, but {unnamed.count()} pair(s) have no class name, first {first.key}; import class "
+        "names, put the images into a folder a class, or leave {class_name} out of the question"
+        for name in naming
+    ]
+
+
 def version_problems(study: Study) -> list[str]:
     """Return what keeps a draft from being frozen, each with its remedy; empty when nothing does."""
     problems = []
@@ -70,7 +84,7 @@ def version_problems(study: Study) -> list[str]:
             for name, questions in questions_asked(study).items()
             if not all(map(_has_plain_placeholders, questions.values()))
         ]
-        problems += criteria_plan_problems(study)
+        problems += criteria_plan_problems(study) + _class_name_problems(study)
     problems += recruitment_problems(study.recruitment)
     problems += rule_problems(study.exclusion_rules) + question_problems(study.exit_questions)
     problems += language_gaps(study)
@@ -129,7 +143,7 @@ def version_config(study: Study) -> dict[str, Any]:
             "minimum_exposure_ms": study.minimum_exposure_ms,
             "display": display_mode(study),
             "box_px": study.box_px,
-            "least_box_px": study.least_box_px,
+            "least_box_px": least_box(study),
             "pixel_multiple": study.pixel_multiple,
             "narrow_screens": study.narrow_screens,
             "is_zoom_allowed": study.is_zoom_allowed,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 
-from django.db.models import Count, Q
+from django.db.models import Count
 
 from survey.models import ImagePair, PairImage, Study
 from survey.selectors.version import comparisons_of
 from survey.services.study.criteria import criteria_problems
+from survey.services.study.defaults import CONSENT
 from survey.services.study.display import display_mode
 from survey.services.study.plan import power_of
 from survey.services.study.translations import questions_asked, translation_problems
@@ -62,6 +63,10 @@ def _texts(study: Study) -> list[str]:
             if word.search(text.lower())
         ]
     found += _class_in_languages(study)
+    if study.consent_text == CONSENT:
+        found.append(
+            "the consent text is the one that comes with the program; fit it to your study and your ethics board"
+        )
     if not study.contact:
         found.append("no contact is given; raters cannot ask questions or withdraw by mail")
     if not study.instructions.strip():
@@ -202,7 +207,4 @@ def _images(study: Study) -> list[str]:
             f"classes are uneven: {classes[0][1]} pairs of {classes[0][0] or 'no class'!r}, {classes[-1][1]} of "
             f"{classes[-1][0] or 'no class'!r}"
         )
-    naming = [name for name, said in _questions(study).items() if "{class_name}" in said[study.language]]
-    if naming and (unnamed := main.filter(Q(class_name="")).count()):
-        found += [f"{name} names the class, but {unnamed} pair(s) have no class name" for name in naming]
     return found

@@ -17,7 +17,7 @@ from survey.services.blinding.near_lossless import near_lossless
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.served_copies import image_pixels
 from survey.services.blinding.webp import class_length, webp_stream
-from survey.services.study.display import display_mode, images_of, room_of
+from survey.services.study.display import display_mode, images_of, least_box, room_of
 
 __all__ = ["RATES", "WINDOWS", "WindowOutlook", "loss_weaknesses", "window_weaknesses", "windows_outlook"]
 
@@ -59,7 +59,7 @@ class WindowOutlook:
 def windows_outlook(study: Study) -> list[WindowOutlook]:
     """Return what each usual window makes of a study; weights come from encoding some of its pairs."""
     room, samples = room_of(study), _samples(study)
-    least_px = study.least_box_px if room.is_fit else None
+    least_px = least_box(study) if room.is_fit else None
     trials = _trials(study)
     weights: dict[tuple[tuple[int, int], ...], float] = {}
     found = []

@@ -162,6 +162,10 @@ def test_roles_hold_for_the_api_too(owner) -> None:
         ({"slug": "ok", "title": "x", "votes": 3}, "votes"),
         ({"slug": "ok", "title": "x", "exclusion_rules": [{"rule": []}]}, "exclusion_rules"),
         ({"slug": "ok", "title": "x", "recruitment": []}, "recruitment"),
+        ({"title": "x", "exit_questions": [{"name": "a", "caption": "A?", "kind": "date"}]}, "exit_questions"),
+        ({"title": "x", "exclusion_rules": [{"rule": "tie_share", "parameters": {"share": 5}}]}, "exclusion_rules"),
+        ({"title": "x", "exclusion_rules": [{"rule": "too_fast"}, {"rule": "too_fast"}]}, "exclusion_rules"),
+        ({"title": "x", "criteria": [{"key": "detail"}]}, "criteria"),
         ({"slug": "ok", "title": "x", "exit_questions": [1]}, "exit_questions"),
         ({"slug": "ok", "title": "x", "language": "fr"}, "language"),
         ({"slug": "ok", "title": "x", "translations": {"de": {"wording": "?"}}}, "translations"),
@@ -185,6 +189,15 @@ def test_a_slug_is_taken_once_and_json_must_be_json(owner) -> None:
     problem(broken, 400, "parse_error")
     problem(call("post", "studies/", data="a=b", content_type="text/plain"), 415, "unsupported_media_type")
     problem(call("delete", "studies/"), 405, "method_not_allowed")
+
+
+def test_a_title_alone_makes_a_draft_with_sensible_defaults(owner) -> None:
+    call = Caller(owner)
+    drafts = [call("post", "studies/", {"title": "Faces of 2027"}).json() for _ in range(2)]
+    assert [draft["slug"] for draft in drafts] == ["faces-of-2027", "faces-of-2027-2"]
+    assert drafts[0]["consent_text"]
+    assert call("patch", "studies/faces-of-2027/", {"slug": "faces-of-2027"}).status_code == 200
+    problem(call("patch", "studies/faces-of-2027/", {"slug": "faces-of-2027-2"}), 400, "invalid")
 
 
 def test_lists_take_their_own_filters_and_no_others(owner) -> None:

@@ -15,6 +15,7 @@ from survey.services.panel.reconciliation import panel_rows, submissions_reconci
 from survey.services.visit.arrival import identity_keys, rater_of
 from survey.services.visit.session import session_start
 from tests.factories import make_running, make_study, make_user
+from tests.sent_forms import sent_by
 from tests.survey.admin.test_study_pages import client_of, vote_on
 
 pytestmark = pytest.mark.django_db
@@ -154,9 +155,22 @@ def test_recruitment_of_a_draft_is_set_in_the_form() -> None:
     study = make_study(owner=owner)
     address = f"/admin/survey/study/{study.pk}/recruitment/"
     client = client_of(owner)
-    assert (
-        "needs a completion code" in client.post(address, {"do": "provider", "provider": "prolific"}).content.decode()
-    )
-    client.post(address, {"do": "provider", "provider": "prolific", "complete": "C1", "study_id": "s"})
+    form = sent_by(client.get(address).content.decode(), "recruitment-provider") | {"do": "provider"}
+    page = client.post(address, form | {"recruitment-provider": "prolific"}).content.decode()
+    assert "needs a completion code" in page
+    given = {"recruitment-provider": "prolific", "recruitment-complete": "C1", "recruitment-study_id": "s"}
+    client.post(address, form | given)
     study.refresh_from_db()
     assert study.recruitment == {"provider": "prolific", "codes": {"complete": "C1"}, "study_id": "s"}
+
+
+def test_settings_that_only_the_api_sets_outlive_the_form() -> None:
+    owner = make_user("owner")
+    site = {"provider": "open", "frame_ancestors": ["https://lab.example"], "completion_url": "https://lab.example/x"}
+    study = make_study(owner=owner, recruitment=site)
+    address = f"/admin/survey/study/{study.pk}/recruitment/"
+    client = client_of(owner)
+    form = sent_by(client.get(address).content.decode(), "recruitment-provider") | {"do": "provider"}
+    client.post(address, form | {"recruitment-full": "FULL"})
+    study.refresh_from_db()
+    assert study.recruitment == site | {"codes": {"full": "FULL"}}

@@ -19,13 +19,13 @@ ONE = {"key": "detail", "question": "Which has better detail?"}
     [
         ("detail", "not a list of objects"),
         (["detail"], "not a list of objects"),
-        ([{"key": "detail"}], "criterion 1 needs a question"),
-        ([ONE, {"key": "realism", "question": " "}], "criterion 2 needs a question"),
-        ([{"question": "Which?"}], "criterion 1 needs a key"),
-        ([ONE | {"key": "fine detail"}], "criterion 1 needs a key"),
+        ([{"key": "detail"}], "criterion 1: it needs a question"),
+        ([ONE, {"key": "realism", "question": " "}], "criterion 2: it needs a question"),
+        ([{"question": "Which?"}], "criterion 1: it needs a key"),
+        ([ONE | {"key": "fine detail"}], "criterion 1: it needs a key"),
         ([ONE | {"definition": 3}], "its definition is a text"),
         ([ONE | {"is_tie_allowed": "yes"}], "is_tie_allowed is true or false"),
-        ([ONE | {"weight": 2}], "criterion 1 has weight; it may have key"),
+        ([ONE | {"weight": 2}], "criterion 1: it has weight; it may have key"),
         ([ONE, ONE], "two criteria have the key 'detail'"),
         ([ONE | {"key": f"k{n}"} for n in range(9)], "9 criteria are too many"),
     ],
@@ -42,7 +42,7 @@ def test_good_criteria_have_no_problem() -> None:
 @pytest.mark.parametrize(
     ("draft", "problem"),
     [
-        ({"criteria": [{"key": "detail"}]}, "criterion 1 needs a question"),
+        ({"criteria": [{"key": "detail"}]}, "criterion 1: it needs a question"),
         ({"criteria": [ONE | {"question": "Which {prompts}?"}]}, "the question of criterion detail has a placeholder"),
         ({"criteria": CRITERIA, "headline_criterion": "beauty"}, "must be one of realism, detail, overall"),
         ({"headline_criterion": "beauty"}, "must be empty"),

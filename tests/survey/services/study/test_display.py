@@ -14,7 +14,7 @@ from survey.exceptions import CopiesUnstored, StudyNotReady
 from survey.models import ServedCopies, Study, StudyVersion
 from survey.services.images.pairs import image_store
 from survey.services.study import display
-from survey.services.study.display import copies_bytes, display_mode, display_problems
+from survey.services.study.display import copies_bytes, display_mode, display_problems, least_box
 from survey.services.study.version import version_config, version_freeze
 from survey.services.study.windows import WINDOWS, loss_weaknesses, window_weaknesses, windows_outlook
 from tests.factories import make_study
@@ -132,3 +132,11 @@ def test_windows_without_room_are_a_weakness_with_a_remedy() -> None:
     assert weakness.startswith("8 of 8 usual windows have no room")
     assert "show the images in fit or allow stacked images" in weakness
     assert all(window.layout is None and window.visit_mb is None for window in windows_outlook(draft))
+
+
+def test_a_least_box_that_nobody_chose_asks_small_images_for_no_more_than_they_have() -> None:
+    small = photo_draft((160, 200), (170, 180))
+    assert (least_box(small), display_problems(small)) == (160, [])
+    assert version_config(small)["trial"]["least_box_px"] == 160
+    assert least_box(photo_draft((160, 200), display="fit")) == 256
+    assert least_box(photo_draft((160, 200), (300, 300))) == 256

@@ -6,8 +6,9 @@ from survey.exceptions import IllegalTransition, PairConflict, StudyNotEditable,
 from survey.models import AuditEntry, ImagePair, PairImage, ServedCopies, Slot
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 from survey.services.records.audit import audit_first_break
-from survey.services.study.study import TRANSITIONS, arm_add, study_transition, study_update
-from survey.services.study.version import version_freeze
+from survey.services.study.study import TRANSITIONS, arm_add, study_create, study_transition, study_update
+from survey.services.study.version import version_freeze, version_problems
+from survey.services.study.weaknesses import version_weaknesses
 from tests.factories import make_png, make_study, make_version
 
 pytestmark = pytest.mark.django_db
@@ -95,3 +96,20 @@ def test_audit_log_shows_a_changed_entry() -> None:
     entry = AuditEntry.objects.filter(study=version.study).order_by("number")[1]
     AuditEntry.objects.filter(pk=entry.pk).update(actor="somebody else")
     assert audit_first_break(version.study) == entry.number
+
+
+def test_a_question_that_names_the_class_needs_the_name_of_every_pair() -> None:
+    study = make_study(pairs=6, question="Which {class_name} looks better?")
+    assert version_problems(study) == []
+    ImagePair.objects.filter(study=study, class_label="1").update(class_name="")
+    (problem,) = version_problems(study)
+    assert problem.startswith("the question names the class, but 2 pair(s) have no class name, first 1-00001")
+
+
+def test_a_study_that_says_nothing_of_its_texts_can_be_frozen_and_is_told_to_read_them() -> None:
+    study = make_study(pairs=6)
+    fresh = study_create(owner=study.members.get().user, title="Faces")
+    assert fresh.consent_text
+    assert fresh.instructions
+    assert "the consent text is the one that comes with the program" in " ".join(version_weaknesses(fresh))
+    assert "{" not in fresh.question
