@@ -12,8 +12,10 @@ __all__ = [
     "Criterion",
     "criteria_of",
     "design_of",
+    "has_ties",
     "headline_of",
     "judged_by",
+    "keys_asked",
     "slot_criteria",
 ]
 
@@ -46,12 +48,13 @@ def criteria_of(config: Mapping[str, Any]) -> tuple[Criterion, ...]:
 
 def design_of(config: Mapping[str, Any]) -> str:
     """Return ``blocks`` or ``together`` where a version asks several criteria, and an empty text where it asks one."""
-    return config["criteria"]["design"] if len(criteria_of(config)) > 1 else ""
+    criteria = config.get("criteria", {})
+    return criteria["design"] if len(criteria.get("list", [])) > 1 else ""
 
 
 def headline_of(config: Mapping[str, Any]) -> str:
     """Return the key of the criterion that the plan tests alone; empty where there is one."""
-    return config["criteria"]["headline"] if len(criteria_of(config)) > 1 else ""
+    return config["criteria"]["headline"] if design_of(config) else ""
 
 
 def keys_asked(config: Mapping[str, Any], trial_criterion: str) -> tuple[str, ...]:
@@ -62,6 +65,11 @@ def keys_asked(config: Mapping[str, Any], trial_criterion: str) -> tuple[str, ..
 def slot_criteria(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the criteria that each wanted vote of a pair is wanted by: in blocks each apart, else all at once."""
     return tuple(criterion.key for criterion in criteria_of(config)) if design_of(config) == BLOCKS else ("",)
+
+
+def has_ties(config: Mapping[str, Any]) -> bool:
+    """Return whether any question of a version may be answered by a tie."""
+    return any(criterion.is_tie_allowed for criterion in criteria_of(config))
 
 
 def judged_by(config: Mapping[str, Any], keys: Sequence[str]) -> str:

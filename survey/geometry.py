@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from survey.criteria import TOGETHER, criteria_of, design_of
 from survey.renditions import Shown, rendition_shown
 
 __all__ = ["CONTROLS_PX", "GUTTER_PX", "SIDE_PX", "Layout", "Room", "Window", "controls_px"]
@@ -23,6 +24,12 @@ CONTROLS_PX = 250
 FIT_CONTROLS_PX = 296
 FIT_NARROW_CONTROLS_PX = 352
 NARROW_PX = 480
+# Where several criteria stand below each pair: what is around their rows, and what a row takes, its question beside the
+# answers in a wide window and above them in a narrow one.
+TOGETHER_PX, TOGETHER_NARROW_PX = 146, 172
+ROW_PX, ROW_NARROW_PX = 54, 96
+# Up to so many a question has no room beside its answers.
+TOGETHER_NARROW_UP_TO_PX = 820
 _EPSILON = 1e-6
 
 
@@ -59,6 +66,7 @@ class Room:
     box_px: int
     pixel_multiple: int
     may_stack: bool
+    rows: int = 0
 
     @classmethod
     def of(cls, config: Mapping[str, Any], *, frame: tuple[int, int]) -> Room:
@@ -76,6 +84,7 @@ class Room:
             box_px=trial.get("box_px", 0),
             pixel_multiple=trial["pixel_multiple"],
             may_stack=trial["narrow_screens"] == "stack",
+            rows=len(criteria_of(config)) if design_of(config) == TOGETHER else 0,
         )
 
     @property
@@ -84,8 +93,12 @@ class Room:
 
     def as_json(self) -> dict[str, Any]:
         """Return what the page's script needs of it."""
-        controls = [FIT_CONTROLS_PX, FIT_NARROW_CONTROLS_PX] if self.is_fit else [CONTROLS_PX, CONTROLS_PX]
-        return asdict(self) | {"gutter": GUTTER_PX, "side": SIDE_PX, "controls": controls, "narrow": NARROW_PX}
+        narrow = TOGETHER_NARROW_UP_TO_PX if self.rows else NARROW_PX
+        controls = [self._controls(narrow + 1), self._controls(narrow)]
+        return asdict(self) | {"gutter": GUTTER_PX, "side": SIDE_PX, "controls": controls, "narrow": narrow}
+
+    def _controls(self, width: float) -> int:
+        return controls_px(width, is_fit=self.is_fit, rows=self.rows)
 
     def multiple(self, pixel_ratio: float) -> int:
         """Return device pixels to an image pixel: of every image in ``pixels``, the most of an original in ``fit``."""
@@ -103,7 +116,7 @@ class Room:
 
     def _box(self, kind: str, window: Window) -> tuple[int, int] | None:
         """Return the largest box of a layout that the window allows and the images can fill; None without room."""
-        ratio, controls = window.pixel_ratio, controls_px(window.width, is_fit=self.is_fit)
+        ratio, controls = window.pixel_ratio, self._controls(window.width)
         wide, high = window.width - 2 * SIDE_PX, window.height - controls
         if kind == "row":
             wide = (wide - GUTTER_PX) / 2
@@ -144,13 +157,16 @@ class Room:
         )
         if self.may_stack and window.width < window.height:
             wide = width + 2 * SIDE_PX
-            return wide, 2 * height + GUTTER_PX + controls_px(wide, is_fit=self.is_fit)
+            return wide, 2 * height + GUTTER_PX + self._controls(wide)
         wide = 2 * width + GUTTER_PX + 2 * SIDE_PX
-        return wide, height + controls_px(wide, is_fit=self.is_fit)
+        return wide, height + self._controls(wide)
 
 
-def controls_px(width: float, *, is_fit: bool) -> int:
-    """Return the CSS pixels that question and controls take of a window's height."""
+def controls_px(width: float, *, is_fit: bool, rows: int = 0) -> int:
+    """Return the CSS pixels that question and controls take of a window's height, with so many rows of answers."""
+    if rows:
+        is_narrow = width <= TOGETHER_NARROW_UP_TO_PX
+        return rows * ROW_NARROW_PX + TOGETHER_NARROW_PX if is_narrow else rows * ROW_PX + TOGETHER_PX
     if not is_fit:
         return CONTROLS_PX
     return FIT_NARROW_CONTROLS_PX if width <= NARROW_PX else FIT_CONTROLS_PX

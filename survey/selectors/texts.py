@@ -7,9 +7,24 @@ does is shown in its own languages alone, each whole: ``survey/services/study/tr
 from __future__ import annotations
 
 import hashlib
+import re
+from dataclasses import replace
 from typing import Any
 
-__all__ = ["consent_digests", "question_in", "shown_language", "text_languages", "texts_in"]
+from survey.criteria import Criterion, criteria_of, design_of, headline_of
+
+__all__ = [
+    "consent_digests",
+    "criteria_in",
+    "instructed",
+    "question_in",
+    "shown_language",
+    "text_languages",
+    "texts_in",
+]
+
+
+_PLACEHOLDER = re.compile(r"\{\w+\}")
 
 
 def text_languages(config: dict[str, Any]) -> tuple[str, ...]:
@@ -43,9 +58,31 @@ def _question(own: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
     return own | {"caption": said.get("caption") or own["caption"], "choices": choices}
 
 
+def criteria_in(config: dict[str, Any], language: str) -> tuple[Criterion, ...]:
+    """Return what a version asks in this language, placeholders still to be filled in."""
+    said = config.get("translations", {}).get(language, {})
+    listed = [entry["key"] for entry in config.get("criteria", {}).get("list", [])]
+    texts = [said.get("criteria", {}).get(key, {}) for key in listed] or [{"question": said.get("question")}]
+    return tuple(
+        replace(
+            criterion,
+            question=own.get("question") or criterion.question,
+            definition=own.get("definition") or criterion.definition,
+        )
+        for criterion, own in zip(criteria_of(config), texts, strict=True)
+    )
+
+
+def instructed(config: dict[str, Any], language: str) -> dict[str, Any]:
+    """Return the criteria as the instructions list them, where there are several: of no pair yet."""
+    listed = [replace(one, question=_PLACEHOLDER.sub("…", one.question)) for one in criteria_in(config, language)]
+    return {"design": design_of(config), "list": listed} if len(listed) > 1 else {}
+
+
 def question_in(config: dict[str, Any], language: str) -> str:
-    """Return the question of a trial in this language, its placeholders still to be filled in."""
-    return config.get("translations", {}).get(language, {}).get("question") or config["texts"]["question"]
+    """Return the question in this language, of several criteria the headline's; its placeholders to be filled in."""
+    headline = headline_of(config)
+    return next(one.question for one in criteria_in(config, language) if one.key == headline)
 
 
 def consent_digests(config: dict[str, Any]) -> dict[str, str]:

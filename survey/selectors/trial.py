@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import Q
 
+from survey.criteria import Criterion
 from survey.models import RaterSession, Trial
 from survey.renditions import rendition_sizes
 from survey.selectors.copies import least_px_of, served_name
-from survey.selectors.texts import question_in
+from survey.selectors.texts import criteria_in
 from survey.selectors.version import frozen_config
 
-__all__ = ["AHEAD", "NextTrial", "next_trials", "next_trials_of", "next_trials_query", "trial_facts"]
+__all__ = ["AHEAD", "NextTrial", "asked_facts", "next_trials", "next_trials_of", "next_trials_query", "trial_facts"]
 
 # The one on screen and three to load ahead.
 AHEAD = 4
@@ -114,7 +115,7 @@ def trial_facts(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
     ``sizes`` are those of the copies, the original's first: the page asks for the one that its box has room for.
     """
     config = frozen_config(session.version_id)
-    practice = session.assignment.get("practice", 0)
+    practice, asked = session.assignment.get("practice", 0), _asked(trial, session)
     is_practice = trial.position <= practice
     sides = {
         side: served_name(config, image, stored=spoilt if is_spoilt else stored, is_spoilt=is_spoilt)
@@ -124,11 +125,35 @@ def trial_facts(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
         )
         for is_spoilt in (trial.degraded_side == side,)
     }
-    return {
+    facts = {
         "id": trial.pk,
         "number": trial.position if is_practice else trial.position - practice,
         "practice": is_practice,
-        "question": question_in(config, session.language).format(class_name=trial.class_name),
+        "question": asked[0].question.format(class_name=trial.class_name),
         "sizes": rendition_sizes(trial.width, trial.height, least_px=least_px_of(config)),
         **sides,
     }
+    return facts | _several(trial, session, asked)
+
+
+def _asked(trial: NextTrial, session: RaterSession) -> list[Criterion]:
+    """Return the criteria that a trial asks, in the visit's order."""
+    config = frozen_config(session.version_id)
+    criteria = {criterion.key: criterion for criterion in criteria_in(config, session.language)}
+    order = session.assignment.get("criteria", [""])
+    return [criteria[key] for key in ([trial.criterion] if trial.criterion else order)]
+
+
+def _several(trial: NextTrial, session: RaterSession, asked: list[Criterion]) -> dict[str, Any]:
+    """Return what a page is told where a study asks several criteria: those of the trial, and which block it is in."""
+    order = session.assignment.get("criteria")
+    if order is None:
+        return {}
+    block = order.index(trial.criterion) + 1 if trial.criterion else 0
+    return asked_facts(asked, block=block, class_name=trial.class_name)
+
+
+def asked_facts(asked: Sequence[Criterion], *, block: int, class_name: str) -> dict[str, Any]:
+    """Return what a page of several criteria is told of a trial's: which block it is in, 0 where all come together."""
+    questions = [{"key": one.key, "question": one.question.format(class_name=class_name)} for one in asked]
+    return {"block": block, "criteria": questions}

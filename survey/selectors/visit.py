@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+from survey.criteria import has_ties
 from survey.exceptions import SessionUnknown
 from survey.models import PairImage, RaterSession
 from survey.renditions import rendition_sizes
@@ -40,7 +41,7 @@ def example_images(session: RaterSession) -> list[Example]:
     if not images:
         return []
     first, second = images[0], images[-1]
-    least_px, has_ties = least_px_of(config), config["trial"]["are_ties_allowed"]
+    least_px = least_px_of(config)
 
     def example(image: PairImage, answer: str) -> Example:
         is_spoilt = answer == "right"
@@ -53,4 +54,4 @@ def example_images(session: RaterSession) -> list[Example]:
             answer=answer,
         )
 
-    return [example(first, "right"), example(second, "tie" if has_ties else "guess")]
+    return [example(first, "right"), example(second, "tie" if has_ties(config) else "guess")]

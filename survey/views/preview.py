@@ -22,10 +22,12 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
+from survey.criteria import BLOCKS, criteria_of, design_of, has_ties
 from survey.models import PairImage, Study
 from survey.renditions import rendition_sizes
 from survey.selectors.access import studies_visible_to
-from survey.selectors.texts import question_in, texts_in
+from survey.selectors.texts import criteria_in, instructed, question_in, texts_in
+from survey.selectors.trial import asked_facts
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.served_copies import image_degraded, image_pixels
 from survey.services.blinding.webp import webp_file, webp_stream
@@ -33,7 +35,8 @@ from survey.services.study.display import least_box, room_of
 from survey.services.study.version import version_config
 from survey.views.exit_questions import questions_context
 from survey.views.page import language_of
-from survey.views.texts import BROWSERS, trial_texts
+from survey.views.texts import BROWSERS
+from survey.views.trials import trials_context
 
 __all__ = ["STEPS", "preview_api", "preview_image", "preview_page"]
 
@@ -81,7 +84,6 @@ def _nothing(study: Study, config: dict[str, Any]) -> dict[str, Any]:
 
 def _examples(study: Study, config: dict[str, Any]) -> list[dict[str, Any]]:
     rows = PairImage.objects.filter(pair__in=_pairs(study)).select_related("pair").order_by("-pk")[:2]
-    has_ties = config["trial"]["are_ties_allowed"]
     return [
         {
             "question": question_in(config, translation.get_language()).format(class_name=image.pair.class_name),
@@ -90,7 +92,7 @@ def _examples(study: Study, config: dict[str, Any]) -> list[dict[str, Any]]:
             "sizes": json.dumps(_sizes(study, image)),
             "answer": answer,
         }
-        for image, answer in zip(rows, ("right", "tie" if has_ties else "guess"), strict=False)
+        for image, answer in zip(rows, ("right", "tie" if has_ties(config) else "guess"), strict=False)
     ]
 
 
@@ -101,22 +103,23 @@ def _trials_context(study: Study, config: dict[str, Any]) -> dict[str, Any]:
         name: reverse("survey:preview-api", args=[ticket, name])
         for name in ("window", "vote", "undo", "fault", "events", "finish")
     }
-    setup = {
-        "urls": urls,
-        "room": room_of(study).as_json(),
-        "ties": config["trial"]["are_ties_allowed"],
-        "zoom": config["trial"]["is_zoom_allowed"],
-        "minimumExposureMs": config["trial"]["minimum_exposure_ms"],
-        "breakEvery": config["plan"]["break_every"],
-        "practice": 0,
-        "texts": trial_texts(),
-    }
-    return {"setup": setup, "ties": config["trial"]["are_ties_allowed"]}
+    return trials_context(
+        config,
+        language=translation.get_language(),
+        urls=urls,
+        room=room_of(study),
+        practice=0,
+        order=[criterion.key for criterion in criteria_of(config)],
+    )
 
 
 _CONTEXTS: dict[str, Callable[[Study, dict[str, Any]], dict[str, Any]]] = {
     "device": lambda study, config: {"example": _examples(study, config)[-1:]},
-    "instructions": lambda study, config: {"examples": _examples(study, config)},
+    "instructions": lambda study, config: {
+        "examples": _examples(study, config),
+        "criteria": instructed(config, translation.get_language()),
+        "has_ties": has_ties(config),
+    },
     "trials": _trials_context,
     "questions": lambda study, config: questions_context(config),
 }
@@ -181,18 +184,29 @@ def preview_api(request: HttpRequest, ticket: str, name: str) -> HttpResponse:
 
 
 def _trials(study: Study, language: str) -> list[dict[str, Any]]:
-    found, question = [], question_in(version_config(study), language)
-    for number, pair in enumerate(_pairs(study).prefetch_related("images"), start=1):
-        left, right = list(pair.images.all())[:2]
-        found.append(
-            {
-                "id": str(pair.pk),
-                "number": number,
-                "practice": False,
-                "question": question.format(class_name=pair.class_name),
-                "sizes": _sizes(study, left),
-                "left": _address(study, left),
-                "right": _address(study, right),
-            }
-        )
+    config = version_config(study)
+    criteria = criteria_in(config, language)
+    blocks = [[criterion] for criterion in criteria] if design_of(config) == BLOCKS else [list(criteria)]
+    pairs = list(_pairs(study).prefetch_related("images"))
+    found: list[dict[str, Any]] = []
+    for block, asked in enumerate(blocks, start=1):
+        several = len(criteria) > 1
+        for pair in pairs:
+            left, right = list(pair.images.all())[:2]
+            found.append(
+                {
+                    "id": f"{pair.pk}/{block}",
+                    "number": len(found) + 1,
+                    "practice": False,
+                    "question": asked[0].question.format(class_name=pair.class_name),
+                    "sizes": _sizes(study, left),
+                    "left": _address(study, left),
+                    "right": _address(study, right),
+                }
+                | (
+                    asked_facts(asked, block=block if len(blocks) > 1 else 0, class_name=pair.class_name)
+                    if several
+                    else {}
+                )
+            )
     return found

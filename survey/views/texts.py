@@ -42,6 +42,7 @@ def trial_texts() -> dict[str, str]:
         "chooseLower": _("Lower"),
         "practice": _("Practice {n} of {total}"),
         "trial": _("{n} of {total}"),
+        "part": _("Part {n} of {total}"),
         "minutes": _("about {n} min left"),
         "saved": _("Saved"),
         "saving": _("Saving …"),

@@ -11,17 +11,18 @@ from django.urls import reverse
 from django.utils.translation import get_language
 from django.views.decorators.http import require_GET
 
+from survey.criteria import has_ties
 from survey.links import image_link
 from survey.models import RaterSession
 from survey.recruitment import provider_of
-from survey.selectors.texts import consent_digests, question_in, shown_language
+from survey.selectors.texts import consent_digests, instructed, question_in, shown_language
 from survey.selectors.version import frozen_config, frozen_room
 from survey.selectors.visit import example_images
 from survey.services.visit.device import Device
 from survey.tokens import session_token
 from survey.views.exit_questions import questions_context
 from survey.views.page import rater_page, visit_page
-from survey.views.texts import trial_texts
+from survey.views.trials import trials_context
 
 __all__ = ["visit"]
 
@@ -49,6 +50,8 @@ def _instructions_context(session: RaterSession, config: dict[str, Any]) -> dict
         "room": frozen_room(session.version_id).as_json(),
         "trial": config["trial"],
         "plan": config["plan"],
+        "criteria": instructed(config, get_language()),
+        "has_ties": has_ties(config),
     }
 
 
@@ -79,17 +82,14 @@ def _is_stacked(session: RaterSession) -> bool:
 def _trials_context(session: RaterSession, config: dict[str, Any]) -> dict[str, Any]:
     token = session_token(session.pk)
     urls = {name: reverse(f"survey:api-{name}", args=[token]) for name in ("window", "vote", "undo", "fault", "events")}
-    setup = {
-        "urls": urls | {"finish": reverse("survey:finish", args=[token])},
-        "room": frozen_room(session.version_id).as_json(),
-        "ties": config["trial"]["are_ties_allowed"],
-        "zoom": config["trial"]["is_zoom_allowed"],
-        "minimumExposureMs": config["trial"]["minimum_exposure_ms"],
-        "breakEvery": config["plan"]["break_every"],
-        "practice": session.assignment.get("practice", 0),
-        "texts": trial_texts(),
-    }
-    return {"setup": setup, "ties": config["trial"]["are_ties_allowed"]}
+    return trials_context(
+        config,
+        language=get_language(),
+        urls=urls | {"finish": reverse("survey:finish", args=[token])},
+        room=frozen_room(session.version_id),
+        practice=session.assignment.get("practice", 0),
+        order=session.assignment.get("criteria", [""]),
+    )
 
 
 def _done_context(session: RaterSession, config: dict[str, Any]) -> dict[str, Any]:

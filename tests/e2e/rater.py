@@ -28,8 +28,8 @@ QUESTIONS = [
     {"name": "screens", "caption": "Which screens do you use?", "kind": "multiple", "options": ["laptop", "phone"]},
     {"name": "remarks", "caption": "Any remarks?", "kind": "text", "length": 20},
 ]
-READY = """() => document.querySelector('#trial:not([hidden]) #choose-left[aria-disabled=false]')
-    || [...document.querySelectorAll('#continue, #ready, #pause, #elsewhere')].some((element) => element.offsetParent)
+READY = """() => document.querySelector('#trial:not([hidden]) [data-choice=left][aria-disabled=false]')
+    || [...document.querySelectorAll('#continue, #ready, #pause, #block, #elsewhere')].some((one) => one.offsetParent)
     || (document.readyState === 'complete' && !document.querySelector('#trial'))"""
 
 # What the page does in the next frames, and on timers as long as any of its own that run now, has happened after these.
@@ -164,7 +164,7 @@ class Rater:
         """Press what stands between two trials: feedback, the end of practice, breaks."""
         while True:
             self.ready()
-            for name in ("#continue", "#ready-end", "#pause-end"):
+            for name in ("#continue", "#ready-end", "#pause-end", "#block-end"):
                 if self.page.is_visible(name):
                     self.page.click(name)
                     break

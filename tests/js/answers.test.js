@@ -16,11 +16,11 @@ describe("a showing", () => {
   it("becomes an answer with its times in tenths of a millisecond", () => {
     const showing = new Showing(TRIAL, 1000.04, 0);
     showing.hurried = 2;
-    const vote = showing.vote({ key: "k", choice: "tie", now: 2000.1, hiddenMs: 300.01, presentation: { input: "key" } });
+    const vote = showing.vote({ key: "k", answers: [{ criterion: "", choice: "tie" }], now: 2000.1, hiddenMs: 300.01, presentation: { input: "key" } });
     assert.deepEqual(vote, {
       trial: "t1",
       key: "k",
-      choice: "tie",
+      answers: [{ criterion: "", choice: "tie" }],
       response_ms: 1000.1,
       exposure_ms: 700.1,
       presentation: { input: "key", hurried: 2 },
@@ -30,9 +30,10 @@ describe("a showing", () => {
 
 describe("practice", () => {
   it("says how it went, and nothing where nothing is right or wrong", () => {
-    assert.equal(verdict({ correct: true }, "left"), "correct");
-    assert.equal(verdict({ correct: false }, "left"), "wrong");
-    assert.equal(verdict({ correct: false }, "tie"), "wrongTie");
-    assert.equal(verdict({}, "left"), null);
+    const stored = (choice) => ({ stored: { choice } });
+    assert.equal(verdict({ correct: true, ...stored("left") }), "correct");
+    assert.equal(verdict({ correct: false, ...stored("left") }), "wrong");
+    assert.equal(verdict({ correct: false, ...stored("tie") }), "wrongTie");
+    assert.equal(verdict(stored("left")), null);
   });
 });

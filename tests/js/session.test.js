@@ -39,6 +39,18 @@ describe("the next step", () => {
     assert.equal(ending.step([]).do, "present");
   });
 
+  it("announces a block that asks something else, and again after a reload", () => {
+    const inBlock = (number, block) => ({ ...trial(number), block });
+    const session = sessionOf([inBlock(1, 1), inBlock(2, 2), inBlock(3, 2)]);
+    assert.equal(session.step([]).do, "present");
+    session.answer(inBlock(1, 1));
+    assert.deepEqual(session.step([]), { do: "rest", card: "block", trial: inBlock(2, 2) });
+    assert.equal(session.step([]).do, "present");
+    session.answer(inBlock(2, 2));
+    assert.equal(session.step([]).do, "present");
+    assert.equal(sessionOf([inBlock(3, 2)]).step([]).card, "block");
+  });
+
   it("waits while too many answers are unsent, and says when they are the last", () => {
     const trials = [1, 2, 3, 4, 5].map((number) => trial(number));
     const session = sessionOf(trials, { total: 5 });

@@ -64,8 +64,8 @@ def criteria_plan_problems(study: Study) -> list[str]:
 
 def criteria_config(study: Study) -> dict[str, Any]:
     """Return the criteria as they are frozen; nothing in a study of one question, whose digest stays as it was."""
-    if not study.criteria:
-        return {}
+    if not study.criteria or criteria_problems(study.criteria):
+        return {}  # a draft with problems has a preview all the same
     listed = [
         {
             "key": entry["key"],

@@ -164,12 +164,12 @@ def test_a_study_that_changes_after_freezing_changes_nothing_for_raters() -> Non
     assert "As it was frozen." in Client().get(f"/s/{version.study.slug}/").content.decode()
 
 
-def test_script_and_style_stay_below_30_kilobytes_compressed() -> None:
+def test_script_and_style_stay_below_40_kilobytes_compressed() -> None:
     static = Path(survey.__file__).parent / "static" / "survey"
     files = [*(static / "js").glob("*.js"), static / "css" / "rater.css"]
     assert len(files) >= 10
     sizes = {file.name: len(gzip.compress(file.read_bytes(), mtime=0)) for file in files}
-    assert sum(sizes.values()) < 30_000, sizes
+    assert sum(sizes.values()) < 40_000, sizes
 
 
 def test_pages_ask_no_other_server_for_anything() -> None:

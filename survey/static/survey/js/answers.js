@@ -14,11 +14,11 @@ export class Showing {
   }
 
   // The answer as the server takes it; `presentation` says how the pair stood on the screen.
-  vote({ key, choice, now, hiddenMs, presentation }) {
+  vote({ key, answers, now, hiddenMs, presentation }) {
     return {
       trial: this.trial.id,
       key,
-      choice,
+      answers,
       response_ms: tenths(now - this.paintedAt),
       exposure_ms: tenths(this.exposure(now, hiddenMs)),
       presentation: { ...presentation, hurried: this.hurried },
@@ -26,9 +26,10 @@ export class Showing {
   }
 }
 
-// What practice says of an answer: the name of a text, or null where there is nothing to say.
-export function verdict({ correct }, choice) {
+// What practice says of an answer: the name of a text, or null where there is nothing to say. Of several the server has
+// stored, it names the choice that was judged.
+export function verdict({ correct, stored }) {
   if (correct === undefined) return null;
   if (correct) return "correct";
-  return choice === "tie" ? "wrongTie" : "wrong";
+  return stored.choice === "tie" ? "wrongTie" : "wrong";
 }

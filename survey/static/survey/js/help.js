@@ -1,9 +1,9 @@
-// The help over the trials. Browsers without modal dialogs (Firefox before 98) get it as a box above the page.
+// A box over the trials: the help, or what a criterion means. Browsers without modal dialogs (Firefox before 98) get it as a box above the page.
 
 export class Help {
-  constructor({ dialog, title, opener, closer }) {
+  constructor({ dialog, title, openers, closer }) {
     Object.assign(this, { dialog, title });
-    opener.addEventListener("click", () => this.open());
+    for (const opener of openers) opener.addEventListener("click", () => this.open());
     closer.addEventListener("click", (event) => {
       event.preventDefault();
       this.close();

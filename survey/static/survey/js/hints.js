@@ -28,6 +28,8 @@ export class Hints {
       const key = code === "Space" ? this.space : (GLYPHS[code] ?? short(code));
       return `${key} ${this.captions[action]}`;
     };
-    return this.buttons.map(one).join(" · ");
+    // Several rows have the same buttons.
+    const actions = new Map(this.buttons.map((button) => [button.action, button]));
+    return [...actions.values()].map(one).join(" · ");
   }
 }

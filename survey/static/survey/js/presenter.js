@@ -1,17 +1,17 @@
 // What is on the screen: one card at a time, the pair with its answers, how far the visit is, what just happened.
+import { askedBy } from "./asking.js";
 import { layoutOf, neededOf, shownOf, thisWindow } from "./geometry.js";
 import { fill } from "./texts.js";
 
-const CARDS = ["trial", "loading", "pause", "ready", "elsewhere", "narrow", "waiting", "sending"];
+const CARDS = ["trial", "loading", "pause", "ready", "block", "elsewhere", "narrow", "waiting", "sending"];
 const TAKEN_MS = 180; // how long a chosen button stays marked
 
 // `page` holds the elements of the trial page by their ids, looked up once: what translations and extensions put around or
 // between them later makes no difference. What is on the page is known here and never read off it.
 export class Presenter {
-  constructor(setup, { page, pictures, keys, hints, zoom }) {
-    Object.assign(this, { page, pictures, keys, hints, zoom, room: setup.room, texts: setup.texts });
-    this.practice = setup.practice;
-    this.buttons = [page["choose-left"], page["choose-tie"], page["choose-right"]].filter(Boolean);
+  constructor(setup, { page, pictures, keys, hints, zoom, rows, asking }) {
+    Object.assign(this, { page, pictures, keys, hints, zoom, rows, asking, room: setup.room, texts: setup.texts });
+    Object.assign(this, { practice: setup.practice, criteria: setup.criteria, cards: CARDS.filter((name) => page[name]) });
     this.notice = ""; // what the next pair is shown with
     this.written = {}; // texts on the page by the ids of their elements
     this.shown = ""; // the card on the screen
@@ -27,12 +27,19 @@ export class Presenter {
 
   card(name) {
     this.shown = name;
-    for (const one of CARDS) this.page[one].hidden = one !== name;
+    for (const one of this.cards) this.page[one].hidden = one !== name;
   }
 
   rest(card) {
     this.card(card);
     this.page[`${card}-end`].focus();
+  }
+
+  // A new block of trials, which asks something else.
+  announceBlock({ block, question }) {
+    this.write("block-count", fill(this.texts.part, { n: block, total: this.criteria.length }));
+    this.write("block-question", question);
+    this.write("block-definition", this.criteria[block - 1].definition);
   }
 
   say(text) {
@@ -44,7 +51,11 @@ export class Presenter {
   }
 
   enable(isOn) {
-    for (const button of this.buttons) button.setAttribute("aria-disabled", String(!isOn));
+    this.rows.enable(isOn);
+  }
+
+  enableUndo() {
+    this.page.undo.setAttribute("aria-disabled", String(!this.mayUndo && !this.asking.chosen.size));
   }
 
   slow() {
@@ -87,18 +98,29 @@ export class Presenter {
     this.arrange(layout.kind === "stack");
     const names = this.keys.stacked ? [texts.upper, texts.lower] : [texts.left, texts.right];
     this.zoom?.reset();
-    this.write("question", trial.question);
+    this.ask(trial);
     this.note(this.notice);
     this.notice = "";
     this.endFeedback();
     this.card("trial");
     this.progress(progress, trial);
-    this.page.undo.setAttribute("aria-disabled", String(!mayUndo));
-    const mayKeepFocus = [...this.buttons, this.page.undo].includes(document.activeElement);
-    if (!mayKeepFocus) this.page.question.focus({ preventScroll: true });
+    this.mayUndo = mayUndo;
+    this.enableUndo();
+    const own = [...this.rows.buttons.map(({ button }) => button), this.page.undo];
+    if (this.asking.isSeveral) this.rows.focus(this.asking.focused);
+    else if (!own.includes(document.activeElement)) this.page.question.focus({ preventScroll: true });
     this.pictures.place(images, this.placing(trial, layout), names); // last, when nothing moves any more
-    this.say(`${this.written.count}. ${trial.question}`);
+    this.say(`${this.written.count}. ${this.asking.isSeveral ? trial.criteria[0].question : trial.question}`);
     return true;
+  }
+
+  ask(trial) {
+    // A pair that is shown again in another size keeps the answers that it has.
+    if (trial !== this.asked || this.asking.isComplete) this.asking.ask(askedBy(trial));
+    this.asked = trial;
+    if (!this.asking.isSeveral) this.write("question", trial.question);
+    this.rows.ask(this.asking.isSeveral ? trial.criteria : [], this.asking);
+    if (this.page.define) this.page.define.hidden = !this.asking.definition;
   }
 
   placing({ sizes }, layout) {
@@ -119,11 +141,9 @@ export class Presenter {
 
   arrange(isStacked) {
     this.page.pair.classList.toggle("stacked", isStacked);
-    this.page.choices.classList.toggle("stacked", isStacked);
     this.keys.stacked = isStacked;
     const captions = this.captions();
-    this.write("caption-left", captions.left);
-    this.write("caption-right", captions.right);
+    this.rows.arrange(isStacked, captions);
     this.hints.show(captions);
   }
 
@@ -145,13 +165,24 @@ export class Presenter {
 
   // --- what happened
 
-  chosen(choice) {
-    const button = this.page[`choose-${choice}`];
+  chosen(choice, key) {
+    const button = this.rows.of(key).buttons[choice];
     button.classList.add("taken");
     setTimeout(() => button.classList.remove("taken"), TAKEN_MS);
-    this.enable(false);
+    this.rows.show(this.asking);
+    this.enableUndo();
+    if (this.asking.isComplete) this.enable(false);
+    else this.rows.focus(this.asking.focused);
     this.say(this.texts[{ left: "choseLeft", right: "choseRight", tie: "choseTie" }[choice]]);
     this.note("");
+  }
+
+  // One answer of a trial that has not all of them yet.
+  tookBack() {
+    this.rows.show(this.asking);
+    this.enableUndo();
+    this.rows.focus(this.asking.focused);
+    this.note(this.texts.undone);
   }
 
   progress({ done, total, minutes }, trial) {

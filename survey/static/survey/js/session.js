@@ -11,6 +11,7 @@ export class Session {
     this.known = new Map(); // trials that the server has issued, by id
     this.answered = new Set(); // ids of those answered here, confirmed or not
     this.breaks = new Set(); // numbers before which a break was shown
+    this.block = 1; // the one that was announced last, where criteria come in blocks
     this.last = null; // the trial that undo takes back
     this.answeredHere = 0; // main trials since this page was loaded
     this.server = { done: 0, total: 0, isEmpty: false };
@@ -55,10 +56,13 @@ export class Session {
     const card = this.restBefore(trial);
     if (!card) return { do: "present", trial };
     this.breaks.add(trial.number);
-    return { do: "rest", card };
+    if (card !== "block") return { do: "rest", card };
+    this.block = trial.block;
+    return { do: "rest", card, trial };
   }
 
-  restBefore({ practice, number }) {
+  restBefore({ practice, number, block }) {
+    if (block && block !== this.block && !practice) return "block";
     if (practice || this.breaks.has(number)) return null;
     if (number === 1) return this.practice ? "ready" : null;
     const left = this.server.total - this.server.done;

@@ -1,4 +1,7 @@
 // The trial page: show a pair when both images are decoded, take one answer, go on at once, save behind the scenes.
+import { Asking } from "./asking.js";
+import { Rows } from "./buttons.js";
+import { Definition } from "./definition.js";
 import { Help } from "./help.js";
 import { Hints } from "./hints.js";
 import { Keys } from "./keys.js";
@@ -14,33 +17,37 @@ const page = {};
 for (const element of document.querySelectorAll("[id]")) page[element.id] ??= element;
 const setup = JSON.parse(page.setup.textContent);
 const sides = [["left", page.left], ["right", page.right]];
-const choices = ["left", "tie", "right"].filter((choice) => page[`choose-${choice}`]);
-const buttons = choices.map((action) => ({ action, button: page[`choose-${action}`], glyph: page[`glyph-${action}`] }));
+const rows = new Rows(page, page.choices ? [""] : setup.criteria.map(({ key }) => key));
+const asking = new Asking(setup.criteria);
 const options = ["arrows", "letters", "off"];
 
-const help = new Help({ dialog: page.help, title: page["help-title"], opener: page["help-open"], closer: page["help-close"] });
+const help = new Help({ dialog: page.help, title: page["help-title"], openers: [page["help-open"]], closer: page["help-close"] });
 const keys = new Keys(
   (action) => (action === "undo" ? visit.undo() : visit.answer(action, "key")),
-  () => help.isOpen || visit.phase === "feedback",
+  () => help.isOpen || definition?.isOpen || visit.phase === "feedback",
 );
 const hints = new Hints(keys, {
-  buttons: [...buttons, { action: "undo", button: page.undo }],
+  buttons: [...rows.buttons, { action: "undo", button: page.undo }],
   choices: ["arrows", "letters"].map((name) => ({ name, text: page[`explain-${name}`] })),
   space: setup.texts.space,
 });
+const definition = page.definition && new Definition(page, setup.criteria, asking);
 const pictures = new Pictures([page.left, page.right]);
-const zoom = setup.zoom ? new Zoom(page.pair, pictures, () => help.isOpen || keys.name === "off") : null;
+const zoom = setup.zoom ? new Zoom(page.pair, pictures, () => help.isOpen || definition?.isOpen || keys.name === "off") : null;
 const watch = new Watch(setup.urls.events);
-const presenter = new Presenter(setup, { page, pictures, keys, hints, zoom });
-const visit = new Visit(setup, { session: new Session(setup), presenter, watch, tab: newKey() });
+const presenter = new Presenter(setup, { page, pictures, keys, hints, zoom, rows, asking });
+const visit = new Visit(setup, { session: new Session(setup), presenter, asking, watch, tab: newKey() });
 
 const on = (element, act) => element.addEventListener("click", act);
-for (const { action, button } of buttons) on(button, (event) => visit.answer(action, watch.inputOf(event)));
+for (const { action, button, key } of rows.buttons) {
+  on(button, (event) => visit.answer(action, watch.inputOf(event), key || undefined));
+}
+for (const { key, box } of rows.rows) box.addEventListener("focusin", () => key && visit.focus(key));
 if (!zoom) for (const [side, box] of sides) on(box, (event) => visit.answer(side, watch.inputOf(event)));
 on(page.undo, () => visit.undo());
 on(page.fault, () => visit.reportDisplay());
 on(page.continue, () => visit.endFeedback());
-for (const card of ["ready", "pause"]) on(page[`${card}-end`], () => visit.endRest(card));
+for (const card of ["ready", "pause", "block"].filter((name) => page[name])) on(page[`${card}-end`], () => visit.endRest(card));
 on(page["take-over"], () => visit.takeOver());
 for (const name of options) {
   const option = page[`keys-${name}`];

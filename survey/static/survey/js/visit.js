@@ -12,8 +12,8 @@ const FAULT_RETRY_MS = 3000;
 const UNDOABLE = new Set(["shown", "loading", "waiting", "break"]);
 
 export class Visit {
-  constructor(setup, { session, presenter, watch, tab }) {
-    Object.assign(this, { setup, session, presenter, watch, tab });
+  constructor(setup, { session, presenter, asking, watch, tab }) {
+    Object.assign(this, { setup, session, presenter, asking, watch, tab });
     this.phase = "loading";
     this.showing = null;
     this.run = 0; // which presentation is the present one: what an earlier one waited for comes to nothing
@@ -49,7 +49,7 @@ export class Visit {
   sent({ kind, body }, answer) {
     this.take(answer);
     const isShown = kind === "vote" && body.trial === this.showing?.trial.id;
-    if (this.phase === "feedback" && isShown) this.presenter.feedback(verdict(answer, body.choice));
+    if (this.phase === "feedback" && isShown) this.presenter.feedback(verdict(answer));
     if (this.phase === "waiting") this.next();
     this.watch.send();
   }
@@ -125,6 +125,7 @@ export class Visit {
     if (step.do === "present") return this.present(step.trial);
     if (step.do === "rest") {
       this.phase = "break";
+      if (step.card === "block") this.presenter.announceBlock(step.trial);
       return this.presenter.rest(step.card);
     }
     this.phase = "waiting";
@@ -234,15 +235,27 @@ export class Visit {
 
   // --- answering
 
-  answer(choice, input) {
-    if (this.phase !== "shown" || (choice === "tie" && !this.setup.ties)) return;
+  // Of several criteria an answer is that to the one in focus, unless it names another.
+  answer(choice, input, key = this.asking.focused) {
+    if (this.phase !== "shown" || !this.asking.has(key, choice)) return;
     const now = performance.now();
     if (this.exposure(now) < this.setup.minimumExposureMs) return void (this.showing.hurried += 1);
+    this.asking.take(choice, key);
+    this.presenter.chosen(choice, key);
+    if (this.asking.isComplete) this.submit(now, input);
+  }
+
+  focus(key) {
+    this.asking.focus(key);
+    this.presenter.rows.show(this.asking);
+  }
+
+  submit(now, input) {
     const { trial } = this.showing;
+    const { answers } = this.asking;
     const presentation = { ...this.presenter.presentation(input), waited_ms: this.waitedMs };
-    const body = this.showing.vote({ key: newKey(), choice, now, hiddenMs: this.watch.hiddenBy(now), presentation });
+    const body = this.showing.vote({ key: newKey(), answers, now, hiddenMs: this.watch.hiddenBy(now), presentation });
     this.phase = trial.practice ? "feedback" : "answered";
-    this.presenter.chosen(choice);
     this.session.answer(trial);
     this.wantedAt = now;
     this.outbox.add({ kind: "vote", practice: trial.practice, body });
@@ -251,6 +264,7 @@ export class Visit {
 
   undo() {
     if (!UNDOABLE.has(this.phase)) return;
+    if (this.phase === "shown" && this.asking.takeBack()) return this.presenter.tookBack();
     const trial = this.session.takeBack();
     if (!trial) return;
     this.outbox.add({ kind: "undo", body: { key: newKey() } });
