@@ -80,7 +80,7 @@ def classifier_measures(
 ) -> dict:
     """Return loss and accuracy, and under attack `robust_accuracy`, in total and by band.
 
-    With several restarts an image counts as robust if no restart fooled it. `with_top5` adds `robust_top5_accuracy`.
+    With several restarts an image counts as robust if no restart fooled it; starts are keyed by image. `with_top5` adds `robust_top5_accuracy`.
     The attack on the first place says little about the fifth: it stops once one class is ahead. So the top 5 gets an
     attack of its own, as many steps and restarts up the top-5 margin of `pgd`, and an image counts as robust only if
     its class is among the five most likely on the clean image, after every such attack, and after every attack on
@@ -88,8 +88,6 @@ def classifier_measures(
     """
     device = torch.device(device)
     meter = Meter(schedule.num_timesteps, Processes(0, 1, device), bands=bands)
-    # One stream for each, so that measuring the top 5 leaves the starts of the other attack as they are.
-    generators = {k: torch.Generator().manual_seed(torch_seed(seed, Purpose.ATTACK)) for k in (1, TOP_FEW)}
     done = 0
     for batch in images.batches(batch_size):
         batch = batch.to(device)
@@ -104,6 +102,7 @@ def classifier_measures(
         if attack_config:
             survives = {1: top[:, 0], TOP_FEW: top.any(-1)}
             goals = [1, TOP_FEW] if with_top5 and logits.shape[1] > TOP_FEW else [1]
+            generators = {goal: _starts(seed, range(done, done + len(batch.y)), goal) for goal in goals}
             for goal in goals * restarts:
                 result = attack(
                     classifier,
@@ -129,6 +128,12 @@ def classifier_measures(
         if on_progress:
             on_progress(done, len(images.y))
     return meter.flush()
+
+
+def _starts(seed: int, numbers: range, goal: int) -> list[torch.Generator]:
+    """Return each image's generator of random starts and targets: no batch size moves them, nor does the other goal."""
+    indices = (2 * number + (goal != 1) for number in numbers)
+    return [torch.Generator().manual_seed(torch_seed(seed, Purpose.ATTACK, index)) for index in indices]
 
 
 @torch.no_grad()

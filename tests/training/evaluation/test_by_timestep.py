@@ -112,6 +112,26 @@ def test_measuring_the_top5_leaves_the_top1_figures_as_they_are():
     assert both["robust_accuracy"] < both["robust_top5_accuracy"] <= both["top5_accuracy"]
 
 
+def test_batches_move_no_random_start():
+    seen: dict[int, torch.Tensor] = {}
+    x, y = images(12)
+    config = AttackConfig(epsilon=0.4, steps=1, random_start=True)
+    for batch_size in (1, 5, 12):
+        given: list[torch.Tensor] = []
+
+        def network(x_t: torch.Tensor, t: torch.Tensor, given: list[torch.Tensor] = given) -> torch.Tensor:
+            given.append(x_t.detach())
+            return x_t.flatten(1)[:, :10] * 0.01
+
+        classifier_measures(network, clean_images(x, y), SCHEDULE, attack_config=config, batch_size=batch_size)
+        # Of each batch: the images, the start that is attacked, where it led.
+        seen[batch_size] = torch.cat(given[1::3])
+    assert torch.equal(seen[1], seen[12])
+    assert torch.equal(seen[5], seen[12])
+    assert not torch.equal(seen[12], x)
+    assert not torch.allclose(seen[12][0] - x[0], seen[12][1] - x[1])
+
+
 def test_calibration_against_hand_computed_bins():
     probabilities = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.3, 0.7]])
     y = torch.tensor([0, 1, 0, 1])
