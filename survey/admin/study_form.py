@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 
+from survey.admin.answer_editors import AnswerWords, Reasons
 from survey.admin.editors import Criteria, ExclusionRules, ExitQuestions, Recruitment
 from survey.admin.nested import NestedField, TextArea
 from survey.models import Arm, Study
@@ -35,7 +36,8 @@ STEPS = [
         "read",
         "What raters read",
         "question are_ties_allowed criteria criteria_design instructions consent_text contact exit_questions",
-        "organisation summary debrief are_prompts_shown reference_place is_wording_kept language translations",
+        "organisation summary debrief are_prompts_shown reference_place is_wording_kept is_acceptable_asked "
+        "strength_grades reasons are_reasons_required answer_words language translations",
     ),
     SetupStep(
         "plan",
@@ -69,6 +71,10 @@ class StudyForm(forms.ModelForm):
         ExclusionRules, label="Exclusion rules", help_text="fixed before the first vote; none sees which arm was chosen"
     )
     recruitment = NestedField(Recruitment)
+    reasons = NestedField(
+        Reasons, label="Reasons for the choice", help_text="to choose from after each vote; never in raters' own words"
+    )
+    answer_words = NestedField(AnswerWords, label="Wording of the answers", help_text="empty: the pages' own")
 
     class Meta:
         model = Study
@@ -81,6 +87,9 @@ class StudyForm(forms.ModelForm):
             "are_prompts_shown": "Show prompts above the pair",
             "is_wording_kept": "Browsers leave question and prompt untranslated",
             "consent_text": "Consent",
+            "is_acceptable_asked": "Ask which images are good enough",
+            "strength_grades": "Ask how much better it is",
+            "are_reasons_required": "A reason is required",
             "are_ties_allowed": "Raters may answer “no preference”",
             "votes_per_pair": "Votes on each pair",
             "trials_per_session": "Pairs a rater answers",

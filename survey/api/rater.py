@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from survey.api.errors import error_response
-from survey.exceptions import BadSubmission, SurveyError
+from survey.exceptions import AnswersMismatch, BadSubmission, SurveyError
 from survey.links import image_link
 from survey.models import RaterSession
 from survey.selectors.trial import AHEAD, NextTrial, next_trials, trial_facts
@@ -122,7 +122,36 @@ def _answer(item: dict[str, Any]) -> Answer:
     criterion = item.get("criterion", "")
     if not isinstance(criterion, str):
         raise BadSubmission("criterion is not a text")
-    return Answer(criterion=criterion, choice=_text(item, "choice", longest=5))
+    return Answer(
+        criterion=criterion,
+        choice=_text(item, "choice", longest=5),
+        acceptable=_name(item),
+        strength=_grade(item),
+        reasons=_keys(item, "reasons"),
+    )
+
+
+def _name(item: dict[str, Any]) -> str | None:
+    value = item.get("acceptable")
+    if value is not None and not isinstance(value, str):
+        raise AnswersMismatch("acceptable is not a text")
+    return value
+
+
+def _grade(item: dict[str, Any]) -> int | None:
+    value = item.get("strength")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise AnswersMismatch("strength is not a whole number")
+    return value
+
+
+def _keys(item: dict[str, Any], name: str) -> list[str] | None:
+    values = item.get(name)
+    if values is None:
+        return None
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise AnswersMismatch(f"{name} is not a list of texts")
+    return values
 
 
 def _object(body: dict[str, Any], name: str) -> dict[str, Any]:

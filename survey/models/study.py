@@ -59,6 +59,11 @@ class Study(models.Model):
         BLOCKS = "blocks", "blocks: one criterion at a time, order of the blocks drawn for each rater"
         TOGETHER = "together", "together: all below one pair, order drawn for each rater"
 
+    class StrengthGrades(models.IntegerChoices):
+        OFF = 0, "not asked"
+        THREE = 3, "3 grades a side"
+        FIVE = 5, "5 grades a side"
+
     class ClassAdjustment(models.TextChoices):
         BH = "bh", "Benjamini and Hochberg: false discovery rate"
         HOLM = "holm", "Holm: family-wise error rate"
@@ -112,6 +117,25 @@ class Study(models.Model):
     )
     translations = models.JSONField(
         default=dict, blank=True, help_text='the same texts by language: {"de": {"question": ..., "consent_text": ...}}'
+    )
+
+    # What raters say beyond the choice
+    is_acceptable_asked = models.BooleanField(
+        default=False, help_text="which of the two images is good enough: both, one or neither"
+    )
+    strength_grades = models.PositiveSmallIntegerField(
+        choices=StrengthGrades.choices, default=StrengthGrades.OFF, help_text="how much better the chosen image is"
+    )
+    reasons = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='up to eight to choose from after a vote: [{"key", "caption"}]; never free text, which unblinds',
+    )
+    are_reasons_required = models.BooleanField(default=False)
+    answer_words = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='wording of the answers: {"left": ..., "tie": ..., "right": ...}; empty: that of the pages',
     )
 
     # How a trial looks

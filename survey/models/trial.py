@@ -115,6 +115,10 @@ class Vote(models.Model):
         help_text="made by the browser, one for all answers of a trial: a replay finds its first answers"
     )
     choice = models.CharField(max_length=5, choices=Choice.choices)
+    # Beyond the choice, where the study asks.
+    acceptable = models.CharField(max_length=7, blank=True, default="", help_text="both, left, right or neither")
+    strength = models.PositiveSmallIntegerField(null=True, help_text="1 is the weakest grade; a tie has none")
+    reasons = models.CharField(max_length=400, blank=True, default="", help_text="keys between vertical bars")
     is_current = models.BooleanField(default=True)
     response_ms = models.FloatField(null=True, help_text="from both images painted to the answer")
     exposure_ms = models.FloatField(null=True, help_text="how long both images were visible")
@@ -129,6 +133,7 @@ class Vote(models.Model):
             ),
             models.UniqueConstraint(fields=["submission_key", "criterion"], name="one_answer_per_submission"),
             models.CheckConstraint(condition=~Q(choice="undo", is_current=True), name="an_undo_is_never_current"),
+            models.CheckConstraint(condition=~Q(choice="tie", strength__isnull=False), name="a_tie_has_no_strength"),
         ]
         # Few among many: what was taken back, and the rows that did so.
         indexes = [models.Index(fields=["id"], condition=Q(is_current=False), name="vote_taken_back")]

@@ -11,7 +11,7 @@ from survey.canonical import canonical_json
 from survey.models import Exclusion, PairImage, Study
 from survey.reports.preregistration import preregistration_text
 from survey.reports.raters import rater_columns
-from survey.reports.report import report_write
+from survey.reports.report import report_write, vote_columns
 from survey.selectors.vote import vote_showings
 from survey.services.records.audit import audit_lines
 from survey.services.study.version import manifest_lines
@@ -30,10 +30,8 @@ def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int 
     """
     out.mkdir(parents=True, exist_ok=True)
     report = report_write(study, out, is_pilot=is_pilot, seed=seed)
-    from analysis.votes.columns import VOTE_COLUMNS
-
     header = ["table", "name", "type", "unit", "allowed", "description"]
-    tables = (("votes", VOTE_COLUMNS), ("raters", rater_columns(study)))
+    tables = (("votes", vote_columns(study)), ("raters", rater_columns(study)))
     entries = [_entry(name, column) for name, columns in tables for column in columns]
     _write_csv(out / "data_dictionary.csv", header, entries)
     with (out / "showings.jsonl").open("wb") as file:

@@ -11,9 +11,10 @@ from django.core.files.storage import default_storage
 from django.db.models import Count
 
 from analysis.report.provenance import code_version
+from survey.beyond import beyond_of
 from survey.models import ImageMetric, ImagePair, Study, StudyFigure
 from survey.selectors.rater import sessions_in_table
-from survey.selectors.texts import consent_digests, question_in, text_languages, texts_in
+from survey.selectors.texts import consent_digests, question_in, reasons_in, text_languages, texts_in
 from survey.selectors.version import version_current
 
 __all__ = ["analysis_plan", "image_metrics", "image_metrics_by_class", "pair_distances", "study_facts", "study_figures"]
@@ -161,6 +162,7 @@ def study_facts(study: Study) -> dict[str, Any]:
         "question": _by_language({code: question_in(config, code) for code in _codes(config)}),
         "instructions": _by_language({code: texts_in(config, code)["instructions"] for code in _codes(config)}),
         "ties_offered": "yes" if trial["are_ties_allowed"] else "no, forced choice",
+        "beyond_choice": _beyond(config),
         "side_randomisation": "drawn on the server before showing, balanced over each pair and within each session",
         "display": f"{_display(config)}, at least {trial['minimum_exposure_ms']} ms before an answer",
         "practice": f"{plan['practice_trials']} practice trials",
@@ -185,6 +187,18 @@ def _amount(payment: str) -> float | None:
     numbers = re.findall(r"\d+(?:[.,]\d+)?", payment)
     # A comma is the decimal point of many languages.
     return float(numbers[0].replace(",", ".")) if len(numbers) == 1 else None
+
+
+def _beyond(config: dict[str, Any]) -> str:
+    """Return what raters were asked beyond the choice; an empty text where it was nothing."""
+    asked, reasons = beyond_of(config), reasons_in(config, "")
+    kind = "required" if asked.are_reasons_required else "optional"
+    said = [
+        "which images are acceptable" if asked.is_acceptable_asked else "",
+        f"strength in {asked.grades} grades" if asked.grades else "",
+        f"reasons ({kind}): {', '.join(entry['caption'] for entry in reasons)}" if reasons else "",
+    ]
+    return "; ".join(filter(None, said))
 
 
 def _codes(config: dict[str, Any]) -> tuple[str, ...]:

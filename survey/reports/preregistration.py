@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from survey.beyond import beyond_of
 from survey.models import StudyVersion
 from survey.selectors.texts import text_languages
 
@@ -77,7 +78,23 @@ class _Sayings:
         ties = "left, right or no preference" if self.config["trial"]["are_ties_allowed"] else "left or right"
         languages = text_languages(self.config)
         wordings = f" Each language ({', '.join(languages)}) has its frozen wording." if len(languages) > 1 else ""
-        return f'Each trial asks "{self.texts["question"]}"; the answer is {ties}.{wordings}'
+        return f'Each trial asks "{self.texts["question"]}"; the answer is {ties}.{self.beyond()}{wordings}'
+
+    def beyond(self) -> str:
+        asked = beyond_of(self.config)
+        reasons = ", ".join(asked.reasons)
+        said = [
+            " Raters also say which of the two images are acceptable: a second quantity, the share of acceptable "
+            "images of each arm; both or neither without a preference is a tie in the preference rate."
+            if asked.is_acceptable_asked
+            else "",
+            f" They grade the preference (1 to {asked.grades}); the primary test counts directions alone, grades are "
+            "analysed by a cumulative logit model."
+            if asked.grades
+            else "",
+            f" They give reasons from a list ({reasons}), counted for the arm that was chosen." if reasons else "",
+        ]
+        return "".join(said)
 
     def conditions(self) -> str:
         compared = "; ".join(f"{one} against {other}" for one, other in self.plan["comparisons"])

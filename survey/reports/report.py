@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.report.provenance import code_commit, code_version
+from survey.beyond import beyond_of
 from survey.canonical import canonical_json
 from survey.models import Arm, Study
 from survey.reports.facts import (
@@ -22,16 +24,26 @@ from survey.selectors.vote import vote_rows, vote_showings
 
 log = logging.getLogger(__name__)
 
-__all__ = ["report_write", "votes_export"]
+__all__ = ["report_write", "vote_columns", "votes_export"]
+
+if TYPE_CHECKING:
+    from analysis.votes.columns import Field
+
+
+def vote_columns(study: Study) -> tuple[Field, ...]:
+    """Return the columns of the study's votes: those of any study, then what one of its versions asked beyond."""
+    from analysis.votes.columns import ANSWER_COLUMNS, VOTE_COLUMNS
+
+    asked = {name for config in study.versions.values_list("config", flat=True) for name in beyond_of(config).columns()}
+    return (*VOTE_COLUMNS, *(column for column in ANSWER_COLUMNS if column.name in asked))
 
 
 def votes_export(study: Study, folder: Path, *, formats: tuple[str, ...] = ("csv",), is_pilot: bool = False) -> dict:
     """Write the votes table, the raters' table, and the data package of both; return the package."""
-    from analysis.votes.columns import VOTE_COLUMNS
     from analysis.votes.writing import write_package, write_table
 
     votes = write_table(
-        vote_rows(study, is_pilot=is_pilot), folder, columns=VOTE_COLUMNS, name="votes", formats=formats
+        vote_rows(study, is_pilot=is_pilot), folder, columns=vote_columns(study), name="votes", formats=formats
     )
     raters = raters_export(study, folder, formats=formats, is_pilot=is_pilot)
     return write_package([*votes, *raters], folder, name="votes", title=study.title)

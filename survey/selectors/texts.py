@@ -18,9 +18,11 @@ __all__ = [
     "criteria_in",
     "instructed",
     "question_in",
+    "reasons_in",
     "shown_language",
     "text_languages",
     "texts_in",
+    "words_in",
 ]
 
 
@@ -83,6 +85,19 @@ def question_in(config: dict[str, Any], language: str) -> str:
     """Return the question in this language, of several criteria the headline's; its placeholders to be filled in."""
     headline = headline_of(config)
     return next(one.question for one in criteria_in(config, language) if one.key == headline)
+
+
+def words_in(config: dict[str, Any], language: str) -> dict[str, str]:
+    """Return the version's own wording of the answers in this language; what it does not say, the pages do."""
+    said = config.get("translations", {}).get(language, {}).get("answer_words", {})
+    return config.get("beyond", {}).get("words", {}) | said
+
+
+def reasons_in(config: dict[str, Any], language: str) -> list[dict[str, str]]:
+    """Return key and caption of the reasons that a rater may choose from, in the order of the plan."""
+    said = config.get("translations", {}).get(language, {}).get("reasons", {})
+    listed = config.get("beyond", {}).get("reasons", [])
+    return [{"key": entry["key"], "caption": said.get(entry["key"]) or entry["caption"]} for entry in listed]
 
 
 def consent_digests(config: dict[str, Any]) -> dict[str, str]:

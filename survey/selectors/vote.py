@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 
+from survey.beyond import beyond_of
 from survey.models import Exclusion, RaterSession, Study, Trial, Vote
 
 __all__ = ["DEGRADED_ARM", "current_votes", "exclusion_reasons", "has_real_votes", "vote_rows", "vote_showings"]
@@ -118,4 +119,6 @@ def _row(vote: Vote, slug: str, excluded: dict) -> dict[str, Any]:
         "exclusion_reason": reason,
         "simulated": session.is_simulated,
         "submitted_at": vote.submitted_at,
+        # Only where the version asked: a study of choices alone has no such columns.
+        **{name: getattr(vote, name) for name in beyond_of(session.version.config).columns()},
     }

@@ -35,6 +35,8 @@ def design_table(report: Mapping) -> Table:
         ("Attention checks", study.get("attention_checks")),
         ("Looks at the data", prose.looks(report["plan"])),
     ]
+    if study.get("beyond_choice"):
+        facts.insert(-2, ("Asked beyond the choice", study["beyond_choice"]))
     rows = [{"fact": fact, "value": wording.fact(value) or wording.NOT_STATED} for fact, value in facts]
     # Reports that an earlier version stored say neither.
     if unknown := report["data"].get("unknown"):

@@ -13,6 +13,7 @@ from survey.models import (
     StudyVersion,
 )
 from survey.recruitment import recruitment_problems
+from survey.services.study.beyond import reason_problems, word_problems
 from survey.services.study.criteria import criteria_problems
 from survey.services.study.exit_questions import question_problems
 from survey.services.study.plan import rule_problems
@@ -40,6 +41,11 @@ _DRAFT = [
     "exit_questions",
     "language",
     "translations",
+    "is_acceptable_asked",
+    "strength_grades",
+    "reasons",
+    "are_reasons_required",
+    "answer_words",
     "are_ties_allowed",
     "minimum_exposure_ms",
     "display",
@@ -107,6 +113,8 @@ class StudyInputSerializer(StrictSerializer, serializers.ModelSerializer):
     criteria = CheckedJSON(criteria_problems, required=False)
     exit_questions = CheckedJSON(question_problems, required=False)
     language = serializers.CharField(max_length=10, required=False, allow_blank=True)
+    reasons = CheckedJSON(reason_problems, required=False)
+    answer_words = CheckedJSON(word_problems, required=False)
     translations = CheckedJSON(translation_problems, required=False)
     exclusion_rules = CheckedJSON(rule_problems, required=False)
     recruitment = CheckedJSON(recruitment_problems, required=False)

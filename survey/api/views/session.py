@@ -18,6 +18,7 @@ from survey.api.calls import checked, filtered, page_of, paged
 from survey.api.serializers.session import SessionQuerySerializer, SessionSerializer, VotesQuerySerializer
 from survey.models import RaterSession, Study
 from survey.reports.raters import rater_columns
+from survey.reports.report import vote_columns
 from survey.selectors.rater import rater_rows, sessions_in_table
 from survey.selectors.vote import vote_rows
 from survey.services.results.report_build import results_require_visible
@@ -47,10 +48,11 @@ class Votes(APIView):
     )
     def get(self, request: Request, slug: str) -> HttpResponseBase:
         """Stream the votes table; refused while the plan hides the results."""
-        from analysis.votes.columns import VOTE_COLUMNS
 
         study, given = _table_call(request, slug)
-        return _streamed(vote_rows(study, is_pilot=given["is_pilot"]), VOTE_COLUMNS, as_format=given["as_format"])
+        return _streamed(
+            vote_rows(study, is_pilot=given["is_pilot"]), vote_columns(study), as_format=given["as_format"]
+        )
 
 
 class Raters(APIView):

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from analysis.votes.columns import VOTE_COLUMNS, Field
+from analysis.votes.columns import Field
 from survey.canonical import canonical_json
 from survey.exceptions import ReleaseRefused
 from survey.models import RaterSession, Study, StudyVersion
@@ -29,6 +29,7 @@ from survey.reports.release.tables import (
     preference_rows,
     published_votes,
 )
+from survey.reports.report import vote_columns
 from survey.selectors.rater import sessions_publishable
 from survey.selectors.version import version_current
 from survey.services.study.version import manifest_lines
@@ -140,7 +141,7 @@ def _write(
     sessions = sessions_publishable(study)
     rater_columns, raters = raters_published(study, least_cell=options.least_cell)
     tables: dict[str, tuple[tuple[Field, ...], Iterable[Mapping[str, Any]], tuple[str, ...]]] = {
-        "votes": (VOTE_COLUMNS, published_votes(study, sessions, arm_names), ("csv", "parquet")),
+        "votes": (vote_columns(study), published_votes(study, sessions, arm_names), ("csv", "parquet")),
         "raters": (rater_columns, raters, ("csv", "parquet")),
         "pairs": (PAIR_COLUMNS, pair_rows(study), ("parquet",)),
         "preferences": (PREFERENCE_COLUMNS, preference_rows(study, sessions, arm_names), ("parquet",)),

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from survey.models import Study
+from survey.services.study.beyond import reason_problems, word_problems
 
 __all__ = [
     "language_gaps",
@@ -55,10 +56,13 @@ def translation_problems(translations: Any) -> list[str]:
 def _text_problems(name: str, text: Any) -> list[str]:
     if name == "exit_questions":
         return _question_problems(text)
+    if name in _OF_ANSWERS:
+        return _OF_ANSWERS[name](text)
     if name == "criteria":
         return _criteria_problems(text)
     if name not in _TEXTS:
-        return [f"there is no text {name!r}; the texts are {', '.join([*_TEXTS, 'criteria', 'exit_questions'])}"]
+        known = ", ".join([*_TEXTS, "criteria", *_OF_ANSWERS, "exit_questions"])
+        return [f"there is no text {name!r}; the texts are {known}"]
     longest = _LONGEST.get(name, _LONGEST_OTHER)
     if not isinstance(text, str) or len(text) > longest:
         return [f"{name} is not a text of at most {longest} characters"]
@@ -93,6 +97,15 @@ def _criteria_problems(criteria: Any) -> list[str]:
     ]
 
 
+def _reason_problems(reasons: Any) -> list[str]:
+    if not isinstance(reasons, dict) or not all(isinstance(text, str) and len(text) <= 40 for text in reasons.values()):
+        return ['reasons are not captions of at most 40 characters by their keys; write {"anatomy": "Anatomie"}']
+    return []
+
+
+_OF_ANSWERS = {"answer_words": word_problems, "reasons": _reason_problems}
+
+
 def language_gaps(study: Study) -> list[str]:
     """Return what keeps a draft's languages from being equal, each with its remedy; they must be before freezing.
 
@@ -111,7 +124,12 @@ def language_gaps(study: Study) -> list[str]:
             continue
         problems += [
             f"{names[language]}: {gap}"
-            for gap in _text_gaps(study, texts, own) + _criteria_gaps(study, texts) + _question_gaps(study, texts)
+            for gap in (
+                *_text_gaps(study, texts, own),
+                *_criteria_gaps(study, texts),
+                *_answer_gaps(study, texts),
+                *_question_gaps(study, texts),
+            )
         ]
     return problems
 
@@ -156,6 +174,22 @@ def _criteria_gaps(study: Study, texts: dict[str, Any]) -> list[str]:
     return gaps
 
 
+def _answer_gaps(study: Study, texts: dict[str, Any]) -> list[str]:
+    """Compare the wording of the answers and the reasons; a wording that a study leaves to the pages has none."""
+    if word_problems(study.answer_words) or reason_problems(study.reasons):
+        return []  # named already
+    own = {
+        "wording of": set(study.answer_words),
+        "reason": {entry["key"] for entry in study.reasons},
+    }
+    said = {"wording of": texts.get("answer_words", {}), "reason": texts.get("reasons", {})}
+    gaps = []
+    for called, keys in own.items():
+        gaps += [f"no {called} {key!r}; translate it" for key in sorted(keys) if not said[called].get(key, "").strip()]
+        gaps += [f"{called} {key!r} is not one of the study; leave it out" for key in sorted(set(said[called]) - keys)]
+    return gaps
+
+
 def questions_asked(study: Study) -> dict[str, dict[str, str]]:
     """Return what raters are asked in each of a draft's languages, by what a message calls it."""
     translations = {} if translation_problems(study.translations) else study.translations
@@ -186,7 +220,7 @@ def languages_frozen(study: Study) -> dict[str, Any]:
     translations = {
         language: {_TEXTS[name]: texts[name] for name in _TEXTS if texts.get(name, "").strip()}
         | {"exit_questions": texts.get("exit_questions", {})}
-        | ({"criteria": texts["criteria"]} if texts.get("criteria") else {})
+        | {name: texts[name] for name in ("criteria", *_OF_ANSWERS) if texts.get(name)}
         for language, texts in sorted(study.translations.items())
     }
     return {"language": study.language} | ({"translations": translations} if translations else {})

@@ -20,6 +20,7 @@ from survey.selectors.pair import arm_recipe, arm_recipes, selection_steps
 from survey.selectors.version import comparisons_of
 from survey.services.assignment.draw import ALGORITHM, planned_slots
 from survey.services.blinding.served_copies import copies_build
+from survey.services.study.beyond import beyond_config, beyond_plan_problems
 from survey.services.study.criteria import criteria_config, criteria_plan_problems, criteria_problems
 from survey.services.study.display import (
     copies_facts,
@@ -87,7 +88,7 @@ def version_problems(study: Study) -> list[str]:
         problems += criteria_plan_problems(study) + _class_name_problems(study)
     problems += recruitment_problems(study.recruitment)
     problems += rule_problems(study.exclusion_rules) + question_problems(study.exit_questions)
-    problems += language_gaps(study)
+    problems += beyond_plan_problems(study) + language_gaps(study)
     main = _selected(study).filter(kind=ImagePair.Kind.MAIN)
     if not main.exists():
         problems.append("it has no pairs; generate or import some")
@@ -189,7 +190,9 @@ def version_config(study: Study) -> dict[str, Any]:
             "is_consented": study.is_publication_consented,
             "is_free_text_consented": study.is_free_text_published,
         },
-    } | criteria_config(study)
+        **criteria_config(study),
+        **beyond_config(study),
+    }
 
 
 def _least_votes(study: Study) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from survey.beyond import beyond_of
 from survey.criteria import criteria_of, keys_asked
 from survey.exceptions import AnswersMismatch, BadSubmission
 from survey.models import Vote
@@ -39,6 +40,9 @@ class Answer:
 
     criterion: str = ""
     choice: str
+    acceptable: str | None = None
+    strength: int | None = None
+    reasons: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.choice not in {Choice.LEFT, Choice.RIGHT, Choice.TIE}:
@@ -66,7 +70,7 @@ class VoteSubmission:
 
 
 def answers_check(answers: Sequence[Answer], config: dict[str, Any], *, trial_criterion: str) -> None:
-    """Raise AnswersMismatch where the answers are not those to the questions of a trial.
+    """Raise AnswersMismatch where the answers are not those to the questions of a trial, or to what follows them.
 
     Raises
     ------
@@ -82,3 +86,6 @@ def answers_check(answers: Sequence[Answer], config: dict[str, Any], *, trial_cr
         if answer.choice == Choice.TIE and not has_ties[answer.criterion]:
             where = f"criterion {answer.criterion}" if answer.criterion else "this study"
             raise BadSubmission(f"{where} has no ties; choose left or right")
+        said = {name: getattr(answer, name) for name in ("choice", "acceptable", "strength", "reasons")}
+        if problem := beyond_of(config).problem(**said):
+            raise AnswersMismatch(problem)

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from survey.beyond import SEPARATOR
 from survey.criteria import judged_by
 from survey.exceptions import NothingToUndo, OtherTab, SessionNotActive, TrialUnknown, VoteConflict
 from survey.models import RaterSession, Slot, Trial, Vote
@@ -116,6 +117,9 @@ def _timed(submission: VoteSubmission, session: RaterSession, trial: NextTrial) 
             criterion=answer.criterion,
             submission_key=submission.submission_key,
             choice=answer.choice,
+            acceptable=answer.acceptable or "",
+            strength=answer.strength,
+            reasons=SEPARATOR.join(answer.reasons or ()),
             response_ms=submission.response_ms,
             exposure_ms=submission.exposure_ms,
             presentation=submission.presentation,

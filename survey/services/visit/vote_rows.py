@@ -116,7 +116,7 @@ def vote_store(
     slot_id = trial.slot_id or slots[trial.position % len(slots)]
     issued = [_prepared("id", row.pk) for row in next_trials if row.issued_at is None]
     count = session.answered_count + int(is_counted)
-    active = RaterSession.State.ACTIVE
+    active, values = RaterSession.State.ACTIVE, ", ".join(["%s"] * 12)
     stored = _rows_of_last(
         (
             f"UPDATE {Slot._meta.db_table} SET is_answered = (is_answered OR %s), turn = 1 - turn "
@@ -135,9 +135,9 @@ def vote_store(
             [count, moment, _prepared("issued_at", session.answered_until), active.value, session_key],
         ),
         (
-            f"INSERT INTO {Vote._meta.db_table} (trial_id, criterion, submission_key, choice, is_current, response_ms, "
-            "exposure_ms, presentation, submitted_at) VALUES "
-            f"{', '.join(['(%s, %s, %s, %s, %s, %s, %s, %s, %s)'] * len(votes))} RETURNING id",
+            f"INSERT INTO {Vote._meta.db_table} (trial_id, criterion, submission_key, choice, acceptable, strength, "
+            "reasons, is_current, response_ms, exposure_ms, presentation, submitted_at) VALUES "
+            f"{', '.join([f'({values})'] * len(votes))} RETURNING id",
             [value for vote in votes for value in _values(vote, trial_key, moment)],
         ),
     )
@@ -154,6 +154,9 @@ def _values(vote: Vote, trial_key: Any, moment: Any) -> list[Any]:
         vote.criterion,
         _prepared("id", vote.submission_key),
         str(vote.choice),
+        vote.acceptable,
+        vote.strength,
+        vote.reasons,
         True,
         vote.response_ms,
         vote.exposure_ms,

@@ -12,6 +12,7 @@ from django.urls import reverse
 from survey.models import Vote
 from survey.services.visit.session import session_start, session_withdraw
 from survey.tokens import image_token, session_token
+from tests.beyond import ASKED, LEFT
 from tests.copies import copy_folder
 from tests.factories import make_running
 from tests.visits import TAB, active, next_trial
@@ -159,3 +160,36 @@ def test_the_proxy_sends_the_file_where_it_is_set_up_to(settings) -> None:
     response = Client().get(reverse("survey:image", args=[image_token(served=served, side="left") + ".0"]))
     assert response.headers["X-Accel-Redirect"] == f"/protected/{served}/0.webp"
     assert response.content == b""
+
+
+def test_an_answer_may_say_more_than_the_choice_where_the_study_asks() -> None:
+    session = active(make_running(practice_trials=0, **ASKED))
+    body = submission(session, choice=None, answers=[LEFT])
+    assert send(session, "vote", body).status_code == 200
+    assert Vote.objects.get().reasons == "anatomy|colour"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"strength": True},
+        {"strength": "2"},
+        {"strength": 2.5},
+        {"strength": 4},
+        {"strength": None},
+        {"acceptable": 1},
+        {"acceptable": "all"},
+        {"acceptable": "right"},
+        {"acceptable": None},
+        {"reasons": "anatomy"},
+        {"reasons": [1]},
+        {"reasons": [["anatomy"]]},
+        {"reasons": ["in my own words"]},
+        {"reasons": ["anatomy"] * 2},
+    ],
+)
+def test_bad_values_beyond_the_choice_are_refused_and_leave_nothing(changes) -> None:
+    session = active(make_running(practice_trials=0, **ASKED))
+    body = submission(session, choice=None, answers=[LEFT | changes])
+    assert code(send(session, "vote", body)) == (400, "answers_mismatch")
+    assert not Vote.objects.exists()

@@ -9,12 +9,17 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from analysis.votes.columns import VOTE_COLUMNS
 from survey.models import Exclusion, RaterSession, StudyVersion, Trial
+from survey.reports.bundle import report_bundle
 from survey.reports.report import report_write
 from survey.services.study.study import study_transition
-from survey.services.visit.session import session_answer_questions
+from survey.services.visit.session import session_answer_questions, session_resume
+from survey.services.visit.submission import Answer
+from tests.beyond import ASKED, LEFT, TIE
 from tests.factories import make_running, make_version, make_visit
 from tests.languages import THREE_LANGUAGES
+from tests.visits import active, next_trial, vote
 
 pytestmark = pytest.mark.django_db
 
@@ -108,6 +113,35 @@ def test_preference_by_language_where_each_has_five_raters(tmp_path: Path) -> No
     assert {group: row["raters"] for group, row in rows.items()} == {"de": 5, "en": 6}
     assert rows["de"]["result"]["estimate"] > rows["en"]["result"]["estimate"]
     assert groups["language"]["heterogeneity"] is not None
+
+
+def test_what_raters_say_beyond_the_choice_is_exported_and_reported(tmp_path: Path) -> None:
+    version = make_running(pairs=6, votes_per_pair=6, practice_trials=0, **ASKED)
+    for number in range(6):
+        session = active(version)
+        while next_trial(session) is not None:
+            vote(session, answers=[Answer(**(TIE if number == 5 else LEFT))])
+        session_resume(session_id=session.pk)
+    report = report_bundle(version.study, tmp_path)
+    header, *lines = (tmp_path / "votes.csv").read_text().splitlines()
+    assert header.endswith(",submitted_at,acceptable,strength,reasons")
+    assert any(line.endswith(",both,2,anatomy|colour") for line in lines)
+    assert any(line.endswith(",neither,,") for line in lines)
+    assert report["data"]["bad_rows"] == {}
+    assert {entry["arm"] for entry in report["answers"]["acceptable"]["arms"]} == {"robust", "vanilla"}
+    assert {entry["reason"] for entry in report["answers"]["reasons"]["rows"]} == {"anatomy", "colour"}
+    dictionary = (tmp_path / "data_dictionary.csv").read_text()
+    assert all(f"votes,{name}," in dictionary for name in ("acceptable", "strength", "reasons"))
+    assert "reasons (optional): Anatomy, Colour" in report["study"]["beyond_choice"]
+    assert "They grade the preference (1 to 3)" in (tmp_path / "preregistration-1.md").read_text()
+
+
+def test_an_ordinary_study_exports_the_columns_that_it_always_had(version: StudyVersion, tmp_path: Path) -> None:
+    make_visit(version)
+    report = report_write(version.study, tmp_path)
+    assert rows(tmp_path)[0].keys() == {column.name for column in VOTE_COLUMNS}
+    assert "answers" not in report
+    assert report["study"]["beyond_choice"] == ""
 
 
 def test_a_baseline_of_several_arms_names_no_primary_comparison() -> None:
