@@ -10,7 +10,7 @@ import itertools
 import math
 from typing import NamedTuple
 
-__all__ = ["STEP", "Shown", "least_size", "rendition_shown", "rendition_sizes"]
+__all__ = ["STEP", "Shown", "fitted_sizes", "least_size", "rendition_shown", "rendition_sizes"]
 
 # From one size to the next; the longer sides are this ladder's, which holds 512, and the original's own.
 STEP = 1.25
@@ -54,6 +54,16 @@ def rendition_sizes(width: int, height: int, *, least_px: int | None) -> list[tu
         if side * _NEAR <= longer:
             sizes.append(_scaled(width, height, side))
     return sizes if least == sizes[-1] else [*sizes, least]
+
+
+def fitted_sizes(width: int, height: int, frames: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the sizes of a reference that stands beside images of these sizes: as large as each of them lets it be."""
+    factors = [min(wide / width, high / height) for wide, high in frames]
+    # Rounding must not lead over the frame's edge.
+    return [
+        (min(wide, max(1, round(width * factor))), min(high, max(1, round(height * factor))))
+        for factor, (wide, high) in zip(factors, frames, strict=True)
+    ]
 
 
 def rendition_shown(sizes: list[tuple[int, int]], box: tuple[int, int], *, most: int = 1) -> Shown | None:

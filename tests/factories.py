@@ -15,6 +15,7 @@ from PIL import Image
 from survey.criteria import keys_asked
 from survey.models import RaterSession, Study, StudyVersion, Trial
 from survey.selectors.trial import AHEAD, NextTrial, next_trials
+from survey.services.images.describing import pairs_describe
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 from survey.services.study.study import arm_add, study_create, study_transition
 from survey.services.study.version import version_freeze
@@ -74,6 +75,17 @@ def make_study(
         label = str(number % 3)
         new.append(NewPair(key=f"{label}-{number:05d}", images=images, class_label=label, class_name=f"digit {label}"))
     pairs_register(study=study, pairs=new)
+    return study
+
+
+def make_described(**fields: Any) -> Study:
+    """Return a draft whose pairs have prompts, tags and references beside their names."""
+    study = make_study(**fields)
+    for number, pair in enumerate(study.pairs.order_by("key")):
+        name, sha256 = image_store(make_png(900 + number))
+        reference = NewImage(file=name, sha256=sha256, width=16, height=16)
+        words = {"prompt": f"prompt {number}", "tags": ["animal", f"group {number % 2}"], "reference": reference}
+        pairs_describe(study=study, pairs=[NewPair(key=pair.key, images={}, **words)])
     return study
 
 

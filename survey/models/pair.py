@@ -77,6 +77,11 @@ class PairImage(models.Model):
     def __str__(self) -> str:
         return f"{self.pair} by {self.arm}"
 
+    @property
+    def called(self) -> str:
+        """What a message calls it."""
+        return f"{self.pair.key} of arm {self.arm.name}"
+
 
 class ServedCopies(models.Model):
     """One image's copies for raters: every size of it, and of its spoilt copy where there is one.
@@ -118,3 +123,8 @@ class ReferenceImage(models.Model):
 
     def __str__(self) -> str:
         return f"reference of {self.pair}"
+
+    @property
+    def called(self) -> str:
+        """What a message calls it."""
+        return f"the reference of {self.pair.key}"

@@ -7,11 +7,13 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.pairs.columns import PAIR_COLUMNS
 from survey.canonical import canonical_json
 from survey.models import Exclusion, PairImage, Study
 from survey.reports.preregistration import preregistration_text
 from survey.reports.raters import rater_columns
 from survey.reports.report import report_write, vote_columns
+from survey.selectors.version import version_current
 from survey.selectors.vote import vote_showings
 from survey.services.records.audit import audit_lines
 from survey.services.study.version import manifest_lines
@@ -25,13 +27,14 @@ if TYPE_CHECKING:
 def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int = 0) -> dict:
     """Write the report and everything it can be checked with; return the report.
 
-    Beside the report: votes and raters with their data package and dictionary, how each trial was shown, the frozen
-    versions, the manifest of images with digests and recipes, the ledger of exclusions, the log, and one zip of it all.
+    Beside the report: votes, raters and pairs with their data package and dictionary, how each trial was shown, the
+    frozen versions, the manifest of pairs with digests and recipes, the ledger of exclusions, the log, and one zip of
+    it all.
     """
     out.mkdir(parents=True, exist_ok=True)
     report = report_write(study, out, is_pilot=is_pilot, seed=seed)
     header = ["table", "name", "type", "unit", "allowed", "description"]
-    tables = (("votes", vote_columns(study)), ("raters", rater_columns(study)))
+    tables = (("votes", vote_columns(study)), ("raters", rater_columns(study)), ("pairs", PAIR_COLUMNS))
     entries = [_entry(name, column) for name, columns in tables for column in columns]
     _write_csv(out / "data_dictionary.csv", header, entries)
     with (out / "showings.jsonl").open("wb") as file:
@@ -40,7 +43,7 @@ def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int 
         (out / f"version-{version.number}.json").write_bytes(canonical_json(version.config))
         (out / f"preregistration-{version.number}.md").write_text(preregistration_text(version), encoding="utf-8")
     with (out / "manifest.jsonl").open("wb") as file:
-        file.writelines(manifest_lines(study))
+        file.writelines(manifest_lines(study, version_current(study)))
     with (out / "recipes.jsonl").open("wb") as file:
         images = PairImage.objects.filter(pair__study=study).order_by("pair__key", "arm__name")
         for key, arm, sha256, recipe in images.values_list("pair__key", "arm__name", "sha256", "recipe").iterator():

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.pairs.columns import PAIR_COLUMNS
 from analysis.report.provenance import code_commit, code_version
 from survey.beyond import beyond_of
 from survey.canonical import canonical_json
@@ -20,6 +21,7 @@ from survey.reports.facts import (
 )
 from survey.reports.raters import raters_export
 from survey.selectors.flow import study_flow
+from survey.selectors.pair_rows import pair_rows
 from survey.selectors.vote import vote_rows, vote_showings
 
 log = logging.getLogger(__name__)
@@ -39,14 +41,15 @@ def vote_columns(study: Study) -> tuple[Field, ...]:
 
 
 def votes_export(study: Study, folder: Path, *, formats: tuple[str, ...] = ("csv",), is_pilot: bool = False) -> dict:
-    """Write the votes table, the raters' table, and the data package of both; return the package."""
+    """Write the tables of votes, raters and pairs, and their data package; return the package."""
     from analysis.votes.writing import write_package, write_table
 
     votes = write_table(
         vote_rows(study, is_pilot=is_pilot), folder, columns=vote_columns(study), name="votes", formats=formats
     )
     raters = raters_export(study, folder, formats=formats, is_pilot=is_pilot)
-    return write_package([*votes, *raters], folder, name="votes", title=study.title)
+    pairs = write_table(pair_rows(study), folder, columns=PAIR_COLUMNS, name="pairs", formats=formats)
+    return write_package([*votes, *raters, *pairs], folder, name="votes", title=study.title)
 
 
 def report_write(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from survey.criteria import Criterion, criteria_of, design_of, headline_of
 
@@ -17,6 +17,7 @@ __all__ = [
     "consent_digests",
     "criteria_in",
     "instructed",
+    "question_filled",
     "question_in",
     "reasons_in",
     "shown_language",
@@ -24,6 +25,13 @@ __all__ = [
     "texts_in",
     "words_in",
 ]
+
+
+class Pair(Protocol):
+    """What the placeholders of a question stand for."""
+
+    class_name: str
+    prompt: str
 
 
 _PLACEHOLDER = re.compile(r"\{\w+\}")
@@ -98,6 +106,11 @@ def reasons_in(config: dict[str, Any], language: str) -> list[dict[str, str]]:
     said = config.get("translations", {}).get(language, {}).get("reasons", {})
     listed = config.get("beyond", {}).get("reasons", [])
     return [{"key": entry["key"], "caption": said.get(entry["key"]) or entry["caption"]} for entry in listed]
+
+
+def question_filled(question: str, pair: Pair) -> str:
+    """Return a question as it is read of one pair."""
+    return question.format(class_name=pair.class_name, prompt=pair.prompt)
 
 
 def consent_digests(config: dict[str, Any]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from survey.criteria import Criterion
 from survey.models import RaterSession, Trial
 from survey.renditions import rendition_sizes
 from survey.selectors.copies import least_px_of, served_name
-from survey.selectors.texts import criteria_in
+from survey.selectors.texts import Pair, criteria_in, question_filled
 from survey.selectors.version import frozen_config
 
 __all__ = ["AHEAD", "NextTrial", "asked_facts", "next_trials", "next_trials_of", "next_trials_query", "trial_facts"]
@@ -37,6 +37,8 @@ class NextTrial(NamedTuple):
     degraded_side: str
     slot_id: int | None
     class_name: str
+    prompt: str
+    reference: uuid.UUID | str | None
     left: str
     right: str
     left_degraded: str
@@ -69,6 +71,8 @@ def _compiled(vendor: str, limit: int) -> tuple[str, tuple[Any, ...]]:
             "degraded_side",
             "slot_id",
             "pair__class_name",
+            "pair__prompt",
+            "pair__reference",
             "image_left__served",
             "image_right__served",
             "image_left__degraded",
@@ -129,7 +133,7 @@ def trial_facts(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
         "id": trial.pk,
         "number": trial.position if is_practice else trial.position - practice,
         "practice": is_practice,
-        "question": asked[0].question.format(class_name=trial.class_name),
+        "question": question_filled(asked[0].question, trial),
         "sizes": rendition_sizes(trial.width, trial.height, least_px=least_px_of(config)),
         **sides,
     }
@@ -150,10 +154,10 @@ def _several(trial: NextTrial, session: RaterSession, asked: list[Criterion]) ->
     if order is None:
         return {}
     block = order.index(trial.criterion) + 1 if trial.criterion else 0
-    return asked_facts(asked, block=block, class_name=trial.class_name)
+    return asked_facts(asked, block=block, pair=trial)
 
 
-def asked_facts(asked: Sequence[Criterion], *, block: int, class_name: str) -> dict[str, Any]:
+def asked_facts(asked: Sequence[Criterion], *, block: int, pair: Pair) -> dict[str, Any]:
     """Return what a page of several criteria is told of a trial's: which block it is in, 0 where all come together."""
-    questions = [{"key": one.key, "question": one.question.format(class_name=class_name)} for one in asked]
+    questions = [{"key": one.key, "question": question_filled(one.question, pair)} for one in asked]
     return {"block": block, "criteria": questions}

@@ -20,6 +20,7 @@ class Example:
     """A worked example: names of two images' copies with their sizes, and the answer that is explained."""
 
     class_name: str
+    prompt: str
     left: str
     right: str
     sizes: list[tuple[int, int]]
@@ -48,6 +49,7 @@ def example_images(session: RaterSession) -> list[Example]:
         right = served_name(config, image.pk, stored=image.served)
         return Example(
             class_name=image.pair.class_name,
+            prompt=image.pair.prompt,
             left=served_name(config, image.pk, stored=image.degraded, is_spoilt=True) if is_spoilt else right,
             right=right,
             sizes=rendition_sizes(image.width, image.height, least_px=least_px),

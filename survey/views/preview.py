@@ -26,7 +26,7 @@ from survey.criteria import BLOCKS, criteria_of, design_of, has_ties
 from survey.models import PairImage, Study
 from survey.renditions import rendition_sizes
 from survey.selectors.access import studies_visible_to
-from survey.selectors.texts import criteria_in, instructed, question_in, texts_in
+from survey.selectors.texts import criteria_in, instructed, question_filled, question_in, texts_in
 from survey.selectors.trial import asked_facts
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.served_copies import image_degraded, image_pixels
@@ -58,7 +58,7 @@ def preview_page(request: HttpRequest, slug: str, step: str) -> HttpResponse:
     study = _study(request, slug)
     if step not in STEPS:
         raise Http404
-    config = version_config(study)
+    config = version_config(study, is_shown=True)
     with translation.override(language_of(request, config=config)):
         texts = texts_in(config, translation.get_language())
         context = {
@@ -86,7 +86,7 @@ def _examples(study: Study, config: dict[str, Any]) -> list[dict[str, Any]]:
     rows = PairImage.objects.filter(pair__in=_pairs(study)).select_related("pair").order_by("-pk")[:2]
     return [
         {
-            "question": question_in(config, translation.get_language()).format(class_name=image.pair.class_name),
+            "question": question_filled(question_in(config, translation.get_language()), image.pair),
             "left": _address(study, image, is_spoilt=answer == "right"),
             "right": _address(study, image),
             "sizes": json.dumps(_sizes(study, image)),
@@ -184,7 +184,7 @@ def preview_api(request: HttpRequest, ticket: str, name: str) -> HttpResponse:
 
 
 def _trials(study: Study, language: str) -> list[dict[str, Any]]:
-    config = version_config(study)
+    config = version_config(study, is_shown=True)
     criteria = criteria_in(config, language)
     blocks = [[criterion] for criterion in criteria] if design_of(config) == BLOCKS else [list(criteria)]
     pairs = list(_pairs(study).prefetch_related("images"))
@@ -198,15 +198,11 @@ def _trials(study: Study, language: str) -> list[dict[str, Any]]:
                     "id": f"{pair.pk}/{block}",
                     "number": len(found) + 1,
                     "practice": False,
-                    "question": asked[0].question.format(class_name=pair.class_name),
+                    "question": question_filled(asked[0].question, pair),
                     "sizes": _sizes(study, left),
                     "left": _address(study, left),
                     "right": _address(study, right),
                 }
-                | (
-                    asked_facts(asked, block=block if len(blocks) > 1 else 0, class_name=pair.class_name)
-                    if several
-                    else {}
-                )
+                | (asked_facts(asked, block=block if len(blocks) > 1 else 0, pair=pair) if several else {})
             )
     return found

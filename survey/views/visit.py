@@ -15,7 +15,7 @@ from survey.criteria import has_ties
 from survey.links import image_link
 from survey.models import RaterSession
 from survey.recruitment import provider_of
-from survey.selectors.texts import consent_digests, instructed, question_in, shown_language
+from survey.selectors.texts import consent_digests, instructed, question_filled, question_in, shown_language
 from survey.selectors.version import frozen_config, frozen_room
 from survey.selectors.visit import example_images
 from survey.services.visit.device import Device
@@ -58,7 +58,7 @@ def _instructions_context(session: RaterSession, config: dict[str, Any]) -> dict
 def _examples(session: RaterSession, config: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
-            "question": question_in(config, get_language()).format(class_name=example.class_name),
+            "question": question_filled(question_in(config, get_language()), example),
             "left": image_link(example.left, side="left"),
             "right": image_link(example.right, side="right"),
             "sizes": json.dumps(example.sizes),

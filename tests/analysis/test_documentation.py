@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.__main__ import main
+from analysis.pairs.columns import PAIR_COLUMNS
 from analysis.raters.columns import RATER_COLUMNS
 from analysis.report.content.checklist import STUDY_FACTS
 from analysis.votes.columns import ANSWER_COLUMNS, VOTE_COLUMNS
@@ -15,9 +16,15 @@ from benchmarks.conclusions import table
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize(
-    ("section", "columns"), [("Votes", VOTE_COLUMNS), ("Beyond the choice", ANSWER_COLUMNS), ("Raters", RATER_COLUMNS)]
-)
+TABLES = [
+    ("Votes", VOTE_COLUMNS),
+    ("Beyond the choice", ANSWER_COLUMNS),
+    ("Raters", RATER_COLUMNS),
+    ("Pairs", PAIR_COLUMNS),
+]
+
+
+@pytest.mark.parametrize(("section", "columns"), TABLES)
 def test_data_dictionary_has_a_row_for_every_column_in_order(section, columns):
     text = (DOCS / "data-dictionary.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
     rows = [line for line in text.splitlines() if line.startswith("| `")]

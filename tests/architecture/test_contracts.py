@@ -22,6 +22,7 @@ PURE_FOLDERS = [
     "analysis/images",
     "analysis/inference",
     "analysis/judges",
+    "analysis/pairs",
     "analysis/pictures",
     "analysis/planning",
     "analysis/preference",

@@ -106,7 +106,7 @@ def test_texts_of_a_study_come_out_as_text_on_every_rater_page(study) -> None:
 )
 def test_a_question_reaches_nothing_behind_the_class_name(question: str) -> None:
     draft = make_study(question=f"Which is better? {question}")
-    assert version_problems(draft) == ["the question has a placeholder other than {class_name}"]
+    assert version_problems(draft) == ["the question has a placeholder other than {class_name} and {prompt}"]
     study_update(study=draft, actor=None, question="Which is better? {class_name}")
     draft.refresh_from_db()
     assert version_problems(draft) == []

@@ -11,7 +11,7 @@ from survey.services.study.study import study_get
 
 
 class Command(BaseCommand):
-    help = "Write the votes and the raters of a study as tables, with a data package beside them."
+    help = "Write the votes, the raters and the pairs of a study as tables, with a data package beside them."
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("--study", required=True, metavar="SLUG")

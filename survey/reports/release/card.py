@@ -99,11 +99,11 @@ def card_text(about: Mapping[str, Any], rai: Mapping[str, Any], *, hub_license: 
         "| table | what a row is |",
         "| --- | --- |",
         *(f"| `{name}.parquet` | {text} |" for name, text in _TABLES.items()),
-        "| `images/*.parquet` | one image as its arm made it, with its bytes |",
+        "| `images/*.parquet` | one image as its arm made it, or a reference, which has no arm, with its bytes |",
         "",
-        "`votes.csv` and `raters.csv` hold the same rows as text. Where arms keep their names, `version-N.json` is the "
-        "frozen design and `manifest.jsonl` its images with digests. `SHA256SUMS` covers every file "
-        "(`sha256sum -c SHA256SUMS`).",
+        "`votes.csv`, `raters.csv` and `pairs.csv` hold the same rows as text. Where arms keep their names, "
+        "`version-N.json` is the frozen design and `manifest.jsonl` its pairs with digests. `SHA256SUMS` covers every "
+        "file (`sha256sum -c SHA256SUMS`).",
         "",
     ]
     for name, value in rai.items():

@@ -130,10 +130,14 @@ def _records(name: str, path: str, columns: Sequence[Field]) -> dict[str, Any]:
 
 def _image_records(path: str) -> dict[str, Any]:
     name = Path(path).stem
-    texts = ("image_id", "pair", "arm", "sha256")
-    records = _records(
-        name, path, [Field(name=text, kind="string", description=f"{text} of the image.") for text in texts]
-    )
+    texts = {
+        "image_id": "Id of the image.",
+        "pair": "Pair of the image, as in the table of pairs.",
+        "arm": "Arm that made the image; empty for a reference.",
+        "sha256": "SHA-256 of the image's file.",
+    }
+    fields = [Field(name=text, kind="string", description=said) for text, said in texts.items()]
+    records = _records(name, path, fields)
     source = {
         "fileObject": {"@id": path},
         "extract": {"column": "image"},

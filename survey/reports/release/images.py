@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from django.core.files.storage import default_storage
 
 from survey.exceptions import ReleaseRefused
-from survey.models import PairImage, Study
+from survey.models import PairImage, ReferenceImage, Study
 
 __all__ = ["images_write"]
 
@@ -23,7 +23,7 @@ _ROW_GROUP = 64
 def images_write(
     study: Study, folder: Path, *, arm_names: Mapping[str, str], on_progress: Callable[[int, int], None] | None = None
 ) -> list[Path]:
-    """Write the images of the selected pairs, each as it was stored; return the files.
+    """Write the images of the selected pairs and their references, each as it was stored; return the files.
 
     Raises
     ------
@@ -31,8 +31,15 @@ def images_write(
         If a stored image is gone or is no longer the one that was frozen.
     """
     images = PairImage.objects.filter(pair__study=study, pair__is_selected=True)
-    total = images.count()
-    rows = _rows(images.select_related("pair", "arm").order_by("pair__key", "arm__name").iterator(500), arm_names)
+    references = ReferenceImage.objects.filter(pair__study=study, pair__is_selected=True)
+    total = images.count() + references.count()
+    rows = _rows(
+        chain(
+            images.select_related("pair", "arm").order_by("pair__key", "arm__name").iterator(500),
+            references.select_related("pair").order_by("pair__key").iterator(500),
+        ),
+        arm_names,
+    )
     paths: list[Path] = []
     done = 0
     while batch := list(islice(rows, _ROW_GROUP)):
@@ -47,17 +54,18 @@ def images_write(
     return paths
 
 
-def _rows(images: Iterator[PairImage], arm_names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _rows(images: Iterator[PairImage | ReferenceImage], arm_names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     for image in images:
         try:
             with default_storage.open(image.file) as file:
                 content = file.read()
         except OSError as error:
-            raise ReleaseRefused([f"image {image.pair.key} of {image.arm.name} cannot be read: {error}"]) from None
+            raise ReleaseRefused([f"image {image.called} cannot be read: {error}"]) from None
         # What is published is what was voted on, or nothing.
         if hashlib.sha256(content).hexdigest() != image.sha256:
-            raise ReleaseRefused([f"image {image.pair.key} of {image.arm.name} is no longer the one that was frozen"])
-        arm = arm_names[image.arm.name]
+            raise ReleaseRefused([f"image {image.called} is no longer the one that was frozen"])
+        # A reference is of no arm.
+        arm = arm_names[image.arm.name] if isinstance(image, PairImage) else ""
         yield {
             "image_id": str(image.pk),
             "pair": str(image.pair_id),

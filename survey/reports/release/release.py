@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from analysis.pairs.columns import PAIR_COLUMNS
 from analysis.votes.columns import Field
 from survey.canonical import canonical_json
 from survey.exceptions import ReleaseRefused
@@ -23,13 +24,12 @@ from survey.reports.release.card import about_of, card_text, rai_of
 from survey.reports.release.croissant import croissant
 from survey.reports.release.images import images_write
 from survey.reports.release.tables import (
-    PAIR_COLUMNS,
     PREFERENCE_COLUMNS,
-    pair_rows,
     preference_rows,
     published_votes,
 )
 from survey.reports.report import vote_columns
+from survey.selectors.pair_rows import pair_rows
 from survey.selectors.rater import sessions_publishable
 from survey.selectors.version import version_current
 from survey.services.study.version import manifest_lines
@@ -143,7 +143,7 @@ def _write(
     tables: dict[str, tuple[tuple[Field, ...], Iterable[Mapping[str, Any]], tuple[str, ...]]] = {
         "votes": (vote_columns(study), published_votes(study, sessions, arm_names), ("csv", "parquet")),
         "raters": (rater_columns, raters, ("csv", "parquet")),
-        "pairs": (PAIR_COLUMNS, pair_rows(study), ("parquet",)),
+        "pairs": (PAIR_COLUMNS, pair_rows(study), ("csv", "parquet")),
         "preferences": (PREFERENCE_COLUMNS, preference_rows(study, sessions, arm_names), ("parquet",)),
     }
     counts = {
@@ -172,7 +172,10 @@ def _write(
     # Last of all, so that every other file is covered.
     sums = "".join(f"{digest}  {name}\n" for name, digest in _digests(folder).items())
     (folder / "SHA256SUMS").write_text(sums)
-    return counts | {"images": study.pairs.filter(is_selected=True, images__isnull=False).count()}
+    selected = study.pairs.filter(is_selected=True)
+    counts["images"] = selected.filter(images__isnull=False).count()
+    references = selected.filter(reference__isnull=False).count()
+    return counts | ({"references": references} if references else {})
 
 
 def _write_design(study: Study, sessions: QuerySet[RaterSession], folder: Path) -> None:
@@ -180,7 +183,7 @@ def _write_design(study: Study, sessions: QuerySet[RaterSession], folder: Path) 
     for version in StudyVersion.objects.filter(study=study, sessions__in=sessions).distinct():
         (folder / f"version-{version.number}.json").write_bytes(canonical_json(version.config))
     with (folder / "manifest.jsonl").open("wb") as file:
-        file.writelines(manifest_lines(study))
+        file.writelines(manifest_lines(study, version_current(study)))
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The tables of a release: columns and rows of pairs and of preference pairs for training."""
+"""The tables of a release: columns and rows of votes and of preference pairs for training."""
 
 from __future__ import annotations
 
@@ -10,21 +10,10 @@ from typing import Any
 from django.db.models import Count, QuerySet
 
 from analysis.votes.columns import Field
-from survey.models import ImagePair, PairImage, RaterSession, Study, Trial
+from survey.models import PairImage, RaterSession, Study, Trial
 from survey.selectors.vote import current_votes, exclusion_reasons, vote_rows
 
-__all__ = ["PAIR_COLUMNS", "PREFERENCE_COLUMNS", "pair_rows", "preference_rows", "published_votes"]
-
-PAIR_COLUMNS = (
-    Field(name="pair", kind="string", description="Opaque id of the image pair, as in the votes table."),
-    Field(name="key", kind="string", description="Name of the pair inside the study."),
-    Field(name="class_label", kind="string", description="Class of which the images were generated."),
-    Field(name="class_name", kind="string", description="What raters read for the class."),
-    Field(name="seed", kind="integer", description="Seed that the images of the pair share."),
-    Field(
-        name="distance", kind="number", description="Structural dissimilarity of the arms' images, 0 for equal ones."
-    ),
-)
+__all__ = ["PREFERENCE_COLUMNS", "preference_rows", "published_votes"]
 
 PREFERENCE_COLUMNS = (
     Field(name="pair", kind="string", description="Opaque id of the image pair."),
@@ -44,20 +33,6 @@ def published_votes(
     """Yield the rows of the votes table that may be published, with the arms' published names."""
     for row in vote_rows(study, sessions=sessions):
         yield row | {name: arm_names.get(row[name], row[name]) for name in ("arm_left", "arm_right", "choice_arm")}
-
-
-def pair_rows(study: Study) -> Iterator[dict[str, Any]]:
-    """Yield one mapping a selected pair, in the order of keys."""
-    pairs = ImagePair.objects.filter(study=study, is_selected=True).order_by("key")
-    for pair in pairs.iterator(chunk_size=1000):
-        yield {
-            "pair": str(pair.pk),
-            "key": pair.key,
-            "class_label": pair.class_label,
-            "class_name": pair.class_name,
-            "seed": pair.seed,
-            "distance": pair.distance,
-        }
 
 
 def preference_rows(

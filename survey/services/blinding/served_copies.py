@@ -24,14 +24,14 @@ from PIL import Image
 from analysis.pictures.colour import in_srgb
 from survey.canonical import canonical_json
 from survey.exceptions import BadImage, CopiesUnstored
-from survey.models import ImagePair, PairImage, ServedCopies
+from survey.models import ImagePair, PairImage, ReferenceImage, ServedCopies
 from survey.renditions import rendition_sizes
 from survey.selectors.copies import copies_folder, copy_file
 from survey.services.blinding.near_lossless import near_lossless
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.webp import class_length, webp_file, webp_stream
 
-__all__ = ["DEGRADED_IMAGES", "CopyPlan", "copies_build", "image_degraded", "image_pixels"]
+__all__ = ["DEGRADED_IMAGES", "CopyPlan", "copies_build", "copy_store", "image_degraded", "image_pixels"]
 
 # So many spoilt copies serve a version's checks, whatever its size.
 DEGRADED_IMAGES = 400
@@ -74,7 +74,7 @@ class _Made:
     difference: dict[str, int]
 
 
-def image_pixels(image: PairImage) -> Image.Image:
+def image_pixels(image: PairImage | ReferenceImage) -> Image.Image:
     """Return the picture upright, in 8-bit RGB and the sRGB colour space, as every browser shows it.
 
     Raises
@@ -86,7 +86,7 @@ def image_pixels(image: PairImage) -> Image.Image:
         with default_storage.open(image.file) as file:
             return in_srgb(file.read())
     except (OSError, ValueError) as error:
-        raise BadImage(f"{image.pair.key} of arm {image.arm.name}: {image.file} cannot be read ({error})") from None
+        raise BadImage(f"{image.called}: {image.file} cannot be read ({error})") from None
 
 
 def image_degraded(picture: Image.Image) -> Image.Image:
@@ -222,7 +222,7 @@ def _written(made: _Made, setup: str, lengths: list[int]) -> ServedCopies:
         for size, stream in enumerate(streams):
             width, height = made.sizes[size]
             content = webp_file(stream, width=width, height=height, length=lengths[size])
-            _store(copy_file(folder, size), content)
+            copy_store(copy_file(folder, size), content)
             stored.append(len(content))
     return ServedCopies(
         image=made.image,
@@ -233,7 +233,7 @@ def _written(made: _Made, setup: str, lengths: list[int]) -> ServedCopies:
     )
 
 
-def _store(name: str, content: bytes) -> None:
+def copy_store(name: str, content: bytes) -> None:
     """Store one copy, whole or not at all, at the time that all copies have."""
     try:
         default_storage.delete(name)

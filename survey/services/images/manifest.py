@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any
 
+from analysis.pairs.columns import TAG_SEPARATOR
 from analysis.pictures.formats import stem
 from analysis.pictures.listing import nfc
 from analysis.votes.sheet import SheetError, read_sheet
@@ -20,7 +21,6 @@ __all__ = [
     "MANIFEST_NAMES",
     "MOST_MANIFEST_BYTES",
     "MOST_TEXT_BYTES",
-    "TAG_SEPARATOR",
     "PairManifest",
     "PairRow",
     "UploadedTable",
@@ -38,7 +38,6 @@ LONGEST_PROMPT = 4_000
 MOST_TEXT_BYTES = 64 * 1024
 LONGEST_TAG = 100
 MOST_TAGS = 50
-TAG_SEPARATOR = "|"
 _SEEDS = 2**63
 
 

@@ -14,7 +14,7 @@ from django.db.models import Count, QuerySet
 
 from survey.exceptions import BadImage
 from survey.geometry import Room
-from survey.models import PairImage, ServedCopies, Study
+from survey.models import PairImage, ReferenceImage, ServedCopies, Study
 from survey.renditions import least_size, rendition_sizes
 from survey.services.blinding.served_copies import DEGRADED_IMAGES, CopyPlan, image_pixels
 from survey.services.blinding.webp import webp_stream
@@ -31,6 +31,7 @@ __all__ = [
     "display_problems",
     "images_of",
     "ladder_pixels",
+    "references_of",
     "room_facts",
     "room_of",
     "spoilt_wanted",
@@ -45,6 +46,11 @@ _TRIED = 2
 def images_of(study: Study) -> QuerySet[PairImage]:
     """Return the images that take part."""
     return PairImage.objects.filter(pair__study=study, pair__is_selected=True)
+
+
+def references_of(study: Study) -> QuerySet[ReferenceImage]:
+    """Return the references of the pairs that take part."""
+    return ReferenceImage.objects.filter(pair__study=study, pair__is_selected=True)
 
 
 def _sizes(study: Study) -> list[tuple[int, int, int]]:
@@ -163,7 +169,9 @@ def copies_bytes(study: Study) -> int:
     """Return about how many bytes the copies will take; each pair's files have the length of the longest."""
     images = images_of(study).count()
     spoilt = min(images, spoilt_wanted(study), DEGRADED_IMAGES) / images if images else 0
-    return round(bytes_a_pixel(study) * ladder_pixels(study) * (1 + spoilt) * 1.1)
+    # A reference takes about what an image of its pair takes.
+    beside = references_of(study).count() / images if images else 0
+    return round(bytes_a_pixel(study) * ladder_pixels(study) * (1 + spoilt + beside) * 1.1)
 
 
 def disk_problems(study: Study) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator
-from string import Formatter
 from typing import Any
 
 from django.db import transaction
@@ -19,6 +18,7 @@ from survey.recruitment import recruitment_frozen, recruitment_problems
 from survey.selectors.pair import arm_recipe, arm_recipes, selection_steps
 from survey.selectors.version import comparisons_of
 from survey.services.assignment.draw import ALGORITHM, planned_slots
+from survey.services.blinding.references import references_build
 from survey.services.blinding.served_copies import copies_build
 from survey.services.study.beyond import beyond_config, beyond_plan_problems
 from survey.services.study.criteria import criteria_config, criteria_plan_problems, criteria_problems
@@ -30,41 +30,21 @@ from survey.services.study.display import (
     display_problems,
     images_of,
     least_box,
+    references_of,
     room_facts,
     spoilt_wanted,
 )
 from survey.services.study.exit_questions import question_problems
 from survey.services.study.plan import rule_problems
 from survey.services.study.study import study_locked_draft, study_mark_frozen
-from survey.services.study.translations import language_gaps, languages_frozen, questions_asked
+from survey.services.study.translations import language_gaps, languages_frozen
+from survey.services.study.words import placeholder_problems, words_frozen
 
-__all__ = ["manifest_lines", "version_config", "version_freeze", "version_problems"]
+__all__ = ["MANIFEST", "manifest_lines", "version_config", "version_freeze", "version_problems"]
 
 
 def _selected(study: Study) -> QuerySet[ImagePair]:
     return study.pairs.filter(is_selected=True)
-
-
-def _has_plain_placeholders(question: str) -> bool:
-    """Return whether every placeholder is ``{class_name}``: an attribute or a width behind it would reach too far."""
-    try:
-        parts = list(Formatter().parse(question))
-    except ValueError:
-        return False
-    return all(name is None or (name == "class_name" and not spec and not sign) for _, name, spec, sign in parts)
-
-
-def _class_name_problems(study: Study) -> list[str]:
-    """Return which questions would be shown with a hole: they name the class, and some pairs have no class name."""
-    unnamed = _selected(study).filter(kind=ImagePair.Kind.MAIN, class_name="").order_by("key")
-    naming = [name for name, said in questions_asked(study).items() if "{class_name}" in " ".join(said.values())]
-    if not naming or not (first := unnamed.first()):
-        return []
-    return [
-        f"{name} names the class, but {unnamed.count()} pair(s) have no class name, first {first.key}; import class "
-        "names, put the images into a folder a class, or leave {class_name} out of the question"
-        for name in naming
-    ]
 
 
 def version_problems(study: Study) -> list[str]:
@@ -80,12 +60,8 @@ def version_problems(study: Study) -> list[str]:
     if found := criteria_problems(study.criteria):
         problems += found
     else:
-        problems += [
-            f"{name} has a placeholder other than {{class_name}}"
-            for name, questions in questions_asked(study).items()
-            if not all(map(_has_plain_placeholders, questions.values()))
-        ]
-        problems += criteria_plan_problems(study) + _class_name_problems(study)
+        problems += placeholder_problems(study)
+        problems += criteria_plan_problems(study)
     problems += recruitment_problems(study.recruitment)
     problems += rule_problems(study.exclusion_rules) + question_problems(study.exit_questions)
     problems += beyond_plan_problems(study) + language_gaps(study)
@@ -117,8 +93,8 @@ def version_problems(study: Study) -> list[str]:
     return problems
 
 
-def version_config(study: Study) -> dict[str, Any]:
-    """Return everything that the design fixes, as canonical JSON values.
+def version_config(study: Study, *, is_shown: bool = False) -> dict[str, Any]:
+    """Return everything that the design fixes, as canonical JSON values; ``is_shown`` leaves out what takes long.
 
     Arms stand with the recipe that made their images, digests of weights and settings included.
     """
@@ -148,6 +124,7 @@ def version_config(study: Study) -> dict[str, Any]:
             "pixel_multiple": study.pixel_multiple,
             "narrow_screens": study.narrow_screens,
             "is_zoom_allowed": study.is_zoom_allowed,
+            **words_frozen(study),
         },
         "plan": {
             "comparisons": [[a.name, b.name] for a, b in comparisons_of(study)],
@@ -178,7 +155,8 @@ def version_config(study: Study) -> dict[str, Any]:
         ],
         "images": room_facts(study),
         "copies": copies_facts(study),
-        "pairs": {"selected": _selected(study).count(), "of": study.pairs.count(), "steps": selection_steps(study)},
+        "pairs": {"selected": _selected(study).count(), "of": study.pairs.count(), "steps": selection_steps(study)}
+        | ({} if is_shown else _manifest_facts(study)),
         "recruitment": recruitment_frozen(study.recruitment),
         "facts": {
             "eligibility": study.eligibility,
@@ -204,37 +182,50 @@ def _least_votes(study: Study) -> int:
     return max(1, min(study.trials_per_session, _selected(study).filter(kind=ImagePair.Kind.MAIN).count()))
 
 
-def manifest_lines(study: Study) -> Iterator[bytes]:
-    """Yield one canonical JSON line a selected pair, in the order of keys: what the manifest digest is taken over."""
-    images: dict[str, str] = {}
-    current: ImagePair | None = None
+# What a line of the manifest says; the first release's had neither names nor words.
+MANIFEST = 2
+
+
+def _manifest_facts(study: Study) -> dict[str, Any]:
+    """Return the digest of all that raters see and read of the pairs, for the digest of the design to cover it."""
+    manifest = hashlib.sha256()
+    for line in manifest_lines(study):
+        manifest.update(line)
+    return {"manifest": MANIFEST, "manifest_sha256": manifest.hexdigest()}
+
+
+def manifest_lines(study: Study, version: StudyVersion | None = None) -> Iterator[bytes]:
+    """Yield one canonical JSON line a selected pair, in the order of keys: what the manifest digest is taken over.
+
+    Of a version frozen before prompts there were, the lines are as they were then.
+    """
+    form = MANIFEST if version is None else version.config["pairs"].get("manifest", 1)
     rows = (
         PairImage.objects.filter(pair__in=_selected(study))
-        .select_related("pair")
+        .select_related("pair__reference")
         .annotate(arm_name=F("arm__name"))
         .order_by("pair__key", "arm_name")
     )
-    for image in rows.iterator(chunk_size=1000):
-        if current is not None and current.pk != image.pair_id:
-            yield _manifest_line(current, images)
-            images = {}
-        current = image.pair
-        images[image.arm_name] = image.sha256
-    if current is not None:
-        yield _manifest_line(current, images)
+    for _, images in itertools.groupby(rows.iterator(chunk_size=1000), key=lambda image: image.pair_id):
+        images = list(images)
+        digests = {image.arm_name: image.sha256 for image in images}
+        yield canonical_json(_manifest_entry(images[0].pair, form) | {"images": digests}) + b"\n"
 
 
-def _manifest_line(pair: ImagePair, images: dict[str, str]) -> bytes:
-    content = {
+def _manifest_entry(pair: ImagePair, form: int) -> dict[str, Any]:
+    content: dict[str, Any] = {
         "key": pair.key,
         "kind": pair.kind,
         "class": pair.class_label,
         "seed": pair.seed,
         "index": pair.index,
         "noise_sha256": pair.noise_sha256,
-        "images": images,
     }
-    return canonical_json(content) + b"\n"
+    if form == 1:
+        return content
+    reference = pair.reference.sha256 if hasattr(pair, "reference") else None
+    words = {"name": pair.class_name, "prompt": pair.prompt, "tags": pair.tags, "reference_sha256": reference}
+    return content | words
 
 
 def version_freeze(
@@ -257,6 +248,7 @@ def version_freeze(
     plan = copy_plan(study)
     # Outside the transaction: encoding may take long, and what was made is kept for the next try.
     length = copies_build(images_of(study), plan, spoilt=spoilt_wanted(study), **rules)
+    references_build(references_of(study), plan, **rules)
     with transaction.atomic():
         locked = study_locked_draft(study)
         # Once more under the lock: the draft could be changed while the copies were made.
@@ -264,16 +256,13 @@ def version_freeze(
             raise StudyNotReady(problems)
         if copy_plan(locked) != plan:
             raise StudyNotReady(["its display has changed while the copies were made; freeze it again"])
-        manifest = hashlib.sha256()
-        for line in manifest_lines(locked):
-            manifest.update(line)
         config = version_config(locked)
         version = StudyVersion.objects.create(
             study=locked,
             number=(locked.versions.aggregate(last=Max("number"))["last"] or 0) + 1,
             config=config,
             config_sha256=hashlib.sha256(canonical_json(config)).hexdigest(),
-            manifest_sha256=manifest.hexdigest(),
+            manifest_sha256=config["pairs"]["manifest_sha256"],
             consent_sha256=hashlib.sha256(locked.consent_text.encode()).hexdigest(),
             served_bytes=length,
             frozen_by=actor if getattr(actor, "pk", None) else None,

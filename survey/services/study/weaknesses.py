@@ -13,8 +13,9 @@ from survey.services.study.criteria import criteria_problems
 from survey.services.study.defaults import CONSENT
 from survey.services.study.display import display_mode
 from survey.services.study.plan import power_of
-from survey.services.study.translations import questions_asked, translation_problems
+from survey.services.study.translations import translation_problems
 from survey.services.study.windows import loss_weaknesses, window_weaknesses
+from survey.services.study.words import questions_read, words_weaknesses
 
 __all__ = ["version_weaknesses"]
 
@@ -35,6 +36,7 @@ def version_weaknesses(study: Study) -> list[str]:
         *_checks(study),
         *_plan(study),
         *_images(study),
+        *words_weaknesses(study),
         *window_weaknesses(study),
         *loss_weaknesses(study),
     ]
@@ -48,7 +50,7 @@ def _texts(study: Study) -> list[str]:
         "instructions": study.instructions,
         "consent text": study.consent_text,
     }
-    shown |= {name.removeprefix("the "): questions[study.language] for name, questions in _questions(study).items()}
+    shown |= {name.removeprefix("the "): questions[study.language] for name, questions in questions_read(study).items()}
     if not criteria_problems(study.criteria):
         shown |= {f"definition of criterion {one['key']}": one.get("definition", "") for one in study.criteria}
     translations = {} if translation_problems(study.translations) else study.translations
@@ -76,7 +78,7 @@ def _texts(study: Study) -> list[str]:
 
 def _class_in_languages(study: Study) -> list[str]:
     found = []
-    for name, questions in _questions(study).items():
+    for name, questions in questions_read(study).items():
         asks = {language: "{class_name}" in question for language, question in questions.items()}
         if len(asks) < 2 or not any(asks.values()):
             continue
@@ -88,11 +90,6 @@ def _class_in_languages(study: Study) -> list[str]:
                 f"{name} names the class in several languages, but class names are in one; ask without them, or check"
             )
     return found
-
-
-def _questions(study: Study) -> dict[str, dict[str, str]]:
-    """Return what raters are asked; nothing where the criteria are wrong in themselves, which is a problem already."""
-    return {} if criteria_problems(study.criteria) else questions_asked(study)
 
 
 def _checks(study: Study) -> list[str]:

@@ -137,6 +137,7 @@ def test_a_report_is_hidden_while_running_and_built_by_a_worker_afterwards(versi
         "report.html",
         "report.json",
         "votes.csv",
+        "pairs.csv",
         "datapackage.json",
         "data_dictionary.csv",
         "version-1.json",

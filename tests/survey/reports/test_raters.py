@@ -79,7 +79,7 @@ def test_simulated_votes_never_reach_a_file_beside_real_ones(version, tmp_path):
         assert {row["simulated"] for row in csv.DictReader(file)} == {"false"}
 
 
-def test_the_data_package_describes_both_tables(version, tmp_path):
+def test_the_data_package_describes_every_table(version, tmp_path):
     make_visit(version)
     call_command("export_votes", study=version.study.slug, out=tmp_path, format="csv,parquet")
     package = json.loads((tmp_path / "datapackage.json").read_text())
@@ -88,6 +88,8 @@ def test_the_data_package_describes_both_tables(version, tmp_path):
         "votes.parquet",
         "raters.csv",
         "raters.parquet",
+        "pairs.csv",
+        "pairs.parquet",
     ]
     fields = {field["name"] for field in package["resources"][2]["schema"]["fields"]}
     assert set(table(tmp_path)[0]) == fields

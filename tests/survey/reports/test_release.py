@@ -23,7 +23,7 @@ from survey.models import PairImage, Rater, RaterSession, StudyVersion, Vote
 from survey.reports.release.release import ReleaseOptions, release_write
 from survey.services.study.study import study_transition
 from survey.services.visit.session import session_withdraw
-from tests.factories import make_running, make_visit
+from tests.factories import make_described, make_running, make_visit
 from tests.survey.reports.test_report import prefer
 
 pytestmark = pytest.mark.django_db
@@ -210,3 +210,17 @@ def test_the_command_waits_for_the_end_of_the_study(version, tmp_path, capsys):
     study_transition(study=version.study, name="close", actor=None)
     call_command("export_release", **asked)
     assert "12 images" in capsys.readouterr().out
+
+
+def test_prompts_tags_and_references_are_published(tmp_path):
+    version = make_running(make_described(is_publication_consented=True))
+    make_visit(version, prefer("robust"))
+    folder = release(version, tmp_path)
+    row = pq.read_table(folder / "pairs.parquet").to_pylist()[0]
+    assert (row["prompt"], row["tags"]) == ("prompt 0", "animal|group 0")
+    images = pq.read_table(folder / "images" / "images-00000.parquet").to_pylist()
+    (reference,) = [image for image in images if image["sha256"] == row["reference_sha256"]]
+    assert (reference["arm"], reference["pair"]) == ("", row["pair"])
+    assert hashlib.sha256(reference["image"]["bytes"]).hexdigest() == row["reference_sha256"]
+    with (folder / "pairs.csv").open(encoding="utf-8", newline="") as file:
+        assert next(csv.DictReader(file))["prompt"] == "prompt 0"

@@ -17,7 +17,7 @@ from survey.services.study.study import study_transition
 from survey.services.visit.session import session_answer_questions, session_resume
 from survey.services.visit.submission import Answer
 from tests.beyond import ASKED, LEFT, TIE
-from tests.factories import make_running, make_version, make_visit
+from tests.factories import make_described, make_running, make_version, make_visit
 from tests.languages import THREE_LANGUAGES
 from tests.visits import active, next_trial, vote
 
@@ -238,7 +238,7 @@ def test_export_cost_does_not_grow_with_votes(
 ) -> None:
     for _ in range(3):
         make_visit(version)
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         call_command("export_votes", study=version.study.slug, out=tmp_path, verbosity=0)
 
 
@@ -252,3 +252,21 @@ def test_exports_are_refused_while_a_plan_of_one_look_hides_the_results(command:
     study_transition(study=version.study, name="close", actor=None)
     call_command(command, study=version.study.slug, out=tmp_path / "out", verbosity=0)
     assert (tmp_path / "out" / "votes.csv").exists()
+
+
+def test_the_pairs_table_joins_the_votes_and_says_what_raters_read(tmp_path: Path) -> None:
+    version = make_running(make_described(repeat_trials=1))
+    make_visit(version, prefer("robust"))
+    report_bundle(version.study, tmp_path)
+    with (tmp_path / "pairs.csv").open(newline="", encoding="utf-8") as file:
+        pairs = {row["pair"]: row for row in csv.DictReader(file)}
+    assert {row["pair"] for row in rows(tmp_path)} <= set(pairs)
+    first = next(iter(pairs.values()))
+    assert (first["prompt"], first["tags"], first["class_name"]) == ("prompt 0", "animal|group 0", "digit 0")
+    assert len(first["reference_sha256"]) == 64
+    package = json.loads((tmp_path / "datapackage.json").read_text())
+    assert "pairs-csv" in {resource["name"] for resource in package["resources"]}
+    dictionary = csv.reader((tmp_path / "data_dictionary.csv").read_text().splitlines())
+    assert ["pairs", "prompt"] in [line[:2] for line in dictionary]
+    digest = hashlib.sha256((tmp_path / "manifest.jsonl").read_bytes()).hexdigest()
+    assert digest == version.config["pairs"]["manifest_sha256"]

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
-import pytest
+import hashlib
+import io
+import json
 
+import pytest
+from django.core.files.storage import default_storage
+from PIL import Image
+
+from survey.canonical import canonical_json
 from survey.exceptions import IllegalTransition, PairConflict, StudyNotEditable, StudyNotReady
-from survey.models import AuditEntry, ImagePair, PairImage, ServedCopies, Slot
+from survey.models import AuditEntry, ImagePair, PairImage, ReferenceImage, ServedCopies, Slot
+from survey.selectors.copies import copies_folder, copy_file
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 from survey.services.records.audit import audit_first_break
 from survey.services.study.study import TRANSITIONS, arm_add, study_create, study_transition, study_update
-from survey.services.study.version import version_freeze, version_problems
+from survey.services.study.version import manifest_lines, version_config, version_freeze, version_problems
 from survey.services.study.weaknesses import version_weaknesses
-from tests.factories import make_png, make_study, make_version
+from tests.factories import make_described, make_png, make_study, make_version
 
 pytestmark = pytest.mark.django_db
 
@@ -113,3 +121,54 @@ def test_a_study_that_says_nothing_of_its_texts_can_be_frozen_and_is_told_to_rea
     assert fresh.instructions
     assert "the consent text is the one that comes with the program" in " ".join(version_weaknesses(fresh))
     assert "{" not in fresh.question
+
+
+@pytest.mark.parametrize("change", ["prompt", "class_name", "tags", "reference"])
+def test_what_raters_read_is_in_the_digest_of_the_design(change: str) -> None:
+    study = make_described(practice_trials=0)
+    before = version_config(study)
+    pair = study.pairs.order_by("key").first()
+    if change == "reference":
+        pair.reference.sha256 = "0" * 64
+        pair.reference.save()
+    else:
+        setattr(pair, change, ["other"] if change == "tags" else "other")
+        pair.save()
+    assert canonical_json(version_config(study)) != canonical_json(before)
+
+
+def test_each_line_of_the_manifest_says_what_raters_read() -> None:
+    version = version_freeze(study=make_described(practice_trials=0))
+    lines = list(manifest_lines(version.study, version))
+    assert hashlib.sha256(b"".join(lines)).hexdigest() == version.manifest_sha256
+    assert version.config["pairs"]["manifest_sha256"] == version.manifest_sha256
+    line = json.loads(lines[0])
+    assert (line["prompt"], line["name"], line["tags"]) == ("prompt 0", "digit 0", ["animal", "group 0"])
+    assert line["reference_sha256"] == hashlib.sha256(make_png(900)).hexdigest()
+    assert version.config["trial"]["are_prompts_shown"] is True
+    assert version.config["trial"]["reference_place"] == "between"
+
+
+def test_a_version_from_before_prompts_has_the_lines_that_its_digest_was_taken_over() -> None:
+    study = make_described(practice_trials=0)
+    version = version_freeze(study=study)
+    del version.config["pairs"]["manifest"]
+    line = json.loads(next(manifest_lines(study, version)))
+    assert sorted(line) == ["class", "images", "index", "key", "kind", "noise_sha256", "seed"]
+
+
+def test_a_study_without_prompts_freezes_nothing_of_them() -> None:
+    trial = make_version().config["trial"]
+    assert not {"are_prompts_shown", "reference_place", "is_wording_kept"} & set(trial)
+
+
+def test_references_have_copies_of_the_sizes_of_their_pairs_images() -> None:
+    version = version_freeze(study=make_described(practice_trials=0))
+    setup = version.config["copies"]["setup"]
+    for reference in ReferenceImage.objects.filter(pair__study=version.study):
+        (length,) = reference.setups[setup]
+        name = copy_file(copies_folder(setup, reference.pk), 0)
+        with default_storage.open(name) as file:
+            content = file.read()
+        assert len(content) == length
+        assert Image.open(io.BytesIO(content)).size == (16, 16)

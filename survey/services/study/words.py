@@ -1,0 +1,138 @@
+"""What raters read and see beside a pair's images: placeholders of the question, prompts, references."""
+
+from __future__ import annotations
+
+from string import Formatter
+from typing import Any
+
+from django.db.models import Count, F, FloatField, Q, QuerySet
+from django.db.models.functions import Abs, Cast, Length
+
+from survey.models import ImagePair, Study
+from survey.services.study.criteria import criteria_problems
+from survey.services.study.display import references_of
+from survey.services.study.translations import questions_asked
+
+__all__ = ["PLACEHOLDERS", "placeholder_problems", "questions_read", "words_frozen", "words_weaknesses"]
+
+# By the placeholder: what a message calls it. Both are fields of a pair.
+PLACEHOLDERS = {"class_name": "class name", "prompt": "prompt"}
+_REMEDIES = {
+    "class_name": "import class names, put the images into a folder a class",
+    "prompt": "import prompts",
+}
+# More of a prompt within a question would push the answers down.
+LONGEST_IN_QUESTION = 120
+_SHAPE_SLACK = 0.02
+
+
+def _main(study: Study) -> QuerySet[ImagePair]:
+    return study.pairs.filter(is_selected=True, kind=ImagePair.Kind.MAIN)
+
+
+def questions_read(study: Study) -> dict[str, dict[str, str]]:
+    """Return what raters are asked; nothing where the criteria are wrong in themselves, which is a problem already."""
+    return {} if criteria_problems(study.criteria) else questions_asked(study)
+
+
+def words_frozen(study: Study) -> dict[str, Any]:
+    """Return what a version keeps of prompts and references: nothing where it has none, as in versions before."""
+    frozen: dict[str, Any] = {}
+    if study.are_prompts_shown and study.pairs.filter(is_selected=True).exclude(prompt="").exists():
+        frozen["are_prompts_shown"] = True
+    if references_of(study).exists():
+        frozen["reference_place"] = study.reference_place
+    if study.is_wording_kept:
+        frozen["is_wording_kept"] = True
+    return frozen
+
+
+def _placeholders(question: str) -> set[str] | None:
+    """Return the placeholders of a question; None where one is unknown, or reaches for more than its text."""
+    try:
+        parts = list(Formatter().parse(question))
+    except ValueError:
+        return None
+    named = [(name, spec, sign) for _, name, spec, sign in parts if name is not None]
+    if any(name not in PLACEHOLDERS or spec or sign for name, spec, sign in named):
+        return None
+    return {name for name, _, _ in named}
+
+
+def _named(study: Study) -> dict[str, str]:
+    """Return {placeholder: what names it} of all questions of a draft."""
+    found: dict[str, str] = {}
+    for called, questions in questions_read(study).items():
+        for question in questions.values():
+            for name in _placeholders(question) or ():
+                found.setdefault(name, called)
+    return found
+
+
+def placeholder_problems(study: Study) -> list[str]:
+    """Return which questions have a placeholder that is unknown, or that some pair leaves empty or fills too long."""
+    known = " and ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+    problems = [
+        f"{called} has a placeholder other than {known}"
+        for called, questions in questions_read(study).items()
+        if any(_placeholders(question) is None for question in questions.values())
+    ]
+    return problems + _hole_problems(study)
+
+
+def _hole_problems(study: Study) -> list[str]:
+    """Return which questions would be read with a hole, or with more than they have room for."""
+    pairs, named, problems = _main(study), _named(study), []
+    for name, called in named.items():
+        text, remedy = PLACEHOLDERS[name], _REMEDIES[name]
+        bare = pairs.filter(**{name: ""}).order_by("key")
+        if first := bare.first():
+            problems.append(
+                f"{called} names the {text.split()[0]}, but {bare.count()} pair(s) have no {text}, first {first.key}; "
+                f"{remedy}, or leave {{{name}}} out of the question"
+            )
+    long = pairs.annotate(n=Length("prompt")).filter(n__gt=LONGEST_IN_QUESTION).count() if "prompt" in named else 0
+    if long:
+        problems.append(
+            f"{named['prompt']} names the prompt, and {long} prompt(s) have more than {LONGEST_IN_QUESTION} "
+            "characters, which would push the answers down; leave {prompt} out: it can stand above the pair"
+        )
+    return problems
+
+
+def words_weaknesses(study: Study) -> list[str]:
+    """Return where pairs lack words or references that others have, and names that raters cannot tell apart."""
+    return [*_gaps(study), *_shared_names(study), *_other_shapes(study)]
+
+
+def _gaps(study: Study) -> list[str]:
+    pairs, found = _main(study), []
+    total = pairs.count()
+    bare = pairs.filter(prompt="").count()
+    if study.are_prompts_shown and "prompt" not in _named(study) and 0 < bare < total:
+        found.append(f"{bare} of {total} pairs have no prompt; the box above them stays empty")
+    bare = pairs.filter(reference__isnull=True).count()
+    if 0 < bare < total:
+        found.append(f"{bare} of {total} pairs have no reference; its place stays empty")
+    return found
+
+
+def _shared_names(study: Study) -> list[str]:
+    rows = _main(study).exclude(class_name="").values("class_name").annotate(n=Count("class_label", distinct=True))
+    names = sorted(rows.filter(n__gt=1).values_list("class_name", flat=True))
+    return [f"{len(names)} class name(s) stand for several classes, the first is {names[0]!r}"] if names else []
+
+
+def _other_shapes(study: Study) -> list[str]:
+    """Name references of another aspect ratio than their pair's images: allowed, and worth knowing."""
+    images = {"image_width": F("pair__images__width"), "image_height": F("pair__images__height")}
+    ratio = Cast(F("width") * F("image_height"), FloatField()) / Cast(F("height") * F("image_width"), FloatField())
+    other = references_of(study).annotate(**images).annotate(off=Abs(ratio - 1.0)).filter(Q(off__gt=_SHAPE_SLACK))
+    count = other.values("pk").distinct().count()
+    if not count:
+        return []
+    first = other.select_related("pair").order_by("pair__key").first().pair.key
+    return [
+        f"{count} reference(s) have another shape than their pair's images, first in pair {first}; they are "
+        "fitted into the same frame"
+    ]
