@@ -15,6 +15,8 @@ class ImageMetricAdmin(StudyScopedAdmin):
     study_path = "arm__study"
     list_display = [
         "arm",
+        "baseline",
+        "is_of_pairs_seen",
         "class_label",
         "name",
         "value",
@@ -25,8 +27,8 @@ class ImageMetricAdmin(StudyScopedAdmin):
         "reference",
         "computed_at",
     ]
-    list_filter = [StudyListFilter, "name"]
-    list_select_related = ["arm__study"]
+    list_filter = [StudyListFilter, "name", "is_of_pairs_seen"]
+    list_select_related = ["arm__study", "baseline"]
     ordering = ["arm_id", "class_label", "name"]
 
     @admin.display(empty_value="not computed")

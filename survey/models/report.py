@@ -10,22 +10,41 @@ from survey.models.study import Arm, Study, StudyVersion
 
 
 class ImageMetric(models.Model):
-    """One metric of one arm, or of one class of it, as the report's ``M`` object."""
+    """One metric of one arm, or of one class of it, as the report's ``M`` object.
+
+    With a baseline it is the arm's metric less that of the baseline over the same pairs.
+    """
 
     arm = models.ForeignKey(Arm, on_delete=models.CASCADE, related_name="metrics")
+    baseline = models.ForeignKey(
+        Arm, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="of a difference"
+    )
+    is_of_pairs_seen = models.BooleanField(default=False, help_text="of the pairs that raters saw, not of all images")
     class_label = models.CharField(max_length=LONGEST_CLASS, blank=True, help_text="empty: all classes together")
     name = models.CharField(max_length=30)
-    result = models.JSONField(help_text="value, ci95, n, n_reference, features, reason")
+    result = models.JSONField(
+        help_text="value, ci95, n, n_reference, features, reason; of a difference the number of seeds too"
+    )
     reference = models.CharField(max_length=200, blank=True)
     computed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["arm", "class_label", "name"], name="one_metric_per_arm_class_and_name")
+            models.UniqueConstraint(
+                fields=["arm", "is_of_pairs_seen", "class_label", "name"],
+                condition=models.Q(baseline__isnull=True),
+                name="one_metric_per_arm_pairs_class_and_name",
+            ),
+            models.UniqueConstraint(
+                fields=["arm", "baseline", "is_of_pairs_seen", "class_label", "name"],
+                condition=models.Q(baseline__isnull=False),
+                name="one_difference_per_arms_pairs_class_and_name",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} of {self.arm}" + (f", class {self.class_label}" if self.class_label else "")
+        arms = f"{self.arm}" if self.baseline is None else f"{self.arm} less {self.baseline.name}"
+        return f"{self.name} of {arms}" + (f", class {self.class_label}" if self.class_label else "")
 
 
 class StudyFigure(models.Model):

@@ -17,16 +17,25 @@ from survey.selectors.rater import sessions_in_table
 from survey.selectors.texts import consent_digests, question_in, reasons_in, text_languages, texts_in
 from survey.selectors.version import version_current
 
-__all__ = ["analysis_plan", "image_metrics", "image_metrics_by_class", "pair_distances", "study_facts", "study_figures"]
+__all__ = [
+    "analysis_plan",
+    "image_metric_differences",
+    "image_metrics",
+    "image_metrics_by_class",
+    "pair_distances",
+    "study_facts",
+    "study_figures",
+]
 
 if TYPE_CHECKING:
     from analysis.report.content.external_figures import ExternalFigure
 
 
-def image_metrics(study: Study) -> dict[str, dict[str, Any]]:
+def image_metrics(study: Study, *, of_pairs_seen: bool = False) -> dict[str, dict[str, Any]]:
     """Return every arm's image metrics under the names of the report."""
     metrics: dict[str, dict[str, Any]] = {name: {} for name in study.arms.values_list("name", flat=True)}
-    for metric in ImageMetric.objects.filter(arm__study=study, class_label="").select_related("arm").order_by("name"):
+    rows = ImageMetric.objects.filter(arm__study=study, baseline=None, class_label="", is_of_pairs_seen=of_pairs_seen)
+    for metric in rows.select_related("arm").order_by("name"):
         metrics[metric.arm.name][metric.name] = metric.result
     return {name: results for name, results in metrics.items() if results}
 
@@ -34,10 +43,26 @@ def image_metrics(study: Study) -> dict[str, dict[str, Any]]:
 def image_metrics_by_class(study: Study) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the image metrics of every arm's classes: arm, class label, metric."""
     metrics: dict[str, dict[str, dict[str, Any]]] = {}
-    rows = ImageMetric.objects.filter(arm__study=study).exclude(class_label="").select_related("arm")
+    rows = ImageMetric.objects.filter(arm__study=study, baseline=None).exclude(class_label="").select_related("arm")
     for row in rows.order_by("arm__name", "class_label", "name"):
         metrics.setdefault(row.arm.name, {}).setdefault(row.class_label, {})[row.name] = row.result
     return metrics
+
+
+def image_metric_differences(study: Study) -> list[dict[str, Any]]:
+    """Return the differences of image metrics between arms over the same pairs, as they were stored."""
+    rows = ImageMetric.objects.filter(arm__study=study).exclude(baseline=None).select_related("arm", "baseline")
+    return [
+        {
+            "arm": row.arm.name,
+            "baseline": row.baseline.name,
+            "metric": row.name,
+            "class_label": row.class_label,
+            "pairs": "seen" if row.is_of_pairs_seen else "all",
+            **row.result,
+        }
+        for row in rows.order_by("pk")
+    ]
 
 
 def pair_distances(study: Study) -> dict[str, float]:

@@ -13,6 +13,7 @@ from survey.canonical import canonical_json
 from survey.models import Arm, Study
 from survey.reports.facts import (
     analysis_plan,
+    image_metric_differences,
     image_metrics,
     image_metrics_by_class,
     pair_distances,
@@ -93,6 +94,8 @@ def report_write(
         provenance={"version": code_version(), "commit": code_commit()},
         image_metrics=image_metrics(study),
         image_metrics_by_class=image_metrics_by_class(study),
+        image_metrics_seen=image_metrics(study, of_pairs_seen=True),
+        image_metric_differences=image_metric_differences(study),
         pair_distances=distances,
         figures=figures,
         data=reading_facts(read),

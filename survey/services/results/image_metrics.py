@@ -1,11 +1,12 @@
-"""Image metrics of a study's arms: kept per arm under the report's names, the newest evaluation replacing the last."""
+"""Image metrics of a study's arms, kept under the report's names; the newest evaluation replaces the last."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from survey.models import Arm, ImageMetric, Study
 from survey.services.records.audit import audit_record
@@ -13,21 +14,28 @@ from survey.services.records.audit import audit_record
 __all__ = ["image_metrics_store"]
 
 _KEYS = {"value", "ci95", "n", "n_reference", "features", "reason"}
+# What a difference says besides: whose it is, and of how many seeds.
+_PLACE = {"arm", "baseline", "metric", "class_label", "pairs"}
+
+Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 @transaction.atomic
 def image_metrics_store(
     *,
     study: Study,
-    results: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    results: Results,
     reference: str,
-    by_class: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] | None = None,
+    by_class: Mapping[str, Results] | None = None,
+    seen: Results | None = None,
+    differences: Sequence[Mapping[str, Any]] = (),
     actor: Any = None,
 ) -> int:
     """Replace the metrics of the named arms; return how many rows they have now.
 
-    ``results`` maps arm -> metric -> the report's ``M`` object, ``by_class`` arm -> class label -> metric -> ``M``;
-    arms that are not named keep what they have.
+    ``results`` maps arm -> metric -> the report's ``M`` object, ``by_class`` arm -> class label -> metric -> ``M``,
+    ``seen`` arm -> metric -> ``M`` of the pairs that raters saw; ``differences`` are those of the report. Arms that are
+    not named keep what they have, but no difference to an arm that is measured anew.
 
     Raises
     ------
@@ -36,24 +44,15 @@ def image_metrics_store(
     """
     # Two evaluations that end together replace the results one after the other, never half and half.
     arms = {arm.name: arm for arm in Arm.objects.select_for_update().filter(study=study)}
-    by_class = by_class or {}
-    named = set(results) | set(by_class)
+    named = set(results) | set(by_class or {}) | set(seen or {})
+    named |= {entry[side] for entry in differences for side in ("arm", "baseline")}
     if unknown := sorted(named - set(arms)):
         raise ValueError(f"{study.slug} has no arm {', '.join(unknown)}; its arms are {', '.join(sorted(arms))}")
-    parts = [(arm, "", metrics) for arm, metrics in results.items()]
-    parts += [(arm, label, metrics) for arm, classes in by_class.items() for label, metrics in classes.items()]
-    rows = [
-        ImageMetric(
-            arm=arms[arm],
-            class_label=label,
-            name=name,
-            result=_checked(arm, name, result),
-            reference=reference[:200],
-        )
-        for arm, label, metrics in parts
-        for name, result in metrics.items()
-    ]
-    ImageMetric.objects.filter(arm__in=[arms[name] for name in named]).delete()
+    rows = [*_metrics(arms, results, by_class or {}, seen or {}), *_differences(arms, differences)]
+    for row in rows:
+        row.reference = reference[:200]
+    replaced = [arms[name] for name in named]
+    ImageMetric.objects.filter(Q(arm__in=replaced) | Q(baseline__in=replaced)).delete()
     ImageMetric.objects.bulk_create(rows)
     audit_record(
         study=study, actor=actor, action="image metrics", detail={"arms": sorted(named), "reference": reference}
@@ -61,9 +60,35 @@ def image_metrics_store(
     return len(rows)
 
 
-def _checked(arm: str, name: str, result: Mapping[str, Any]) -> dict[str, Any]:
-    if set(result) != _KEYS:
-        raise ValueError(f"{name} of {arm} has keys {', '.join(sorted(result))}; expected {', '.join(sorted(_KEYS))}")
+def _metrics(
+    arms: Mapping[str, Arm], results: Results, by_class: Mapping[str, Results], seen: Results
+) -> Iterator[ImageMetric]:
+    parts = [(arm, "", False, metrics) for arm, metrics in results.items()]
+    parts += [(arm, label, False, found) for arm, classes in by_class.items() for label, found in classes.items()]
+    parts += [(arm, "", True, metrics) for arm, metrics in seen.items()]
+    for arm, label, is_seen, metrics in parts:
+        for name, result in metrics.items():
+            checked = _checked(f"{name} of {arm}", result, _KEYS)
+            yield ImageMetric(arm=arms[arm], class_label=label, is_of_pairs_seen=is_seen, name=name, result=checked)
+
+
+def _differences(arms: Mapping[str, Arm], differences: Sequence[Mapping[str, Any]]) -> Iterator[ImageMetric]:
+    for entry in differences:
+        told = f"{entry['metric']} of {entry['arm']} less {entry['baseline']}"
+        rest = {key: value for key, value in entry.items() if key not in _PLACE}
+        yield ImageMetric(
+            arm=arms[entry["arm"]],
+            baseline=arms[entry["baseline"]],
+            class_label=entry["class_label"],
+            is_of_pairs_seen=entry["pairs"] == "seen",
+            name=entry["metric"],
+            result=_checked(told, rest, _KEYS | {"n_seeds"}),
+        )
+
+
+def _checked(told: str, result: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
+    if set(result) != keys:
+        raise ValueError(f"{told} has keys {', '.join(sorted(result))}; expected {', '.join(sorted(keys))}")
     if result["value"] is None and not result["reason"]:
-        raise ValueError(f"{name} of {arm} has neither a value nor a reason")
+        raise ValueError(f"{told} has neither a value nor a reason")
     return dict(result)

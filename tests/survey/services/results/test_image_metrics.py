@@ -1,7 +1,7 @@
 import pytest
 
 from survey.models import AuditEntry, ImageMetric
-from survey.reports.facts import image_metrics
+from survey.reports.facts import image_metric_differences, image_metrics
 from survey.services.results.image_metrics import image_metrics_store
 from tests.factories import make_study
 
@@ -27,6 +27,36 @@ def test_a_new_evaluation_replaces_the_whole_old_one_of_its_arms_alone():
     image_metrics_store(study=study, results={"vanilla": {"recall": _m(0.7)}}, reference="b")
     assert image_metrics(study) == {"vanilla": {"recall": _m(0.7)}, "robust": {"kid": _m(1.0)}}
     assert set(ImageMetric.objects.values_list("reference", flat=True)) == {"a", "b"}
+
+
+def _difference(**facts) -> dict:
+    place = {"arm": "robust", "baseline": "vanilla", "metric": "kid", "class_label": "", "pairs": "all"}
+    return {**place, **_m(0.5), "n_seeds": 1, **facts}
+
+
+def test_differences_and_pairs_seen_reach_the_report_beside_the_arms_metrics():
+    study = make_study()
+    given = [_difference(), _difference(class_label="3"), _difference(pairs="seen", n_seeds=3)]
+    results = {"vanilla": {"kid": _m(0.5)}, "robust": {"kid": _m(1.0)}}
+    seen = {"vanilla": {"kid": _m(0.25)}}
+    image_metrics_store(study=study, results=results, seen=seen, differences=given, reference="a")
+    assert image_metric_differences(study) == given
+    assert image_metrics(study) == results
+    assert image_metrics(study, of_pairs_seen=True) == seen
+
+
+def test_an_arm_measured_anew_has_no_differences_to_what_was():
+    study = make_study()
+    image_metrics_store(study=study, results={}, differences=[_difference()], reference="a")
+    image_metrics_store(study=study, results={"vanilla": {"kid": _m(0.7)}}, reference="b")
+    assert image_metric_differences(study) == []
+
+
+def test_a_difference_without_its_seeds_is_refused():
+    study = make_study()
+    lacking = {key: value for key, value in _difference().items() if key != "n_seeds"}
+    with pytest.raises(ValueError, match="kid of robust less vanilla has keys"):
+        image_metrics_store(study=study, results={}, reference="a", differences=[lacking])
 
 
 def test_other_studies_keep_their_metrics():
