@@ -12,7 +12,7 @@ from analysis.inference.crossing import Crossing, crossing_of, label_index
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import joined
 from analysis.preference.rate import decisive_votes
-from analysis.regression.laplace import BinomialCells, Failure, LaplaceFit, Term, fit_laplace, moment_sds
+from analysis.regression.laplace import BinomialCells, Failure, LaplaceFit, Term, fit_laplace, start_values
 from analysis.regression.logistic_rates import (
     CrossedModel,
     Lack,
@@ -191,16 +191,13 @@ def fit_crossed(
         As in ``analysis.regression.laplace``.
     """
     width = cells.design.shape[1]
-    start = np.zeros(width + 2)
-    # The pooled log-odds are near the answer; from 0 a one-sided study climbs longer.
-    start[0] = special.logit(cells.successes.sum() / cells.trials.sum())
-    if beta is not None:
-        start[:width] = beta
+    if beta is None:
+        beta = np.zeros(width)
+        beta[0] = special.logit(cells.successes.sum() / cells.trials.sum())
     free = np.ones(width + 2, dtype=bool)
     # An SD that the votes cannot identify is held at 0, for the likelihood is flat along it.
     free[-2:] = ["rater" not in left_out, "pair" not in left_out]
-    start[-2:] = np.where(free[-2:], moment_sds(cells, start[:width]), 0.0)
-    return fit_laplace(cells, start, free=free, term=term)
+    return fit_laplace(cells, start_values(cells, beta, free, term=term), free=free, term=term)
 
 
 def divergence(fit: LaplaceFit, comparison: Comparison, crossing: Crossing) -> Lack:

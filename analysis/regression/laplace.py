@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 import numpy as np
+from scipy import special
 
 from analysis.regression.crossed_effects import CrossedFactor, CrossTable, cross_table
 
-__all__ = ["BinomialCells", "LaplaceFit", "LaplaceLikelihood", "Term", "fit_laplace", "moment_sds"]
+__all__ = ["BinomialCells", "LaplaceFit", "LaplaceLikelihood", "Term", "fit_laplace", "start_values"]
 
 # Newton decrement (squared distance in posterior SDs) of the mode: at the first rounding decides, at the second the
 # likelihood is exact to about 1e-9 and iterations that bring no more are over.
@@ -24,6 +25,8 @@ _MODE_ENOUGH = 1e-18
 _MODE_ITERATIONS = 200
 # Gap to the maximum, estimated as half the Newton decrement, at which the climb stops.
 _GAP = 1e-9
+# Gap at which BFGS hands over to Newton: near enough for one Hessian to do.
+_NEAR = 1e-5
 # A Newton step shorter than this (logit units) leaves the curvature as it is, to about four digits.
 _SHORT_STEP = 1e-4
 _CLIMB_ITERATIONS = 200
@@ -32,6 +35,10 @@ _NEWTON_ITERATIONS = 40
 LARGEST_SD = 12.0
 _SMALL_SD = 0.15
 _SINGULAR_GAP = 1e-7
+# (16 sqrt(3) / (15 pi))^2, by which a logit averaged over normal effects is flatter (Zeger, Liang and Albert 1988).
+_ATTENUATION = 0.3458
+# Far from where that approximation holds a start may be off by this factor at most.
+_MOST_ATTENUATED = 4.0
 # The gradient is exact to about 1e-9, so one-sided differences at this step give second derivatives to about 1e-4.
 _DIFFERENCE_STEP = 2e-5
 
@@ -289,6 +296,53 @@ def moment_sds(cells: BinomialCells, beta: np.ndarray) -> np.ndarray:
     return np.sqrt(np.clip(found, 0.09, 4.0))
 
 
+def start_values(cells: BinomialCells, beta: np.ndarray, free: np.ndarray, *, term: Term | None = None) -> np.ndarray:
+    """Return a start close to the maximum, (k + 2,): pooled fixed effects and moment SDs, both freed of attenuation.
+
+    Parameters
+    ----------
+    cells : BinomialCells
+    beta : (k,) float64
+        Where the pooled fit starts; inside the domain of the term.
+    free : (k + 2,) bool
+        SDs that are not free start, and stay, at 0.
+    term : callable, optional
+        As in :class:`LaplaceLikelihood`.
+    """
+    beta = _pooled(cells, beta, term)
+    sds = np.where(free[-2:], moment_sds(cells, beta), 0.0)
+    # Both are those of the rate averaged over raters and pairs; within one of each the logit is steeper.
+    flatter = 1.0 / max(1.0 - _ATTENUATION * float(sds @ sds), 1.0 / _MOST_ATTENUATED)
+    return np.concatenate((beta, sds)) * flatter**0.5
+
+
+def _pooled(cells: BinomialCells, beta: np.ndarray, term: Term | None) -> np.ndarray:
+    """Newton steps to the fixed effects without random ones; a step that does not climb ends them."""
+    best, value = beta, -np.inf
+    for _ in range(_NEWTON_ITERATIONS):
+        eta = cells.design @ beta
+        mean = special.expit(eta)
+        extra, slope = term(beta) if term else (0.0, np.zeros(len(beta)))
+        reached = float(cells.successes @ eta - cells.trials @ np.logaddexp(0.0, eta)) + extra
+        # A start need not be the maximum, only near it.
+        if not np.isfinite(reached) or reached <= value + 1e-6 * abs(value):
+            break
+        best, value = beta, reached
+        weighted = (cells.trials * mean * (1.0 - mean))[:, None] * cells.design
+        gradient = cells.design.T @ (cells.successes - cells.trials * mean) + slope
+        beta = beta + np.linalg.pinv(cells.design.T @ weighted + _bend(beta, term)) @ gradient
+    return best
+
+
+def _bend(beta: np.ndarray, term: Term | None) -> np.ndarray:
+    """Return minus the second derivatives of the term, by differences of its gradient."""
+    if term is None:
+        return np.zeros((len(beta), len(beta)))
+    step = 1e-6 * (1.0 + np.abs(beta))
+    columns = [(term(beta + move)[1] - term(beta - move)[1]) / (2.0 * move.sum()) for move in np.diag(step)]
+    return -0.5 * (np.array(columns) + np.array(columns).T)
+
+
 def _climb(
     likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray
 ) -> tuple[np.ndarray, float, np.ndarray | None, Failure | None]:
@@ -321,12 +375,12 @@ def _bfgs(
 ) -> tuple[np.ndarray, tuple[float, np.ndarray], Failure | None]:
     """Climb; returns the point, (value, gradient) there, and why it is no maximum or None."""
     point, (value, gradient) = start.copy(), likelihood(start)
-    inverse = _first_inverse(likelihood.cells, start, free)
+    inverse = _first_inverse(likelihood, start, free)
     for _ in range(_CLIMB_ITERATIONS):
         step = inverse @ gradient
         gain = float(gradient @ step)
         # Near enough for Newton, which ends in a few steps what BFGS would take many for.
-        if 0.5 * gain <= 1e-4:
+        if 0.5 * gain <= _NEAR:
             return point, (value, gradient), None
         # No SD by more than 1 and no effect by more than 3 at once: beyond, the quadratic model says nothing.
         step *= min(1.0, 1.0 / np.abs(step[-2:]).max(initial=1e-300), 3.0 / np.abs(step).max())
@@ -355,10 +409,12 @@ def _bfgs_update(inverse: np.ndarray, moved: np.ndarray, bent: np.ndarray) -> np
     return left @ inverse @ left.T + np.outer(moved, moved) / curvature
 
 
-def _first_inverse(cells: BinomialCells, start: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """A guess of the covariance: fixed effects from the pooled information, SDs from the number of levels."""
-    weight = 0.25 * cells.trials
-    information = cells.design.T @ (weight[:, None] * cells.design)
+def _first_inverse(likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """A guess of the covariance: fixed effects from the information without random ones, SDs from the levels."""
+    cells = likelihood.cells
+    mean = special.expit(cells.design @ start[:-2])
+    weight = cells.trials * mean * (1.0 - mean)
+    information = cells.design.T @ (weight[:, None] * cells.design) + _bend(start[:-2], likelihood.term)
     guess = np.zeros((len(start), len(start)))
     guess[:-2, :-2] = 1.2 * np.linalg.pinv(information)
     guess[0, 0] += start[-2] ** 2 / cells.n_raters + start[-1] ** 2 / cells.n_pairs

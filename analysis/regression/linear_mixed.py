@@ -25,6 +25,8 @@ _MODEL = (
 _ITERATIONS = 200
 # Half the Newton decrement of the REML criterion, in log-likelihood units, at which the search stops.
 _GAP = 1e-12
+# Of the deviance, relative: a few times the distance between neighbouring floating-point numbers.
+_ROUNDING = 1e-13
 _SMALL_SCALE = 0.05
 # Scores lie in [0, 1]: a random effect with a hundred times the residual SD leaves no residual.
 _LARGEST_SCALE = 100.0
@@ -285,7 +287,11 @@ def _minimise(criterion: _Criterion, start: np.ndarray, free: np.ndarray) -> tup
             return theta, point
         step *= min(1.0, 1.0 / np.abs(step).max())
         part = 1.0
-        while (moved := criterion.at(theta + part * step)).deviance > point.deviance + 1e-4 * part * gradient @ step:
+        # Near the minimum the sum over all votes rounds by more than a step gains: the gradient alone leads on.
+        rounding = _ROUNDING * abs(point.deviance)
+        while (moved := criterion.at(theta + part * step)).deviance > (
+            point.deviance + 1e-4 * part * gradient @ step + rounding
+        ):
             part *= 0.4
             if part < 1e-8:
                 return theta, point
