@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,14 @@ from generation.features.inception import file_sha256
 from generation.features.networks import FeatureNetwork
 from generation.features.store import StoredFeatures, stored_features
 
-__all__ = ["ImageEvaluation", "Reference", "evaluate_images", "open_reference", "reference_features"]
+__all__ = [
+    "ImageEvaluation",
+    "JudgedClasses",
+    "Reference",
+    "evaluate_images",
+    "open_reference",
+    "reference_features",
+]
 
 Progress = Callable[[str, int, int], None]
 
@@ -130,6 +137,17 @@ class ImageEvaluation:
     arms: dict[str, dict[str, MetricResult]]
     per_class: dict[str, dict[int, dict[str, MetricResult]]]
     reference_digest: str
+    #: What was measured, for comparisons: of each arm, and of the reference.
+    arm_features: dict[str, ArmFeatures] = field(default_factory=dict, repr=False, compare=False)
+    reference: ReferenceFeatures = field(default_factory=ReferenceFeatures, repr=False, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedClasses:
+    """The class that a classifier sees in each image of a set, and the one that it was made for, -1 unknown."""
+
+    seen: np.ndarray
+    labels: np.ndarray
 
 
 def evaluate_images(
@@ -139,6 +157,7 @@ def evaluate_images(
     cache: Path,
     *,
     rules: EvaluationRules | None = None,
+    judged: Mapping[str, JudgedClasses] | None = None,
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> ImageEvaluation:
@@ -153,6 +172,8 @@ def evaluate_images(
     cache : Path
         Folder for features; grows with the images, memory does not.
     rules : EvaluationRules, optional
+    judged : mapping of str to JudgedClasses, optional
+        What a classifier saw in the images of each arm, for the class accuracy.
     batch_size : int
         Images per call of the network.
     progress : callable, optional
@@ -166,15 +187,29 @@ def evaluate_images(
     if not arms:
         raise ValueError("no arm to evaluate")
     known = reference_features(reference, network, cache, batch_size=batch_size, progress=progress)
-    results, per_class = {}, {}
+    results, per_class, features = {}, {}, {}
     for name, source in arms.items():
         stored = _stored(source, network, cache, batch_size, progress)
-        arm = ArmFeatures(pool=stored.pool, spatial=stored.spatial, logits=stored.logits, labels=stored.labels)
+        arm = _with_classes(stored, (judged or {}).get(name))
         told = None if progress is None else _metric_progress(progress, name)
         results[name] = evaluate_arm(arm, known, network.identity, rules, progress=told)
-        has_classes = arm.labels is not None and known.labels is not None
+        has_classes = stored.labels is not None and known.labels is not None
         per_class[name] = evaluate_per_class(arm, known, network.identity, rules) if has_classes else {}
-    return ImageEvaluation(arms=results, per_class=per_class, reference_digest=known.digest)
+        features[name] = arm
+    return ImageEvaluation(
+        arms=results, per_class=per_class, reference_digest=known.digest, arm_features=features, reference=known
+    )
+
+
+def _with_classes(stored: StoredFeatures, judged: JudgedClasses | None) -> ArmFeatures:
+    labels = stored.labels if judged is None else judged.labels
+    return ArmFeatures(
+        pool=stored.pool,
+        spatial=stored.spatial,
+        logits=stored.logits,
+        labels=labels,
+        seen=None if judged is None else judged.seen,
+    )
 
 
 def _metric_progress(progress: Progress, arm: str) -> Callable[[str], None]:

@@ -10,8 +10,8 @@ from django.conf import settings
 
 from analysis.images import EvaluationRules
 from diffusion.device import chosen_device
-from generation.features.evaluation import ImageEvaluation
 from generation.worker.image_metrics import evaluation_as_json, study_evaluate
+from generation.worker.measuring import StudyEvaluation
 from jobs.lease import Lease
 from jobs.registry import handles
 from survey.models import Study
@@ -27,12 +27,13 @@ def evaluate_with(
     progress: Callable[[str, int, int], None] | None = None,
     actor: Any = None,
     fence: Callable[[], AbstractContextManager] = nullcontext,
-) -> ImageEvaluation:
+) -> StudyEvaluation:
     """Run :func:`generation.worker.image_metrics.study_evaluate` with the command's parameters."""
     minimum = parameters.get("minimum")
-    rules = EvaluationRules()
+    chosen = {name: parameters[name] for name in ("kid_subsets", "kid_subset_size") if parameters.get(name) is not None}
     if minimum is not None:
-        rules = EvaluationRules(minimum_frechet=minimum, minimum_per_feature=minimum)
+        chosen |= {"minimum_frechet": minimum, "minimum_per_feature": minimum}
+    rules = EvaluationRules(**chosen)
     return study_evaluate(
         study,
         reference=parameters["reference"],

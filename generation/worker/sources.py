@@ -27,6 +27,7 @@ from generation.features.image_sets import (
 )
 from generation.recipes.class_labels import UNKNOWN_CLASS, StudyClasses
 from survey.models import ImagePair, PairImage, Study
+from survey.selectors.vote import current_votes
 from training.data.image_sets import ArrayImages, ImageSource
 from training.data.sources import open_source, recognised_kind
 
@@ -35,6 +36,8 @@ __all__ = [
     "TrainingSource",
     "arm_sources",
     "named_reference",
+    "pair_keys_of",
+    "pairs_seen",
     "sample_source",
     "study_classes",
     "under_labels_of",
@@ -119,6 +122,25 @@ def arm_sources(study: Study, classes: StudyClasses | None = None) -> dict[str, 
     for arm, file, sha256, label in rows.iterator(chunk_size=2000):
         gathered.setdefault(arm, []).append((file, sha256, numbers.get(label, UNKNOWN_CLASS)))
     return {arm: StudyArmSource(f"{study.slug}/{arm}", tuple(images)) for arm, images in gathered.items()}
+
+
+def pair_keys_of(study: Study) -> dict[str, list[str]]:
+    """Return the keys of the pairs behind each arm's images, in the order of :func:`arm_sources`."""
+    rows = PairImage.objects.filter(pair__study=study, pair__kind=ImagePair.Kind.MAIN).order_by(
+        "arm__name", "pair__key"
+    )
+    found: dict[str, list[str]] = {}
+    for arm, key in rows.values_list("arm__name", "pair__key").iterator(chunk_size=2000):
+        found.setdefault(arm, []).append(key)
+    return found
+
+
+def pairs_seen(study: Study) -> set[str]:
+    """Return the keys of the main pairs with a vote that counts; before the first vote, of those chosen for raters."""
+    pairs = study.pairs.filter(kind=ImagePair.Kind.MAIN)
+    voted = pairs.filter(pk__in=current_votes(study).values("trial__pair")).order_by()
+    seen = set(voted.values_list("key", flat=True))
+    return seen or set(pairs.filter(is_selected=True).order_by().values_list("key", flat=True))
 
 
 def named_reference(reference: str) -> Reference:

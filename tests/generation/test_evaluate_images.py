@@ -17,7 +17,7 @@ from generation.worker.sources import arm_sources, named_reference
 from jobs.models import Job
 from jobs.runner import job_run
 from survey.models import PairImage
-from survey.reports.facts import image_metrics, image_metrics_by_class
+from survey.reports.facts import image_metric_differences, image_metrics, image_metrics_by_class
 from tests.factories import make_png, make_study
 from tests.generation.tiny import without_card
 
@@ -94,6 +94,70 @@ def test_classifier_features_give_labelled_distances_and_no_fid(judge: Path, tru
     assert written["arms"] == metrics
     assert set(written["per_class"]["robust"]) == {"0", "1", "2"}
     assert image_metrics_by_class(study) == written["per_class"]
+
+
+def _with_judge(study, judge: Path, truth: Path, *more: str) -> str:
+    arguments = ("--reference", str(truth), "--features", "classifier", "--weights", str(judge), *more)
+    return _run("--study", study.slug, *arguments)
+
+
+def test_arms_are_compared_over_their_pairs_in_total_and_by_class(judge: Path, truth: Path, tmp_path: Path):
+    study = make_study(pairs=30)
+    out = tmp_path / "metrics.json"
+    shown = _with_judge(study, judge, truth, "--minimum", "6", "--out", str(out))
+    stored = image_metric_differences(study)
+    assert stored == json.loads(out.read_text())["differences"]
+    whole = {entry["metric"]: entry for entry in stored if not entry["class_label"]}
+    assert {"kid", "frechet_distance", "precision", "recall", "class_accuracy"} <= set(whole)
+    assert (whole["kid"]["arm"], whole["kid"]["baseline"], whole["kid"]["n"]) == ("robust", "vanilla", 30)
+    metrics = image_metrics(study)
+    for name in ("kid", "frechet_distance", "precision", "recall", "class_accuracy"):
+        apart = metrics["robust"][name]["value"] - metrics["vanilla"][name]["value"]
+        assert whole[name]["value"] == pytest.approx(apart, abs=1e-9), name
+        assert whole[name]["ci95"][0] < whole[name]["ci95"][1], name
+    assert {entry["class_label"] for entry in stored} == {"", "0", "1", "2"}
+    assert "robust less vanilla over the same 30 pairs:" in shown
+    assert shown.count("not computed:") == 1
+
+
+def test_pairs_that_raters_see_are_measured_beside_all(judge: Path, truth: Path):
+    study = make_study(pairs=12)
+    _with_judge(study, judge, truth)
+    assert image_metrics(study, of_pairs_seen=True) == {}, "all pairs are seen"
+    left_out = list(study.pairs.values_list("pk", flat=True)[:3])
+    study.pairs.filter(pk__in=left_out).update(is_selected=False)
+    shown = _with_judge(study, judge, truth)
+    seen = image_metrics(study, of_pairs_seen=True)
+    assert {arm: metrics["kid"]["n"] for arm, metrics in seen.items()} == {"robust": 9, "vanilla": 9}
+    assert {metrics["kid"]["n"] for metrics in image_metrics(study).values()} == {12}
+    assert next(entry["n"] for entry in image_metric_differences(study) if entry["pairs"] == "seen") == 9
+    assert "robust, pairs that raters saw:" in shown
+
+
+def test_several_sets_of_both_arms_are_crossed_with_their_pairs(judge: Path, truth: Path, tmp_path: Path):
+    study = make_study(pairs=3)
+    samples = []
+    for place, arm in enumerate(("robust", "robust", "vanilla", "vanilla")):
+        pixels = np.random.default_rng(place).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
+        np.savez(tmp_path / f"{place}.npz", pixels)
+        samples += ["--samples", f"{arm}={tmp_path / f'{place}.npz'}"]
+    _with_judge(study, judge, truth, *samples)
+    kid = next(e for e in image_metric_differences(study) if e["metric"] == "kid" and e["pairs"] == "all")
+    assert (kid["n_seeds"], kid["n"]) == (2, 20)
+    assert "mean of 2 seeds" in kid["reason"]
+    shown = _with_judge(study, judge, truth, *samples[2:])
+    assert "robust and vanilla have no paired difference: 1 and 2 sets of images" in shown
+
+
+def test_the_size_of_kid_subsets_can_be_chosen(judge: Path, truth: Path):
+    study = make_study(pairs=12)
+    values = []
+    for size in ("4", "6"):
+        _with_judge(study, judge, truth, "--kid-subset-size", size, "--kid-subsets", "10")
+        values.append(image_metrics(study)["robust"]["kid"]["value"])
+    assert values[0] != values[1]
+    with pytest.raises(CommandError, match="--kid-subset-size 1: expected at least 2"):
+        _with_judge(study, judge, truth, "--kid-subset-size", "1")
 
 
 def test_missing_inception_weights_are_an_error_that_says_what_to_do(truth: Path):

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from analysis.images.results import MetricResult
 from analysis.pictures.class_names import CLASS_MAP_HELP, class_map_named
 from diffusion.files import write_atomically
 from jobs.console import Report, shown
@@ -51,6 +52,8 @@ class Command(BaseCommand):
         parser.add_argument("--classes", metavar="FILE", help=f"{CLASS_MAP_HELP}; or `none`: no class by itself")
         parser.add_argument("--batch-size", type=int, default=32)
         parser.add_argument("--minimum", type=int, help="fewest images for a Frechet distance (default 2048)")
+        parser.add_argument("--kid-subsets", type=int, metavar="N", help="random subsets of the KID (default 100)")
+        parser.add_argument("--kid-subset-size", type=int, metavar="N", help="images in each subset (default 1000)")
         parser.add_argument("--out", type=Path, metavar="FILE", help="also write all results, by class too, as JSON")
         parser.add_argument("--queue", action="store_true", help="leave the work to a GPU worker")
 
@@ -84,7 +87,7 @@ class Command(BaseCommand):
                 progress=lambda what, done, total: told(done, total, what),
                 actor="command line",
             )
-        for line in _lines(found.arms):
+        for line in _lines(found):
             self.stdout.write(line)
         if out is not None:
             text = json.dumps(evaluation_as_json(found), indent=2, sort_keys=True) + "\n"
@@ -103,24 +106,61 @@ def _parameters(study: str, options: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"--batch-size {options['batch_size']}: expected at least 1")
     if options["minimum"] is not None and options["minimum"] < 2:
         raise ValueError(f"--minimum {options['minimum']}: expected at least 2, one image has no covariance")
+    for name, least in (("kid_subsets", 2), ("kid_subset_size", 2)):
+        if options[name] is not None and options[name] < least:
+            raise ValueError(f"--{name.replace('_', '-')} {options[name]}: expected at least {least}")
     # Its content, not its path: a worker elsewhere has no such file.
     class_map = options["classes"] if options["classes"] == "none" else class_map_named(options["classes"])
-    names = ("reference", "features", "weights", "config", "batch_size", "minimum")
+    names = ("reference", "features", "weights", "config", "batch_size", "minimum", "kid_subsets", "kid_subset_size")
     return {"study": study, "samples": samples, "class_map": class_map} | {name: options[name] for name in names}
 
 
-def _lines(arms: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Yield what was measured, an arm a block; then each reason for what was not, and each remark, once."""
-    width = max(len(name) for metrics in arms.values() for name in metrics)
-    remarks: dict[str, list[str]] = {}
-    for arm, metrics in arms.items():
-        yield f"{arm}:"
-        for name, metric in metrics.items():
-            if metric.value is not None:
-                interval = "" if metric.ci95 is None else f"  [{metric.ci95[0]:.4g}, {metric.ci95[1]:.4g}]"
-                yield f"  {name:{width}}  {metric.value:.5g}{interval}  (n = {metric.n})"
-            for remark in metric.remarks:
-                said = remark if metric.value is not None else f"not computed: {remark}"
-                remarks.setdefault(said, []).append(name)
-    for remark, names in remarks.items():
-        yield f"{', '.join(dict.fromkeys(names))}: {remark}"
+def _lines(found: Any) -> Iterator[str]:
+    """Yield what was measured, an arm a block, then what differs over the same pairs; each remark once."""
+    blocks = {arm: metrics.items() for arm, metrics in found.arms.items()}
+    seen = found.seen.arms if found.seen is not None else {}
+    blocks |= {f"{arm}, pairs that raters saw": metrics.items() for arm, metrics in seen.items()}
+    shown: list[tuple[str, str, MetricResult]] = [
+        (title, name, metric) for title, metrics in blocks.items() for name, metric in metrics
+    ]
+    width = max(len(name) for _, name, _ in shown)
+    for title, metrics in blocks.items():
+        yield f"{title}:"
+        yield from (_line(name, metric, width) for name, metric in metrics if metric.value is not None)
+    yield from _difference_lines(found.differences, width)
+    yield from _remarks([(name, metric) for _, name, metric in shown])
+    yield from found.lacks
+
+
+def _line(name: str, metric: MetricResult, width: int) -> str:
+    return f"  {name:{width}}  {metric.value:.5g}{_interval(metric.ci95)}  (n = {metric.n})"
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return "" if bounds is None else f"  [{bounds[0]:.4g}, {bounds[1]:.4g}]"
+
+
+def _difference_lines(differences: Sequence[Mapping[str, Any]], width: int) -> Iterator[str]:
+    title = ""
+    for entry in differences:
+        if entry["class_label"] or entry["value"] is None:
+            continue
+        seeds = f", {entry['n_seeds']} seeds" if entry["n_seeds"] > 1 else ""
+        begun, title = title, f"{entry['arm']} less {entry['baseline']} over the same {entry['n']} pairs{seeds}:"
+        if title != begun:
+            yield title
+        yield f"  {entry['metric']:{width}}  {entry['value']:.5g}{_interval(entry['ci95'])}"
+
+
+def _remarks(metrics: Sequence[tuple[str, MetricResult]]) -> Iterator[str]:
+    """Yield one line for all that was not computed, then each warning with the metrics that it holds for."""
+    lacks: dict[str, dict[str, None]] = {}
+    warnings: dict[str, dict[str, None]] = {}
+    for name, metric in metrics:
+        for remark in metric.remarks:
+            plain = remark.removeprefix("not computed: ").removeprefix("refused: ")
+            (warnings if metric.value is not None else lacks).setdefault(plain, {})[name] = None
+    if lacks:
+        listed = (f"{', '.join(names)} ({reason})" for reason, names in lacks.items())
+        yield f"not computed: {'; '.join(listed)}"
+    yield from (f"{', '.join(names)}: {warning}" for warning, names in warnings.items())
