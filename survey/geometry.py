@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from survey.beyond import beyond_of
 from survey.criteria import TOGETHER, criteria_of, design_of
 from survey.renditions import Shown, rendition_shown
 
@@ -30,6 +31,8 @@ TOGETHER_PX, TOGETHER_NARROW_PX = 146, 172
 ROW_PX, ROW_NARROW_PX = 54, 96
 # Up to so many a question has no room beside its answers.
 TOGETHER_NARROW_UP_TO_PX = 820
+# What a step with reasons takes more than the answers in whose place it stands: beside its rows of four or two buttons.
+REASON_ROW_PX, REASONS_PX, REASONS_NARROW_PX = 50, 96 - 133, 112 - 214
 _EPSILON = 1e-6
 
 
@@ -67,6 +70,7 @@ class Room:
     pixel_multiple: int
     may_stack: bool
     rows: int = 0
+    reasons: int = 0
 
     @classmethod
     def of(cls, config: Mapping[str, Any], *, frame: tuple[int, int]) -> Room:
@@ -85,6 +89,7 @@ class Room:
             pixel_multiple=trial["pixel_multiple"],
             may_stack=trial["narrow_screens"] == "stack",
             rows=len(criteria_of(config)) if design_of(config) == TOGETHER else 0,
+            reasons=len(beyond_of(config).reasons),
         )
 
     @property
@@ -98,7 +103,7 @@ class Room:
         return asdict(self) | {"gutter": GUTTER_PX, "side": SIDE_PX, "controls": controls, "narrow": narrow}
 
     def _controls(self, width: float) -> int:
-        return controls_px(width, is_fit=self.is_fit, rows=self.rows)
+        return controls_px(width, is_fit=self.is_fit, rows=self.rows) + _reasons_px(width, self.reasons)
 
     def multiple(self, pixel_ratio: float) -> int:
         """Return device pixels to an image pixel: of every image in ``pixels``, the most of an original in ``fit``."""
@@ -160,6 +165,14 @@ class Room:
             return wide, 2 * height + GUTTER_PX + self._controls(wide)
         wide = 2 * width + GUTTER_PX + 2 * SIDE_PX
         return wide, height + self._controls(wide)
+
+
+def _reasons_px(width: float, reasons: int) -> int:
+    """Return the CSS pixels that a step with so many reasons takes more than the answers."""
+    if not reasons:
+        return 0
+    columns, around = (2, REASONS_NARROW_PX) if width <= NARROW_PX else (4, REASONS_PX)
+    return max(0, math.ceil(reasons / columns) * REASON_ROW_PX + around)
 
 
 def controls_px(width: float, *, is_fit: bool, rows: int = 0) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from survey.criteria import BLOCKS, TOGETHER, design_of
 from survey.geometry import Room
 from survey.selectors.texts import criteria_in
+from survey.views.beyond import beyond_steps, script_step, worded
 from survey.views.texts import trial_texts
 
 __all__ = ["trials_context"]
@@ -30,10 +31,14 @@ def trials_context(
         "minimumExposureMs": config["trial"]["minimum_exposure_ms"],
         "breakEvery": config["plan"]["break_every"],
         "practice": practice,
-        "texts": trial_texts(),
+        "texts": worded(trial_texts(), config, language),
     }
+    steps = beyond_steps(config, language)
+    if steps:
+        setup["beyond"] = [script_step(step) for step in steps]
     return {
         "setup": setup,
+        "beyond": steps,
         "rows": criteria if design_of(config) == TOGETHER else [],
         "ties": any(criterion.is_tie_allowed for criterion in criteria),
         "has_definitions": any(criterion.definition for criterion in criteria),

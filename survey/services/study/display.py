@@ -18,6 +18,7 @@ from survey.models import PairImage, ReferenceImage, ServedCopies, Study
 from survey.renditions import least_size, rendition_sizes
 from survey.services.blinding.served_copies import DEGRADED_IMAGES, CopyPlan, image_pixels
 from survey.services.blinding.webp import webp_stream
+from survey.services.study.beyond import beyond_config
 from survey.services.study.criteria import criteria_config
 
 __all__ = [
@@ -102,7 +103,9 @@ def room_of(study: Study) -> Room:
         "pixel_multiple": study.pixel_multiple,
         "narrow_screens": study.narrow_screens,
     }
-    return Room.of({"trial": trial, "images": room_facts(study)} | criteria_config(study), frame=(0, 0))
+    return Room.of(
+        {"trial": trial, "images": room_facts(study)} | criteria_config(study) | beyond_config(study), frame=(0, 0)
+    )
 
 
 def copy_plan(study: Study) -> CopyPlan:

@@ -179,6 +179,7 @@ export class Presenter {
 
   // One answer of a trial that has not all of them yet.
   tookBack() {
+    this.enable(true);
     this.rows.show(this.asking);
     this.enableUndo();
     this.rows.focus(this.asking.focused);

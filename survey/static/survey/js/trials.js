@@ -1,11 +1,13 @@
 // The trial page: show a pair when both images are decoded, take one answer, go on at once, save behind the scenes.
 import { Asking } from "./asking.js";
 import { Rows } from "./buttons.js";
+import { Beyond } from "./beyond.js";
 import { Definition } from "./definition.js";
 import { Help } from "./help.js";
 import { Hints } from "./hints.js";
 import { Keys } from "./keys.js";
 import { newKey } from "./net.js";
+import { Panel } from "./panel.js";
 import { Pictures } from "./pictures.js";
 import { Presenter } from "./presenter.js";
 import { Session } from "./session.js";
@@ -24,7 +26,7 @@ const options = ["arrows", "letters", "off"];
 const help = new Help({ dialog: page.help, title: page["help-title"], openers: [page["help-open"]], closer: page["help-close"] });
 const keys = new Keys(
   (action) => (action === "undo" ? visit.undo() : visit.answer(action, "key")),
-  () => help.isOpen || definition?.isOpen || visit.phase === "feedback",
+  () => help.isOpen || definition?.isOpen || ["feedback", "beyond"].includes(visit.phase),
 );
 const hints = new Hints(keys, {
   buttons: [...rows.buttons, { action: "undo", button: page.undo }],
@@ -36,7 +38,8 @@ const pictures = new Pictures([page.left, page.right]);
 const zoom = setup.zoom ? new Zoom(page.pair, pictures, () => help.isOpen || definition?.isOpen || keys.name === "off") : null;
 const watch = new Watch(setup.urls.events);
 const presenter = new Presenter(setup, { page, pictures, keys, hints, zoom, rows, asking });
-const visit = new Visit(setup, { session: new Session(setup), presenter, asking, watch, tab: newKey() });
+const panel = setup.beyond && new Panel(page, new Beyond(setup.beyond), () => help.isOpen || definition?.isOpen || keys.name === "off");
+const visit = new Visit(setup, { session: new Session(setup), presenter, asking, panel, watch, tab: newKey() });
 
 const on = (element, act) => element.addEventListener("click", act);
 for (const { action, button, key } of rows.buttons) {

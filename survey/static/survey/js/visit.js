@@ -12,8 +12,8 @@ const FAULT_RETRY_MS = 3000;
 const UNDOABLE = new Set(["shown", "loading", "waiting", "break"]);
 
 export class Visit {
-  constructor(setup, { session, presenter, asking, watch, tab }) {
-    Object.assign(this, { setup, session, presenter, asking, watch, tab });
+  constructor(setup, { session, presenter, asking, panel, watch, tab }) {
+    Object.assign(this, { setup, session, presenter, asking, panel, watch, tab });
     this.phase = "loading";
     this.showing = null;
     this.run = 0; // which presentation is the present one: what an earlier one waited for comes to nothing
@@ -109,6 +109,7 @@ export class Visit {
 
   elsewhere() {
     this.phase = "elsewhere";
+    this.panel?.close();
     this.presenter.card("elsewhere");
   }
 
@@ -151,6 +152,7 @@ export class Visit {
   async present(trial) {
     const mine = (this.run += 1);
     this.phase = "loading";
+    this.panel?.close();
     this.presenter.enable(false);
     if (!this.presenter.layout) return this.tooSmall();
     if (trial.size !== this.presenter.sizeOf(trial)) this.load(trial);
@@ -197,7 +199,7 @@ export class Visit {
   }
 
   resized() {
-    const isUp = ["shown", "loading"].includes(this.phase) && this.showing && this.presenter.isPairUp;
+    const isUp = ["shown", "loading", "beyond"].includes(this.phase) && this.showing && this.presenter.isPairUp;
     if (isUp && this.presenter.isStale) this.present(this.showing.trial);
     else if (this.phase === "narrow" && this.presenter.layout) this.next();
   }
@@ -242,7 +244,7 @@ export class Visit {
     if (this.exposure(now) < this.setup.minimumExposureMs) return void (this.showing.hurried += 1);
     this.asking.take(choice, key);
     this.presenter.chosen(choice, key);
-    if (this.asking.isComplete) this.submit(now, input);
+    if (this.asking.isComplete) this.follow(choice, this.body(now, input), now);
   }
 
   focus(key) {
@@ -250,11 +252,28 @@ export class Visit {
     this.presenter.rows.show(this.asking);
   }
 
-  submit(now, input) {
-    const { trial } = this.showing;
+  body(now, input) {
     const { answers } = this.asking;
     const presentation = { ...this.presenter.presentation(input), waited_ms: this.waitedMs };
-    const body = this.showing.vote({ key: newKey(), answers, now, hiddenMs: this.watch.hiddenBy(now), presentation });
+    return this.showing.vote({ key: newKey(), answers, now, hiddenMs: this.watch.hiddenBy(now), presentation });
+  }
+
+  // What is asked beyond the choice comes before the answer goes out; its times are those of the choice.
+  follow(choice, body, now) {
+    if (!this.panel) return this.submit(body, now);
+    this.phase = "beyond";
+    const send = (said) => this.submit({ ...body, answers: body.answers.map((one) => ({ ...one, ...said })) });
+    this.panel.ask(choice, this.presenter.captions()[choice], send, () => this.chooseAgain());
+  }
+
+  chooseAgain() {
+    this.phase = "shown";
+    this.asking.takeBack();
+    this.presenter.tookBack();
+  }
+
+  submit(body, now = performance.now()) {
+    const { trial } = this.showing;
     this.phase = trial.practice ? "feedback" : "answered";
     this.session.answer(trial);
     this.wantedAt = now;
