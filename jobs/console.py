@@ -1,7 +1,7 @@
 """How far long work is, shown to whoever waits at a console: bars on a terminal, plain lines anywhere else.
 
 A terminal gets one page that renews itself (rich). A pipe, a file or the log of a machine gets a line when a phase
-begins, one every ten seconds, and one when it ends: no control characters, no colours.
+begins, one soon after, then one every ten seconds, and one when it ends: no control characters, no colours.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ __all__ = ["Board", "Report", "Stopped", "console_of", "shown"]
 Report = Callable[[float, float, str], None]
 # Between two lines of one phase where nothing renews itself: a log of an hour stays readable.
 _LINE_SECONDS = 10.0
+# Before the first of them: whoever waits sees early that something moves, and how long it takes.
+_FIRST_LINE_SECONDS = 2.0
 
 
 class Stopped(CommandError):
@@ -126,15 +128,15 @@ class _Lines:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[Report]:
-        pace, told_at = _Pace(), time.monotonic()
+        pace, told_at, pause = _Pace(), time.monotonic(), _FIRST_LINE_SECONDS
         self._write(f"[{self._numbers[name]}/{len(self._numbers)}] {name}" if len(self._numbers) > 1 else name)
 
         def report(done: float, total: float, note: str = "") -> None:
-            nonlocal told_at
+            nonlocal told_at, pause
             pace.note(done, total)
-            if time.monotonic() - told_at < _LINE_SECONDS:
+            if time.monotonic() - told_at < pause:
                 return
-            told_at = time.monotonic()
+            told_at, pause = time.monotonic(), _LINE_SECONDS
             left = "" if pace.left is None else f"about {_clock(pace.left)} left"
             self._write("  " + ", ".join(filter(None, [f"{done:.0f} of {total:.0f}", note, left])))
 

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import datetime, timedelta
@@ -46,6 +46,8 @@ class Lease:
         self._is_lost = False
         self._is_cancelled = False
         self._shown_at = 0.0
+        # Whoever runs the job at a console and shows how far it is.
+        self.on_progress: Callable[[float, float, str], None] | None = None
 
     def should_stop(self) -> bool:
         """Return True once the work should end, for whatever reason; cheap enough for an inner loop."""
@@ -60,12 +62,14 @@ class Lease:
         if is_leaving():
             raise WorkerLeaving(f"{self.job}: the worker was asked to stop")
 
-    def progress(self, done: int, total: int, note: str = "", *, force: bool = False) -> None:
+    def progress(self, done: float, total: float, note: str = "", *, force: bool = False) -> None:
         """Store how far the work is, at most once a second, and raise when it should stop."""
+        if self.on_progress is not None:
+            self.on_progress(done, total, note)
         self.check()
         if force or time.monotonic() - self._shown_at >= 1.0:
             self._shown_at = time.monotonic()
-            self._beat(progress_done=done, progress_total=total, progress_note=note[:200])
+            self._beat(progress_done=int(done), progress_total=int(total), progress_note=note[:200])
             self.check()
 
     @contextmanager

@@ -29,7 +29,15 @@ class Unfinished(dict):
     """A handler returns it when its slice is over but not its work: the job is queued again at no cost in attempts."""
 
 
-def job_run(job_id: uuid.UUID | str, *, on_error: Callable[[Exception], None] | None = None) -> Job | None:
+Progress = Callable[[float, float, str], None]
+
+
+def job_run(
+    job_id: uuid.UUID | str,
+    *,
+    on_error: Callable[[Exception], None] | None = None,
+    on_progress: Progress | None = None,
+) -> Job | None:
     """Claim a job and do it to the end of a slice; None when it was not free.
 
     An exception is stored with the job: a temporary one sends it back to the queue while attempts are left.
@@ -37,16 +45,19 @@ def job_run(job_id: uuid.UUID | str, *, on_error: Callable[[Exception], None] | 
     token = log_context.set(f"job-{job_id}")
     work_begin()
     try:
-        return _run(job_id, on_error)
+        return _run(job_id, on_error, on_progress)
     finally:
         work_end()
         log_context.reset(token)
 
 
-def _run(job_id: uuid.UUID | str, on_error: Callable[[Exception], None] | None) -> Job | None:
+def _run(
+    job_id: uuid.UUID | str, on_error: Callable[[Exception], None] | None, on_progress: Progress | None
+) -> Job | None:
     lease = job_claim(job_id)
     if lease is None:
         return None
+    lease.on_progress = on_progress
     job = lease.job
     try:
         with lease.kept_alive():

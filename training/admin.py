@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import FileResponse, Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from jobs.job_page import WorkPage, error_shown
-from training.curves import draw_curves
+from training.curves import curves_svg
 from training.models import Checkpoint, TrainingRun
 from training.presets import ConfigError, parse_change, preset_names
 from training.services import run_cancel, run_create, run_enqueue
 
 __all__ = ["CheckpointAdmin", "TrainingRunAdmin"]
 
+# Of a run's folder: what a page shows.
+_SHOWN_FILES = re.compile(r"log\.csv|curves\.svg|examples\.png|samples/\d{8}\.png")
+SHOWN_SAMPLES = 4
 _UNDER_WAY = {TrainingRun.State.WAITING, TrainingRun.State.RUNNING}
 
 
@@ -67,6 +74,16 @@ class TrainingRunForm(forms.ModelForm):
         return cleaned
 
 
+def _file_address(run: TrainingRun, name: str) -> str:
+    return reverse("admin:training_run_file", args=[run.pk, name])
+
+
+def _pictures(found: list[tuple[str, str]], none: str) -> SafeString:
+    shown = [(address, caption, caption) for address, caption in found]
+    form = '<figure><img src="{}" alt="{}"><figcaption>{}</figcaption></figure>'
+    return format_html_join("", form, shown) or format_html("{}", none)
+
+
 @admin.register(TrainingRun)
 class TrainingRunAdmin(WorkPage, admin.ModelAdmin):
     """Runs are ordered here and trained by GPU workers; their settings do not change afterwards."""
@@ -78,7 +95,7 @@ class TrainingRunAdmin(WorkPage, admin.ModelAdmin):
     actions = ["cancel", "continue_training"]
     fieldsets = [
         (None, {"fields": ["name", "preset", "shown_state", "progress", "note", "shown_error"]}),
-        ("Learned so far", {"fields": ["curves", "checkpoints"]}),
+        ("Learned so far", {"fields": ["curves", "samples", "examples", "checkpoints"]}),
         ("Order", {"fields": ["changes", "processes", "job"]}),
         ("All settings", {"fields": ["shown_config"], "classes": ["collapse"]}),
         ("Record", {"fields": ["created_by", "created_at", "finished_at"]}),
@@ -100,6 +117,19 @@ class TrainingRunAdmin(WorkPage, admin.ModelAdmin):
                 super().__init__(*args, user=request.user, **inner)
 
         return FormOfUser
+
+    def get_urls(self) -> list[URLPattern]:
+        own = path("<int:pk>/files/<path:name>", self.admin_site.admin_view(self.file), name="training_run_file")
+        return [own, *super().get_urls()]
+
+    def file(self, request: HttpRequest, pk: int, name: str) -> FileResponse:
+        """Give out a picture or the table of a run's folder, and nothing else that lies there."""
+        run = get_object_or_404(TrainingRun, pk=pk)
+        if not self.has_view_permission(request, run):
+            raise PermissionDenied
+        if not _SHOWN_FILES.fullmatch(name) or not (run.folder / name).is_file():
+            raise Http404(f"{run.name} has no {name} on this machine")
+        return FileResponse((run.folder / name).open("rb"), as_attachment=name == "log.csv")
 
     def has_change_permission(self, request: HttpRequest, obj: TrainingRun | None = None) -> bool:
         return obj is None and super().has_change_permission(request)
@@ -131,7 +161,25 @@ class TrainingRunAdmin(WorkPage, admin.ModelAdmin):
 
     @admin.display(description="curves")
     def curves(self, run: TrainingRun) -> SafeString:
-        return draw_curves(run.curve)
+        drawn = "".join(curves_svg(run.curve))
+        # Escaped where it was drawn.
+        if not drawn:
+            return format_html("<p>{}</p>", "No row yet.")
+        table = _file_address(run, "log.csv") if (run.folder / "log.csv").is_file() else ""
+        link = format_html('<p><a href="{}">{}</a></p>', table, "All rows as CSV") if table else SafeString("")
+        return SafeString(drawn) + link
+
+    @admin.display(description="samples of one noise")
+    def samples(self, run: TrainingRun) -> SafeString:
+        made = sorted((run.folder / "samples").glob("*.png"))[-1 : -SHOWN_SAMPLES - 1 : -1]
+        figures = [(_file_address(run, f"samples/{file.name}"), int(file.stem)) for file in made]
+        none = "none: a denoiser makes some whenever it is measured on held-out images"
+        return _pictures([(address, f"after {iteration} iterations") for address, iteration in figures], none)
+
+    @admin.display(description="training images by class")
+    def examples(self, run: TrainingRun) -> SafeString:
+        found = [(_file_address(run, "examples.png"), "as the network gets them, a class a row")]
+        return _pictures(found if (run.folder / "examples.png").is_file() else [], "none on this machine yet")
 
     @admin.display(description="error")
     def shown_error(self, run: TrainingRun) -> SafeString | str:

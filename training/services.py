@@ -171,13 +171,22 @@ def run_begin(run: TrainingRun, *, config: dict[str, Any], iterations: int) -> N
 
 
 def run_progress(run: TrainingRun, *, row: dict[str, Any], note: str) -> None:
-    """Record a row of the log; every second one is dropped when there are too many to draw."""
+    """Record a row of the log, beside what the same iteration has; rows are dropped when there are too many to draw."""
     # A resumed run repeats iterations since its last save: their rows are replaced.
-    run.curve = [kept for kept in run.curve if kept["iteration"] < row["iteration"]] + [row]
-    if len(run.curve) > MAXIMUM_CURVE_ROWS:
-        run.curve = run.curve[::2] + run.curve[-1:] * (len(run.curve) % 2 == 0)
+    before = [kept for kept in run.curve if kept["iteration"] < row["iteration"]]
+    same = next((kept for kept in run.curve if kept["iteration"] == row["iteration"]), {})
+    run.curve = _thinned([*before, same | row])
     run.iteration, run.note = row["iteration"], note[:200]
     run.save(update_fields=["curve", "iteration", "note"])
+
+
+def _thinned(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Drop every second row of too many; measurements on held-out images, which are few, go last."""
+    if len(curve) <= MAXIMUM_CURVE_ROWS:
+        return curve
+    held_out = [row for row in curve if any(name.startswith("validation_") for name in row)]
+    kept = {id(row) for row in (held_out if len(held_out) <= MAXIMUM_CURVE_ROWS // 2 else held_out[::2])}
+    return [row for place, row in enumerate(curve) if place % 2 == 0 or id(row) in kept or row is curve[-1]]
 
 
 def run_finish(run: TrainingRun, state: str, *, iteration: int | None = None, error: str = "") -> None:

@@ -32,7 +32,7 @@ from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_r
 
 __all__ = ["DiskFull", "make_pairs", "run_plan", "run_settle", "store_for"]
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[float, int, str], None]
 Fence = Callable[[], AbstractContextManager]
 
 
@@ -208,13 +208,14 @@ class _Shared:
         self.stored = self.told = 0
 
     def step(self, step: int, steps: int) -> None:
-        self._tell(self.stored + min(self.batch, self.total - self.stored) * step // steps, f"step {step} of {steps}")
+        # In parts of a pair: whole ones alone would put the time left off by the time of one.
+        self._tell(self.stored + min(self.batch, self.total - self.stored) * step / steps, f"step {step} of {steps}")
 
     def pair(self) -> None:
         self.stored += 1
         self._tell(self.stored, "stored")
 
-    def _tell(self, done: int, note: str) -> None:
+    def _tell(self, done: float, note: str) -> None:
         # The pairs of a batch are stored one by one after its last step: they count once.
         self.told = max(self.told, done)
         if self.progress is not None:

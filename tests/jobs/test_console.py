@@ -47,8 +47,9 @@ def test_a_pipe_gets_plain_lines_now_and_then(clock: Clock) -> None:
         "[1/2] train",
         "  done in 1:15",
         "[2/2] make pairs",
-        "  35 of 100, step 35, about 0:20 left",
-        "  70 of 100, step 70, about 0:09 left",
+        "  10 of 100, step 10, about 0:27 left",
+        "  45 of 100, step 45, about 0:17 left",
+        "  80 of 100, step 80, about 0:06 left",
         "  done in 0:30",
     ]
 

@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from jobs.models import Job
 from jobs.runner import job_run
-from training.curves import draw_curves
 from training.models import TrainingRun
 from training.services import MAXIMUM_CURVE_ROWS, run_create, run_enqueue, run_progress
 
@@ -133,5 +132,44 @@ def test_curve_is_thinned_but_keeps_its_ends():
     assert (run.curve[0]["iteration"], run.curve[-1]["iteration"]) == (1, MAXIMUM_CURVE_ROWS + 1)
 
 
-def test_curves_without_rows_say_so():
-    assert "No row yet" in draw_curves([])
+def test_held_out_rows_join_their_iteration_and_outlast_the_others():
+    run = run_create(name="a-run", preset="digits_robust")
+    run_progress(run, row={"iteration": 5, "loss": 1.0}, note="")
+    run_progress(run, row={"iteration": 5, "validation_loss": 2.0}, note="")
+    assert run.curve == [{"iteration": 5, "loss": 1.0, "validation_loss": 2.0}]
+
+    run.curve += [{"iteration": i, "loss": 1.0} for i in range(6, MAXIMUM_CURVE_ROWS + 5)]
+    run_progress(run, row={"iteration": MAXIMUM_CURVE_ROWS + 5, "validation_loss": 1.0}, note="")
+    assert [row["iteration"] for row in run.curve if "validation_loss" in row] == [5, MAXIMUM_CURVE_ROWS + 5]
+    assert len(run.curve) < MAXIMUM_CURVE_ROWS
+
+
+def test_run_page_shows_pictures_and_gives_out_nothing_else_of_the_folder(admin, settings, tmp_path):
+    settings.DATA_DIR = tmp_path
+    run = run_create(name="a-run", preset="digits_robust")
+    run_progress(run, row={"iteration": 5, "loss": 1.0}, note="")
+    page = admin.get(reverse("admin:training_trainingrun_change", args=[run.pk])).content.decode()
+    assert "none on this machine yet" in page
+
+    (run.folder / "samples").mkdir(parents=True)
+    for name in ("examples.png", "samples/00000005.png", "log.csv", "state.pt"):
+        (run.folder / name).write_bytes(b"content")
+    page = admin.get(reverse("admin:training_trainingrun_change", args=[run.pk])).content.decode()
+    assert "after 5 iterations" in page
+    for name in ("examples.png", "samples/00000005.png", "log.csv"):
+        address = reverse("admin:training_run_file", args=[run.pk, name])
+        assert address in page
+        assert b"".join(admin.get(address).streaming_content) == b"content"
+    for name in ("state.pt", "../a-run/state.pt", "samples/00000006.png"):
+        assert admin.get(f"/admin/training/trainingrun/{run.pk}/files/{name}").status_code == 404
+
+
+def test_a_runs_files_need_the_permission_to_see_it(client):
+    run = run_create(name="a-run", preset="digits_robust")
+    client.force_login(get_user_model().objects.create_user("rater", is_staff=True))
+    assert client.get(reverse("admin:training_run_file", args=[run.pk, "log.csv"])).status_code == 403
+
+
+def test_curves_without_rows_say_so(admin):
+    run = run_create(name="a-run", preset="digits_robust")
+    assert "No row yet" in admin.get(reverse("admin:training_trainingrun_change", args=[run.pk])).content.decode()

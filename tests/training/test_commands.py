@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import csv
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,6 +160,57 @@ def test_data_check_counts_classes_and_names_bad_files(tmp_path):
         run_command(*arguments, command="check_training_data")
     told = run_command(*arguments, "--set", "data.corrupt=skip", command="check_training_data")
     assert "0 that cannot be used, 1 left out" in told
+
+
+@pytest.mark.django_db
+def test_data_check_says_once_what_is_wrong_with_many_and_looks_at_held_out_images(tmp_path, capsys):
+    for split in ("train", "validation"):
+        for name in ("cat", "dog"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(6):
+                level = 20 * number + (105 if name == "cat" else 0) + (0 if split == "train" else 10)
+                Image.new("RGB", (32, 32), (level, 0, 0)).save(tmp_path / split / name / f"{number}.png")
+    shutil.copy(tmp_path / "train/cat/3.png", tmp_path / "train/cat/4.png")
+    shutil.copy(tmp_path / "train/cat/3.png", tmp_path / "validation/cat/5.png")
+    arguments = ["--config", "cifar10_classifier", "--data", str(tmp_path / "train"), "--set", "data.kind=folder"]
+    arguments += ["--set", f"data.validation_path={tmp_path / 'validation'}", "--set", "network.num_classes=2"]
+    said = run_command(*arguments, command="check_training_data")
+    train, twice, held_out, shared = said.splitlines()
+    assert train.startswith("train: 12 images of 2 classes, 6 to 6 in a class")
+    assert twice.endswith(f"{tmp_path}/train/cat/4.png = {tmp_path}/train/cat/3.png")
+    assert held_out.startswith("validation: 12 images of 2 classes")
+    assert "1 of them are training images too, pixel by pixel" in shared
+    assert shared.endswith(f"{tmp_path}/validation/cat/5.png = {tmp_path}/train/cat/3.png")
+
+    for path in (tmp_path / "validation" / "dog").iterdir():
+        Image.new("RGB", (20, 20)).save(path)
+    errors = io.StringIO()
+    with pytest.raises(CommandError, match=r"6 image\(s\) would stop the run"):
+        call_command("check_training_data", *arguments, stdout=io.StringIO(), stderr=errors)
+    (line,) = [line for line in errors.getvalue().splitlines() if "smaller" in line or "20x20" in line]
+    assert line.startswith("6 images, ")
+
+
+@pytest.mark.django_db
+def test_a_logged_run_is_exported_as_table_charts_and_events(preset, tmp_path):
+    run_command("--config", preset, "--set", "run.validate_every=3")
+    run = TrainingRun.objects.get(name="tiny")
+    assert [row["iteration"] for row in run.curve if "validation_accuracy" in row] == [3, 6]
+    assert (run.folder / "examples.png").is_file()
+    assert "held out" in (run.folder / "curves.svg").read_text()
+
+    said = run_command(
+        "tiny", "--out", str(tmp_path / "out"), "--tensorboard", str(tmp_path / "tb"), command="export_curves"
+    )
+    assert str(tmp_path / "out" / "log.csv") in said
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "log.csv").read_text())))
+    assert [bool(row["validation_loss"]) for row in rows] == [False, False, True] * 2
+    (events,) = (tmp_path / "tb" / "tiny").glob("events.out.tfevents.*")
+    content = events.read_bytes()
+    assert b"loss/training" in content
+    assert b"loss/validation" in content
+    with pytest.raises(CommandError, match="no training run 'none'; known: tiny"):
+        run_command("none", command="export_curves")
 
 
 @pytest.mark.django_db

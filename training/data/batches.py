@@ -4,6 +4,7 @@ Batch i is a function of (seed, i) alone (see `training.data.streams`), so that 
 processes, sees the same images.
 """
 
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -160,11 +161,12 @@ def open_data(
         _refuse_lacking(source, path)
     elif class_names is None:
         class_names = _open(config, config.path, "train", index_folder).class_names
+    # By the set's own labels, as training chose: under a reader's labels other images would be held out.
+    held_out = _held_out(source.labels, config.validation_share)
     if class_names is not None:
         source = _matched(source, tuple(class_names), images=path or config.kind, reader=reader, renamed=class_map)
     if is_own_set or config.validation_path or brings_validation(config.kind, config.path):
         return Dataset(source, np.arange(len(source)))
-    held_out = _held_out(source.labels, config.validation_share)
     return Dataset(source, np.flatnonzero(held_out if split == "validation" else ~held_out))
 
 
@@ -382,12 +384,26 @@ def ahead(make: Callable[[int], T], items: range, *, workers: int) -> Iterator[T
 
 @dataclass(frozen=True)
 class DataReport:
-    """What a check of all images found: `problems` stop a run, `skipped` images it leaves out."""
+    """What a check of all images found.
+
+    Parameters
+    ----------
+    images : int
+    class_counts : dict of str to int
+    problems, skipped : tuple of (image, what)
+        What stops a run, and what it leaves out.
+    repeats : tuple of (image, image)
+        Images whose pixels an earlier one has, with that one.
+    seen : dict of bytes to str
+        An image for every digest of pixels.
+    """
 
     images: int
     class_counts: dict[str, int]
-    problems: tuple[str, ...]
-    skipped: tuple[str, ...]
+    problems: tuple[tuple[str, str], ...]
+    skipped: tuple[tuple[str, str], ...]
+    repeats: tuple[tuple[str, str], ...]
+    seen: dict[bytes, str]
 
 
 def check_data(
@@ -399,25 +415,32 @@ def check_data(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> DataReport:
     """Read every image as a run would and count the classes; problems name the file and what is wrong with it."""
-    problems: list[str] = []
-    skipped: list[str] = []
+    problems: list[tuple[str, str]] = []
+    skipped: list[tuple[str, str]] = []
+    repeats: list[tuple[str, str]] = []
+    seen: dict[bytes, str] = {}
 
-    def read(position: int) -> DataError | None:
+    def read(position: int) -> DataError | bytes:
         try:
-            read_pixels(data.source, int(data.indices[position]), config, side=side, channels=channels)
+            pixels = read_pixels(data.source, int(data.indices[position]), config, side=side, channels=channels)
         except DataError as error:
             return error
-        return None
+        return hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16).digest()
 
     total = len(data.indices)
-    for position, problem in enumerate(ahead(read, range(total), workers=config.workers)):
-        if problem is not None:
-            is_left_out = isinstance(problem, CorruptImage) and config.corrupt == "skip"
-            (skipped if is_left_out else problems).append(str(problem))
+    for position, found in enumerate(ahead(read, range(total), workers=config.workers)):
+        where = data.source.where(int(data.indices[position]))
+        if isinstance(found, bytes):
+            if (first := seen.setdefault(found, where)) != where:
+                repeats.append((where, first))
+        else:
+            is_left_out = isinstance(found, CorruptImage) and config.corrupt == "skip"
+            # Apart from its image, so that what is said of many can be said once.
+            (skipped if is_left_out else problems).append((where, str(found).removeprefix(where).strip()))
         if on_progress:
             on_progress(position + 1, total)
     if total and len(skipped) == total:
-        problems.append(f"none of the {total} images can be read")
+        problems.append(("", f"none of the {total} images can be read"))
     counts = np.bincount(data.source.labels[data.indices], minlength=len(data.source.class_names))
     named = dict(zip(data.source.class_names, counts.tolist(), strict=True))
-    return DataReport(total, named, tuple(problems), tuple(skipped))
+    return DataReport(total, named, tuple(problems), tuple(skipped), tuple(repeats), seen)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -15,7 +15,7 @@ from diffusion.schedule import NoiseSchedule
 from training.attack.threat_model import AttackConfig
 from training.data.streams import Purpose, sample_noise, sample_uniforms
 from training.learning.meters import band_names
-from training.learning.validation import NoisedImages, classifier_measures, noised_images
+from training.learning.validation import NoisedImages, classifier_measures, clean_images, noised_images
 
 # As in Guo et al. (2017), so that calibration errors compare with published ones.
 CALIBRATION_BINS = 15
@@ -40,6 +40,8 @@ class EvaluationConfig:
         Bands of equal length over the process.
     seed : int
     batch_size : int
+    noised : bool
+        False for a classifier of clean images, which is measured at t = 0 alone.
     """
 
     norm: str = "l2"
@@ -50,6 +52,7 @@ class EvaluationConfig:
     bands: int = 4
     seed: int = 0
     batch_size: int = 128
+    noised: bool = True
 
     def __post_init__(self) -> None:
         for name in ("restarts", "draws", "bands", "batch_size"):
@@ -60,6 +63,10 @@ class EvaluationConfig:
         for epsilon in self.epsilons:
             # Built to be checked: a bad radius is refused here, before the clean measures have taken their time.
             AttackConfig(norm=self.norm, epsilon=epsilon)
+        if not self.noised:
+            # One timestep, hence one band.
+            object.__setattr__(self, "bands", 1)
+            object.__setattr__(self, "draws", 1)
 
     @property
     def attacks(self) -> list[AttackConfig]:
@@ -81,7 +88,8 @@ def evaluate_classifier(
     *,
     denoisers: tuple[Callable, Callable] | None = None,
     device: torch.device | str = "cpu",
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: Callable[[str, float, int], None] | None = None,
+    outcomes: dict[str, np.ndarray] | None = None,
 ) -> dict:
     """Measure a classifier.
 
@@ -97,6 +105,10 @@ def evaluate_classifier(
         gradients are compared.
     device : torch.device or str
     on_progress : callable (what, done, total), optional
+        Gets the work done and to be done over all parts, in images: a part counts by its passes of the network.
+    outcomes : dict, optional
+        Gets what every image gave, an array (N, bands) of 0 and 1 for each measure: `accuracy`, and `attack_name` of
+        every attack. Two classifiers that were shown the same images are compared by these.
 
     Returns
     -------
@@ -107,18 +119,13 @@ def evaluate_classifier(
         expected calibration error); `gradient_alignment` (rows of `diffusion.alignment.AlignmentBand`, one per band,
         or None).
     """
-    noised = noised_images(images, labels, schedule, draws=config.draws, bands=config.bands, seed=config.seed)
-    options = {
-        "batch_size": config.batch_size,
-        "device": device,
-        "seed": config.seed,
-        "bands": config.bands,
-    }
-
-    def told(what: str) -> Callable[[int, int], None]:
-        return lambda done, total: on_progress(what, done, total) if on_progress else None
-
-    clean = classifier_measures(classifier, noised, schedule, on_progress=told("clean"), **options)
+    noised = _shown(images, labels, schedule, config)
+    options = {"batch_size": config.batch_size, "device": device, "seed": config.seed, "bands": config.bands}
+    progress = _Progress(config, len(noised.y), on_progress)
+    gathered = _Outcomes(outcomes, images=len(images), draws=config.draws, bands=config.bands)
+    clean = classifier_measures(
+        classifier, noised, schedule, on_progress=progress.of("clean", 1), on_facts=gathered.of("accuracy"), **options
+    )
     attacks = []
     for attack in config.attacks:
         facts = {"norm": attack.norm, "epsilon": attack.epsilon, "steps": attack.steps, "restarts": config.restarts}
@@ -129,22 +136,90 @@ def evaluate_classifier(
             attack_config=attack,
             restarts=config.restarts,
             with_top5=True,
-            on_progress=told(attack_name(facts)),
+            on_progress=progress.of(attack_name(facts), progress.cost(attack)),
+            on_facts=gathered.of("robust_accuracy", called=attack_name(facts)),
             **options,
         )
         attacks.append(facts | {name: value for name, value in found.items() if name.startswith("robust")})
+    calibrated = calibration(classifier, noised, schedule, batch_size=config.batch_size, device=device)
     alignment = None
     if denoisers:
+        progress.note("gradients")
         alignment = gradient_alignment(classifier, *denoisers, images, labels, schedule, config, device=device)
     return {
         "images": len(images),
         "timesteps_per_image": config.draws,
-        "bands": band_names(schedule.num_timesteps, config.bands),
+        "bands": band_names(schedule.num_timesteps, config.bands) if config.noised else ["0"],
         "clean": clean,
         "attacks": attacks,
-        "calibration": calibration(classifier, noised, schedule, batch_size=config.batch_size, device=device),
+        "calibration": calibrated,
         "gradient_alignment": alignment,
     }
+
+
+def _shown(images: Tensor, labels: Tensor, schedule: NoiseSchedule, config: EvaluationConfig) -> NoisedImages:
+    """Return what a classifier is shown: the same to every one of the same settings."""
+    if not config.noised:
+        return clean_images(images, labels)
+    return noised_images(images, labels, schedule, draws=config.draws, bands=config.bands, seed=config.seed)
+
+
+class _Progress:
+    """How far the parts of an evaluation are together, in images weighted by passes of the network."""
+
+    def __init__(self, config: EvaluationConfig, images: int, told: Callable[[str, float, int], None] | None):
+        self.config, self.images, self.told = config, images, told
+        self.total = 1.0 + sum(self.cost(attack) for attack in config.attacks)
+        self.before = 0.0
+
+    def cost(self, attack: AttackConfig) -> float:
+        """Passes of an image under an attack, against one to look at it: there and back again for every step."""
+        return 1.0 + 2.0 * attack.steps * self.config.restarts
+
+    def of(self, what: str, cost: float) -> Callable[[float, int], None]:
+        """Return what tells the progress of a part."""
+        start, self.before = self.before, self.before + cost
+
+        def report(done: float, total: int) -> None:
+            if self.told:
+                self.told(what, self.images * (start + cost * done / total) / self.total, self.images)
+
+        return report
+
+    def note(self, what: str) -> None:
+        """Tell that all images are through and something else follows."""
+        if self.told:
+            self.told(what, self.images, self.images)
+
+
+class _Outcomes:
+    """What every image gave, gathered from batches in their order."""
+
+    def __init__(self, into: dict[str, np.ndarray] | None, *, images: int, draws: int, bands: int):
+        self.into, self.images, self.draws, self.bands = into, images, draws, bands
+
+    def of(self, fact: str, *, called: str = "") -> Callable[[dict[str, Tensor]], None] | None:
+        """Return what keeps a fact of a batch."""
+        if self.into is None:
+            return None
+        kept: list[np.ndarray] = []
+        name, into = called or fact, self.into
+
+        def keep(facts: dict[str, Tensor]) -> None:
+            kept.append(facts[fact].double().cpu().numpy())
+            values = np.concatenate(kept)
+            if len(values) == self.images * self.draws:
+                into[name] = self._by_band(values)
+
+        return keep
+
+    def _by_band(self, values: np.ndarray) -> np.ndarray:
+        """Bring draws into the columns of their bands: draw d of image i lies in band (i + d) modulo the bands."""
+        table = np.full((self.images, self.bands), np.nan)
+        image = np.arange(self.images).repeat(self.draws)
+        draw = np.tile(np.arange(self.draws), self.images)
+        table[image, (image + draw) % self.bands] = values
+        return table
 
 
 def attack_name(facts: dict) -> str:
@@ -240,16 +315,21 @@ def table(results: dict) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["measure", "norm", "epsilon", "steps", "restarts", "all", *results["bands"]])
+    writer.writerows(measure_rows(results))
+    return text.getvalue()
+
+
+def measure_rows(results: dict) -> Iterator[list]:
+    """Yield measure, the attack's settings, the value over all timesteps and by band."""
     for name in ("accuracy", "top5_accuracy", "loss"):
         clean = results["clean"]
-        writer.writerow([name, "", "", "", "", clean[name], *clean[f"{name}_by_band"]])
+        yield [name, "", "", "", "", clean[name], *clean[f"{name}_by_band"]]
     for found in results["attacks"]:
         settings = [found[name] for name in ("norm", "epsilon", "steps", "restarts")]
         for name in ("robust_accuracy", "robust_top5_accuracy"):
-            writer.writerow([name, *settings, found[name], *found[f"{name}_by_band"]])
+            yield [name, *settings, found[name], *found[f"{name}_by_band"]]
     if rows := results["gradient_alignment"]:
         cosines = [row["cosine"] for row in rows]
-        writer.writerow(["gradient_cosine", "", "", "", "", sum(cosines) / len(cosines), *cosines])
+        yield ["gradient_cosine", "", "", "", "", sum(cosines) / len(cosines), *cosines]
         # Every band has its own best scale: there is no error of all bands together.
-        writer.writerow(["gradient_relative_error", "", "", "", "", "", *(row["relative_error"] for row in rows)])
-    return text.getvalue()
+        yield ["gradient_relative_error", "", "", "", "", "", *(row["relative_error"] for row in rows)]

@@ -8,11 +8,13 @@ from typing import Any
 from analysis.charts import COLOURS, Frame, element, picture, text
 from training.evaluation.by_timestep import attack_name
 
-__all__ = ["figure_svg"]
+__all__ = ["comparison_svg", "figure_svg"]
 
 PANEL_HEIGHT, BAR_WIDTH = 200, 30
 # Between two groups of bars, and below the zero line where a value is negative.
 GAP, BELOW = 24, 20
+# Of the captions, on average, in the font's size.
+LETTER_WIDTH = 5.6
 
 Series = Sequence[tuple[str, Sequence[float | None]]]
 
@@ -27,19 +29,50 @@ def figure_svg(results: Mapping[str, Any]) -> str:
     if rows := results["gradient_alignment"]:
         cosines = [row["cosine"] for row in rows]
         panels.append(([("cosine of the gradient and the denoisers' class score", cosines)], "{:.2f}"))
+    return _stacked(panels, results["bands"])
+
+
+def comparison_svg(results: Mapping[str, Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]) -> str:
+    """Return several classifiers' top-1 accuracy per band, and below it their differences with 95 % intervals."""
+    bars: list[tuple[str, Sequence[float | None]]] = []
+    for name, one in results.items():
+        bars.append((f"{name}, clean", one["clean"]["accuracy_by_band"]))
+        bars += [(f"{name}, {attack_name(a)}", a["robust_accuracy_by_band"]) for a in one["attacks"]]
+    below, whiskers = [], []
+    for entry in differences:
+        below.append(
+            (
+                f"{entry['classifier']} less {entry['baseline']}: {entry['measure']}, 95 % interval over images",
+                [part["estimate"] for part in entry["by_band"]],
+            )
+        )
+        whiskers.append([part["ci95"] for part in entry["by_band"]])
+    bands = next(iter(results.values()))["bands"]
+    return _stacked([(bars, "{:.0%}"), (below, "{:+.1%}")], bands, {1: whiskers})
+
+
+def _stacked(
+    panels: Sequence[tuple[Series, str]], bands: Sequence[str], whiskers: Mapping[int, Sequence] | None = None
+) -> str:
     widest = max(len(series) for series, _ in panels)
-    width, top, parts = 60 + (BAR_WIDTH * widest + GAP) * len(results["bands"]), 0.0, []
-    for series, form in panels:
-        drawn, height = _panel(series, results["bands"], form, width)
+    width, top, parts = 60 + (BAR_WIDTH * widest + GAP) * len(bands), 0.0, []
+    # Captions are written in full however few the bars are.
+    width = max(width, 60 + LETTER_WIDTH * max(len(caption) for series, _ in panels for caption, _ in series))
+    for place, (series, form) in enumerate(panels):
+        drawn, height = _panel(series, bands, form, width, (whiskers or {}).get(place))
         parts.append(element("g", drawn, transform=f"translate(0 {top:g})"))
         top += height
     size = {"xmlns": "http://www.w3.org/2000/svg", "width": width, "height": top}
     return picture(width, top, *parts, **size, font_family="sans-serif", font_size=10) + "\n"
 
 
-def _panel(series: Series, bands: Sequence[str], form: str, width: int) -> tuple[str, float]:
+def _panel(
+    series: Series, bands: Sequence[str], form: str, width: int, whiskers: Sequence | None = None
+) -> tuple[str, float]:
     """Return one group of bars per band, with its height; negative values hang below the line."""
     values = [value or 0.0 for _, row in series for value in row]
+    if whiskers is not None:
+        return _differences(series, bands, form, width, whiskers)
     # Shares fill the whole panel at 1, so that two figures can be held side by side.
     high, room_below = max(1.0, *values), 30 if min(values) < 0 else 0
     # Below zero the scale goes on for as far as there is room.
@@ -56,3 +89,31 @@ def _panel(series: Series, bands: Sequence[str], form: str, width: int) -> tuple
         parts.append(text(left + (group - GAP) / 2, line + 16 + room_below, f"t {band}", text_anchor="middle"))
     parts.append(frame.legend([caption for caption, _ in series], x=50, y=line + 36 + room_below, step=14))
     return "".join(parts), line + 50 + room_below + 14 * len(series)
+
+
+def _differences(
+    series: Series, bands: Sequence[str], form: str, width: int, whiskers: Sequence[Sequence[Sequence[float] | None]]
+) -> tuple[str, float]:
+    """Return a dot per band and series with its interval, around a line at zero."""
+    ends = [end for rows in whiskers for interval in rows for end in interval or ()]
+    reach = max([abs(value) for _, row in series for value in row if value is not None] + [abs(end) for end in ends])
+    reach = reach or 1.0
+    frame = Frame(left=40, right=width - 10, top=20, bottom=20 + PANEL_HEIGHT, low=-1.15 * reach, high=1.15 * reach)
+    group = (width - 60) // len(bands)
+    parts = [frame.rule(0.0, stroke="#333")]
+    for column, band in enumerate(bands):
+        left = 50 + group * column
+        for place, (_, row) in enumerate(series):
+            value, interval, x = row[column], whiskers[place][column], left + BAR_WIDTH * place + 13
+            if value is None:
+                continue
+            colour = COLOURS[place % len(COLOURS)]
+            if interval is not None:
+                low, high = (frame.y(end) for end in interval)
+                parts.append(element("line", x1=x, x2=x, y1=low, y2=high, stroke=colour, stroke_width=2))
+            parts.append(element("circle", cx=x, cy=frame.y(value), r=3.5, fill=colour))
+            parts.append(text(x + 6, frame.y(value) + 3, form.format(value)))
+        parts.append(text(left + (group - GAP) / 2, frame.bottom + 14, f"t {band}", text_anchor="middle"))
+    captions = [caption for caption, _ in series]
+    parts.append(frame.legend(captions, x=50, y=frame.bottom + 36, step=14))
+    return "".join(parts), frame.bottom + 50 + 14 * len(series)

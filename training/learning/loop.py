@@ -17,6 +17,7 @@ from training.learning.config import TrainingConfig
 from training.learning.distributed import Processes
 from training.learning.learner import Learner
 from training.learning.meters import Meter
+from training.learning.samples import denoiser_samples, example_grid
 from training.learning.start import start_from
 from training.learning.state import RunFolder, StateError
 from training.learning.validation import (
@@ -45,10 +46,12 @@ class Progress:
     ----------
     iteration, iterations : int
         Weight updates done and wanted.
-    images_per_second, seconds_left : float
-        The rate since the last row, and what is left at it.
+    images_per_second : float
+        The rate since the last row.
+    seconds_left : float
+        What is left at the pace of the whole call.
     metrics : dict
-        Of the last log row; empty before the first.
+        Of the last log row, or `validation_...` of held-out images; empty before the first.
     is_row : bool
         Whether this is a row of the log; false between two of them.
     """
@@ -71,7 +74,12 @@ class Progress:
             "mse": "{:.4f}",
         }
         parts = [f"{name} {form.format(self.metrics[name])}" for name, form in shown.items() if name in self.metrics]
-        return " ".join(parts)
+        held_out = [
+            f"{name} {form.format(self.metrics[f'validation_{name}'])}"
+            for name, form in (shown | {"robust_accuracy": "{:.1%}"}).items()
+            if f"validation_{name}" in self.metrics
+        ]
+        return " ".join(parts + (["held out:", *held_out] if held_out else []))
 
     def __str__(self) -> str:
         minutes, seconds = divmod(round(self.seconds_left), 60)
@@ -195,8 +203,7 @@ class Trainer:
             self.data,
             config.data,
             batch_size=config.optimizer.batch_size,
-            side=config.network.image_size,
-            channels=config.network.in_channels,
+            **self._takes,
             seed=config.run.seed,
             process=processes.rank,
             processes=processes.count,
@@ -209,6 +216,7 @@ class Trainer:
         self.metrics: dict[str, Any] = {}
         self._row: dict[str, Any] = {}
         self._told_at = -math.inf
+        self._began, self._rate = (time.monotonic(), 0), 0.0
         self._validation: NoisedImages | None = None
 
     @property
@@ -234,12 +242,20 @@ class Trainer:
                 self.init = start_from(self.learner, self.config, self.data.source.class_names)
             if self.processes.is_first:
                 self.folder.start(self.config)
+                self.folder.write_examples(example_grid(self.data, self.config.data, **self._takes))
         self.processes.wait()
+
+    @property
+    def _takes(self) -> dict[str, int]:
+        """What images the network takes."""
+        network = self.config.network
+        return {"side": network.image_size, "channels": network.in_channels}
 
     def run(self, *, should_stop: Callable[[], bool] | None, max_seconds: float | None) -> TrainingResult:
         """Train from the current iteration on."""
         settings, iterations = self.config.run, self.config.optimizer.total
         began, first = time.monotonic(), self.iteration
+        self._began = (began, first)
         # Apart from `began`: a row tells the speed since the row before, and a slow start colours the first alone.
         row_began, row_first = began, first
         if first == iterations:
@@ -255,11 +271,13 @@ class Trainer:
                 self._report(time.monotonic() - row_began, self.iteration - row_first)
                 row_began, row_first = time.monotonic(), self.iteration
             elif self.on_progress and time.monotonic() - self._told_at >= _PULSE_SECONDS:
-                self._tell(time.monotonic() - row_began, self.iteration - row_first, is_row=False)
+                self._rate = self._images_per_second(time.monotonic() - row_began, self.iteration - row_first)
+                self._tell(self._row, is_row=False)
             validating = settings.validate_every and self.iteration % settings.validate_every == 0
             if (saving or validating) and not self.learner.is_finite:
                 raise self._diverged(f"weights are not numbers at iteration {self.iteration}")
             if validating or finished:
+                self.sample()
                 self.validate()
             if saving:
                 self.save()
@@ -277,35 +295,53 @@ class Trainer:
         if not self.processes.is_first:
             return
         self._row = metrics
+        self._rate = self._images_per_second(seconds, iterations)
         self.folder.append_log(
             {
                 "iteration": self.iteration,
                 "learning_rate": self.config.optimizer.learning_rate_at(self.iteration - 1),
-                "images_per_second": self._rate(seconds, iterations),
+                "images_per_second": self._rate,
                 **metrics,
             }
         )
-        if self.on_progress:
-            self._tell(seconds, iterations, is_row=True)
+        self._tell(metrics, is_row=True)
 
-    def _rate(self, seconds: float, iterations: int) -> float:
+    def _images_per_second(self, seconds: float, iterations: int) -> float:
         return iterations * self.config.optimizer.batch_size / max(seconds, 1e-9)
 
-    def _tell(self, seconds: float, iterations: int, *, is_row: bool) -> None:
-        """Say how far the run is, by what the last iterations took; between rows without a look at the device."""
-        if not self.processes.is_first:
+    def _tell(self, metrics: dict[str, Any], *, is_row: bool) -> None:
+        """Say how far the run is; between rows without a look at the device."""
+        if not self.on_progress or not self.processes.is_first:
             return
         self._told_at = time.monotonic()
-        wanted = self.config.optimizer.total
-        left = (wanted - self.iteration) * seconds / max(iterations, 1)
-        rate = self._rate(seconds, iterations)
-        self.on_progress(Progress(self.iteration, wanted, rate, left, self._row, is_row))
+        wanted, (began, first) = self.config.optimizer.total, self._began
+        # By the pace of the whole call: measuring and saving, which come now and then, will come again.
+        left = (wanted - self.iteration) * (self._told_at - began) / max(self.iteration - first, 1)
+        self.on_progress(Progress(self.iteration, wanted, self._rate, left, metrics, is_row))
 
     def _diverged(self, what: str) -> TrainingDiverged:
         good = f"the last good checkpoint is {self.folder.last_path}" if self.folder.has_state else "none was saved"
         return TrainingDiverged(
             f"{what}; {good}. Lower optimizer.learning_rate, set optimizer.clip_norm, or use precision float32"
         )
+
+    def sample(self) -> None:
+        """Keep a grid of what a denoiser makes of the same noise as before; a classifier makes nothing."""
+        if not self.processes.is_first or self.config.task != "denoiser":
+            return
+        network = self.learner.result
+        network.eval()
+        classes, names = self.config.network.num_classes, self.data.source.class_names
+        made = denoiser_samples(
+            network,
+            self.schedule,
+            shape=(self._takes["channels"], self._takes["side"], self._takes["side"]),
+            class_names=None if classes is None else names,
+            seed=self.config.run.seed,
+            device=self.processes.device,
+        )
+        network.train()
+        self.folder.write_samples(self.iteration, made)
 
     def validate(self) -> None:
         """Measure the weights that a checkpoint would hold on held-out images; keep them if they are the best."""
@@ -329,6 +365,8 @@ class Trainer:
         network.train()
         named = {f"validation_{name}": value for name, value in self.metrics.items()}
         self.folder.append_log({"iteration": self.iteration, **named})
+        self._tell(named, is_row=True)
+        self.folder.write_curves()
         # Of equals the later one, which has learned longer.
         if score >= self.best_score:
             self.best_score = score
@@ -347,8 +385,7 @@ class Trainer:
             images, labels = evaluation_images(
                 data,
                 self.config.data,
-                side=self.config.network.image_size,
-                channels=self.config.network.in_channels,
+                **self._takes,
                 limit=self.config.run.validation_images or None,
             )
             noised = self.config.noised
@@ -361,6 +398,7 @@ class Trainer:
             # State first: after a crash in between, the weights are older than the state and never ahead of it.
             self.folder.write_state(self._state())
             self._write_weights(self.folder.last_path)
+            self.folder.write_curves()
         self.processes.wait()
 
     def _write_weights(self, path: Path) -> None:

@@ -5,17 +5,23 @@
 `last.safetensors`   the latest weights (averaged where there is an average), with their card
 `best.safetensors`   the weights of the best measurement on held-out images
 `log.jsonl`          one row per log interval
+`log.csv`            the same as a table, a column a number
+`curves.svg`         the same as charts
+`examples.png`       training images by class, as the network gets them
+`samples/N.png`      what a denoiser makes of one noise after N iterations
 """
 
 import io
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from diffusion.files import write_atomically
+from training.curves import curves_picture, curves_table, read_log
 from training.learning.config import ConfigError, TrainingConfig, config_from_dict
 from training.presets import INTAKE_SETTINGS, LENGTH_SETTINGS
 
@@ -37,6 +43,7 @@ class RunFolder:
         self.last_path = self.folder / "last.safetensors"
         self.best_path = self.folder / "best.safetensors"
         self.log_path = self.folder / "log.jsonl"
+        self.samples_folder = self.folder / "samples"
 
     @property
     def has_state(self) -> bool:
@@ -47,7 +54,22 @@ class RunFolder:
         """Write the settings of a fresh run and remove an older run's files."""
         for path in (self.state_path, self.log_path, self.best_path, self.last_path):
             path.unlink(missing_ok=True)
+        shutil.rmtree(self.samples_folder, ignore_errors=True)
         self.write_config(config)
+
+    def write_examples(self, png: bytes) -> None:
+        """Keep the grid of training images."""
+        write_atomically(self.folder / "examples.png", [png])
+
+    def write_samples(self, iteration: int, png: bytes) -> None:
+        """Keep the grid of samples of an iteration."""
+        write_atomically(self.samples_folder / f"{iteration:08d}.png", [png])
+
+    def write_curves(self) -> None:
+        """Write the log once more as a table and as charts."""
+        rows = self.read_log()
+        write_atomically(self.folder / "log.csv", [curves_table(rows).encode()])
+        write_atomically(self.folder / "curves.svg", [curves_picture(rows).encode()])
 
     def write_config(self, config: TrainingConfig) -> None:
         """Write the settings."""
@@ -123,14 +145,7 @@ class RunFolder:
 
     def read_log(self) -> list[dict[str, Any]]:
         """Return the log's rows; a last line cut short by a crash is left out."""
-        rows = []
-        if self.log_path.is_file():
-            for line in self.log_path.read_text().splitlines():
-                try:
-                    rows.append(json.loads(line))
-                except ValueError:
-                    break
-        return rows
+        return read_log(self.log_path)
 
     def cut_log(self, iteration: int) -> None:
         """Drop rows after `iteration`, which a resumed run will write again."""

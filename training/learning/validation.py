@@ -76,7 +76,8 @@ def classifier_measures(
     seed: int = 0,
     bands: int = BANDS,
     with_top5: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[float, int], None] | None = None,
+    on_facts: Callable[[dict[str, Tensor]], None] | None = None,
 ) -> dict:
     """Return loss and accuracy, and under attack `robust_accuracy`, in total and by band.
 
@@ -86,10 +87,23 @@ def classifier_measures(
     image counts as robust only if
     its class is among the five most likely on the clean image, after every such attack, and after every attack on
     the first place. Up to five classes that is always so, and nothing is attacked.
+
+    `on_progress` gets the images done, parts of a batch included, and their number; `on_facts` every batch's facts, a
+    value an image.
     """
     device = torch.device(device)
     meter = Meter(schedule.num_timesteps, Processes(0, 1, device), bands=bands)
     done = 0
+    shares = 0.0
+
+    def told(share: float, size: int) -> None:
+        nonlocal shares
+        shares += share * size
+        if on_progress:
+            on_progress(min(shares, len(images.y)), len(images.y))
+
+    # From where the pace is counted.
+    told(0.0, 0)
     for batch in images.batches(batch_size):
         batch = batch.to(device)
         t = schedule.network_timesteps(batch.t)
@@ -121,13 +135,16 @@ def classifier_measures(
                 for k in survives:
                     if k >= goal:
                         survives[k] = survives[k] & is_among_top(attacked, batch.y, k)
+                told(1 / (len(goals) * restarts), len(batch.y))
             facts["robust_accuracy"] = survives[1].float()
             if with_top5:
                 facts["robust_top5_accuracy"] = survives[TOP_FEW].float()
+        else:
+            told(1.0, len(batch.y))
         meter.add(batch.t, facts)
         done += len(batch.y)
-        if on_progress:
-            on_progress(done, len(images.y))
+        if on_facts:
+            on_facts(facts)
     return meter.flush()
 
 

@@ -9,15 +9,20 @@ import threading
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from jobs.console import shown
 from jobs.housekeeping import housekeeping_due
 from jobs.leaving import is_leaving, leave_on
+from jobs.models import Job
 from jobs.runner import job_next, job_run
 
 
 class Command(BaseCommand):
-    help = "Run queued jobs from the job table, one at a time (no broker needed)."
+    help = (
+        "Run queued jobs from the job table, one at a time (no broker needed), and show how far each is. "
+        "With --once the exit code says whether one failed."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--queues", default="default,gpu", help="comma-separated; default: default,gpu")
@@ -32,21 +37,31 @@ class Command(BaseCommand):
             threading.Thread(target=_leave_with_parent, daemon=True).start()
         names = [name.strip() for name in queues.split(",") if name.strip()]
         self.stdout.write(f"waiting for jobs in {', '.join(names)} (Ctrl-C to stop)")
+        failed: list[Job] = []
         try:
             while not is_leaving():
                 housekeeping_due()
                 job = job_next(names)
                 if job is None:
                     if once:
-                        return
+                        break
                     time.sleep(1.0)
-                    continue
-                self.stdout.write(f"{job}: started")
-                done = job_run(job.pk)
-                if done is not None:
-                    self.stdout.write(f"{done}: {done.state}")
+                elif (done := self._run(job)) is not None and done.state == Job.State.FAILED:
+                    failed.append(done)
         except KeyboardInterrupt:
             self.stdout.write("stopped")
+        # A worker that goes on for days is not to blame for one job of the first; who asked for these wants to know.
+        if once and failed:
+            raise CommandError(f"{len(failed)} job(s) failed: {', '.join(str(job) for job in failed)}")
+
+    def _run(self, job: Job) -> Job | None:
+        self.stdout.write(f"{job}: started")
+        with shown(str(job), self.stderr) as told:
+            done = job_run(job.pk, on_progress=told)
+        if done is not None:
+            reason = f": {done.error.splitlines()[0]}" if done.state == Job.State.FAILED and done.error else ""
+            self.stdout.write(f"{done}: {done.state}{reason}")
+        return done
 
 
 def _leave_with_parent() -> None:

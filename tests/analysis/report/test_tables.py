@@ -132,6 +132,22 @@ def test_the_classes_stand_with_the_distribution_of_their_true_rates(table):
     assert "random effect" not in tables_of(build_report(two))["classes"].note
 
 
+def test_classes_stand_under_their_names_in_tables_figures_and_sentences():
+    names = {f"class {number}": f"Kind {number}" for number in range(5)}
+    rows = [row | {"class_name": names[row["class_label"]]} for row in study_rows()]
+    table = votes_from_rows(rows).table
+    metrics = {arm: {label: {"kid": METRIC} for label in names} for arm in table.arms}
+    report = build_report(table, image_metrics_by_class=metrics)
+    assert report["data"]["class_names"] == names
+    # Joined by label, shown by name.
+    entries = report["comparisons"][0]["per_class"]
+    assert [(entry["class_label"], entry["class_name"]) for entry in entries] == sorted(names.items())
+    tables = tables_of(report)
+    assert {row["line"] for row in tables["classes"].rows} == set(names.values())
+    assert {row["class_label"] for row in tables["image_metrics_by_class"].rows} == set(names.values())
+    assert "Kind 0: " in figures_of(report, table)["classes"].description
+
+
 def test_every_figure_of_a_full_study_is_there_with_its_n(table):
     figures = figures_of(build_report(table), table)
     assert {"votes", "forest", "raters", "pairs", "classes", "sides", "running", "response_times"} <= figures.keys()

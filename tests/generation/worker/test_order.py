@@ -17,6 +17,7 @@ from generation.recipes.noise import PairNoise, PairSpec, noise_sha256
 from generation.selectors import run_progress
 from generation.worker import order as run_worker
 from generation.worker.order import _Shared
+from jobs import console
 from jobs.models import Job
 from survey.models import PairImage
 from survey.services.study.study import arm_add
@@ -239,6 +240,23 @@ def test_every_step_brings_all_pairs_of_its_batch_forward():
     assert steps == [2, 4, 6, 8, 9, 10]
     assert told == sorted(told, key=lambda row: row[0]), "what is done never becomes less"
     assert told[-1] == (10, 10, "stored")
+
+
+def test_the_time_left_of_an_order_is_right_within_a_fifth_from_the_first_tenth_on(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(console.time, "monotonic", lambda: now)
+    pace, total, batch, steps = console._Pace(), 64, 16, 250
+    shard = _Shared(total, batch, lambda done, whole, note: pace.note(done, whole))
+    estimates = []
+    for _ in range(total // batch):
+        for step in range(1, steps + 1):
+            now += 1.0
+            shard.step(step, steps)
+            estimates.append((now, pace.left))
+        for _ in range(batch):
+            shard.pair()
+    for at, left in estimates[100:-20]:
+        assert left == pytest.approx(now - at, rel=0.2, abs=1.0)
 
 
 def test_device_that_is_not_there_fails_planning_by_a_worker_at_its_first_attempt(draft, settings):

@@ -8,9 +8,9 @@ import sys
 import time
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
-from jobs import housekeeping, registry
+from jobs import console, housekeeping, registry
 from jobs.lease import Lease
 from jobs.models import Job
 from jobs.services import job_enqueue
@@ -88,3 +88,23 @@ def test_it_does_the_housekeeping(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         housekeeping.housekeeping.disconnect(receiver)
     assert done == [1]
+
+
+def test_it_shows_how_far_a_job_is_and_ends_with_an_error_after_a_failed_one(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "_FIRST_LINE_SECONDS", 0.0)
+
+    @registry.handles(kind)
+    def handler(lease: Lease, *, is_bad: bool) -> None:
+        lease.progress(3, 10, "pairs")
+        if is_bad:
+            raise ValueError("no such file")
+
+    bad, good = (job_enqueue(kind=kind, parameters={"is_bad": is_bad}) for is_bad in (True, False))
+    with pytest.raises(CommandError, match=r"1 job\(s\) failed: "):
+        call_command("run_jobs", once=True)
+    shown = capsys.readouterr()
+    assert shown.err.count("3 of 10, pairs") == 2
+    assert f"{bad}: failed: no such file" in shown.out
+    assert f"{good}: succeeded" in shown.out

@@ -120,3 +120,13 @@ def test_what_is_plugged_in_and_no_source_is_refused_by_its_address(plugged_in):
         open_data(DataConfig(kind="nothing", path="x"), split="train")
     with pytest.raises(ValueError, match=r"data.kind is 'cellz'; it must be one of folder, .*digits, nothing"):
         DataConfig(kind="cellz")
+
+
+def test_what_is_held_out_does_not_depend_on_the_readers_labels(tmp_path):
+    config = DataConfig(kind="folder", path=str(write_folder(tmp_path)), validation_share=0.4, workers=0)
+    own = open_data(config, split="validation")
+    other = open_data(config, split="validation", class_names=("shirt", "boot", "bag"))
+    assert own.indices.tolist() == other.indices.tolist()
+    assert [("shirt", "boot", "bag")[label] for label in other.source.labels] == [
+        own.source.class_names[label] for label in own.source.labels
+    ]
