@@ -6,16 +6,19 @@ either becomes the other: where a pair is stored or read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import difflib
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 __all__ = [
     "CLASS_LIMIT",
     "UNKNOWN_CLASS",
     "StudyClasses",
+    "are_classes_numbered",
     "class_number",
     "class_text",
     "class_texts",
+    "classes_called",
     "classes_written",
 ]
 
@@ -57,6 +60,43 @@ def classes_written(text: str) -> list[int]:
             raise ValueError(f"{part!r} is no class label; give numbers such as 207,360 or 0-9")
         labels += range(int(first), min(int(last or first), CLASS_LIMIT) + 1)
     return labels
+
+
+def are_classes_numbered(text: str) -> bool:
+    """Return whether classes are written as numbers and ranges alone, so that no names are needed to read them."""
+    return all(part.strip().replace("-", "").isdecimal() for part in text.split(","))
+
+
+def classes_called(text: str, names: Sequence[str]) -> list[int]:
+    """Read classes as people write them, by name or number: ``Ankle boot,Bag`` or ``0-3,Bag``.
+
+    Parameters
+    ----------
+    text : str
+    names : sequence of str
+        The networks' names of the classes, in the order of their labels.
+
+    Raises
+    ------
+    ValueError
+        If a part is no name, no number and no range of two numbers; it says the nearest name.
+    """
+    labels = {name: label for label, name in enumerate(names)}
+    # A name may hold a comma itself.
+    if text.strip() in labels:
+        return [labels[text.strip()]]
+    found: list[int] = []
+    for part in (part.strip() for part in text.split(",")):
+        if part not in labels and not are_classes_numbered(part):
+            near = difflib.get_close_matches(part, list(labels), n=1)
+            hint = (
+                f"; did you mean {near[0]!r}?"
+                if near
+                else f"; known: {', '.join(list(labels)[:10]) or 'numbers alone'}"
+            )
+            raise ValueError(f"{part!r} is no class of the arms' networks{hint}")
+        found += [labels[part]] if part in labels else classes_written(part)
+    return found
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def test_frozen_study_that_has_its_pairs_is_left_in_peace(draft):
         ({"pairs": -3}, "pairs is -3"),
         ({"classes": "0,7"}, "class 7 is out of range: the networks of arm 'robust' know the classes 0 to 3"),
         ({"classes": "1,1"}, "class 1 is named twice"),
-        ({"classes": "cat"}, "'cat' is no class label; give numbers such as 207,360 or 0-9"),
+        ({"classes": "cat"}, "'cat' is no class of the arms' networks; known: digit 0, digit 1"),
         ({"seed": -1}, "seed is -1"),
         ({"batch": 0}, "micro_batch is 0"),
         ({"shard": -1}, "shard_pairs is -1"),

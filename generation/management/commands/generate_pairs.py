@@ -9,13 +9,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from generation.models import GenerationRun, GenerationShard
-from generation.recipes.class_labels import classes_written
+from generation.recipes.class_labels import are_classes_numbered, classes_called, classes_written
 from generation.selectors import run_complete_pairs, shards_missing
 from generation.services.order import (
     run_create,
     run_enqueue_shards,
     run_errors_recorded,
     run_require_draft,
+    study_recipes,
 )
 from jobs.console import Report, Stopped, shown
 from jobs.exceptions import JobError
@@ -33,7 +34,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--pairs", required=True, type=int, metavar="N", help="pairs in all, spread over the classes"
         )
-        parser.add_argument("--classes", metavar="207,360", help="class labels (default: all that the networks know)")
+        parser.add_argument(
+            "--classes", metavar="207,360", help="classes, by number or name (default: all that the networks know)"
+        )
         parser.add_argument("--seed", type=int, help="seed of the noise (default: the study's seed)")
         parser.add_argument("--batch", type=int, metavar="B", help="pairs made at once (default 16)")
         parser.add_argument("--shard", type=int, metavar="P", help="pairs a worker makes at a time (default 4 batches)")
@@ -57,7 +60,7 @@ class Command(BaseCommand):
             run = run_create(
                 study=study_get(study),
                 pairs=options["pairs"],
-                classes=classes_written(options["classes"]) if options["classes"] else None,
+                classes=_classes(study_get(study), options),
                 seed=options["seed"],
                 micro_batch=options["batch"],
                 shard_pairs=options["shard"],
@@ -144,3 +147,16 @@ class Command(BaseCommand):
         run_settle(run)
         run.refresh_from_db()
         self.stdout.write(f"made {made} pairs; manifest {run.manifest_file}")
+
+
+def _classes(study: Any, options: dict[str, Any]) -> list[int] | None:
+    """Return the classes that are asked for; names are those of the arms' checkpoints, which only they tell."""
+    text = options["classes"]
+    if not text or are_classes_numbered(text):
+        return classes_written(text) if text else None
+    from diffusion.checkpoints import read_card
+
+    recipes = study_recipes(study, options["factor"]).values()
+    files = [file for recipe in recipes for file in (recipe.denoiser, recipe.classifier) if file and not file.config]
+    names = next((names for file in files if (names := read_card(file.path).class_names)), ())
+    return classes_called(text, names)

@@ -8,9 +8,11 @@ import pytest
 from generation.recipes.class_labels import (
     CLASS_LIMIT,
     UNKNOWN_CLASS,
+    StudyClasses,
     class_number,
     class_text,
     class_texts,
+    classes_called,
     classes_written,
 )
 
@@ -59,3 +61,25 @@ def test_no_other_module_turns_a_label_into_text_or_a_text_into_a_label():
         if call.args and ast.unparse(call.args[0]).split(".")[-1] in ("label", "class_label")
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("Bag,1", [2, 1]), ("0-1", [0, 1]), ("tench, Tinca tinca", [3]), (" Ankle boot ,0", [1, 0])],
+)
+def test_classes_are_written_by_name_or_number(text, labels):
+    assert classes_called(text, ("Trouser", "Ankle boot", "Bag", "tench, Tinca tinca")) == labels
+
+
+def test_a_class_that_is_none_is_refused_with_the_nearest_name():
+    with pytest.raises(ValueError, match="'Bags' is no class of the arms' networks; did you mean 'Bag'"):
+        classes_called("Trouser,Bags", ("Trouser", "Bag"))
+
+
+def test_classes_of_a_study_keep_the_networks_numbers_or_get_places_by_name():
+    numbered = StudyClasses.of([("207", "golden retriever"), ("7", ""), ("7", "cock"), ("", "")])
+    assert (numbered.texts, numbered.labels, numbered.names) == (("207", "7"), (207, 7), ("golden retriever", "cock"))
+    named = StudyClasses.of([("dog", ""), ("cat", "a cat")])
+    assert (named.labels, named.names, named.number("dog"), named.text(0)) == ((0, 1), ("a cat", "dog"), 1, "cat")
+    with pytest.raises(ValueError, match="class 7 is called 'cock' and 'hen'"):
+        StudyClasses.of([("7", "cock"), ("7", "hen")])

@@ -104,7 +104,9 @@ class TrainCommand(BaseCommand):
                 run,
                 resume=resume,
                 should_stop=lambda: stopped() or _is_cancelled(run),
-                on_progress=lambda made: told(made.iteration, made.iterations, made.measured),
+                on_progress=lambda made: told(
+                    made.iteration, made.iterations, f"{made.measured}, {made.images_per_second:.0f} images/s"
+                ),
             )
             if result.state == "paused":
                 raise Stopped(f"stopped at iteration {result.iteration}; the same command continues")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,12 +97,14 @@ def _pairs(found: Sequence[tuple[str, str]]) -> str:
 
 
 def grouped(messages: Sequence[tuple[str, str]], start: str = "") -> Iterator[str]:
-    """Yield a line for every image, or one for all of which the same is said."""
-    alike: dict[str, list[str]] = {}
+    """Yield a line for every image, or one for all of which the same is said but for its numbers."""
+    alike: dict[str, list[tuple[str, str]]] = {}
     for where, what in messages:
-        alike.setdefault(what, []).append(where)
-    for what, places in alike.items():
-        if len(places) <= SHOWN:
-            yield from (f"{start}{where} {what}" for where in places)
+        # Sizes differ from image to image where the fault is one.
+        alike.setdefault(re.sub(r"\d+", "N", what), []).append((where, what))
+    for found in alike.values():
+        if len(found) <= SHOWN:
+            yield from (f"{start}{where} {what}" for where, what in found)
         else:
-            yield f"{start}{len(places)} images, {', '.join(places[:SHOWN])}, ...: {what}"
+            places = ", ".join(where for where, _ in found[:SHOWN])
+            yield f"{start}{len(found)} images, {places}, ...: the first {found[0][1]}"
