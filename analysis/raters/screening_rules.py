@@ -99,6 +99,10 @@ class Rule:
     keeps_first_visit: bool = False
     reads_preferences: bool = False
 
+    def described(self, given: Mapping[str, float] | None = None) -> str:
+        """Return the description with the given parameters, or the defaults, in their places."""
+        return self.description.format(**{name: f"{value:g}" for name, value in self.parameters(given).items()})
+
     def parameters(self, given: Mapping[str, float] | None) -> dict[str, float]:
         """Return the defaults overlaid with the given values.
 

@@ -19,6 +19,9 @@ _CHECK_RULES = {
 }
 
 
+# Parts a rule's caption from what it measured on one rater, in the column exclusion_reason.
+MEASURED = "; measured "
+
 # What the estimators read beside the codes; the other columns have done their work once the rows are chosen.
 _NEEDED = (
     "class_label",
@@ -133,8 +136,10 @@ def _flag(table: VoteTable, name: str) -> np.ndarray:
 
 def _exclusions(table: VoteTable, excluded: np.ndarray) -> list[tuple[str, np.ndarray]]:
     reasons = table.extra.get("exclusion_reason", np.full(len(table), "", dtype=object))
-    named = sorted(set(reasons[excluded]) - {""})
-    rules = [(f"excluded: {reason}", excluded & (reasons == reason)) for reason in named]
+    # What a rule measured differs from rater to rater; what it looks at does not, and is what is counted by.
+    named = np.full(len(table), "", dtype=object)
+    named[excluded] = [stated.partition(MEASURED)[0] for stated in reasons[excluded]]
+    rules = [(f"excluded: {reason}", named == reason) for reason in sorted(set(named[excluded]) - {""})]
     return [*rules, ("excluded without a stated rule", excluded)]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.pairs.columns import PAIR_COLUMNS
 from survey.canonical import canonical_json
 from survey.models import Exclusion, PairImage, Study
+from survey.reports.heds import heds_text
 from survey.reports.preregistration import preregistration_text
 from survey.reports.raters import rater_columns
 from survey.reports.report import report_write, vote_columns
@@ -42,6 +43,7 @@ def report_bundle(study: Study, out: Path, *, is_pilot: bool = False, seed: int 
     for version in study.versions.order_by("number"):
         (out / f"version-{version.number}.json").write_bytes(canonical_json(version.config))
         (out / f"preregistration-{version.number}.md").write_text(preregistration_text(version), encoding="utf-8")
+        (out / f"heds-{version.number}.json").write_text(heds_text(version), encoding="utf-8")
     with (out / "manifest.jsonl").open("wb") as file:
         file.writelines(manifest_lines(study, version_current(study)))
     with (out / "recipes.jsonl").open("wb") as file:

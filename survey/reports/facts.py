@@ -13,6 +13,7 @@ from django.db.models import Count
 from analysis.report.provenance import code_version
 from survey.beyond import beyond_of
 from survey.models import ImageMetric, ImagePair, Study, StudyFigure
+from survey.reports.wording import checks_in_words, provider_in_words, question_shown, rules_in_words
 from survey.selectors.rater import sessions_in_table
 from survey.selectors.texts import consent_digests, question_in, reasons_in, text_languages, texts_in
 from survey.selectors.version import version_current
@@ -23,6 +24,7 @@ __all__ = [
     "image_metrics",
     "image_metrics_by_class",
     "pair_distances",
+    "selection_in_words",
     "study_facts",
     "study_figures",
 ]
@@ -162,8 +164,6 @@ def study_facts(study: Study) -> dict[str, Any]:
         return {"slug": study.slug, "title": study.title}
     config = version.config
     texts, trial, plan = config["texts"], config["trial"], config["plan"]
-    checks = {name: plan[f"{name}_trials"] for name in ("repeat", "identical", "degraded")}
-    rules = [rule["rule"].replace("_", " ") for rule in config["analysis"]["exclusion_rules"]]
     told = {"eligibility": "", "ethics": "", "funding": "", "preregistration": ""} | config.get("facts", {})
     consent = f"consent asked before the first trial (text SHA-256 {_by_language(consent_digests(config))})"
     return {
@@ -176,7 +176,7 @@ def study_facts(study: Study) -> dict[str, Any]:
         "organisation": texts["organisation"],
         "arms": {arm["name"]: arm["description"] for arm in config["arms"]},
         **({"arm_titles": titles} if (titles := _arm_titles(config)) else {}),
-        "recruitment": config["recruitment"].get("provider", "open link"),
+        "recruitment": provider_in_words(config),
         "qualification": told["eligibility"],
         "payment": texts["payment"],
         "payment_amount": _amount(texts["payment"]),
@@ -184,7 +184,7 @@ def study_facts(study: Study) -> dict[str, Any]:
         "funding": told["funding"],
         "preregistration": told["preregistration"],
         "language": _languages(study),
-        "question": _by_language({code: question_in(config, code) for code in _codes(config)}),
+        "question": _by_language({code: question_shown(question_in(config, code)) for code in _codes(config)}),
         "instructions": _by_language({code: texts_in(config, code)["instructions"] for code in _codes(config)}),
         "ties_offered": "yes" if trial["are_ties_allowed"] else "no, forced choice",
         "beyond_choice": _beyond(config),
@@ -196,12 +196,13 @@ def study_facts(study: Study) -> dict[str, Any]:
             if all(arm["recipe"] for arm in config["arms"])
             else "imported, matched by path; where each file came from is in the manifest"
         ),
-        "selection": _selection(config["pairs"]),
+        "selection": selection_in_words(config["pairs"]),
         "interface": f"the rater's pages of Blindpair {code_version()} with the texts of version {version.number}, "
         f"which lie beside this report (configuration SHA-256 {version.config_sha256})",
         "ratings": "votes.csv beside this report, one row a vote",
-        "attention_checks": ", ".join(f"{count} {name}" for name, count in checks.items() if count) or "none",
-        "exclusion_rules": f"fixed at freezing: {', '.join(rules) or 'none'}; votes beyond a pair's places",
+        "attention_checks": checks_in_words(config) or "none",
+        "exclusion_rules": f"fixed before the first vote, {'; '.join(rules_in_words(config)) or 'none'}; votes beyond "
+        "a pair's places do not count",
         "stopping_rule": f"{plan['votes_per_pair']} votes a pair, {config['analysis']['target_raters']} raters; "
         + ("anytime-valid looks" if config["analysis"]["stopping_rule"] == "anytime" else "one look, after closing"),
     }
@@ -244,8 +245,16 @@ def _languages(study: Study) -> str:
     return ", ".join(f"{language} ({n})" for n, language in named)
 
 
-def _selection(pairs: Mapping[str, Any]) -> str:
+_STEPS = {
+    "order pairs": "pairs ordered from the generator",
+    "select pairs": "pairs selected by rule",
+    "take pairs in": "pairs taken in by hand",
+    "leave pairs out": "pairs left out by hand",
+}
+
+
+def selection_in_words(pairs: Mapping[str, Any]) -> str:
     """Return how many pairs took part, and by which logged steps they were chosen."""
-    steps = ", ".join(f"{step['action']} (log entry {step['number']})" for step in pairs["steps"])
+    steps = ", ".join(f"{_STEPS[step['action']]} (log entry {step['number']})" for step in pairs["steps"])
     left = f"{pairs['selected']} of {pairs['of']} pairs took part"
-    return f"{left}; chosen by: {steps}" if steps else f"{left}; none was left out by hand or by rule"
+    return f"{left}, chosen by {steps}" if steps else f"{left}; none was left out by hand or by rule"

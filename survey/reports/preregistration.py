@@ -6,11 +6,12 @@ from typing import Any
 
 from survey.beyond import beyond_of
 from survey.models import StudyVersion
+from survey.reports.wording import checks_in_words, provider_in_words, questions_in_words, rules_in_words
 from survey.selectors.texts import text_languages
 
-__all__ = ["preregistration_text"]
+__all__ = ["NOT_STATED", "Sayings", "preregistration_text"]
 
-_NOT_STATED = "(not stated in the study: fill in)"
+NOT_STATED = "(not stated in the study: fill in)"
 
 
 def preregistration_text(version: StudyVersion) -> str:
@@ -18,7 +19,7 @@ def preregistration_text(version: StudyVersion) -> str:
 
     Everything comes from the frozen version; what only the researcher can say is marked to be filled in.
     """
-    said = _Sayings(version)
+    said = Sayings(version)
     lines = [
         f"# Preregistration: {version.study.title}",
         "",
@@ -32,7 +33,7 @@ def preregistration_text(version: StudyVersion) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-class _Sayings:
+class Sayings:
     """The sentences of a frozen version that both forms ask for."""
 
     def __init__(self, version: StudyVersion) -> None:
@@ -44,7 +45,7 @@ class _Sayings:
     def as_predicted(self) -> list[tuple[str, str]]:
         return [
             ("Data collection.", "No votes have been collected under this version."),
-            ("Hypothesis.", _NOT_STATED),
+            ("Hypothesis.", NOT_STATED),
             ("Dependent variable.", self.measure()),
             ("Conditions.", self.conditions()),
             ("Analyses.", self.model()),
@@ -56,13 +57,13 @@ class _Sayings:
 
     def osf(self) -> list[tuple[str, str]]:
         return [
-            ("Description.", self.texts["summary"] or _NOT_STATED),
-            ("Hypotheses.", _NOT_STATED),
+            ("Description.", self.texts["summary"] or NOT_STATED),
+            ("Hypotheses.", NOT_STATED),
             ("Study type.", "Experiment."),
             ("Blinding.", "Raters do not know which arm made which image; sides are drawn by the server."),
             ("Study design.", self.conditions()),
             ("Randomization.", self.randomization()),
-            ("Existing data.", "None: registered before any vote under this version."),
+            ("Existing data.", "There are none; registered before any vote under this version."),
             ("Data collection procedures.", self.procedure()),
             ("Sample size.", self.size()),
             ("Stopping rule.", self.stopping()),
@@ -76,9 +77,9 @@ class _Sayings:
 
     def measure(self) -> str:
         ties = "left, right or no preference" if self.config["trial"]["are_ties_allowed"] else "left or right"
-        languages = text_languages(self.config)
+        asked, languages = questions_in_words(self.config), text_languages(self.config)
         wordings = f" Each language ({', '.join(languages)}) has its frozen wording." if len(languages) > 1 else ""
-        return f'Each trial asks "{self.texts["question"]}"; the answer is {ties}.{self.beyond()}{wordings}'
+        return f"Each trial asks {asked}; the answer is {ties}.{self.beyond()}{wordings}"
 
     def beyond(self) -> str:
         asked = beyond_of(self.config)
@@ -103,13 +104,13 @@ class _Sayings:
     def randomization(self) -> str:
         return (
             "Pairs and sides of each visit are drawn from a stored seed; sides are balanced over each pair and within "
-            f"each visit (assignment algorithm {self.plan['assignment']})."
+            "each visit."
         )
 
     def procedure(self) -> str:
-        who = self.facts.get("eligibility") or _NOT_STATED
-        paid = self.texts["payment"] or _NOT_STATED
-        return f"Recruitment: {self.config['recruitment'].get('provider', 'open link')}. Raters: {who} Payment: {paid}"
+        who = self.facts.get("eligibility") or NOT_STATED
+        paid = self.texts["payment"] or NOT_STATED
+        return f"Recruitment by {provider_in_words(self.config)}. Raters: {who} Payment: {paid}"
 
     def size(self) -> str:
         return (
@@ -135,9 +136,13 @@ class _Sayings:
         return f"Two-sided tests at 5 %; p-values of classes are adjusted by {adjusted} method.{equivalence}"
 
     def exclusions(self) -> str:
-        rules = [rule["rule"].replace("_", " ") for rule in self.analysis["exclusion_rules"]]
-        return f"Rules fixed before the first vote: {', '.join(rules) or 'none'}. Withdrawn visits are not used."
+        rules = rules_in_words(self.config)
+        fixed = "No rule excludes raters."
+        if rules:
+            fixed = f"Raters are excluded by rules fixed before the first vote ({'; '.join(rules)})."
+        return f"{fixed} Withdrawn visits are not used."
 
     def checks(self) -> str:
-        counts = {name: self.plan[f"{name}_trials"] for name in ("practice", "repeat", "identical", "degraded")}
-        return "Trials beside the ordinary ones: " + ", ".join(f"{n} {name}" for name, n in counts.items()) + "."
+        practice = f"{self.plan['practice_trials']} practice trials" if self.plan["practice_trials"] else ""
+        beside = ", ".join(filter(None, (practice, checks_in_words(self.config))))
+        return f"Beside the ordinary trials each visit has {beside or 'no others'}."

@@ -92,7 +92,7 @@ def exclusion_proposals(study: Study, *, rules: list[dict] | None = None, is_pil
     for rater, names in flagged_raters(screened).items():
         for name in names:
             rule = RULES[name]
-            caption = rule.description.format(**rule.parameters(parameters.get(name)))
+            caption = rule.described(parameters.get(name))
             value = values[rater, name]
             measured = "" if value is None else f"; measured {value:.4g}"
             for session_id in sessions.get(rater, [])[int(rule.keeps_first_visit) :]:

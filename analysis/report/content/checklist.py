@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from analysis.raters.screening_rules import RULES
 from analysis.report.content.screening import planned_rules
+from analysis.report.parts.exclusions import kept_out_words
 from analysis.report.parts.prose import looks
 from analysis.report.parts.wording import count, decimal, fact, interval, percent, spread
 
@@ -63,10 +65,11 @@ def _item(part: str, item: str, answer: str | None, source: str, key: str | None
 def _from_plan(plan: Mapping, key: str) -> str | None:
     if key == "stopping_rule":
         looked = looks(plan)
-        return f"looks at the results: {looked}" if looked else None
+        return f"the plan allowed {looked}" if looked else None
     if key == "exclusion_rules":
         rules = planned_rules(plan)
-        return f"fixed in the plan: {', '.join(rule['rule'] for rule in rules)}" if rules else None
+        described = [RULES[rule["rule"]].described(rule.get("parameters")) for rule in rules or ()]
+        return f"fixed in the plan ({'; '.join(described)})" if rules else None
     return None
 
 
@@ -76,7 +79,7 @@ def _from_votes(report: Mapping, data: Mapping) -> list[tuple[str, str, str]]:
     agreement = "not computed: no comparison" if alpha is None else alpha["reason"]
     if alpha is not None and alpha["estimate"] is not None:
         agreement = f"Krippendorff's alpha {decimal(alpha['estimate'])} {interval(alpha['ci95'], rate=False)}".strip()
-    kept_out = "; ".join(f"{rule}: {count(number)}" for rule, number in data["excluded"].items()) or "none"
+    kept_out = kept_out_words(data["excluded"]) or "none"
     return [
         ("Raters", "Number of raters", count(data["raters"])),
         ("Images", "Number of image pairs", count(data["pairs"])),

@@ -41,12 +41,11 @@ def screening_section(screened: list[Screened], rules: list[dict] | None) -> dic
     summary = []
     for name in names:
         rows = [row for row in screened if row.rule == name]
-        given = RULES[name].parameters(parameters.get(name))
         summary.append(
             {
                 "rule": name,
                 "version": RULES[name].version,
-                "description": RULES[name].description.format(**{key: f"{value:g}" for key, value in given.items()}),
+                "description": RULES[name].described(parameters.get(name)),
                 "measured": sum(row.value is not None for row in rows),
                 "flagged": sum(row.flagged for row in rows),
             }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from analysis.report.parts.exclusions import kept_out_words
 from analysis.report.parts.wording import count, percent
 from analysis.votes.spelling import spelling_key
 
@@ -18,12 +19,13 @@ def looks(plan: Mapping) -> str | None:
     if planned is None:
         return None
     if planned == "anytime":
-        return "any number, decided by the anytime-valid confidence sequence (planned)"
+        return "any number of looks at the results, decided by the anytime-valid confidence sequence"
     if planned in ("one", 1):
-        return "one, after closing (planned)"
+        return "one look at the results, after closing"
     number = planned.get("number", len(planned.get("fractions") or ())) if isinstance(planned, Mapping) else planned
     spending = planned.get("spending", "obrien_fleming") if isinstance(planned, Mapping) else "obrien_fleming"
-    return f"{number} (planned), with group-sequential boundaries by alpha spending of {_SPENDING[spending]}"
+    boundaries = f"group-sequential boundaries by alpha spending of {_SPENDING[spending]}"
+    return f"{number} looks at the results, with {boundaries}"
 
 
 def ties_offered(report: Mapping) -> bool | None:
@@ -94,7 +96,7 @@ def _looks_sentence(plan: Mapping) -> str:
             "No plan states how often the results were looked at; unless that was once, fixed in advance, only the "
             "confidence sequence keeps its error rate."
         )
-    return f"Looks at the results: {planned}."
+    return f"The plan allowed {planned}."
 
 
 def _family_sentence(report: Mapping) -> str | None:
@@ -137,15 +139,16 @@ def methods_paragraph(report: Mapping) -> str:
     sentences += [said for said in (_family_sentence(report), _looks_sentence(report["plan"])) if said]
     kept_out = data["excluded"]
     if kept_out:
-        listed = "; ".join(f"{rule}: {count(number)}" for rule, number in kept_out.items())
-        sentences.append(f"{count(sum(kept_out.values()), 'vote')} did not enter the estimates ({listed}).")
+        sentences.append(
+            f"{count(sum(kept_out.values()), 'vote')} did not enter the estimates ({kept_out_words(kept_out)})."
+        )
     else:
         sentences.append("No vote was left out of the estimates.")
     if data["bad_rows"]:
         dropped = count(sum(data["bad_rows"].values()), "unreadable row")
         sentences.append(f"{dropped} of the vote file had to be dropped.")
     if data.get("left_out"):
-        listed = "; ".join(f"{why}: {count(number)}" for why, number in data["left_out"].items())
+        listed = ", ".join(f"{count(number)} {why}" for why, number in data["left_out"].items())
         sentences.append(f"Records of the file that hold no vote were left out ({listed}).")
     sentences += [f"Not recorded: {text}." for text in data.get("unknown", ())]
     code = ", ".join(str(provenance[key]) for key in ("version", "commit") if provenance.get(key))

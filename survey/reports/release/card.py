@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.text import capfirst
 
 from survey.models import Study, StudyVersion
+from survey.reports.wording import checks_in_words, provider_in_words, questions_in_words, rules_in_words
 
 __all__ = ["about_of", "card_text", "rai_of"]
 
@@ -43,7 +44,7 @@ def about_of(study: Study, version: StudyVersion, *, license: str, url: str, cou
 def _description(study: Study, version: StudyVersion, counts: Mapping[str, int]) -> str:
     return (
         f"{study.title}: {counts['votes']} votes of {counts['raters']} rater sessions on {counts['pairs']} pairs. "
-        f'Raters were asked "{version.config["texts"]["question"]}" without knowing which generator made which image.'
+        f"Raters were asked {questions_in_words(version.config)} without knowing which generator made which image."
     )
 
 
@@ -51,23 +52,24 @@ def rai_of(version: StudyVersion, *, least_cell: int) -> dict[str, Any]:
     """Return answers to the RAI vocabulary from the frozen version: consent, recruitment, checks, exclusions."""
     config = version.config
     texts, plan, trial, facts = config["texts"], config["plan"], config["trial"], config.get("facts", {})
-    checks = {name: plan[f"{name}_trials"] for name in ("repeat", "identical", "degraded")}
-    rules = [rule["rule"].replace("_", " ") for rule in config["analysis"]["exclusion_rules"]]
-    panel = config["recruitment"].get("provider", "open").replace("_", " ")
+    rules = rules_in_words(config)
     ties = "no preference could be answered" if trial["are_ties_allowed"] else "one of the two had to be chosen"
     answers = {
-        "dataCollection": f"Raters came by {panel} link, consented (text SHA-256 {version.consent_sha256}), and "
-        f"compared two images at a time on their own screens; sides were drawn by the server and balanced; {ties}.",
+        "dataCollection": f"Raters came by {provider_in_words(config)}, consented (text SHA-256 "
+        f"{version.consent_sha256}), and compared two images at a time on their own screens; sides were drawn by the "
+        f"server and balanced; {ties}.",
         "dataCollectionType": ["Surveys", "Human annotations"],
-        "dataAnnotationProtocol": f'Question: "{texts["question"]}". Instructions: {texts["instructions"] or "none"}',
+        "dataAnnotationProtocol": f"Question: {questions_in_words(config)}. "
+        f"Instructions: {texts['instructions'] or 'none'}",
         "dataAnnotationPlatform": ["Blindpair"],
         "annotationsPerItem": f"{plan['votes_per_pair']} votes planned for each compared pair",
         "dataAnnotationAnalysis": [
-            f"Exclusion rules fixed before the first vote: {', '.join(rules) or 'none'}. Excluded votes are marked."
+            f"Exclusion rules were fixed before the first vote ({'; '.join(rules) or 'none'}).",
+            "Excluded votes are marked.",
         ],
         "annotatorDemographics": [f"Who could take part: {facts.get('eligibility') or 'not stated'}."],
         "dataPreprocessingProtocol": [
-            f"Attention checks in each visit: {', '.join(f'{n} {kind}' for kind, n in checks.items() if n) or 'none'}.",
+            f"Attention checks of each visit are {checks_in_words(config) or 'none'}.",
             "Withdrawn and erased visits, pilots and rehearsals are not part of the release.",
         ],
         "personalSensitiveInformation": [

@@ -89,8 +89,11 @@ class _Shard:
         fields = {"image_id": text, "pair": text, "arm": text, "image": picture, "width": whole, "height": whole}
         self._schema = pa.schema([*fields.items(), ("sha256", text)], metadata={"huggingface": _FEATURES})
         self._table = pa.Table
-        # Images are compressed already.
-        self._writer = pq.ParquetWriter(path, self._schema, compression="none")
+        # Images are compressed already. The smallest and largest bytes of a column of images tell nothing, and a footer
+        # with them, kept until the file is whole, would grow with the images.
+        self._writer = pq.ParquetWriter(
+            path, self._schema, compression="none", use_dictionary=["arm"], write_statistics=["image_id", "pair", "arm"]
+        )
         self.bytes = 0
 
     def __enter__(self) -> _Shard:

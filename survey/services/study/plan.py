@@ -37,10 +37,7 @@ def rule_captions() -> dict[str, str]:
     """Return what each screening rule measures, with its defaults filled in."""
     from analysis.raters.screening import RULES
 
-    return {
-        name: rule.description.format(**{limit: f"{value:g}" for limit, value in rule.defaults.items()})
-        for name, rule in RULES.items()
-    }
+    return {name: rule.described() for name, rule in RULES.items()}
 
 
 def rule_faults(entry: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -35,7 +35,8 @@ def test_every_item_of_the_checklist_has_an_answer():
     assert facts["ethics"].startswith("Board of the faculty, 2026-17; consent asked")
     assert facts["language"] == "de (1)"
     assert facts["selection"] == "6 of 6 pairs took part; none was left out by hand or by rule"
-    assert facts["exclusion_rules"] == "fixed at freezing: too fast; votes beyond a pair's places"
+    rule = "median response time under 500 ms"
+    assert facts["exclusion_rules"] == f"fixed before the first vote, {rule}; votes beyond a pair's places do not count"
 
 
 def test_the_report_holds_the_texts_of_every_language():
@@ -78,7 +79,7 @@ def test_the_plan_is_registered_in_the_words_of_the_frozen_version(capsys):
         version.config_sha256,
         "robust against vanilla",
         "Adults with normal vision.",
-        "too fast",
+        "median response time under 500 ms",
         "Equivalence is tested with a margin of 5 points",
         "30 raters with up to 6 trials each",
     ):

@@ -256,11 +256,14 @@ def test_the_plan_fills_the_checklist_where_the_study_facts_are_silent():
     facts = {"stopping_rule": "400 votes"}
     report = build_report(table_of(study_rows()), plan=plan, study=facts)
     items = {item["key"]: (item["answer"], item["source"]) for item in report["text"]["checklist"]}
-    assert items["exclusion_rules"] == ("fixed in the plan: too_fast, many_fast", "plan")
+    assert items["exclusion_rules"] == (
+        "fixed in the plan (median response time under 500 ms; share of responses under 300 ms above 0.2)",
+        "plan",
+    )
     assert items["stopping_rule"] == ("400 votes", "study facts")
     report = build_report(table_of(study_rows()), plan=plan)
     items = {item["key"]: (item["answer"], item["source"]) for item in report["text"]["checklist"]}
-    assert items["stopping_rule"] == ("looks at the results: one, after closing (planned)", "plan")
+    assert items["stopping_rule"] == ("the plan allowed one look at the results, after closing", "plan")
 
 
 def test_table_hash_ignores_the_order_of_rows_but_not_a_vote():

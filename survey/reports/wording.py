@@ -1,0 +1,57 @@
+"""A frozen version in words that can stand in a paper: no rule names, placeholders or raw settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from survey.criteria import criteria_of
+
+__all__ = ["checks_in_words", "provider_in_words", "question_shown", "questions_in_words", "rules_in_words"]
+
+_PROVIDERS = {
+    "open": "an open link",
+    "personal": "personal links",
+    "prolific": "Prolific",
+    "mturk": "Amazon Mechanical Turk",
+}
+_CHECKS = {
+    "repeat": ("pair shown again with sides swapped", "pairs shown again with sides swapped"),
+    "identical": ("pair of identical images", "pairs of identical images"),
+    "degraded": ("image against a spoilt copy of itself", "images against spoilt copies of themselves"),
+}
+
+
+def question_shown(question: str) -> str:
+    """Return a question as raters read it, with what stands in a placeholder's place on each pair."""
+    return question.replace("{class_name}", "[class of the pair]").replace("{prompt}", "[prompt of the pair]")
+
+
+def questions_in_words(config: Mapping[str, Any]) -> str:
+    """Return the question, or every criterion's with its name and definition, in quotation marks."""
+    asked = criteria_of(config)
+    if len(asked) == 1:
+        return f'"{question_shown(asked[0].question)}"'
+    return "; ".join(
+        f'{criterion.key.replace("_", " ")}, "{question_shown(criterion.question)}"'
+        + (f" ({criterion.definition})" if criterion.definition else "")
+        for criterion in asked
+    )
+
+
+def provider_in_words(config: Mapping[str, Any]) -> str:
+    """Return where raters come from."""
+    return _PROVIDERS[config["recruitment"].get("provider") or "open"]
+
+
+def rules_in_words(config: Mapping[str, Any]) -> list[str]:
+    """Return what each exclusion rule of the plan looks at, with its limits."""
+    from analysis.raters.screening import RULES
+
+    return [RULES[rule["rule"]].described(rule.get("parameters")) for rule in config["analysis"]["exclusion_rules"]]
+
+
+def checks_in_words(config: Mapping[str, Any]) -> str:
+    """Return how many checks a visit has, of which kind; an empty text where there are none."""
+    counts = {kind: config["plan"][f"{kind}_trials"] for kind in _CHECKS}
+    return ", ".join(f"{count} {_CHECKS[kind][count != 1]}" for kind, count in counts.items() if count)
