@@ -40,7 +40,8 @@ def test_every_entry_is_one_of_the_forms_own(fields):
 
 
 def test_what_the_study_says_is_answered_and_the_rest_is_left_to_people():
-    found = answers(heds_form(make_version(**TOLD)))
+    question = "Which image looks more like a realistic {class_name}?"
+    found = answers(heds_form(make_version(**TOLD, question=question)))
     assert found["3.1.1"] == {"": "6"}
     assert found["3.2.1"] == {"": "30"}
     assert found["3.2.5"] == {"": "Adults with normal vision."}

@@ -81,7 +81,10 @@ def test_datasheet_and_release_card_of_any_plan_read_like_prose():
 
 def test_facts_of_the_report_read_like_prose():
     version = make_running(
-        exclusion_rules=[{"rule": rule, "parameters": {}} for rule in RULES], identical_trials=1, degraded_trials=2
+        exclusion_rules=[{"rule": rule, "parameters": {}} for rule in RULES],
+        identical_trials=1,
+        degraded_trials=2,
+        question="Which image looks more like a realistic {class_name}?",
     )
     facts = study_facts(version.study)
     for name in ("recruitment", "question", "attention_checks", "exclusion_rules", "stopping_rule", "selection"):
