@@ -23,6 +23,8 @@ __all__ = ["version_weaknesses"]
 LONG_SESSION_MINUTES = 15
 # Two images, a look at each and back, an answer.
 _SECONDS_A_TRIAL = 6.0
+# A question that follows a choice needs no further look at the images.
+_SECONDS_A_STEP = 2.0
 _READ = ("title", "summary", "payment", "consent_text", "instructions", "question", "debrief")
 # The smallest preference that most studies would call worth finding, and the usual power for it.
 TARGET_RATE = 0.6
@@ -132,7 +134,8 @@ def _plan(study: Study) -> list[str]:
         + study.identical_trials
         + study.degraded_trials
     )
-    minutes = trials * (_SECONDS_A_TRIAL + study.minimum_exposure_ms / 1000) / 60
+    steps = sum(map(bool, (study.is_acceptable_asked, study.strength_grades, study.reasons)))
+    minutes = trials * (_SECONDS_A_TRIAL + steps * _SECONDS_A_STEP + study.minimum_exposure_ms / 1000) / 60
     if minutes > LONG_SESSION_MINUTES:
         found.append(f"{trials} trials take about {minutes:.0f} minutes; above {LONG_SESSION_MINUTES} attention fades")
     if study.pixel_multiple == 1 and display_mode(study) == Study.Display.PIXELS:

@@ -13,6 +13,7 @@ from django.test import Client
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.served_copies import image_pixels
 from survey.views.preview import STEPS
+from tests.beyond import TWO_LANGUAGES
 from tests.copies import pixels_of
 from tests.factories import make_user
 from tests.photos import photo_draft
@@ -92,3 +93,22 @@ def test_the_researchers_page_frames_both_widths(owner, draft) -> None:
     page = response.content.decode()
     assert page.count(f'<iframe src="/s/{draft.slug}/preview/instructions/"') == 2
     assert "frame-src 'self'" in response.headers["Content-Security-Policy"]
+
+
+def test_what_is_asked_beyond_the_choice_is_in_the_preview_of_each_language(owner) -> None:
+    study = photo_draft((320, 256), **TWO_LANGUAGES)
+    owner.force_login(study.members.get().user)
+    page = owner.get(f"/s/{study.slug}/preview/trials/?lang=de").content.decode()
+    setup = json.loads(re.search(r'<script id="setup" type="application/json">(.*?)</script>', page)[1])
+    assert [step["name"] for step in setup["beyond"]] == ["strength", "acceptable", "reasons"]
+    assert "Anatomie" in page
+    assert setup["texts"]["chooseLeft"] == "Bild A"
+    window = owner.post(setup["urls"]["window"], {"tab": "one"}, content_type="application/json").json()
+    assert {trial["question"] for trial in window["trials"]} == {"Welches Bild ist besser?"}
+    assert "Wie viel besser ist es?" in owner.get(f"/s/{study.slug}/preview/instructions/?lang=de").content.decode()
+
+
+def test_a_draft_that_asks_for_the_choice_alone_has_no_steps(owner, draft) -> None:
+    page = owner.get(f"/s/{draft.slug}/preview/trials/").content.decode()
+    assert "follow-" not in page
+    assert "beyond" not in json.loads(re.search(r'<script id="setup" type="application/json">(.*?)</script>', page)[1])

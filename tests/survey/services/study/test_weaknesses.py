@@ -8,6 +8,7 @@ import pytest
 
 from survey.models import ImagePair, PairImage, Study
 from survey.services.study.weaknesses import version_weaknesses
+from tests.beyond import ASKED
 from tests.factories import make_study
 
 pytestmark = pytest.mark.django_db
@@ -68,3 +69,10 @@ def test_pairs_that_tell_nothing_or_lean_to_one_class_are_named() -> None:
     assert found(study, "in 1 pair(s) all arms have the same bytes")
     ImagePair.objects.filter(study=study).exclude(pk=first.pk).update(class_label="1", class_name="")
     assert found(study, "classes are uneven: 1 pairs of '0', 5 of '1'")
+
+
+def test_questions_that_follow_a_choice_lengthen_the_session() -> None:
+    plan = {"trials_per_session": 100, "minimum_exposure_ms": 800}
+    alone, more = (version_weaknesses(make_study(**plan, **asked)) for asked in ({}, ASKED))
+    assert not any("attention fades" in text for text in alone)
+    assert any("take about 23 minutes" in text for text in more)
