@@ -121,7 +121,7 @@ def _measured(tree: Path, photos: Path, side: int, pairs: int) -> dict:
         if done.returncode:
             raise SystemExit(done.stderr)
         result = json.loads(done.stdout.splitlines()[-1])
-        with _served(tree, environment) as address:
+        with served(tree, environment) as address:
             return result | _visited(address, side, is_before=tree != ROOT)
 
 
@@ -167,7 +167,8 @@ def _inside(photos: Path, pairs: int) -> int:
 
 
 @contextmanager
-def _served(tree: Path, environment: dict[str, str]) -> Iterator[str]:
+def served(tree: Path, environment: dict[str, str], slug: str = "photos") -> Iterator[str]:
+    """Serve a tree's study; yield the server's address."""
     from benchmarks.lab import free_port
 
     address = f"http://127.0.0.1:{free_port()}"
@@ -176,7 +177,7 @@ def _served(tree: Path, environment: dict[str, str]) -> Iterator[str]:
     try:
         for _ in range(200):
             with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{address}/s/photos/", timeout=2).read()
+                urllib.request.urlopen(f"{address}/s/{slug}/", timeout=2).read()
                 break
             time.sleep(0.1)
         yield address

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
 
-from survey.models import PersonalLink, Study
+from survey.models import PersonalLink, RaterSession, Study
 from survey.recruitment import provider_of, recruitment_problems
+from survey.selectors.trial import NextTrial, trial_facts
 from survey.tokens import NO_TRIAL, image_token, personal_link_token
 
-__all__ = ["entry_link", "image_link", "personal_link", "rater_link"]
+__all__ = ["entry_link", "image_link", "personal_link", "rater_link", "trial_links"]
 
 
 def rater_link(study: Study) -> str:
@@ -41,3 +43,9 @@ def image_link(served: str, *, side: str, trial_id: uuid.UUID = NO_TRIAL) -> str
     """Return the sealed address of an image; where it has several copies, of number 0, the largest."""
     token = image_token(served=served, trial_id=trial_id, side=side)
     return f"{_image_folder()}{token}.png" if served.endswith(".png") else f"{_image_folder()}{token}.0.webp"
+
+
+def trial_links(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
+    """Return what a page may know of a trial: its facts, and the addresses of its images."""
+    facts = trial_facts(trial, session)
+    return facts | {side: image_link(facts[side], trial_id=trial.pk, side=side) for side in ("left", "right")}

@@ -14,9 +14,9 @@ from django.views.decorators.http import require_POST
 
 from survey.api.errors import error_response
 from survey.exceptions import AnswersMismatch, BadSubmission, SurveyError
-from survey.links import image_link
+from survey.links import trial_links
 from survey.models import RaterSession
-from survey.selectors.trial import AHEAD, NextTrial, next_trials, trial_facts
+from survey.selectors.trial import AHEAD, NextTrial, next_trials
 from survey.services.blinding.timing import response_jitter
 from survey.services.visit.event import events_record
 from survey.services.visit.session import session_take_tab
@@ -164,15 +164,10 @@ def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
 def window_of(session: RaterSession, trials: list[NextTrial]) -> dict[str, Any]:
     """Return what the page may know: the present trial, those to load ahead, and how far the visit is."""
     return {
-        "trials": [_trial(trial, session) for trial in trials[:AHEAD]],
+        "trials": [trial_links(trial, session) for trial in trials[:AHEAD]],
         "done": session.answered_count,
         "total": session.trial_count,
     }
-
-
-def _trial(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
-    facts = trial_facts(trial, session)
-    return facts | {side: image_link(facts[side], trial_id=trial.pk, side=side) for side in ("left", "right")}
 
 
 @_endpoint

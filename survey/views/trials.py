@@ -14,9 +14,20 @@ __all__ = ["trials_context"]
 
 
 def trials_context(
-    config: dict[str, Any], *, language: str, urls: dict[str, str], room: Room, practice: int, order: list[str]
+    config: dict[str, Any],
+    *,
+    language: str,
+    urls: dict[str, str],
+    room: Room,
+    practice: int,
+    order: list[str],
+    first: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return what the page needs; ``order`` is that of the criteria in this visit."""
+    """Return what the page needs; ``order`` is that of the criteria in this visit.
+
+    The images of the ``first`` trial load while the page asks which trials it may show: the trial is issued then, not
+    by this page.
+    """
     asked = {criterion.key: criterion for criterion in criteria_in(config, language)}
     criteria = [asked[key] for key in order]
     setup = {
@@ -31,6 +42,7 @@ def trials_context(
         "minimumExposureMs": config["trial"]["minimum_exposure_ms"],
         "breakEvery": config["plan"]["break_every"],
         "practice": practice,
+        "first": first,
         "texts": worded(trial_texts(), config, language),
     }
     steps = beyond_steps(config, language)

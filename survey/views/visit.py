@@ -12,10 +12,11 @@ from django.utils.translation import get_language
 from django.views.decorators.http import require_GET
 
 from survey.criteria import has_ties
-from survey.links import image_link
+from survey.links import image_link, trial_links
 from survey.models import RaterSession
 from survey.recruitment import provider_of
 from survey.selectors.texts import consent_digests, instructed, question_filled, question_in, shown_language, words_in
+from survey.selectors.trial import next_trials
 from survey.selectors.version import frozen_config, frozen_room
 from survey.selectors.visit import example_images
 from survey.services.visit.device import Device
@@ -85,6 +86,7 @@ def _is_stacked(session: RaterSession) -> bool:
 def _trials_context(session: RaterSession, config: dict[str, Any]) -> dict[str, Any]:
     token = session_token(session.pk)
     urls = {name: reverse(f"survey:api-{name}", args=[token]) for name in ("window", "vote", "undo", "fault", "events")}
+    trials = next_trials(session, limit=1)
     return trials_context(
         config,
         language=get_language(),
@@ -92,6 +94,7 @@ def _trials_context(session: RaterSession, config: dict[str, Any]) -> dict[str, 
         room=frozen_room(session.version_id),
         practice=session.assignment.get("practice", 0),
         order=session.assignment.get("criteria", [""]),
+        first=trial_links(trials[0], session) if trials else None,
     )
 
 

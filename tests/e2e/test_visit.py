@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from config.throttle import Limit
 from survey.models import RaterSession, Slot
 from survey.services.study.study import study_transition
 from survey.tokens import session_token
-from tests.e2e.rater import PHONE, focus_is_visible, no_violations, small_study
+from tests.e2e.rater import PHONE, focus_is_visible, no_violations, plain_study, small_study
 from tests.factories import make_visit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -230,3 +230,23 @@ def test_the_page_says_nothing_of_arms_checks_or_files(rater) -> None:
         assert word not in text, word
     cookies = one.context.cookies()
     assert cookies == []
+
+
+def test_the_first_pair_loads_while_the_page_asks_for_its_trials_and_no_image_loads_twice(rater) -> None:
+    one = rater(plain_study())
+    one.start_until("form[action$=begin]")
+    asked: list[str] = []
+    held: list[Route] = []
+    one.page.on("request", lambda request: asked.append(request.url))
+    one.page.route("**/window", lambda route: held.append(route))
+    one.primary()
+    one.page.wait_for_function(
+        "() => performance.getEntriesByType('resource').filter(({ name }) => name.includes('/i/')).length === 2"
+    )
+    assert one.page.locator("#trial").is_hidden()
+    held[0].continue_()
+    one.page.unroute("**/window")
+    one.finish_trials()
+    images = [url for url in asked if "/i/" in url]
+    assert len(images) == len(set(images)) == 2 * 8
+    assert len(one.voted_once_each()) == 8

@@ -81,12 +81,11 @@ def classifier_measures(
 ) -> dict:
     """Return loss and accuracy, and under attack `robust_accuracy`, in total and by band.
 
-    With several restarts an image counts as robust if no restart fooled it; starts are keyed by image. `with_top5`
-    adds `robust_top5_accuracy`. The attack on the first place says little about the fifth: it stops once one class is
-    ahead. So the top 5 gets an attack of its own, as many steps and restarts up the top-5 margin of `pgd`, and an
-    image counts as robust only if
-    its class is among the five most likely on the clean image, after every such attack, and after every attack on
-    the first place. Up to five classes that is always so, and nothing is attacked.
+    With several restarts an image counts as robust if no restart fooled it; starts are keyed by image. `with_top5` adds
+    `robust_top5_accuracy`. The attack on the first place says little about the fifth: it stops once one class is ahead.
+    So the top 5 gets an attack of its own, as many steps and restarts up the top-5 margin of `pgd`, and an image counts
+    as robust only if its class is among the five most likely on the clean image, after every such attack, and after
+    every attack on the first place. Up to five classes that is always so, and nothing is attacked.
 
     `on_progress` gets the images done, parts of a batch included, and their number; `on_facts` every batch's facts, a
     value an image.

@@ -37,11 +37,18 @@ def scaled(picture: Image.Image, sizes: Sequence[tuple[int, int]]) -> Iterator[I
             yield picture
             continue
         bands = bands or _bands(picture)
-        light = [np.asarray(band.resize(size, Image.Resampling.LANCZOS)) for band in bands]
-        steps = np.stack(light, axis=-1).clip(0, 1) * _LEVELS + 0.5
-        yield Image.fromarray(np.take(_CODE, steps.astype(np.uint16)))
+        yield Image.merge("RGB", [_codes(band.resize(size, Image.Resampling.LANCZOS)) for band in bands])
 
 
 def _bands(picture: Image.Image) -> list[Image.Image]:
     light = np.take(_LIGHT, np.asarray(picture))
     return [Image.fromarray(np.ascontiguousarray(light[..., channel])) for channel in range(3)]
+
+
+def _codes(light: Image.Image) -> Image.Image:
+    steps = np.array(light)
+    # In place: a picture of two megapixels would be copied four times otherwise.
+    np.clip(steps, 0, 1, out=steps)
+    steps *= _LEVELS
+    steps += 0.5
+    return Image.fromarray(_CODE[steps.astype(np.uint16)])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -21,6 +24,12 @@ from tests.visits import active, begin, vote_all
 def visit(session: RaterSession, step: str = ""):
     address = reverse("survey:visit", args=[session_token(session.pk)])
     return Client().post(address + step, follow=True) if step else Client().get(address)
+
+
+def post_json(address: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = Client().post(address, json.dumps(body), content_type="application/json")
+    assert answer.status_code == 200, answer.content
+    return answer.json()
 
 
 @pytest.mark.django_db
@@ -107,6 +116,23 @@ def test_an_unchanged_page_of_an_earlier_step_cannot_move_the_visit_back() -> No
     assert Client().post(address, {"consent_sha256": digest}).status_code == 409
     session.refresh_from_db()
     assert session.step == "trials"
+
+
+@pytest.mark.django_db
+def test_the_trial_page_names_the_first_pair_of_images_and_issues_nothing() -> None:
+    session = active(make_running())
+    session.trials.update(issued_at=None)
+    page = visit(session).content.decode()
+    setup = json.loads(re.search(r'<script id="setup" type="application/json">(.*?)</script>', page)[1])
+    assert not session.trials.filter(issued_at__isnull=False).exists()
+    window = post_json(reverse("survey:api-window", args=[session_token(session.pk)]), {"tab": "one"})
+    issued = window["trials"][0]
+    links = ("left", "right")
+    assert {key: value for key, value in setup["first"].items() if key not in links} == {
+        key: value for key, value in issued.items() if key not in links
+    }
+    for side in links:
+        assert Client().get(setup["first"][side]).content == Client().get(issued[side]).content
 
 
 @pytest.mark.django_db

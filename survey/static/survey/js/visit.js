@@ -17,6 +17,7 @@ export class Visit {
     this.phase = "loading";
     this.showing = null;
     this.run = 0; // which presentation is the present one: what an earlier one waited for comes to nothing
+    this.ahead = null; // the pair that loads while the server is asked which trials it issues
     this.stale = 0; // how often fresh addresses were asked for the present pair
     this.startedAt = performance.now();
     this.wantedAt = 0; // since when a pair is waited for: the page's own start, the last answer, the end of a rest
@@ -30,6 +31,7 @@ export class Visit {
 
   async start() {
     this.session.resume(this.outbox.items);
+    this.loadAhead();
     await this.refresh();
     this.outbox.flush();
   }
@@ -67,10 +69,20 @@ export class Visit {
     this.presenter.progress(this.progress(), this.showing?.trial);
   }
 
+  loadAhead() {
+    const { first } = this.setup;
+    if (!first || !this.presenter.layout || this.session.answered.has(first.id)) return;
+    this.load(first);
+    this.ahead = first;
+  }
+
   // In the size that the window shows now; another, if it has changed by then.
   load(trial) {
+    const { ahead } = this;
     trial.size = this.presenter.sizeOf(trial);
-    trial.pair = loadPair(trial, trial.size);
+    trial.pair = ahead?.id === trial.id && ahead.size === trial.size ? ahead.pair : loadPair(trial, trial.size);
+    // Once alone: whoever loads a pair again wants other files.
+    if (ahead?.id === trial.id) this.ahead = null;
   }
 
   progress() {
