@@ -175,11 +175,11 @@ def served(tree: Path, environment: dict[str, str], slug: str = "photos") -> Ite
     command = [sys.executable, "manage.py", "runserver", "--noreload", "--insecure", address.removeprefix("http://")]
     server = subprocess.Popen(command, cwd=tree, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(200):
+        for _ in range(600):
             with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{address}/s/{slug}/", timeout=2).read()
+                urllib.request.urlopen(f"{address}/s/{slug}/", timeout=10).read()
                 break
-            time.sleep(0.1)
+            time.sleep(0.2)
         yield address
     finally:
         server.terminate()
