@@ -1,7 +1,7 @@
 """Why raters chose: how often each reason was given for an arm, with the crossed interval.
 
 Reasons are categories that the study offers after a vote. They belong to the arm that the vote chose; those of a tie
-belong to none.
+belong to none, and stand apart where ties have any.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def reason_shares(table: VoteTable) -> list[ReasonShare]:
         raise ValueError(f"{len(reasons)} different reasons; more than {MOST_REASONS} are no categories")
     chosen = np.where(table.choice == LEFT, table.arm_left, table.arm_right)
     groups = [(arm, np.flatnonzero((chosen == code) & (table.choice != TIE))) for code, arm in enumerate(table.arms)]
-    groups.append((NO_ARM, np.flatnonzero(table.choice == TIE)))
+    ties = np.flatnonzero(table.choice == TIE)
+    # Where ties are not asked for a reason, none of them having one says nothing.
+    if named_reasons(table.extra["reasons"][ties]):
+        groups.append((NO_ARM, ties))
     return [_share(table.rows(rows), reason, arm) for reason in reasons for arm, rows in groups if len(rows)]
 
 

@@ -188,6 +188,7 @@ def study_facts(study: Study) -> dict[str, Any]:
         "instructions": _by_language({code: texts_in(config, code)["instructions"] for code in _codes(config)}),
         "ties_offered": "yes" if trial["are_ties_allowed"] else "no, forced choice",
         "beyond_choice": _beyond(config),
+        "reason_captions": {entry["key"]: entry["caption"] for entry in reasons_in(config, "")},
         "side_randomisation": "drawn on the server before showing, balanced over each pair and within each session",
         "display": f"{_display(config)}, at least {trial['minimum_exposure_ms']} ms before an answer",
         "practice": f"{plan['practice_trials']} practice trials",

@@ -19,7 +19,7 @@ def answers_tables(report: Mapping) -> list[Table]:
     for number, entry in enumerate(section["strength"] or ()):
         suffix = "" if number == 0 else f"_{number + 1}"
         found += [_grades(entry, suffix), _model(entry, suffix)]
-    return [*found, *([_reasons(section["reasons"])] if section["reasons"] else [])]
+    return [*found, *([_reasons(section["reasons"], report["study"])] if section["reasons"] else [])]
 
 
 def _acceptable(section: Mapping) -> Table:
@@ -84,9 +84,15 @@ def _model(entry: Mapping, suffix: str) -> Table:
     )
 
 
-def _reasons(section: Mapping) -> Table:
+def _reasons(section: Mapping, study: Mapping) -> Table:
+    captions = study.get("reason_captions") or {}
     rows = [
-        {"line": entry["reason"], "arm": entry["arm"] or "(no preference)", "given": entry["votes"], **entry["result"]}
+        {
+            "line": captions.get(entry["reason"], entry["reason"]),
+            "arm": entry["arm"] or "(no preference)",
+            "given": entry["votes"],
+            **entry["result"],
+        }
         for entry in section["rows"]
     ]
     first, interval, _, raters, pairs, votes, remark = result_columns("Share")

@@ -130,6 +130,8 @@ def test_what_raters_say_beyond_the_choice_is_exported_and_reported(tmp_path: Pa
     assert report["data"]["bad_rows"] == {}
     assert {entry["arm"] for entry in report["answers"]["acceptable"]["arms"]} == {"robust", "vanilla"}
     assert {entry["reason"] for entry in report["answers"]["reasons"]["rows"]} == {"anatomy", "colour"}
+    assert {entry["arm"] for entry in report["answers"]["reasons"]["rows"]} == {"robust", "vanilla"}  # ties have none
+    assert "Anatomy" in (tmp_path / "tables" / "reasons.csv").read_text()
     dictionary = (tmp_path / "data_dictionary.csv").read_text()
     assert all(f"votes,{name}," in dictionary for name in ("acceptable", "strength", "reasons"))
     assert "reasons (optional): Anatomy, Colour" in report["study"]["beyond_choice"]
