@@ -124,6 +124,7 @@ def match_classes(
     reader: str,
     renamed: Mapping[str, str] | str = "",
     may_have_more: bool = False,
+    numbers: Sequence[str] = (),
 ) -> ClassMatch:
     """Find every class of some images among the classes of what reads them.
 
@@ -139,6 +140,8 @@ def match_classes(
         An explicit map from found to wanted names (or the reader's numbers), or the order of the names.
     may_have_more : bool
         Let the images have classes that the reader lacks, as long as the reader has none that the images lack.
+    numbers : sequence of str
+        What a map calls the wanted classes by number; their places without it.
 
     Raises
     ------
@@ -148,7 +151,7 @@ def match_classes(
     if renamed == RANKS:
         return ClassMatch(tuple(range(len(found))), (f"{images}: classes are taken in the order of their names",))
     renamed = renamed if isinstance(renamed, Mapping) else {}
-    names = [_meant(renamed[name], wanted) if name in renamed else name for name in found]
+    names = [_meant(renamed[name], wanted, numbers) if name in renamed else name for name in found]
     if are_numbers(names) and not (wanted and are_numbers(wanted)):
         return _by_number(names, wanted, images=images, reader=reader, is_told=set(found) <= set(renamed))
     if not wanted or (are_numbers(wanted) and not any(name in wanted for name in names)):
@@ -168,10 +171,12 @@ def match_classes(
     return ClassMatch(labels, notes)
 
 
-def _meant(name: str, wanted: Sequence[str]) -> str:
-    """Return the wanted name that a map means: it may give its number."""
-    is_number = name not in wanted and name.isdecimal() and int(name) < len(wanted)
-    return wanted[int(name)] if is_number else name
+def _meant(name: str, wanted: Sequence[str], numbers: Sequence[str]) -> str:
+    """Return the wanted name that a map means: it may give its number, unless numbers are the names."""
+    if name in wanted or are_numbers(wanted):
+        return name
+    numbers = numbers or [str(place) for place in range(len(wanted))]
+    return wanted[numbers.index(name)] if name in numbers else name
 
 
 def _by_number(names: Sequence[str], wanted: Sequence[str], *, images: str, reader: str, is_told: bool) -> ClassMatch:

@@ -63,6 +63,7 @@ def labelled_as(
     reader: str,
     class_map: Mapping[str, str] | str = "",
     may_have_more: bool = False,
+    numbers: Sequence[str] = (),
 ) -> ImageSet:
     """Return a set under the labels of what reads it.
 
@@ -80,6 +81,8 @@ def labelled_as(
         See `analysis.pictures.class_names.match_classes`; "none" leaves the classes aside.
     may_have_more : bool
         Let the set have classes that the reader lacks; they get labels of their own, beyond the reader's.
+    numbers : sequence of str
+        What a class map calls the wanted classes by number; their places without it.
 
     Raises
     ------
@@ -92,7 +95,13 @@ def labelled_as(
     if not found:
         return source
     match = match_classes(
-        found, wanted, images=source.name, reader=reader, renamed=class_map, may_have_more=may_have_more
+        found,
+        wanted,
+        images=source.name,
+        reader=reader,
+        renamed=class_map,
+        may_have_more=may_have_more,
+        numbers=numbers,
     )
     for note in match.notes:
         log.warning("%s", note)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from django.core.files.storage import default_storage
 
-from analysis.pictures.class_names import ClassMismatch, are_numbers
+from analysis.pictures.class_names import RANKS, ClassMismatch, are_numbers
 from analysis.pictures.colour import PIXEL_RULES
 from generation.features.classes import WithoutClasses, class_names_of, labelled_as
 from generation.features.evaluation import Reference, open_reference
@@ -196,6 +196,9 @@ def under_labels_of(
             )
         log.warning("%s has no class names: its numbers are taken as the labels of %s", source.name, study.slug)
         names = classes.texts
+    if class_map == RANKS:
+        # Of all classes that the networks know, of which a study may show some.
+        class_map, names = {name: str(rank) for rank, name in enumerate(found)}, classes.texts
     try:
         return labelled_as(
             source,
@@ -204,6 +207,7 @@ def under_labels_of(
             reader=study.slug,
             class_map=class_map,
             may_have_more=may_have_more,
+            numbers=classes.texts,
         )
     except ClassMismatch as error:
         raise ClassMismatch(

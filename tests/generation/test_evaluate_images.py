@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -376,3 +377,16 @@ def test_a_judge_sees_classes_by_name(judge: Path, truth: Path, tmp_path: Path):
     # Every image is seen as one class, which has one of the three names in each of the three cases.
     assert in_order["value"] + sum(counts) == pytest.approx(1.0)
     assert "'horse'" in accuracy(("horse", "mango", "zebra"))["reason"]
+
+
+def test_ranks_are_those_of_all_classes_of_which_a_study_shows_some(judge: Path, named: Path, truth: Path):
+    study = make_study(pairs=9)
+    study.pairs.filter(class_label="0").delete()
+    study.pairs.update(class_name="")
+    # In character order apple is 0, mango 1, zebra 2; the study's networks number them so, and it shows 1 and 2.
+    (truth.parent / "ranked").mkdir()
+    for rank, name in enumerate(sorted(NAMES.values())):
+        shutil.copytree(named / name, truth.parent / "ranked" / str(rank))
+    by_rank = _by_class(study, judge, named, "--classes", "ranks")
+    assert set(by_rank) == {"1", "2"}
+    assert by_rank == _by_class(study, judge, truth.parent / "ranked")

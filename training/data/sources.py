@@ -22,7 +22,7 @@ from analysis.pictures.errors import PictureError
 from training.data.array_files import Split, cifar10_images, has_splits, hub_images, idx_images, npz_images
 from training.data.image_sets import DataError, ImageSource, digits_images, folder_images
 
-__all__ = ["BUILT_IN", "ENTRY_POINTS", "LabelledAnew", "kinds", "open_source", "recognised_kind"]
+__all__ = ["BUILT_IN", "ENTRY_POINTS", "LabelledAnew", "kind_at", "kinds", "open_source", "recognised_kind"]
 
 ENTRY_POINTS = "blindpair.image_sources"
 BUILT_IN = ("folder", "npz", "idx", "cifar10", "huggingface", "digits")
@@ -113,6 +113,15 @@ def recognised_kind(path: str) -> str | None:
     folder = Path(path)
     marks = {"cifar10": "data_batch_1*", "idx": "*-images*idx*", "huggingface": "dataset_*.json"}
     return next((kind for kind, mark in marks.items() if any(folder.glob(mark))), None)
+
+
+def kind_at(path: str, *, otherwise: str) -> str:
+    """Return the kind of what lies at a path; a kind that another package brings stays what it is."""
+    if otherwise not in BUILT_IN:
+        return otherwise
+    if path.endswith(".npz"):
+        return "npz"
+    return recognised_kind(path) or ("folder" if Path(path).is_dir() else otherwise)
 
 
 def _name(source: ImageSource) -> str:

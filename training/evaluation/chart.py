@@ -100,11 +100,13 @@ def _differences(
     reach = reach or 1.0
     frame = Frame(left=40, right=width - 10, top=20, bottom=20 + PANEL_HEIGHT, low=-1.15 * reach, high=1.15 * reach)
     group = (width - 60) // len(bands)
+    # There are fewer differences than bars, and their numbers stand beside them.
+    apart = (group - GAP) / len(series)
     parts = [frame.rule(0.0, stroke="#333")]
     for column, band in enumerate(bands):
         left = 50 + group * column
         for place, (_, row) in enumerate(series):
-            value, interval, x = row[column], whiskers[place][column], left + BAR_WIDTH * place + 13
+            value, interval, x = row[column], whiskers[place][column], left + apart * place + 4
             if value is None:
                 continue
             colour = COLOURS[place % len(COLOURS)]

@@ -96,3 +96,14 @@ def test_a_class_map_is_a_csv_whose_faults_are_named_by_line(tmp_path):
         class_map_named(str(tmp_path / "none.csv"))
     with pytest.raises(ClassMismatch, match="'shoe', which the folder does not have"):
         renamed_classes(("boot",), {"shoe": "Boot"}, where="the folder")
+
+
+def test_a_map_by_number_means_the_readers_numbers_where_it_has_some_of_many():
+    study = ("golden retriever", "cock")
+    found = ("hen", "rooster", "dog")
+    names = {"rooster": "7", "dog": "207", "hen": "8"}
+    match = matched(found, study, renamed=names, numbers=("207", "7"), may_have_more=True)
+    assert match.labels == (NO_CLASS, 1, 0)
+    # Names that are numbers are names: 1 is none of these, and no place among them.
+    with pytest.raises(ClassMismatch, match="which is which cannot be told"):
+        matched(("dog",), ("207", "7"), renamed={"dog": "1"})

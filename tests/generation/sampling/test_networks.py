@@ -157,3 +157,22 @@ def test_half_precision_is_a_separate_copy_with_float32_outside_the_convolutions
     assert full.denoiser.network.torso_dtype == torch.float32
     assert half.denoiser.network.torso_dtype == torch.bfloat16
     assert half.denoiser.network.time_embed[0].weight.dtype == torch.float32
+
+
+def test_a_classifier_of_clean_images_is_refused_as_a_guide(checkpoints, tmp_path):
+    clean = saved(tmp_path / "clean.safetensors", tiny_classifier(), provenance={"training": {"noised": False}})
+    with pytest.raises(NetworkMismatch, match=r"clean.safetensors was trained on clean images .* cannot guide"):
+        prepared(checkpoints, "vanilla", classifier=clean)
+
+
+def test_arms_whose_networks_name_classes_differently_are_refused(checkpoints, tmp_path):
+    # Of the second arm nothing names a class twice: its own denoiser and classifier agree.
+    names = (*CLASS_NAMES[:3], "something else")
+    other = saved(tmp_path / "other.safetensors", tiny_denoiser(), class_names=names)
+    one, two = checkpoints.recipe("unguided"), checkpoints.recipe("unguided", denoiser=other)
+    with pytest.raises(NetworkMismatch, match="class 3 is 'digit 3' to arm 'unguided' and 'something else' to arm"):
+        prepare_arms([one, replace_name(two)], NetworkStore())
+
+
+def replace_name(recipe):
+    return replace(recipe, name="other")

@@ -353,3 +353,17 @@ def test_dropped_labels_train_the_last_label_and_leave_room_for_it(images, tmp_p
 def test_number_of_classes_must_fit_the_data(images, tmp_path):
     with pytest.raises(ValueError, match=r"the data has 3 classes, the network 5; set network\.num_classes = 3"):
         train(config(images, network={"num_classes": 5}), out_dir=tmp_path / "run")
+
+
+def test_a_denoiser_leaves_samples_and_every_run_its_curves_and_images(images, tmp_path):
+    rows = []
+    settings = config(images, task="denoiser", run={"validate_every": 3}, schedule={"name": "cosine", "timesteps": 20})
+    train(settings, out_dir=tmp_path / "run", on_progress=lambda made: rows.append(made) if made.is_row else None)
+    assert sorted(path.name for path in (tmp_path / "run" / "samples").iterdir()) == ["00000003.png", "00000006.png"]
+    assert {"examples.png", "log.csv", "curves.svg"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    held_out = [(row.iteration, row.measured) for row in rows if "validation_loss" in row.metrics]
+    assert [iteration for iteration, _ in held_out] == [3, 6]
+    assert held_out[0][1].startswith("held out: loss ")
+    # Started afresh, a folder shows nothing of the run before.
+    train(config(images, optimizer={"iterations": 1}), out_dir=tmp_path / "run", resume=False)
+    assert not (tmp_path / "run" / "samples").exists()

@@ -271,6 +271,7 @@ def _check_schedule(path: Path, card: Any, schedule: Any) -> None:
 
 def _settings(card: Any, options: dict[str, Any]) -> Any:
     """Return the settings it was trained with, or those given; `--data` replaces the images."""
+    from training.data.sources import kind_at
     from training.learning.config import config_from_dict, read_config
 
     if options["config"]:
@@ -281,5 +282,7 @@ def _settings(card: Any, options: dict[str, Any]) -> Any:
         raise ValueError("the file does not say how it was trained; give --config, such as adm128_classifier")
     if options["data"]:
         path = str(Path(options["data"]).resolve())
-        values["data"] = {**values["data"], "path": path, "validation_path": path}
+        # A classifier trained from idx files may be measured on a folder: classes meet by name.
+        kind = kind_at(path, otherwise=values["data"]["kind"])
+        values["data"] = {**values["data"], "kind": kind, "path": path, "validation_path": path}
     return config_from_dict(values)
