@@ -38,7 +38,7 @@ class JobAdmin(WorkPage, admin.ModelAdmin):
     @admin.display(description="progress")
     def progress(self, job: Job) -> str:
         percent = "" if job.progress_percent is None else f"{job.progress_percent:.0f} % "
-        return f"{percent}{job.progress_note}".strip()
+        return ", ".join(filter(None, [f"{percent}{job.progress_note}".strip(), job.time_left]))
 
     @admin.display(description="error")
     def shown_error(self, job: Job) -> SafeString | str:

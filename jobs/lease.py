@@ -48,6 +48,7 @@ class Lease:
         self._shown_at = 0.0
         # Whoever runs the job at a console and shows how far it is.
         self.on_progress: Callable[[float, float, str], None] | None = None
+        self._part: tuple[int, int] | None = None
 
     def should_stop(self) -> bool:
         """Return True once the work should end, for whatever reason; cheap enough for an inner loop."""
@@ -69,8 +70,17 @@ class Lease:
         self.check()
         if force or time.monotonic() - self._shown_at >= 1.0:
             self._shown_at = time.monotonic()
-            self._beat(progress_done=int(done), progress_total=int(total), progress_note=note[:200])
+            self._beat(**self._pace(int(done), int(total)), progress_note=note[:200])
             self.check()
+
+    def _pace(self, done: int, total: int) -> dict[str, Any]:
+        """Return how far the work is, and where its part that runs began: each part has a pace of its own."""
+        now = timezone.now()
+        shown = {"progress_done": done, "progress_total": total, "progress_at": now}
+        if self._part is None or total != self._part[0] or done < self._part[1]:
+            self._part = (total, done)
+            shown |= {"progress_began_at": now, "progress_began_done": done}
+        return shown
 
     @contextmanager
     def fenced(self) -> Iterator[None]:

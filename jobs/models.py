@@ -6,6 +6,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 
 class Job(models.Model):
@@ -42,6 +43,10 @@ class Job(models.Model):
     progress_done = models.PositiveBigIntegerField(default=0)
     progress_total = models.PositiveBigIntegerField(default=0)
     progress_note = models.CharField(max_length=200, blank=True)
+    # Of the part of the work that runs: what an earlier attempt had done took no time of this one.
+    progress_at = models.DateTimeField(null=True, help_text="when it was last told how far the work is")
+    progress_began_at = models.DateTimeField(null=True)
+    progress_began_done = models.PositiveBigIntegerField(default=0)
     is_cancel_requested = models.BooleanField(default=False)
     result = models.JSONField(null=True)
     error = models.TextField(blank=True)
@@ -69,6 +74,28 @@ class Job(models.Model):
     def reason(self) -> str:
         """What went wrong, without the place in the code."""
         return self.error.partition("\n\n")[0]
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how long the work will take yet, by its pace so far; None while that cannot be told."""
+        done, total = self.progress_done, self.progress_total
+        if self.state != self.State.RUNNING or not self.progress_at or not self.progress_began_at:
+            return None
+        since = done - self.progress_began_done
+        took = (self.progress_at - self.progress_began_at).total_seconds()
+        if since <= 0 or took <= 0 or total <= done:
+            return None
+        return max(0.0, took / since * (total - done) - (timezone.now() - self.progress_at).total_seconds())
+
+    @property
+    def time_left(self) -> str:
+        """How long it will take yet, in words; empty while that cannot be told."""
+        if self.seconds_left is None:
+            return ""
+        minutes = round(self.seconds_left / 60)
+        if minutes < 1:
+            return "less than a minute left"
+        return f"about {minutes} min left" if minutes < 90 else f"about {round(minutes / 60)} hours left"
 
     @property
     def progress_percent(self) -> float | None:

@@ -107,6 +107,14 @@ def exclusions(
     return {"found": len(proposals), "written": written, "proposals": shown, "is_pilot": is_pilot, "rules": rules}
 
 
+def _verdict(report: dict[str, Any]) -> dict[str, Any]:
+    """Return what pages say of a report: its own verdict, in its own words."""
+    found = report["verdict"] or {}
+    kind = found.get("kind")
+    words = kind.replace("_", " ") if kind else ""
+    return {"kind": kind, "words": words, "looks": found.get("looks"), "text": report["text"]["lead"]}
+
+
 @handles("survey.report")
 def report(lease: Lease, *, study: str, build: int) -> dict[str, Any]:
     """Build a report with everything that belongs to it, and keep its files."""
@@ -122,7 +130,14 @@ def report(lease: Lease, *, study: str, build: int) -> dict[str, Any]:
             raise PermanentJobError(f"{study}: {error}") from error
         lease.progress(1, 2, "storing", force=True)
         with lease.fenced():
-            report_files_keep(build=row, folder=folder, data_sha256=result["data"]["sha256"])
+            looks = result["plan"].get("looks")
+            report_files_keep(
+                build=row,
+                folder=folder,
+                data_sha256=result["data"]["sha256"],
+                verdict=_verdict(result),
+                looks_taken=looks.get("taken", ()) if isinstance(looks, dict) else (),
+            )
     return {"build": row.pk, "files": len(row.files), "verdict": result["text"]["lead"]}
 
 

@@ -61,7 +61,8 @@ def planned_looks(plan: Mapping, *, taken: int | Sequence[float] | None = None, 
     plan : mapping
         ``looks`` is ``"one"``, ``"anytime"``, a number, or ``{"number": 5, "spending": "pocock", "fractions": [...]}``
         (``fractions``: planned information fractions, equal steps without them; ``spending``: O'Brien and Fleming's
-        type without it). ``target_raters`` is the planned end.
+        type without it; ``taken``: the fractions of all looks so far, for when ``taken`` below says nothing).
+        ``target_raters`` is the planned end.
     taken : int, sequence of float, or None
         Which look this is, or the information fractions of all looks so far. Without it the share of the planned raters
         who voted says so, and without planned raters this is the last look.
@@ -79,6 +80,8 @@ def planned_looks(plan: Mapping, *, taken: int | Sequence[float] | None = None, 
     if given == "anytime":
         return Looks(basis="anytime", is_planned=True)
     number, spending, planned = _parts(given)
+    if taken is None and isinstance(given, Mapping):
+        taken = given.get("taken") or None
     if number == 1 and taken is None:
         return Looks(is_planned=True)
     fractions = _taken(planned, taken, _share(raters, plan.get("target_raters")))

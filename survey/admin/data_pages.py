@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from survey.admin import plots
 from survey.admin.page import download, jobs_context, render, study_address, study_page
 from survey.exceptions import ExclusionRefused, ResultsHidden
-from survey.models import Exclusion, ImagePair, RaterSession, Study
+from survey.models import Exclusion, ImagePair, RaterSession, ReportBuild, Study
 from survey.reports.screening import exclusion_proposals, rules_that_wait
 from survey.selectors.ids import ids_like
 from survey.selectors.jobs import study_jobs
@@ -26,7 +26,13 @@ from survey.selectors.version import comparisons_of, version_current
 from survey.selectors.vote import current_votes
 from survey.services.background import SCREENING, exclusions_begin, is_screening_long
 from survey.services.results.exclusion import exclusion_by_hand, exclusion_revoke, exclusions_apply
-from survey.services.results.report_build import report_request, results_require_visible
+from survey.services.results.report_build import (
+    is_report_readable,
+    looks_left,
+    report_request,
+    report_require_readable,
+    results_require_visible,
+)
 from survey.services.study.plan import looks_price_of, power_of, rule_captions
 from survey.services.study.windows import windows_outlook
 
@@ -165,10 +171,7 @@ def reports(request: HttpRequest, study: Study) -> HttpResponse:
         report_request(study=study, actor=request.user, is_pilot=request.POST.get("phase") == "pilot")
         messages.success(request, "A worker builds the report; this page shows how far it is.")
         return HttpResponseRedirect(study_address(study, "reports"))
-    builds = [
-        {"build": build, "main": _listed(build.files), "more": sorted(set(build.files) - {*_CAPTIONS, "bundle.zip"})}
-        for build in study.reports.select_related("version", "made_by")[:10]
-    ]
+    builds = [_build_row(build) for build in study.reports.select_related("study", "version", "made_by")[:10]]
     return render(
         request,
         study,
@@ -176,10 +179,20 @@ def reports(request: HttpRequest, study: Study) -> HttpResponse:
         tab="reports",
         builds=builds,
         is_visible=_may_report(study),
+        looks=looks_left(study),
         **jobs_context(study, "survey.report"),
         has_pilot=current_votes(study, is_pilot=True).exists(),
         has_votes=current_votes(study).exists(),
     )
+
+
+def _build_row(build: ReportBuild) -> dict[str, Any]:
+    return {
+        "build": build,
+        "is_readable": is_report_readable(build),
+        "main": _listed(build.files),
+        "more": sorted(set(build.files) - {*_CAPTIONS, "bundle.zip"}),
+    }
 
 
 def _may_report(study: Study) -> bool:
@@ -200,7 +213,7 @@ def report_file(request: HttpRequest, study: Study, build: int, name: str) -> Ht
     """One file of a build. Only names that the build lists are served: no path is made from the address."""
     row = get_object_or_404(study.reports, pk=build)
     # Again at each download: a revised plan may hide what could be seen when the report was built.
-    results_require_visible(study, is_pilot=row.is_pilot)
+    report_require_readable(row)
     entry = row.files.get(name)
     if entry is None or not default_storage.exists(entry["name"]):
         raise Http404
@@ -242,11 +255,19 @@ class PlanningForm(forms.Form):
 _MOST_SIMULATED = 5_000
 
 
-def _looks_percent(asked: dict[str, Any]) -> str | None:
-    """Return the power under looks at any time in percent, for a design small enough to simulate in a page."""
+def _looks_percent(study: Study, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the power in percent under the study's looks, or under looks at any time, and what they are called."""
+    if study.stopping_rule == Study.StoppingRule.PLANNED:
+        price = looks_price_of(**asked, looks=study.planned_looks, spending=study.looks_spending)
+        return {
+            "looks_percent": f"{100 * price['power']:.0f}",
+            "looks_caption": f"Power at the last of {study.planned_looks} looks",
+        }
+    # Of a design small enough to simulate in a page.
     if asked["raters"] > _MOST_SIMULATED:
-        return None
-    return f"{100 * looks_price_of(**asked)['power']:.0f}"
+        return {}
+    price = looks_price_of(**asked)
+    return {"looks_percent": f"{100 * price['power']:.0f}", "looks_caption": "Power if results are looked at any time"}
 
 
 @require_GET
@@ -271,7 +292,7 @@ def planning(request: HttpRequest, study: Study) -> HttpResponse:
             "power_percent": f"{100 * plan['power']:.0f}",
             "ceiling_percent": f"{100 * plan['ceiling_power']:.0f}",
             "width_percent": f"{100 * plan['half_width']:.1f}",
-            "looks_percent": _looks_percent(asked),
+            **_looks_percent(study, asked),
             "votes_of_rater": f"{round(plan['votes'] / plan['raters'], 1):g}",
             "votes_on_pair": f"{round(plan['votes'] / plan['pairs'], 1):g}",
         }

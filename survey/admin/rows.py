@@ -37,12 +37,48 @@ class ImagePairAdmin(StudyScopedAdmin):
     ordering = ["study_id", "key"]
 
 
+_PHASES = {
+    "main": {"is_pilot": False, "is_simulated": False},
+    "pilot": {"is_pilot": True},
+    "simulated": {"is_simulated": True},
+}
+
+
+def phase_of(session: RaterSession) -> str:
+    return "simulated" if session.is_simulated else "pilot" if session.is_pilot else "main"
+
+
+class SessionPhaseFilter(admin.SimpleListFilter):
+    """Main, pilot or simulated: sessions whose votes are never pooled."""
+
+    title = "phase"
+    parameter_name = "phase"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in _PHASES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(**_PHASES.get(self.value() or "", {}))
+
+
+class VotePhaseFilter(SessionPhaseFilter):
+    """The same of votes."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        wanted = _PHASES.get(self.value() or "")
+        if wanted is None:
+            return queryset
+        # Row by row in the order of the list: a join would let the planner gather all sessions first.
+        sessions = RaterSession.objects.filter(pk=OuterRef("session_id"), **wanted)
+        return queryset.filter(Exists(Trial.objects.filter(pk=OuterRef("trial_id")).filter(Exists(sessions))))
+
+
 @admin.register(RaterSession)
 class RaterSessionAdmin(IdSearchAdmin):
     study_path = "version__study"
     study_tab = "sessions"
-    list_display = ["__str__", "version", "state", "step", "is_pilot", "is_simulated", "started_at", "finished_at"]
-    list_filter = [StudyListFilter, "state", "is_pilot", "is_simulated"]
+    list_display = ["__str__", "version", "phase", "is_simulated", "state", "step", "started_at", "finished_at"]
+    list_filter = [StudyListFilter, SessionPhaseFilter, "state", "is_simulated"]
     list_select_related = ["version__study"]
     search_help_text = "A session's or a rater's id, or its first eight letters or more"
     ordering = ["-started_at"]
@@ -51,6 +87,10 @@ class RaterSessionAdmin(IdSearchAdmin):
 
     def rows_like(self, text: str) -> dict[str, list[Any]]:
         return {"pk": ids_like(text, RaterSession.objects.all(), "pk", "rater__id")}
+
+    @admin.display(description="phase")
+    def phase(self, session: RaterSession) -> str:
+        return phase_of(session)
 
 
 @admin.register(Trial)
@@ -74,36 +114,23 @@ class TrialAdmin(IdSearchAdmin):
         return {"pk": ids_like(text, Trial.objects.all(), "pk", "session__id")}
 
 
-class VotePhaseFilter(admin.SimpleListFilter):
-    """Main, pilot or simulated: votes that are never pooled."""
-
-    title = "phase"
-    parameter_name = "phase"
-    _SESSIONS = {
-        "main": {"is_pilot": False, "is_simulated": False},
-        "pilot": {"is_pilot": True},
-        "simulated": {"is_simulated": True},
-    }
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in self._SESSIONS]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        wanted = self._SESSIONS.get(self.value() or "")
-        if wanted is None:
-            return queryset
-        # Row by row in the order of the list: a join would let the planner gather all sessions first.
-        sessions = RaterSession.objects.filter(pk=OuterRef("session_id"), **wanted)
-        return queryset.filter(Exists(Trial.objects.filter(pk=OuterRef("trial_id")).filter(Exists(sessions))))
-
-
 @admin.register(Vote)
 class VoteAdmin(IdSearchAdmin):
     """Every answer row. The choice stays hidden while the study's plan hides it: invariant of blind monitoring."""
 
     study_path = "trial__session__version__study"
     study_tab = "votes"
-    list_display = ["submitted_at", "study", "phase", "session", "trial", "shown_choice", "is_current", "response_ms"]
+    list_display = [
+        "submitted_at",
+        "study",
+        "phase",
+        "is_simulated",
+        "session",
+        "trial",
+        "shown_choice",
+        "is_current",
+        "response_ms",
+    ]
     list_filter = [StudyListFilter, VotePhaseFilter, "is_current"]
     list_select_related = ["trial__session__version__study"]
     search_help_text = "A trial's or a session's id, or its first eight letters or more"
@@ -151,8 +178,11 @@ class VoteAdmin(IdSearchAdmin):
 
     @admin.display(description="phase")
     def phase(self, vote: Vote) -> str:
-        session = vote.trial.session
-        return "simulated" if session.is_simulated else "pilot" if session.is_pilot else "main"
+        return phase_of(vote.trial.session)
+
+    @admin.display(description="simulated", boolean=True)
+    def is_simulated(self, vote: Vote) -> bool:
+        return vote.trial.session.is_simulated
 
     @admin.display(description="session")
     def session(self, vote: Vote) -> str:

@@ -33,11 +33,12 @@ def _fieldsets() -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-class ArmInline(admin.TabularInline):
+class ArmInline(admin.StackedInline):
     """The arms of a draft; changes go through the services."""
 
     model = Arm
     form = ArmForm
+    fields = [("name", "title"), "description", "recipe"]
     extra = 0
 
     def _may(self, request: HttpRequest, study: Study | None) -> bool:

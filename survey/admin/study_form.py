@@ -11,6 +11,7 @@ from django import forms
 from survey.admin.answer_editors import AnswerWords, Reasons
 from survey.admin.editors import Criteria, ExclusionRules, ExitQuestions, Recruitment
 from survey.admin.nested import NestedField, TextArea
+from survey.admin.translation_editor import translations_editor
 from survey.models import Arm, Study
 from survey.services.study.translations import language_problems, translation_problems
 
@@ -42,7 +43,8 @@ STEPS = [
     SetupStep(
         "plan",
         "Plan",
-        "votes_per_pair trials_per_session target_raters stopping_rule equivalence_margin exclusion_rules",
+        "votes_per_pair trials_per_session target_raters stopping_rule planned_looks looks_spending equivalence_margin "
+        "exclusion_rules",
         "practice_trials repeat_trials identical_trials degraded_trials display box_px least_box_px pixel_multiple "
         "narrow_screens near_lossless is_zoom_allowed minimum_exposure_ms break_every lease_minutes "
         "class_adjustment least_votes headline_criterion",
@@ -55,7 +57,7 @@ STEPS = [
     ),
 ]
 
-_TEXT_ROWS = {"summary": 3, "consent_text": 8, "instructions": 5, "question": 2, "debrief": 4, "translations": 6}
+_TEXT_ROWS = {"summary": 3, "consent_text": 8, "instructions": 5, "question": 2, "debrief": 4}
 
 
 class StudyForm(forms.ModelForm):
@@ -95,6 +97,8 @@ class StudyForm(forms.ModelForm):
             "trials_per_session": "Pairs a rater answers",
             "target_raters": "Raters planned",
             "stopping_rule": "Looks at the results",
+            "planned_looks": "How many looks",
+            "looks_spending": "Spread over the looks",
             "practice_trials": "Practice pairs",
             "repeat_trials": "Repeated pairs",
             "identical_trials": "Pairs of the same image",
@@ -108,11 +112,6 @@ class StudyForm(forms.ModelForm):
             "is_publication_consented": "Raters agree that anonymous answers are published",
             "is_free_text_published": "Raters agree that their own words are published",
         }
-        help_texts = {
-            "translations": "the same texts by language, for example "
-            '{"de": {"question": "Welches Bild ...?", "consent_text": "...", '
-            '"exit_questions": {"age": {"caption": "Wie alt sind Sie?", "options": ["unter 30", "30 oder mehr"]}}}}',
-        }
         widgets = {name: TextArea(attrs={"rows": rows, "cols": 90}) for name, rows in _TEXT_ROWS.items()}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -121,6 +120,11 @@ class StudyForm(forms.ModelForm):
             arms = self.instance.arms.all() if self.instance.pk else Arm.objects.none()
             # Arms of other studies are no baseline, and their names may not be the user's to see.
             self.fields["baseline"].queryset = arms
+        if "translations" in self.fields:
+            # A field for each text that is stored: save a new text first, then translate it.
+            self.fields["translations"] = NestedField(
+                translations_editor(self.instance), help_text="a row a language, for each text that is saved"
+            )
 
     def _checked(self, name: str, problems: Callable[[Any], list[str]]) -> Any:
         if found := problems(self.cleaned_data[name]):

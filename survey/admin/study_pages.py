@@ -19,7 +19,7 @@ from survey.admin import data_pages, plots, recruitment_pages, setup_pages, thum
 from survey.admin.page import View, download, jobs_context, render, study_address, study_page
 from survey.admin.recipes import recipe_table
 from survey.canonical import canonical_json
-from survey.models import Arm, ImagePair, PairImage, Study, StudyMember
+from survey.models import Arm, ImagePair, PairImage, ReportBuild, Study, StudyMember
 from survey.selectors.access import are_results_visible, may_manage, studies_visible_to
 from survey.selectors.progress import StudyProgress
 from survey.services.access.member import member_remove, member_set
@@ -27,6 +27,7 @@ from survey.services.background import transition_begin
 from survey.services.images.pairs import pairs_remove, pairs_select
 from survey.services.records.audit import audit_first_break, audit_lines
 from survey.services.results.progress import progress_of
+from survey.services.results.report_build import is_report_readable
 from survey.services.study.display import copies_bytes, disk_problems
 from survey.services.study.transitions import study_steps, study_todos
 from survey.services.study.version import version_config, version_problems
@@ -74,10 +75,17 @@ def overview(request: HttpRequest, study: Study) -> HttpResponse:
         arms=arms,
         recipes=recipe_table(arms),
         are_results_visible=are_results_visible(study),
+        report=_newest_report(study),
         **jobs_context(study),
         **recruitment_pages.link_to_give(study),
         **_progress_context(progress_of(study)),
     )
+
+
+def _newest_report(study: Study) -> ReportBuild | None:
+    """Return the newest report of the main study, if it may be read."""
+    build = study.reports.filter(is_pilot=False, finished_at__isnull=False).first()
+    return build if build and is_report_readable(build) else None
 
 
 @require_GET

@@ -73,9 +73,15 @@ class ReportBuild(models.Model):
     version = models.ForeignKey(StudyVersion, null=True, on_delete=models.SET_NULL, related_name="+")
     is_pilot = models.BooleanField(default=False, help_text="of the pilot's votes: they never pool with the main ones")
     made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    is_look = models.BooleanField(default=False, help_text="taken while votes came in, as the plan allows")
+    looks_taken = models.JSONField(
+        default=list,
+        help_text="share of the planned raters at every look up to this one, if the plan has several",
+    )
     ledger_revision = models.PositiveIntegerField(
         default=0, help_text="number of the last audit entry: which exclusions were in force"
     )
+    verdict = models.JSONField(default=dict, help_text="what the report concludes: kind, text, look")
     # Not a foreign key: a report stays, whatever becomes of the job that built it.
     job = models.UUIDField(null=True, help_text="the jobs.Job that builds it")
     data_sha256 = models.CharField(max_length=64, blank=True)

@@ -53,7 +53,12 @@ class Study(models.Model):
 
     class StoppingRule(models.TextChoices):
         FIXED = "fixed", "fixed number of votes, looked at once"
+        PLANNED = "planned", "a planned number of looks, each at its share of the 5 % (alpha spending)"
         ANYTIME = "anytime", "anytime-valid confidence sequence, may be looked at while running"
+
+    class LooksSpending(models.TextChoices):
+        OBRIEN_FLEMING = "obrien_fleming", "O'Brien and Fleming's type: little early, nearly all at the end"
+        POCOCK = "pocock", "Pocock's type: evenly"
 
     class CriteriaDesign(models.TextChoices):
         BLOCKS = "blocks", "blocks: one criterion at a time, order of the blocks drawn for each rater"
@@ -211,6 +216,17 @@ class Study(models.Model):
         max_length=40,
         blank=True,
         help_text="key of the criterion that is tested alone, the others being adjusted; empty: the first",
+    )
+    planned_looks = models.PositiveSmallIntegerField(
+        default=3,
+        validators=[MinValueValidator(2), MaxValueValidator(20)],
+        help_text="planned looks: how many, the one after closing included",
+    )
+    looks_spending = models.CharField(
+        max_length=14,
+        choices=LooksSpending.choices,
+        default=LooksSpending.OBRIEN_FLEMING,
+        help_text="planned looks: how the 5 % are spread over them",
     )
     equivalence_margin = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0.001), MaxValueValidator(0.499)]

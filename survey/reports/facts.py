@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import default_storage
@@ -107,8 +107,11 @@ def _stored(figure: StudyFigure, entry: dict[str, Any]) -> bytes:
     return content
 
 
-def analysis_plan(study: Study) -> dict[str, Any]:
-    """Return the frozen analysis plan as ``analysis.report.build_report`` takes it."""
+def analysis_plan(study: Study, *, looks_taken: Sequence[float] = ()) -> dict[str, Any]:
+    """Return the frozen analysis plan as ``analysis.report.build_report`` takes it.
+
+    ``looks_taken`` are the shares of the planned raters at every look so far, of a plan of several looks.
+    """
     version = version_current(study)
     if version is None:
         return {}
@@ -116,7 +119,7 @@ def analysis_plan(study: Study) -> dict[str, Any]:
     arms = sorted(arm["name"] for arm in version.config["arms"])
     baseline = frozen["baseline"]
     plan: dict[str, Any] = {
-        "looks": "anytime" if frozen["stopping_rule"] == Study.StoppingRule.ANYTIME else "one",
+        "looks": _planned_looks(frozen, looks_taken),
         "primary": frozen["primary"],
         "target_raters": frozen["target_raters"],
         "exclusion_rules": frozen["exclusion_rules"],
@@ -133,6 +136,12 @@ def analysis_plan(study: Study) -> dict[str, Any]:
     if frozen["equivalence_margin"] is not None:
         plan["margin"] = frozen["equivalence_margin"]
     return plan
+
+
+def _planned_looks(frozen: dict[str, Any], taken: Sequence[float]) -> Any:
+    if frozen["stopping_rule"] == Study.StoppingRule.PLANNED:
+        return frozen["looks"] | ({"taken": list(taken)} if taken else {})
+    return "anytime" if frozen["stopping_rule"] == Study.StoppingRule.ANYTIME else "one"
 
 
 def _display(config: dict[str, Any]) -> str:
@@ -205,8 +214,14 @@ def study_facts(study: Study) -> dict[str, Any]:
         "exclusion_rules": f"fixed before the first vote, {'; '.join(rules_in_words(config)) or 'none'}; votes beyond "
         "a pair's places do not count",
         "stopping_rule": f"{plan['votes_per_pair']} votes a pair, {config['analysis']['target_raters']} raters; "
-        + ("anytime-valid looks" if config["analysis"]["stopping_rule"] == "anytime" else "one look, after closing"),
+        + _looks_in_words(config["analysis"]),
     }
+
+
+def _looks_in_words(frozen: dict[str, Any]) -> str:
+    if frozen["stopping_rule"] == Study.StoppingRule.PLANNED:
+        return f"{frozen['looks']['number']} planned looks by alpha spending"
+    return "anytime-valid looks" if frozen["stopping_rule"] == Study.StoppingRule.ANYTIME else "one look, after closing"
 
 
 def _amount(payment: str) -> float | None:

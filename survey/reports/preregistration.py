@@ -121,6 +121,12 @@ class Sayings:
     def stopping(self) -> str:
         if self.analysis["stopping_rule"] == "anytime":
             return "An anytime-valid confidence sequence, which may be looked at while the study runs."
+        if looks := self.analysis.get("looks"):
+            kind = {"obrien_fleming": "O'Brien and Fleming's", "pocock": "Pocock's"}[looks["spending"]]
+            return (
+                f"{looks['number']} looks, the last after closing, with group-sequential boundaries by alpha spending "
+                f"of {kind} type (Lan and DeMets) over the share of the planned raters."
+            )
         return "Counting stops at the planned votes; results are looked at once, after closing."
 
     def model(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from survey.reports.facts import (
 )
 from survey.reports.raters import raters_export
 from survey.selectors.flow import study_flow
+from survey.selectors.looks import looks_before
 from survey.selectors.pair_rows import pair_rows
 from survey.selectors.vote import vote_rows, vote_showings
 
@@ -31,6 +33,7 @@ __all__ = ["report_write", "vote_columns", "votes_export"]
 
 if TYPE_CHECKING:
     from analysis.votes.columns import Field
+    from analysis.votes.table import VoteTable
 
 
 def vote_columns(study: Study) -> tuple[Field, ...]:
@@ -51,6 +54,22 @@ def votes_export(study: Study, folder: Path, *, formats: tuple[str, ...] = ("csv
     raters = raters_export(study, folder, formats=formats, is_pilot=is_pilot)
     pairs = write_table(pair_rows(study), folder, columns=PAIR_COLUMNS, name="pairs", formats=formats)
     return write_package([*votes, *raters, *pairs], folder, name="votes", title=study.title)
+
+
+def looks_now(study: Study, table: VoteTable) -> tuple[float, ...]:
+    """Return the share of the planned raters at every look, the present one last; nothing under other plans.
+
+    Looking again at the same raters is the same look.
+    """
+    from analysis.votes.selection import select_votes
+
+    plan, before = analysis_plan(study), looks_before(study)
+    if not isinstance(plan.get("looks"), Mapping):
+        return ()
+    target = plan["target_raters"]
+    share = round(min(1.0, len(set(select_votes(table).table.rater)) / target), 6)
+    is_new = share > 0 and (not before or share > before[-1] + 0.001)
+    return (*before, share) if is_new else tuple(before)
 
 
 def report_write(
@@ -81,7 +100,8 @@ def report_write(
     figures, distances = study_figures(study), pair_distances(study)
     if distances:
         (out / "pair_distances.json").write_bytes(canonical_json(distances) + b"\n")
-    plan, facts = analysis_plan(study), study_facts(study)
+    taken = () if is_pilot else looks_now(study, read.table)
+    plan, facts = analysis_plan(study, looks_taken=taken), study_facts(study)
     # Beside the votes, `python -m analysis votes.csv` takes the plan up: the same verdict from the file alone.
     (out / "plan.json").write_bytes(canonical_json(plan) + b"\n")
     (out / "study.json").write_bytes(canonical_json(facts) + b"\n")

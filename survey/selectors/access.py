@@ -101,8 +101,23 @@ def user_studies_with_visible_results(studies: QuerySet[Study]) -> set[int]:
     return is_over | _opened_by_plan(set(states) - is_over)
 
 
+def has_planned_looks(study: Study) -> bool:
+    """Return whether the plan lets one look a number of times before the study is closed.
+
+    As with results that are open: not if people have voted under a plan of one look.
+    """
+    newest = StudyVersion.objects.filter(study=study).order_by("-number").first()
+    is_planned = newest is not None and newest.config["analysis"]["stopping_rule"] == Study.StoppingRule.PLANNED
+    return is_planned and study.pk in _with_plans([study.pk], {Study.StoppingRule.PLANNED, Study.StoppingRule.ANYTIME})
+
+
 def _opened_by_plan(ids: Collection[int]) -> set[int]:
     """Return the studies whose newest plan is anytime-valid, as is every plan that people have voted under."""
+    return _with_plans(ids, {Study.StoppingRule.ANYTIME})
+
+
+def _with_plans(ids: Collection[int], rules: Collection[str]) -> set[int]:
+    """Return the studies whose newest plan has one of these stopping rules, like every plan that was voted under."""
     given = Vote.objects.filter(
         trial__session__version=OuterRef("pk"), trial__session__is_pilot=False, trial__session__is_simulated=False
     )
@@ -111,6 +126,6 @@ def _opened_by_plan(ids: Collection[int]) -> set[int]:
     hidden = set()
     for study_id, rule, has_votes in versions.values_list("study_id", "config__analysis__stopping_rule", Exists(given)):
         newest[study_id] = rule
-        if has_votes and rule != Study.StoppingRule.ANYTIME:
+        if has_votes and rule not in rules:
             hidden.add(study_id)
-    return {pk for pk, rule in newest.items() if rule == Study.StoppingRule.ANYTIME} - hidden
+    return {pk for pk, rule in newest.items() if rule in rules} - hidden

@@ -141,3 +141,25 @@ def test_a_database_that_is_away_for_a_beat_does_not_end_the_work(
 
     assert job_run(job_enqueue(kind=kind).pk).state == "succeeded"
     assert "heartbeat failed" in caplog.text
+
+
+def test_the_time_left_follows_the_pace_of_the_part_that_runs(kind: str) -> None:
+    """What an earlier attempt had done, and a part that is over, took no time of this one."""
+    registry.handles(kind)(lambda lease: None)
+    lease = job_claim(job_enqueue(kind=kind).pk)
+    job = lease.job
+
+    def told(done: int, total: int, *, after: float) -> Job:
+        lease.progress(done, total, force=True)
+        # As if the work had taken so long since this part of it began.
+        now = timezone.now()
+        Job.objects.filter(pk=job.pk).update(progress_at=now, progress_began_at=now - timedelta(seconds=after))
+        return Job.objects.get(pk=job.pk)
+
+    assert (told(900, 1000, after=0).seconds_left, told(900, 1000, after=0).time_left) == (None, "")
+    assert told(950, 1000, after=100).seconds_left == pytest.approx(100, abs=2)
+    assert Job.objects.get(pk=job.pk).time_left == "about 2 min left"
+    assert told(1, 3, after=600).seconds_left is None
+    assert told(2, 3, after=20).time_left == "less than a minute left"
+    Job.objects.filter(pk=job.pk).update(state="succeeded")
+    assert Job.objects.get(pk=job.pk).time_left == ""

@@ -12,6 +12,8 @@ class JobMadeSerializer(serializers.Serializer):
 
 
 class JobSerializer(serializers.ModelSerializer):
+    seconds_left = serializers.FloatField(allow_null=True, help_text="by its pace so far; null while nothing tells")
+
     class Meta:
         model = Job
         fields = [
@@ -22,6 +24,7 @@ class JobSerializer(serializers.ModelSerializer):
             "progress_done",
             "progress_total",
             "progress_note",
+            "seconds_left",
             "result",
             "error",
             "created_at",

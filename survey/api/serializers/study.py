@@ -65,6 +65,8 @@ _DRAFT = [
     "break_every",
     "lease_minutes",
     "stopping_rule",
+    "planned_looks",
+    "looks_spending",
     "headline_criterion",
     "least_votes",
     "equivalence_margin",

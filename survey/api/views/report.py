@@ -18,7 +18,7 @@ from survey.api.auth import study_of_call
 from survey.api.calls import checked, filtered, page_of, paged
 from survey.api.serializers.base import QuerySerializer
 from survey.api.serializers.report import ReportInputSerializer, ReportSerializer
-from survey.services.results.report_build import report_request, results_require_visible
+from survey.services.results.report_build import report_request, report_require_readable
 
 
 class ReportList(APIView):
@@ -46,7 +46,7 @@ class ReportFile(APIView):
         # Only names that the build lists: no path is made from the address.
         if row is None or name not in row.files:
             raise Http404
-        results_require_visible(study, is_pilot=row.is_pilot)
+        report_require_readable(row)
         stored = row.files[name]["name"]
         if not default_storage.exists(stored):
             raise Http404

@@ -49,7 +49,7 @@ def rule_faults(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _parameter_fault(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return "its parameters are numbers"
-    if name in _SHARES and not 0 < value < 1:
+    if name in _SHARES and not 0 <= value <= 1:
         return f"{name} is {value:g}; it must lie between 0 and 1"
     return f"{name} is {value:g}; it must be 0 or more" if value < 0 else ""
 
@@ -86,13 +86,18 @@ def power_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float
     return plan_power(Scenario(raters=raters, pairs=pairs, votes_per_rater=load, preference=preference)).as_json()
 
 
-def looks_price_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float) -> dict[str, Any]:
-    """Return what looking at any time costs: the power of the confidence sequence beside that of one look."""
-    from analysis.planning.looks import price_of_any_looks
+def looks_price_of(
+    *, raters: int, pairs: int, votes_per_rater: int, preference: float, looks: int | None = None, spending: Any = None
+) -> dict[str, Any]:
+    """Return what looks cost beside one look: a planned number of them, or any number under the confidence sequence."""
+    from analysis.planning.looks import price_of_any_looks, price_of_looks
     from analysis.planning.simulation import Scenario
     from analysis.planning.variance_components import expected_components
 
     load = min(votes_per_rater, pairs)
     scenario = Scenario(raters=raters, pairs=pairs, votes_per_rater=load, preference=preference)
+    design = {"raters": raters, "pairs": pairs, "votes_per_rater": load}
     components = expected_components(scenario)
-    return price_of_any_looks(components, raters=raters, pairs=pairs, votes_per_rater=load).as_json()
+    if looks is None:
+        return price_of_any_looks(components, **design).as_json()
+    return price_of_looks(components, **design, looks=looks, spending=spending).as_json()

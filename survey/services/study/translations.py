@@ -10,6 +10,8 @@ from survey.models import Study
 from survey.services.study.beyond import reason_problems, word_problems
 
 __all__ = [
+    "LONGEST",
+    "TEXTS",
     "language_gaps",
     "language_problems",
     "languages_frozen",
@@ -18,7 +20,7 @@ __all__ = [
 ]
 
 # By the draft's field: the frozen name. Names and sums of money may stay as they are.
-_TEXTS = {
+TEXTS = {
     "title": "title",
     "payment": "payment",
     "summary": "summary",
@@ -28,7 +30,7 @@ _TEXTS = {
     "debrief": "debrief",
 }
 _OPTIONAL = {"title", "payment"}
-_LONGEST = {"title": 200, "payment": 200, "question": 300}
+LONGEST = {"title": 200, "payment": 200, "question": 300}
 _LONGEST_OTHER = 20_000
 _EXAMPLE = '{"de": {"question": "Welches Bild ...?", "consent_text": "...", "exit_questions": {"age": {...}}}}'
 
@@ -60,10 +62,10 @@ def _text_problems(name: str, text: Any) -> list[str]:
         return _OF_ANSWERS[name](text)
     if name == "criteria":
         return _criteria_problems(text)
-    if name not in _TEXTS:
-        known = ", ".join([*_TEXTS, "criteria", *_OF_ANSWERS, "exit_questions"])
+    if name not in TEXTS:
+        known = ", ".join([*TEXTS, "criteria", *_OF_ANSWERS, "exit_questions"])
         return [f"there is no text {name!r}; the texts are {known}"]
-    longest = _LONGEST.get(name, _LONGEST_OTHER)
+    longest = LONGEST.get(name, _LONGEST_OTHER)
     if not isinstance(text, str) or len(text) > longest:
         return [f"{name} is not a text of at most {longest} characters"]
     return []
@@ -136,7 +138,7 @@ def language_gaps(study: Study) -> list[str]:
 
 def _text_gaps(study: Study, texts: dict[str, Any], own: str) -> list[str]:
     gaps = []
-    for name in _TEXTS:
+    for name in TEXTS:
         if name == "question" and study.criteria:
             continue  # never shown
         here, there = texts.get(name, "").strip(), getattr(study, name).strip()
@@ -218,7 +220,7 @@ def languages_frozen(study: Study) -> dict[str, Any]:
     if not study.language:
         return {}
     translations = {
-        language: {_TEXTS[name]: texts[name] for name in _TEXTS if texts.get(name, "").strip()}
+        language: {TEXTS[name]: texts[name] for name in TEXTS if texts.get(name, "").strip()}
         | {"exit_questions": texts.get("exit_questions", {})}
         | {name: texts[name] for name in ("criteria", *_OF_ANSWERS) if texts.get(name)}
         for language, texts in sorted(study.translations.items())

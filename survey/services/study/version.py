@@ -142,6 +142,7 @@ def version_config(study: Study, *, is_shown: bool = False) -> dict[str, Any]:
             "baseline": study.baseline.name if study.baseline else None,
             "primary": "two_way_t",
             "stopping_rule": study.stopping_rule,
+            **_looks(study),
             "least_votes": _least_votes(study),
             "equivalence_margin": study.equivalence_margin,
             "class_adjustment": study.class_adjustment,
@@ -171,6 +172,13 @@ def version_config(study: Study, *, is_shown: bool = False) -> dict[str, Any]:
         **criteria_config(study),
         **beyond_config(study),
     }
+
+
+def _looks(study: Study) -> dict[str, Any]:
+    """Return the planned looks; nothing under other rules, whose digests stay as they were."""
+    if study.stopping_rule != Study.StoppingRule.PLANNED:
+        return {}
+    return {"looks": {"number": study.planned_looks, "spending": study.looks_spending}}
 
 
 def _least_votes(study: Study) -> int:

@@ -33,6 +33,12 @@ def test_the_look_is_named_or_follows_from_the_raters():
     assert planned_looks(plan, taken=1).nominal(0.05) == pytest.approx(nominal_levels([0.2], spending="pocock")[0])
 
 
+def test_a_plan_may_say_itself_which_looks_were_taken():
+    plan = {"looks": {"number": 5, "taken": [0.1, 0.35]}, "target_raters": 50}
+    assert planned_looks(plan, raters=50).fractions == (0.1, 0.35)
+    assert planned_looks(plan, taken=[0.2]).fractions == (0.2,)
+
+
 def test_anytime_asks_nothing_of_the_headline():
     looks = planned_looks({"looks": "anytime"})
     assert (looks.basis, looks.nominal(0.05)) == ("anytime", 0.05)

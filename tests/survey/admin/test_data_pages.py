@@ -249,6 +249,9 @@ def test_planning_page_shows_power_and_the_ceiling(owner) -> None:
         assert f"<strong>{100 * plan['power']:.0f} %</strong>" in page
         assert "2000: 40 of each rater, 20 on each pair" in page
         assert "Power if results are looked at any time" in page
+    planned = make_study(owner=owner, stopping_rule="planned", planned_looks=5)
+    asked = address.replace(f"/{study.pk}/", f"/{planned.pk}/") + "?raters=50&pairs=100&votes=40&votes_of=rater"
+    assert "Power at the last of 5 looks" in client.get(f"{asked}&preference=0.6").content.decode()
     page = client.get(f"{address}?raters=5&pairs=9&votes=6&votes_of=pair&preference=0.6").content.decode()
     assert "nobody sees a pair twice" in page
     assert client.get(f"{address}?raters=1&pairs=x&votes=0&votes_of=&preference=2").status_code == 200

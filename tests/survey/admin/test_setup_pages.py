@@ -176,3 +176,30 @@ def test_criteria_are_rows_and_one_without_a_question_is_marked(client) -> None:
         {"key": "detail", "question": "Which has better detail?"},
         {"key": "colour", "question": "Which has better colours?", "is_tie_allowed": False},
     ]
+
+
+def test_translations_are_rows_of_the_texts_that_the_study_has(client, owner) -> None:
+    age = {"name": "age", "caption": "How old?", "kind": "single", "options": ["young", "old"]}
+    detail = {"key": "detail", "question": "Which has better detail?"}
+    study = make_study(owner=owner, language="en", exit_questions=[age], criteria=[detail])
+    address = f"/admin/survey/study/{study.pk}/setup/read/"
+    form = sent_by(client.get(address).content.decode(), "question") | {"translations-TOTAL_FORMS": "1"}
+    row = {
+        "language": "de",
+        "consent_text": "Ich nehme teil.",
+        "criteria__detail__question": "Welches zeigt mehr Einzelheiten?",
+        "exit_questions__age__caption": "Wie alt?",
+        "exit_questions__age__options": "jung\r\nalt",
+    }
+    assert client.post(address, form | {f"translations-0-{n}": text for n, text in row.items()}).status_code == 302
+    study.refresh_from_db()
+    assert study.translations == {
+        "de": {
+            "consent_text": "Ich nehme teil.",
+            "criteria": {"detail": {"question": "Welches zeigt mehr Einzelheiten?"}},
+            "exit_questions": {"age": {"caption": "Wie alt?", "options": ["jung", "alt"]}},
+        }
+    }
+    before = study.audit_entries.count()
+    client.post(address, sent_by(client.get(address).content.decode(), "question"))
+    assert study.audit_entries.count() == before
