@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="DIR", help="folder for report.html, report.json, tables and figures")
     parser.add_argument("--arm", help="arm whose preference rate is reported (default: alphabetical)")
     parser.add_argument("--baseline", help="arm it is compared with")
+    parser.add_argument("--criterion", help="of votes by several criteria, the one to report (default: the plan's)")
     plan = parser.add_mutually_exclusive_group()
     plan.add_argument(
         "--plan",
@@ -148,6 +149,7 @@ def _report(options: argparse.Namespace) -> int:
         read.table,
         arm=options.arm,
         baseline=options.baseline,
+        criterion=options.criterion,
         plan=plan,
         study=study,
         provenance={"version": code_version(), "commit": code_commit()},

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.raters.screening_rules import RULES, RaterVotes, votes_by_rater
+from analysis.votes.criteria import one_a_trial
 from analysis.votes.table import VoteTable
 
 __all__ = ["RULES", "Screened", "flagged_raters", "screen"]
@@ -38,8 +39,8 @@ class Screened:
         }
 
 
-def screen(table: VoteTable, rules: Iterable[Mapping] | None = None) -> list[Screened]:
-    """Measure every rater under every rule.
+def screen(table: VoteTable, rules: Iterable[Mapping] | None = None, *, criterion: str | None = None) -> list[Screened]:
+    """Measure every rater under every rule, on one vote a trial.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def screen(table: VoteTable, rules: Iterable[Mapping] | None = None) -> list[Scr
         All current votes, checks and repeats included; rows already excluded are screened like the others.
     rules : iterable of {"rule": id, "parameters": {...}}, or None
         The frozen plan's rules; None takes every rule with its defaults.
+    criterion : str or None
+        The headline criterion, whose vote stands for a trial that was answered by several.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def screen(table: VoteTable, rules: Iterable[Mapping] | None = None) -> list[Scr
         If a rule or a parameter is unknown.
     """
     chosen = [{"rule": name} for name in RULES] if rules is None else list(rules)
-    raters = votes_by_rater(table)
+    raters = votes_by_rater(one_a_trial(table, criterion))
     return [row for entry in chosen for row in _screened(raters, entry)]
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Verdict",
     "decide",
     "family_of",
+    "holm_families",
 ]
 
 # Of the whole family of comparisons, not of each.
@@ -83,13 +84,30 @@ class Family:
 
     Parameters
     ----------
-    scope : {"single", "primary", "all"}
-        The only comparison; the plan's primary one, tested alone; all comparisons (and criteria) as one family.
+    scope : {"single", "primary", "all", "criteria"}
+        The only comparison; the plan's primary one, tested alone; all comparisons (and criteria, where the plan names
+        no headline criterion) as one family; the comparisons by the criteria beside the planned headline.
     size : int
+    step : int or None
+        Of a family that is adjusted by Holm: what this comparison's level is divided by. Bonferroni divides by the
+        size.
+    p_adjusted : float or None
+        Holm's p-value of this comparison, which depends on those of the others.
     """
 
-    scope: Literal["single", "primary", "all"] = "single"
+    scope: Literal["single", "primary", "all", "criteria"] = "single"
     size: int = 1
+    step: int | None = None
+    p_adjusted: float | None = None
+
+    @property
+    def share(self) -> float:
+        """The level of this one comparison."""
+        return LEVEL / (self.step or self.size)
+
+    def adjusted(self, p_value: float) -> float:
+        """Return a comparison's p-value with what the family adds to it."""
+        return min(1.0, self.size * p_value) if self.p_adjusted is None else self.p_adjusted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,14 +246,14 @@ def decide(evidence: Evidence, *, family: Family, looks: Looks, margin: float | 
     ----------
     evidence : Evidence
     family : Family
-        Its size divides the level (Bonferroni), so that the adjusted p-value and the interval say the same.
+        It divides the level, so that the adjusted p-value and the interval say the same.
     looks : Looks
     margin : float or None
         The plan's margin of equivalence.
     """
     numbers = _numbers(evidence, family, looks, margin)
     case = _case(evidence, numbers, margin, family)
-    groups = next((groups for groups in evidence.groups if groups.oppose(LEVEL / family.size)), None)
+    groups = next((groups for groups in evidence.groups if groups.oppose(family.share)), None)
     is_preferred = case.kind in ("preferred", "preferred_within_margin")
     verdict = Verdict(
         case=case,
@@ -266,14 +284,14 @@ def _leading(evidence: Evidence) -> str:
 
 def _numbers(evidence: Evidence, family: Family, looks: Looks, margin: float | None) -> dict:
     """Return adjusted p-value, interval and that of the equivalence test, all at the level of family and looks."""
-    share = LEVEL / family.size
+    share = family.share
     result = evidence.headline
     if looks.basis == "anytime":
         sequence = evidence.sequence
         if sequence is None or sequence.ci95 is None or sequence.p_value is None:
             return {}
         bounds = sequence.ci95
-        p_value, level = min(1.0, family.size * sequence.p_value), 1.0 - share
+        p_value, level = family.adjusted(sequence.p_value), 1.0 - share
         return {"p_adjusted": p_value, "ci_simultaneous": bounds, "level": level, "inner": bounds if margin else None}
     if result.ci95 is None or result.p_value is None:
         return {}
@@ -281,7 +299,7 @@ def _numbers(evidence: Evidence, family: Family, looks: Looks, margin: float | N
     # Both one-sided tests at the level: twice the level for the two-sided interval.
     inner = interval_at(result, 1.0 - looks.nominal(2 * share)) if margin else None
     return {
-        "p_adjusted": min(1.0, family.size * looks.p_value(result.p_value)),
+        "p_adjusted": family.adjusted(looks.p_value(result.p_value)),
         "ci_simultaneous": interval_at(result, level),
         "level": level,
         "inner": inner,
@@ -298,7 +316,7 @@ def _case(evidence: Evidence, numbers: dict, margin: float | None, family: Famil
         return Case.SCREENING
     if evidence.is_one_sided:
         return Case.UNBALANCED_SIDES
-    if any(groups.oppose(LEVEL / family.size) for groups in evidence.groups):
+    if any(groups.oppose(family.share) for groups in evidence.groups):
         return Case.DEPENDS_ON_GROUP
     is_apart = _is_apart(numbers)
     if margin is None:
@@ -326,11 +344,13 @@ def _with_warnings(verdict: Verdict, evidence: Evidence) -> Verdict:
         for code, other in (("careless", evidence.without_careless), ("excluded", evidence.with_excluded)):
             if other is None:
                 continue
-            changed = decide(other, family=verdict.family, looks=verdict.looks, margin=verdict.margin)
+            # Holm's p-value is that of the votes that count: of others it is counted as Bonferroni's at the same step.
+            family = replace(verdict.family, p_adjusted=None, size=verdict.family.step or verdict.family.size)
+            changed = decide(other, family=family, looks=verdict.looks, margin=verdict.margin)
             if not changed.agrees_with(verdict):
                 warnings.append((code, _in_short(changed)))
         for groups in evidence.groups:
-            if verdict.case is not Case.DEPENDS_ON_GROUP and groups.differ(LEVEL / verdict.family.size):
+            if verdict.case is not Case.DEPENDS_ON_GROUP and groups.differ(verdict.family.share):
                 warnings.append(("groups_differ", groups.plural))
         if evidence.headline.few_units:
             warnings.append(("few_units", evidence.headline.few_units))
@@ -341,6 +361,38 @@ def _in_short(verdict: Verdict) -> str:
     if verdict.preferred:
         return f"{verdict.kind}: {verdict.preferred}"
     return verdict.kind
+
+
+def holm_families(p_values: Sequence[float | None]) -> list[Family]:
+    """Return the family of each comparison by the criteria beside the headline, adjusted by Holm.
+
+    The p-value and the interval of a comparison say the same: one that is settled has the level of its own step, the
+    others have that of the first step that failed, at which all of them stop.
+
+    Parameters
+    ----------
+    p_values : sequence of float or None
+        Of each comparison against 1/2, looks counted; None where there is no test, which counts all the same.
+
+    References
+    ----------
+    Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
+    """
+    size = len(p_values)
+    if size < 2:
+        return [Family(scope="criteria", size=1)] * size
+    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    steps, highest = [size] * size, 0.0
+    adjusted: list[float | None] = [None] * size
+    failed: int | None = None
+    for rank, (p, place) in enumerate(known):
+        highest = max(highest, min(1.0, (size - rank) * p))
+        if highest > LEVEL and failed is None:
+            failed = size - rank
+        steps[place], adjusted[place] = failed or size - rank, highest
+    return [
+        Family(scope="criteria", size=size, step=step, p_adjusted=p) for step, p in zip(steps, adjusted, strict=True)
+    ]
 
 
 def family_of(number: int, *, has_primary: bool, criteria: int = 1) -> Sequence[Family]:

@@ -44,6 +44,7 @@ TEXT_COLUMNS = (
     "study",
     "study_version",
     "session",
+    "criterion",
     "class_label",
     "class_name",
     "seed",

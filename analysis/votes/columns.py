@@ -9,7 +9,9 @@ __all__ = [
     "ANSWER_COLUMNS",
     "CHECK_KINDS",
     "CHOICES",
+    "CRITERION",
     "INPUT_COLUMNS",
+    "OPTIONAL_COLUMNS",
     "REASON_SEPARATOR",
     "REQUIRED",
     "VOTE_COLUMNS",
@@ -61,7 +63,7 @@ VOTE_COLUMNS = (
     Field(
         name="trial",
         kind="string",
-        description="Opaque id of the trial: one showing of a pair. One current vote a trial.",
+        description="Opaque id of the trial: one showing of a pair. One current vote a trial (and criterion).",
     ),
     Field(
         name="pair", kind="string", required=True, description="Opaque id of the image pair: one class and one seed."
@@ -102,6 +104,13 @@ VOTE_COLUMNS = (
     Field(name="submitted_at", kind="datetime", description="When the server stored the answer, ISO 8601 in UTC."),
 )
 
+# In a table only where its study asks several criteria: a row for each criterion of a trial.
+CRITERION = Field(
+    name="criterion",
+    kind="string",
+    description="Key of the criterion by which the vote was given. Only where the study asks several; a trial that "
+    "asks all at once has one row for each.",
+)
 # Between the reasons of one vote.
 REASON_SEPARATOR = "|"
 ACCEPTABLE = ("", "both", "left", "right", "neither")
@@ -127,6 +136,8 @@ ANSWER_COLUMNS = (
     ),
 )
 
+# What a table of votes may have beyond its columns, as its study asks.
+OPTIONAL_COLUMNS = (CRITERION, *ANSWER_COLUMNS)
 # Columns that the analysis reads where a file has them, beyond those that this product writes.
 INPUT_COLUMNS = (
     Field(
@@ -142,7 +153,7 @@ INPUT_COLUMNS = (
 )
 
 REQUIRED = tuple(entry.name for entry in VOTE_COLUMNS if entry.required)
-_BY_NAME = {entry.name: entry for entry in (*VOTE_COLUMNS, *ANSWER_COLUMNS, *INPUT_COLUMNS)}
+_BY_NAME = {entry.name: entry for entry in (*VOTE_COLUMNS, *OPTIONAL_COLUMNS, *INPUT_COLUMNS)}
 
 
 def column(name: str) -> Field:

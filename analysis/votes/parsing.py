@@ -159,7 +159,8 @@ class Gatherer:
         """Report and drop, in place, second answers and copies; return the rows left, None for all."""
         if not columns:
             return None
-        reason = "this rater already has a vote on this trial; one current vote a trial"
+        by = " by this criterion" if "criterion" in columns else ""
+        reason = f"this rater already has a vote on this trial{by}; one current vote a trial"
         self.report_many(again, self._line, "trial", lambda row: reason, kind="again")
         keep = np.ones(len(columns["rater"]), dtype=bool)
         keep[again] = False
@@ -213,12 +214,18 @@ class Gatherer:
         return int(self._lines[block][row - ends[block]])
 
     def _second_answers(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the rows whose rater and trial stand in an earlier row, and which rows have a trial."""
+        """Return the rows whose rater, trial and criterion stand in an earlier row, and which rows have a trial."""
         if "trial_hash" not in self._columns:
             return np.zeros(0, dtype=np.int64), None
         # Taken here and let go of, before the table is made: hashes take more room than any column.
         first, second = (self._columns.pop(name).taken() for name in ("trial_hash", "trial_hash2"))
-        return _second_answers(self._columns["rater"].taken(), first, second), first != 0
+        has_trial = first != 0
+        if "criterion" in self._columns:
+            # Mixed into both hashes: a trial that asks several criteria has a vote by each.
+            code = (self._columns["criterion"].taken().astype(np.int64) + 2).astype(np.uint64)
+            first = np.where(has_trial, (first + code * np.uint64(0xD6E8FEB86659FD93)) | np.uint64(1), first)
+            second = second + code
+        return _second_answers(self._columns["rater"].taken(), first, second), has_trial
 
     def _table(self, columns: dict[str, np.ndarray]) -> VoteTable:
         none = np.zeros(0, dtype=np.int64)

@@ -31,6 +31,7 @@ _NEEDED = (
     "response_ms",
     "position",
     "session",
+    "criterion",
     "submitted_at",
     "sides_unknown",
 )

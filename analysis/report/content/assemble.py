@@ -28,6 +28,7 @@ from analysis.report.content.answers import answers_section
 from analysis.report.content.checklist import filled_checklist
 from analysis.report.content.comparison import compare_arms
 from analysis.report.content.composition import composition_section
+from analysis.report.content.criteria import criteria_section, other_criteria
 from analysis.report.content.display import display_section, size_rows
 from analysis.report.content.external_figures import ExternalFigure, given_facts
 from analysis.report.content.flow import flow_section
@@ -37,10 +38,16 @@ from analysis.report.content.judges import judges_section
 from analysis.report.content.metric_differences import difference_sentences, differences_section
 from analysis.report.content.screening import planned_rules, screening_section, sensitivity_section
 from analysis.report.content.tournament import tournament_section
-from analysis.report.content.verdicts import careless_raters, comparison_verdicts, study_verdict
+from analysis.report.content.verdicts import (
+    careless_raters,
+    comparison_verdicts,
+    criteria_verdicts,
+    study_verdict,
+)
 from analysis.report.parts.prose import finding, lead, methods_paragraph, paper_sentence
 from analysis.report.parts.table import MOST_WHOLE
 from analysis.verdict.looks import planned_looks
+from analysis.votes.criteria import by_criterion, criteria_in, headline_criterion
 from analysis.votes.selection import Selection, select_votes
 from analysis.votes.table import TIE, VoteTable
 
@@ -55,6 +62,7 @@ def build_report(
     *,
     arm: str | None = None,
     baseline: str | None = None,
+    criterion: str | None = None,
     plan: Mapping | None = None,
     study: Mapping | None = None,
     provenance: Mapping | None = None,
@@ -82,11 +90,14 @@ def build_report(
         estimates here, and counted.
     arm, baseline : str or None
         The direction of the first comparison; alphabetical where not given. Arms other than these follow.
+    criterion : str or None
+        Of votes by several criteria, the one that the report opens with; the plan's where not given, else the first.
+        Only the plan's is tested alone.
     plan : mapping or None
-        The frozen analysis plan: ``arm``, ``baseline``, ``margin`` (equivalence, on the rate), ``looks`` (``"one"``,
-        ``"anytime"`` or a number), ``exclusion_rules`` (names of screening rules, or rules with parameters), ``adjust``
-        (``"bh"`` or ``"holm"``, for the classes), ``least_votes`` (of a rater who counts as finished) and whatever
-        else was fixed. Given arms win over the plan's.
+        The frozen analysis plan: ``arm``, ``baseline``, ``criterion`` (the headline of several), ``margin``
+        (equivalence, on the rate), ``looks`` (``"one"``, ``"anytime"`` or a number), ``exclusion_rules`` (names of
+        screening rules, or rules with parameters), ``adjust`` (``"bh"`` or ``"holm"``, for the classes),
+        ``least_votes`` (of a rater who counts as finished) and whatever else was fixed. Given arms win over the plan's.
     study : mapping or None
         Facts of the study for the design table and the checklist; ``docs/statistician.md`` lists the keys.
     provenance : mapping or None
@@ -134,7 +145,10 @@ def build_report(
     """
     plan = _checked_plan(plan)
     arm, baseline = arm or plan.get("arm"), baseline or plan.get("baseline")
-    table = _with_named_arms(table if raters is None else with_sites(table, raters), arm, baseline)
+    whole = _with_named_arms(table if raters is None else with_sites(table, raters), arm, baseline)
+    # Of several criteria the report is about one, the headline; the section on criteria holds the others.
+    criterion = headline_criterion(whole, criterion or plan.get("criterion"))
+    table = whole if criterion is None else by_criterion(whole, criterion)
     selection = select_votes(table)
     ranking = _ranking(selection.table, plan, seed, covariates) if len(selection.table.arms) > 1 else None
     strengths = None if ranking is None else ranking["bradley_terry"]
@@ -146,14 +160,20 @@ def build_report(
     ]
     entries = [results.as_json() for results in compared]
     rules = planned_rules(plan)
-    screened = screen(selection.of_origin(), rules)
+    screened = screen(select_votes(whole).of_origin(), rules, criterion=criterion)
+    is_headline = criterion is None or criterion == plan.get("criterion")
+    has_primary = is_headline and _is_planned_first(directions, plan)
+    judging: dict[str, Any] = {
+        "plan": plan,
+        "looks": planned_looks(plan, taken=looks_taken, raters=load_summary(selection.table.rater).units),
+        "careless": careless_raters(screened, is_planned=rules is not None),
+    }
     judgements = comparison_verdicts(
         selection,
         compared,
-        plan=plan,
-        looks=planned_looks(plan, taken=looks_taken, raters=load_summary(selection.table.rater).units),
-        careless=careless_raters(screened, is_planned=rules is not None),
-        has_primary=_is_planned_first(directions, plan),
+        has_primary=has_primary,
+        criteria=1 if is_headline else len(criteria_in(whole)),
+        **judging,
     )
     for entry, judgement in zip(entries, judgements, strict=True):
         entry["verdict"] = judgement.as_json()
@@ -166,7 +186,7 @@ def build_report(
             strengths,
             arms=selection.table.arms,
             may_share_images=images_may_be_shared(selection.table),
-            has_primary=_is_planned_first(directions, plan),
+            has_primary=has_primary,
         ),
         "provenance": _provenance(provenance, plan, seed),
         "data": _data(table, selection, data or {}),
@@ -204,6 +224,12 @@ def build_report(
             else None
         ),
     }
+    if criterion is not None:
+        others = other_criteria(whole, criterion, directions, plan=plan, seed=seed)
+        judged = criteria_verdicts(others, is_planned=is_headline, **judging)
+        report["criteria"] = criteria_section(
+            criterion, selection, compared, judgements, list(zip(others, judged, strict=True)), plan=plan, seed=seed
+        )
     if (answers := answers_section(selection.table, directions)) is not None:
         report["answers"] = answers
     if comparisons:
@@ -249,9 +275,9 @@ def _checked_plan(plan: Mapping | None) -> dict:
         raise ValueError(f"the plan's adjust is {adjust!r}; give 'bh' (Benjamini and Hochberg) or 'holm'")
     if least_votes is not None and (not isinstance(least_votes, int) or least_votes is True or least_votes < 1):
         raise ValueError(f"the plan's least_votes is {least_votes!r}; give a number of at least 1, or leave it out")
-    for key in ("arm", "baseline"):
+    for key, what in (("arm", "arm's name"), ("baseline", "arm's name"), ("criterion", "criterion's key")):
         if plan.get(key) is not None and not isinstance(plan[key], str):
-            raise ValueError(f"the plan's {key} is {plan[key]!r}; give the arm's name")
+            raise ValueError(f"the plan's {key} is {plan[key]!r}; give the {what}")
     return plan
 
 

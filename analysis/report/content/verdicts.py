@@ -24,12 +24,12 @@ from analysis.report.parts.sentences import (
     warning_sentences,
 )
 from analysis.report.parts.wording import count
-from analysis.verdict.decision import LEVEL, Evidence, Family, GroupResult, Groups, Verdict, decide, family_of
+from analysis.verdict.decision import Evidence, Family, GroupResult, Groups, Verdict, decide, family_of, holm_families
 from analysis.verdict.looks import Looks
 from analysis.votes.selection import Selection
 from analysis.votes.table import Comparison
 
-__all__ = ["Judgement", "careless_raters", "comparison_verdicts", "study_verdict"]
+__all__ = ["Criterion", "Judgement", "careless_raters", "comparison_verdicts", "criteria_verdicts", "study_verdict"]
 
 # Rules whose flag says that a rater did not look. Many ties or votes on the same images say other things, so they count
 # only where the plan made them rules of the study.
@@ -88,10 +88,14 @@ def comparison_verdicts(
     looks: Looks,
     careless: frozenset[str],
     has_primary: bool,
+    criteria: int = 1,
 ) -> list[Judgement]:
-    """Return the verdict on every comparison, in their order; those without votes belong to no family."""
+    """Return the verdict on every comparison, in their order; those without votes belong to no family.
+
+    ``criteria`` is their number where none of several is the plan's headline: all are then one family.
+    """
     voted = [len(results.comparison) > 0 for results in compared]
-    families = iter(family_of(sum(voted), has_primary=has_primary))
+    families = iter(family_of(sum(voted), has_primary=has_primary, criteria=criteria))
     found = []
     for results, has_votes in zip(compared, voted, strict=True):
         family = next(families) if has_votes else Family()
@@ -99,6 +103,49 @@ def comparison_verdicts(
         verdict = decide(evidence, family=family, looks=looks, margin=plan.get("margin"))
         found.append(_judged(verdict, results.headline.df))
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criterion:
+    """The votes by one criterion beside the headline, and every result on them."""
+
+    key: str
+    selection: Selection
+    compared: Sequence[ArmResults]
+
+
+def criteria_verdicts(
+    others: Sequence[Criterion], *, plan: Mapping, looks: Looks, careless: frozenset[str], is_planned: bool
+) -> list[list[Judgement]]:
+    """Return the verdicts by each criterion beside the headline.
+
+    Where the plan names the headline, they are a family of their own, adjusted by Holm; else one with all others.
+    """
+    tested = [(one, results) for one in others for results in one.compared if len(results.comparison)]
+    if is_planned:
+        plain = (_plain_evidence(results.comparison, plan=plan, looks=looks, family=Family()) for _, results in tested)
+        families = holm_families([_p_value(evidence, looks) for evidence in plain])
+    else:
+        counts = [sum(len(results.comparison) > 0 for results in one.compared) for one in others]
+        families = [family for n in counts for family in family_of(n, has_primary=False, criteria=len(others) + 1)]
+    given = iter(families)
+    found = []
+    for one in others:
+        judged = []
+        for results in one.compared:
+            family = next(given) if len(results.comparison) else Family()
+            evidence = _evidence(one.selection, results, plan=plan, looks=looks, careless=careless, family=family)
+            verdict = decide(evidence, family=family, looks=looks, margin=plan.get("margin"))
+            judged.append(_judged(verdict, results.headline.df))
+        found.append(judged)
+    return found
+
+
+def _p_value(evidence: Evidence, looks: Looks) -> float | None:
+    if looks.basis == "anytime":
+        return None if evidence.sequence is None else evidence.sequence.p_value
+    p_value = evidence.headline.p_value
+    return None if p_value is None or evidence.headline.ci95 is None else looks.p_value(p_value)
 
 
 def _judged(verdict: Verdict, df: float | None) -> Judgement:
@@ -163,7 +210,7 @@ def _plain_evidence(
     sequence = None
     if looks.basis == "anytime":
         least_votes = plan.get("least_votes") or 1
-        sequence = confidence_sequence(comparison, least_votes=least_votes, level=1.0 - LEVEL / family.size)
+        sequence = confidence_sequence(comparison, least_votes=least_votes, level=1.0 - family.share)
     crossing = crossing_of(comparison)
     share = left_weight(comparison, rater_averaged_weights(crossing)) if len(comparison) else 0.5
     return Evidence(

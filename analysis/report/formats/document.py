@@ -64,6 +64,12 @@ _SECTIONS = (
     _RANKING,
     _PREFERENCE,
     (
+        "Criteria",
+        "The rest of the report is about the headline criterion.",
+        ("criteria", "criteria_together", "criteria_checks"),
+        (),
+    ),
+    (
         "Beyond the choice",
         "What raters said beside which image they prefer. The verdict rests on the direction of the choice alone.",
         ("acceptable", "grades*", "strength*", "reasons"),

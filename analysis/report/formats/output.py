@@ -21,6 +21,7 @@ from analysis.report.parts.figure import FigureSpec, rendered
 from analysis.report.parts.table import Table
 from analysis.report.parts.titles import titled, titled_votes
 from analysis.report.tables import all_tables, estimate_table
+from analysis.votes.criteria import by_criterion
 from analysis.votes.selection import select_votes
 from analysis.votes.table import VoteTable
 
@@ -126,6 +127,8 @@ def _contents(
 ) -> tuple[dict[str, bytes], dict[str, Exception]]:
     """Return the files, and what failed by its name; each format is made apart, so that none costs the others."""
     shown = titled(report)
+    if (criteria := report.get("criteria")) is not None:
+        table = by_criterion(table, criteria["headline"])
     drawing = _Drawing(shown, titled_votes(table, report), formats, {figure.name: figure for figure in figures})
     drawing.check_names()
     makers: dict[str, Callable[[], dict[str, bytes]]] = {

@@ -47,7 +47,20 @@ def lead(report: Mapping) -> str:
     verdict = report["verdict"]
     if verdict is None:
         return "No comparison: the votes name fewer than two arms."
-    return _marked(report, verdict)
+    said = _marked(report, verdict)
+    section = report.get("criteria")
+    if section is None:
+        return said
+    return " ".join([f"By the criterion {section['headline']}: {said}", *_other_criteria(section)])
+
+
+def _other_criteria(section: Mapping) -> list[str]:
+    """Return the verdict by each criterion beside the headline, on the first comparison."""
+    return [
+        f"By {entry['criterion']}: {entry['comparisons'][0]['verdict']['sentence']}"
+        for entry in section["criteria"][1:]
+        if entry["comparisons"]
+    ]
 
 
 def finding(report: Mapping, comparison: Mapping) -> str:
@@ -99,6 +112,20 @@ def _looks_sentence(plan: Mapping) -> str:
     return f"The plan allowed {planned}."
 
 
+def _criteria_sentence(report: Mapping) -> str | None:
+    section = report.get("criteria")
+    if section is None:
+        return None
+    names = [entry["criterion"] for entry in section["criteria"]]
+    asked = f"Pairs were judged by {count(len(names), 'criterion', plural='criteria')} ({', '.join(names)})."
+    if section["is_planned"]:
+        return (
+            f"{asked} {section['headline']} was named in the plan as the headline and is tested alone; the others are "
+            "one family, adjusted by Holm."
+        )
+    return f"{asked} No plan names a headline, so that all criteria and comparisons are one family (Bonferroni)."
+
+
 def _family_sentence(report: Mapping) -> str | None:
     family = (report["verdict"] or {}).get("family")
     if not family or len(report["comparisons"]) < 2:
@@ -136,7 +163,8 @@ def methods_paragraph(report: Mapping) -> str:
         f"the t quantile has min({'raters' if sites < 2 else 'sites'}, pairs) - 1 degrees of freedom. Tests are "
         "two-sided against 1/2.",
     ]
-    sentences += [said for said in (_family_sentence(report), _looks_sentence(report["plan"])) if said]
+    planned = (_criteria_sentence(report), _family_sentence(report), _looks_sentence(report["plan"]))
+    sentences += [said for said in planned if said]
     kept_out = data["excluded"]
     if kept_out:
         sentences.append(

@@ -6,7 +6,7 @@ Lead, paper sentence, methods, JSON, PDF and admin all take their conclusion fro
 from __future__ import annotations
 
 from analysis.report.parts.wording import count, interval, p_text, percent
-from analysis.verdict.decision import LEVEL, SMALL, Case, Verdict
+from analysis.verdict.decision import SMALL, Case, Verdict
 
 __all__ = [
     "PAPER",
@@ -114,7 +114,7 @@ def paper_conclusion(verdict: Verdict) -> str:
 
 def _words(verdict: Verdict) -> dict[str, object]:
     groups = verdict.groups
-    above, below = groups.found(LEVEL / verdict.family.size) if groups else (0, 0)
+    above, below = groups.found(verdict.family.share) if groups else (0, 0)
     return {
         "arm": verdict.arm,
         "baseline": verdict.baseline,
@@ -143,7 +143,8 @@ def numbers_text(verdict: Verdict) -> str:
     kind, counted = f"95{_NBSP}% interval", []
     if family.size > 1:
         kind = f"simultaneous {kind}"
-        counted.append(f"adjusted for {family.size} comparisons")
+        by = " by other criteria (Holm)" if family.scope == "criteria" else ""
+        counted.append(f"adjusted for {family.size} comparisons{by}")
     if looks.basis == "group sequential":
         kind = f"repeated {kind}"
         counted.append(f"counting look {looks.look} of {looks.number}")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from analysis.report.parts.table import MOST_WHOLE, Table, shows_all
 from analysis.report.tables.answers import answers_tables
 from analysis.report.tables.arms import arms_tables
+from analysis.report.tables.criteria import criteria_tables
 from analysis.report.tables.details import detail_tables
 from analysis.report.tables.display import display_table
 from analysis.report.tables.flow import flow_table, planned_table
@@ -25,7 +26,7 @@ __all__ = ["all_tables", "estimate_table"]
 def all_tables(report: Mapping) -> list[Table]:
     """Return the tables that pages show and LaTeX holds, in reading order; the names are unique."""
     tables = [design_table(report), flow_table(report), planned_table(report), kept_out_table(report)]
-    tables.append(verdicts_table(report))
+    tables += [verdicts_table(report), *criteria_tables(report)]
     is_anytime = report["plan"].get("looks") == "anytime"
     for number, comparison in enumerate(report["comparisons"]):
         if number and len(report["comparisons"]) > MOST_WHOLE:

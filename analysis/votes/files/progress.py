@@ -6,7 +6,7 @@ import importlib.util
 from collections import Counter
 from dataclasses import dataclass
 
-from analysis.votes.columns import ANSWER_COLUMNS, INPUT_COLUMNS, REQUIRED, VOTE_COLUMNS
+from analysis.votes.columns import INPUT_COLUMNS, OPTIONAL_COLUMNS, REQUIRED, VOTE_COLUMNS
 from analysis.votes.errors import unreadable
 from analysis.votes.parsing import Gatherer
 from analysis.votes.sheet import header_hint
@@ -17,7 +17,7 @@ __all__ = ["BLOCK_ROWS", "KNOWN", "LEAST_FAST_BYTES", "Progress", "is_fast", "st
 BLOCK_ROWS = 65_536
 # Below this size a file is read before pyarrow would have been imported.
 LEAST_FAST_BYTES = 1 << 20
-KNOWN = frozenset(entry.name for entry in (*VOTE_COLUMNS, *ANSWER_COLUMNS, *INPUT_COLUMNS))
+KNOWN = frozenset(entry.name for entry in (*VOTE_COLUMNS, *OPTIONAL_COLUMNS, *INPUT_COLUMNS))
 
 
 @dataclass

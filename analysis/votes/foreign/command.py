@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from analysis.votes.columns import ANSWER_COLUMNS, INPUT_COLUMNS, VOTE_COLUMNS, Field
+from analysis.votes.columns import INPUT_COLUMNS, OPTIONAL_COLUMNS, VOTE_COLUMNS, Field
 from analysis.votes.foreign.options import add_reading_options, foreign_options
 from analysis.votes.foreign.reading import read_foreign_votes, rows_of
 from analysis.votes.reading import ReadVotes
@@ -35,7 +35,10 @@ def convert_command(arguments: list[str]) -> int:
     # Checked whole before a byte is written; the rows are made anew, since a table in memory keeps no trial ids.
     read = read_foreign_votes(options.votes, tool or "table", **told)
     found = rows_of(options.votes, tool or "table", **told)
-    columns = (*VOTE_COLUMNS, *(entry for entry in (*ANSWER_COLUMNS, *INPUT_COLUMNS) if entry.name in read.table.extra))
+    columns = (
+        *VOTE_COLUMNS,
+        *(entry for entry in (*OPTIONAL_COLUMNS, *INPUT_COLUMNS) if entry.name in read.table.extra),
+    )
     resources = write_table(_typed(found.rows, columns), path.parent, columns=columns, name=path.stem, formats=[kind])
     write_package(resources, path.parent, name=path.stem)
     _say(read, path)

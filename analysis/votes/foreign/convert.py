@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.votes.checks import NOTHING
-from analysis.votes.columns import ANSWER_COLUMNS, INPUT_COLUMNS, REQUIRED, VOTE_COLUMNS
+from analysis.votes.columns import INPUT_COLUMNS, OPTIONAL_COLUMNS, REQUIRED, VOTE_COLUMNS
 from analysis.votes.errors import unreadable
 from analysis.votes.foreign.tool import Record, Tool, records_of
 
 __all__ = ["Conversion", "converted"]
 
-_OURS = tuple(entry.name for entry in (*VOTE_COLUMNS, *ANSWER_COLUMNS, *INPUT_COLUMNS))
+_OURS = tuple(entry.name for entry in (*VOTE_COLUMNS, *OPTIONAL_COLUMNS, *INPUT_COLUMNS))
 _LABELS = ("rater", "pair", "arm_left", "arm_right", "choice", "choice_arm", "class_label", "study")
 _OWN_RATERS = "raters: every vote counts as a rater of its own, so no interval allows for raters who differ"
 _NO_SIDES = "sides: arms stand in alphabetical order; position bias and every adjustment for it are null"

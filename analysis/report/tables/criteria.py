@@ -1,0 +1,107 @@
+"""Tables of several criteria: the verdict by each, how they hang together, how their checks went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from analysis.report.parts.table import Column, Table, versus
+from analysis.report.tables.verdicts import KIND_NAMES
+
+__all__ = ["criteria_tables"]
+
+_LONGEST = 250
+
+
+def criteria_tables(report: Mapping) -> list[Table]:
+    """Return the tables of the report's ``criteria``; none where the study asked one question."""
+    section = report.get("criteria")
+    if section is None:
+        return []
+    return [_verdicts(section), _together(section), _checks(section)]
+
+
+def _verdicts(section: Mapping) -> Table:
+    rows = []
+    for entry in section["criteria"]:
+        for comparison in entry["comparisons"]:
+            verdict = comparison["verdict"]
+            rows.append(
+                {
+                    "line": entry["criterion"],
+                    "compared": versus(comparison),
+                    "verdict": KIND_NAMES[verdict["kind"]].format(preferred=verdict["preferred"]),
+                    "rate": verdict["rate"],
+                    "ci_simultaneous": verdict["ci_simultaneous"],
+                    "p_adjusted": verdict["p_adjusted"],
+                    "votes": sum(comparison["counts"].values()),
+                    "reason": " ".join(verdict["warnings"]) or None,
+                }
+            )
+    note = (
+        f"The plan tests {section['headline']} alone; the other criteria are one family, adjusted by Holm. Their "
+        "intervals are at the level of each one's step."
+        if section["is_planned"]
+        else "No plan names a headline criterion: all criteria and comparisons are one family (Bonferroni)."
+    )
+    columns = (
+        Column("line", "Criterion"),
+        Column("compared", "Comparison"),
+        Column("verdict", "Verdict"),
+        Column("rate", "Rate", "rate"),
+        Column("ci_simultaneous", "Adjusted 95 % interval", "rate_interval"),
+        Column("p_adjusted", "p, adjusted", "p"),
+        Column("votes", "Votes", "count"),
+        Column("reason", "Note", "remark"),
+    )
+    return Table("criteria", "Verdict by each criterion", columns, rows, note, longest=_LONGEST)
+
+
+def _together(section: Mapping) -> Table:
+    names = {
+        "over_pairs": "correlation over pairs",
+        "over_raters": "correlation over raters",
+        "halo": "agreement within a rater beyond the pairs'",
+    }
+    rows = [
+        {"line": " and ".join(entry["criteria"]), "compared": versus(entry), "what": said, **entry[name]}
+        for entry in section["together"]
+        for name, said in names.items()
+    ]
+    columns = (
+        Column("line", "Criteria"),
+        Column("compared", "Comparison"),
+        Column("what", "What"),
+        Column("estimate", "Value", "number"),
+        Column("ci95", "95 % interval", "number_interval"),
+        Column("n_raters", "Raters", "count"),
+        Column("n_pairs", "Pairs", "count"),
+        Column("reason", "Note", "remark"),
+    )
+    note = (
+        "Over pairs: do the criteria favour the same pairs' images? Over raters: do raters who lean to an arm by one "
+        "lean to it by the other? Noise in rates of few votes draws both towards 0. The last is halo: by how much more "
+        "often a rater says the same by both criteria than another rater of the same pair does; 0 is none."
+    )
+    return Table("criteria_together", "How the criteria hang together", columns, rows, note)
+
+
+def _checks(section: Mapping) -> Table:
+    rows = [
+        {
+            "line": entry["criterion"],
+            "degraded": entry["checks"]["degraded"]["shown"],
+            "degraded_failed": entry["checks"]["degraded"]["failed"],
+            "identical": entry["checks"]["identical"]["shown"],
+            "identical_failed": entry["checks"]["identical"]["failed"],
+        }
+        for entry in section["criteria"]
+    ]
+    columns = (
+        Column("line", "Criterion"),
+        Column("degraded", "Spoilt copies shown", "count"),
+        Column("degraded_failed", "of these preferred", "count"),
+        Column("identical", "Identical images shown", "count"),
+        Column("identical_failed", "of these decided", "count"),
+    )
+    note = "What is spoilt need not be worse by every criterion: read failures by each of them."
+    return Table("criteria_checks", "Checks by criterion", columns, rows, note)
