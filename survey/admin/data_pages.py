@@ -33,6 +33,7 @@ from survey.services.results.report_build import (
     report_require_readable,
     results_require_visible,
 )
+from survey.services.study.criteria import MOST_CRITERIA, blocks_of
 from survey.services.study.plan import looks_price_of, power_of, rule_captions
 from survey.services.study.windows import windows_outlook
 
@@ -236,6 +237,7 @@ class PlanningForm(forms.Form):
     votes = forms.IntegerField(min_value=1, max_value=10_000, label="Votes")
     votes_of = forms.ChoiceField(choices=[("rater", "of each rater"), ("pair", "on each pair")], label="")
     preference = forms.FloatField(min_value=0.501, max_value=0.95, label="Preference rate worth finding")
+    criteria = forms.IntegerField(min_value=1, max_value=MOST_CRITERIA, label="Criteria", required=False)
 
     def clean(self) -> dict[str, Any]:
         """Turn votes on a pair into votes of a rater, which is what the design is made of."""
@@ -243,6 +245,7 @@ class PlanningForm(forms.Form):
         if self.errors:
             return asked
         votes, raters, pairs = asked.pop("votes"), asked["raters"], asked["pairs"]
+        asked["criteria"] = asked["criteria"] or 1
         if asked.pop("votes_of") == "rater":
             return asked | {"votes_per_rater": votes}
         if votes > raters:
@@ -257,6 +260,7 @@ _MOST_SIMULATED = 5_000
 
 def _looks_percent(study: Study, asked: dict[str, Any]) -> dict[str, Any]:
     """Return the power in percent under the study's looks, or under looks at any time, and what they are called."""
+    asked = {name: value for name, value in asked.items() if name != "criteria"}
     if study.stopping_rule == Study.StoppingRule.PLANNED:
         price = looks_price_of(**asked, looks=study.planned_looks, spending=study.looks_spending)
         return {
@@ -278,7 +282,8 @@ def planning(request: HttpRequest, study: Study) -> HttpResponse:
     start = {
         "raters": study.target_raters,
         "pairs": max(2, pairs) if pairs else 100,
-        "votes": study.trials_per_session,
+        "votes": max(1, study.trials_per_session // blocks_of(study)),
+        "criteria": max(1, len(study.criteria)),
         "votes_of": "rater",
         "preference": 0.6,
     }
@@ -293,6 +298,7 @@ def planning(request: HttpRequest, study: Study) -> HttpResponse:
             "ceiling_percent": f"{100 * plan['ceiling_power']:.0f}",
             "width_percent": f"{100 * plan['half_width']:.1f}",
             **_looks_percent(study, asked),
+            "others_percent": "" if plan["power_of_others"] is None else f"{100 * plan['power_of_others']:.0f}",
             "votes_of_rater": f"{round(plan['votes'] / plan['raters'], 1):g}",
             "votes_on_pair": f"{round(plan['votes'] / plan['pairs'], 1):g}",
         }

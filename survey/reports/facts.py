@@ -12,6 +12,7 @@ from django.db.models import Count
 
 from analysis.report.provenance import code_version
 from survey.beyond import beyond_of
+from survey.criteria import criteria_of, design_of, has_ties, headline_of
 from survey.models import ImageMetric, ImagePair, Study, StudyFigure
 from survey.reports.wording import checks_in_words, provider_in_words, question_shown, rules_in_words
 from survey.selectors.rater import sessions_in_table
@@ -125,9 +126,13 @@ def analysis_plan(study: Study, *, looks_taken: Sequence[float] = ()) -> dict[st
         "exclusion_rules": frozen["exclusion_rules"],
         "adjust": frozen.get("class_adjustment", "bh"),
         "least_votes": frozen.get("least_votes", 1),
-        "ties_offered": version.config["trial"]["are_ties_allowed"],
+        "ties_offered": next(
+            one.is_tie_allowed for one in criteria_of(version.config) if one.key == headline_of(version.config)
+        ),
         "config_sha256": version.config_sha256,
     }
+    if headline := headline_of(version.config):
+        plan |= {"criterion": headline, "criteria": [one.key for one in criteria_of(version.config)]}
     if baseline:
         plan["baseline"] = baseline
         # Two arms have one comparison, the primary one; of several against a baseline none was named before the others.
@@ -195,7 +200,8 @@ def study_facts(study: Study) -> dict[str, Any]:
         "language": _languages(study),
         "question": _by_language({code: question_shown(question_in(config, code)) for code in _codes(config)}),
         "instructions": _by_language({code: texts_in(config, code)["instructions"] for code in _codes(config)}),
-        "ties_offered": "yes" if trial["are_ties_allowed"] else "no, forced choice",
+        "ties_offered": _ties(config),
+        **_criteria(config),
         "beyond_choice": _beyond(config),
         "reason_captions": {entry["key"]: entry["caption"] for entry in reasons_in(config, "")},
         "side_randomisation": "drawn on the server before showing, balanced over each pair and within each session",
@@ -222,6 +228,27 @@ def _looks_in_words(frozen: dict[str, Any]) -> str:
     if frozen["stopping_rule"] == Study.StoppingRule.PLANNED:
         return f"{frozen['looks']['number']} planned looks by alpha spending"
     return "anytime-valid looks" if frozen["stopping_rule"] == Study.StoppingRule.ANYTIME else "one look, after closing"
+
+
+def _ties(config: dict[str, Any]) -> str:
+    without = [one.key for one in criteria_of(config) if not one.is_tie_allowed]
+    if without and has_ties(config):
+        return f"yes, but not by {', '.join(without)}"
+    return "yes" if has_ties(config) else "no, forced choice"
+
+
+def _criteria(config: dict[str, Any]) -> dict[str, str]:
+    """Return what the design table says of several criteria; nothing of one question."""
+    if not design_of(config):
+        return {}
+    listed = "; ".join(
+        f"{one.key}: {one.question}" + (f" ({one.definition})" if one.definition else "") for one in criteria_of(config)
+    )
+    design = {
+        "blocks": "one block of trials each, the order of the blocks drawn for each rater",
+        "together": "all below each pair, in an order drawn for each rater",
+    }[design_of(config)]
+    return {"criteria": f"{listed}. Asked {design}; the headline is {headline_of(config)}"}
 
 
 def _amount(payment: str) -> float | None:

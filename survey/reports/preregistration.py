@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from survey.beyond import beyond_of
+from survey.criteria import Criterion, criteria_of, design_of, headline_of
 from survey.models import StudyVersion
 from survey.reports.wording import checks_in_words, provider_in_words, questions_in_words, rules_in_words
 from survey.selectors.texts import text_languages
@@ -31,6 +32,10 @@ def preregistration_text(version: StudyVersion) -> str:
         for number, (question, answer) in enumerate(questions, start=1):
             lines += [f"{number}. **{question}** {answer}", ""]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _answers(criterion: Criterion) -> str:
+    return "left, right or no preference" if criterion.is_tie_allowed else "left or right"
 
 
 class Sayings:
@@ -76,10 +81,26 @@ class Sayings:
         ]
 
     def measure(self) -> str:
-        ties = "left, right or no preference" if self.config["trial"]["are_ties_allowed"] else "left or right"
-        asked, languages = questions_in_words(self.config), text_languages(self.config)
-        wordings = f" Each language ({', '.join(languages)}) has its frozen wording." if len(languages) > 1 else ""
-        return f"Each trial asks {asked}; the answer is {ties}.{self.beyond()}{wordings}"
+        if design_of(self.config):
+            return f"{self.criteria()}{self.beyond()}{self._wordings()}"
+        (only,) = criteria_of(self.config)
+        said = f"Each trial asks {questions_in_words(self.config)}; the answer is {_answers(only)}."
+        return f"{said}{self.beyond()}{self._wordings()}"
+
+    def _wordings(self) -> str:
+        languages = text_languages(self.config)
+        return f" Each language ({', '.join(languages)}) has its frozen wording." if len(languages) > 1 else ""
+
+    def criteria(self) -> str:
+        design = {
+            "blocks": "in blocks, one criterion at a time, the order of blocks drawn for each rater",
+            "together": "together below each pair, in an order drawn for each rater",
+        }[design_of(self.config)]
+        answers = "; ".join(f"{one.key}: {_answers(one)}" for one in criteria_of(self.config))
+        return (
+            f"Pairs are judged by several criteria, {design}: {questions_in_words(self.config)}. Answers: {answers}. The "
+            f"primary criterion is {headline_of(self.config)}."
+        )
 
     def beyond(self) -> str:
         asked = beyond_of(self.config)
@@ -139,7 +160,12 @@ class Sayings:
         margin: Any = self.analysis["equivalence_margin"]
         equivalence = "" if margin is None else f" Equivalence is tested with a margin of {100 * margin:g} points."
         adjusted = {"bh": "Benjamini and Hochberg's", "holm": "Holm's"}[self.analysis.get("class_adjustment", "bh")]
-        return f"Two-sided tests at 5 %; p-values of classes are adjusted by {adjusted} method.{equivalence}"
+        several = (
+            f" {headline_of(self.config)} is tested alone; the other criteria are one family, adjusted by Holm."
+            if design_of(self.config)
+            else ""
+        )
+        return f"Two-sided tests at 5 %; p-values of classes are adjusted by {adjusted} method.{several}{equivalence}"
 
     def exclusions(self) -> str:
         rules = rules_in_words(self.config)

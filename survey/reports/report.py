@@ -25,7 +25,7 @@ from survey.reports.raters import raters_export
 from survey.selectors.flow import study_flow
 from survey.selectors.looks import looks_before
 from survey.selectors.pair_rows import pair_rows
-from survey.selectors.vote import vote_rows, vote_showings
+from survey.selectors.vote import study_criteria, vote_rows, vote_showings
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,11 @@ if TYPE_CHECKING:
 
 def vote_columns(study: Study) -> tuple[Field, ...]:
     """Return the columns of the study's votes: those of any study, then what one of its versions asked beyond."""
-    from analysis.votes.columns import ANSWER_COLUMNS, VOTE_COLUMNS
+    from analysis.votes.columns import ANSWER_COLUMNS, CRITERION, VOTE_COLUMNS
 
     asked = {name for config in study.versions.values_list("config", flat=True) for name in beyond_of(config).columns()}
-    return (*VOTE_COLUMNS, *(column for column in ANSWER_COLUMNS if column.name in asked))
+    criterion = (CRITERION,) if study_criteria(study) else ()
+    return (*VOTE_COLUMNS, *criterion, *(column for column in ANSWER_COLUMNS if column.name in asked))
 
 
 def votes_export(study: Study, folder: Path, *, formats: tuple[str, ...] = ("csv",), is_pilot: bool = False) -> dict:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from survey.criteria import headline_of
 from survey.exceptions import ResultsHidden
 from survey.models import Exclusion, RaterSession, Study
 from survey.reports.report import votes_export
@@ -23,6 +24,12 @@ def planned_rules(study: Study) -> list[dict]:
     """Return the exclusion rules of the study's frozen plan."""
     version = version_current(study)
     return version.config["analysis"]["exclusion_rules"] if version else []
+
+
+def planned_criterion(study: Study) -> str | None:
+    """Return the headline criterion of the study's frozen plan."""
+    version = version_current(study)
+    return (headline_of(version.config) if version else "") or None
 
 
 def rules_that_wait(study: Study) -> list[str]:
@@ -76,7 +83,7 @@ def exclusion_proposals(study: Study, *, rules: list[dict] | None = None, is_pil
         if not votes_export(study, Path(folder), is_pilot=is_pilot)["resources"][0]["rows"]:
             return []
         read = read_votes(Path(folder) / "votes.csv")
-    screened = screen(read.table, rules or None)
+    screened = screen(read.table, rules or None, criterion=planned_criterion(study))
     parameters = {entry["rule"]: entry.get("parameters") for entry in rules}
     values = {(row.rater, row.rule): row.value for row in screened}
     sessions: dict[str, list] = {}

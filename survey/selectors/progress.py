@@ -171,7 +171,7 @@ def _places(version: StudyVersion, shown: str) -> tuple[int, int, int, list[tupl
     now = timezone.now()
     rows = (
         Slot.objects.filter(version=version, pool__in={Slot.Pool.MAIN, shown})
-        .values_list("pool", "pair_id", "arm_a_id", "arm_b_id")
+        .values_list("pool", "pair_id", "arm_a_id", "arm_b_id", "criterion")
         .annotate(
             n=Count("pk"),
             done=Count("pk", filter=Q(is_answered=True)),
@@ -179,7 +179,7 @@ def _places(version: StudyVersion, shown: str) -> tuple[int, int, int, list[tupl
         )
         .order_by()
     )
-    for pool, _, _, _, n, done, held in rows:
+    for pool, _, _, _, _, n, done, held in rows:
         if pool == Slot.Pool.MAIN:
             wanted, answered, reserved = wanted + n, answered + done, reserved + held
         if pool == shown:

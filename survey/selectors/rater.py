@@ -77,6 +77,11 @@ def _answered(sessions: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Vote]]:
     return found
 
 
+def _of_trials(votes: Sequence[Vote]) -> list[Vote]:
+    """Return one vote of each trial, which several criteria may have answered together."""
+    return list({vote.trial_id: vote for vote in reversed(votes)}.values())[::-1]
+
+
 def _row(session: RaterSession, votes: Sequence[Vote], excluded: dict[uuid.UUID, str]) -> dict[str, Any]:
     reason = excluded.get(session.pk, "")
     if session.state == RaterSession.State.WITHDRAWN:
@@ -95,7 +100,7 @@ def _row(session: RaterSession, votes: Sequence[Vote], excluded: dict[uuid.UUID,
         "pixel_ratio": session.device.get("pixel_ratio"),
         "input": _usual(vote.presentation.get("input") for vote in votes),
         "minutes": None if took is None else round(took, 2),
-        "votes": sum(vote.trial.check_kind == Check.NONE for vote in votes),
+        "votes": sum(vote.trial.check_kind == Check.NONE for vote in _of_trials(votes)),
         "checks_passed": sum(passed),
         "checks_failed": len(passed) - sum(passed),
         "excluded": bool(reason),

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Case, CharField, Count, F, FloatField, Func, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Floor
 
+from survey.criteria import TOGETHER, criteria_of, design_of
 from survey.models import RaterSession, StudyVersion, Trial, Vote
 
 __all__ = ["BUCKET_MS", "Counts", "of_phase", "phase_name", "votes_counted"]
@@ -74,18 +75,22 @@ def _counted(votes: QuerySet[Vote], version: StudyVersion) -> Counts:
             "bucket",
             "is_fast",
             "is_failed",
+            "criterion",
         )
         .annotate(n=Count("pk"))
     )
+    # Of a trial that was answered by several criteria at once, one counts as the vote; checks are judged by each.
+    also = {one.key for one in criteria_of(version.config)[1:]} if design_of(version.config) == TOGETHER else set()
     counts: Counts = Counter()
-    for is_pilot, is_simulated, check, hour, bucket, is_fast, is_failed, n in rows:
+    for is_pilot, is_simulated, check, hour, bucket, is_fast, is_failed, criterion, n in rows:
         phase = phase_name(is_pilot, is_simulated)
-        counts[phase, "votes", ""] += n
-        counts[phase, "hour", str(hour)[:13]] += n
-        if bucket is not None:
-            counts[phase, "time", str(min(int(bucket), LAST_BUCKET))] += n
-        if is_fast:
-            counts[phase, "fast", ""] += n
+        if criterion not in also:
+            counts[phase, "votes", ""] += n
+            counts[phase, "hour", str(hour)[:13]] += n
+            if bucket is not None:
+                counts[phase, "time", str(min(int(bucket), LAST_BUCKET))] += n
+            if is_fast:
+                counts[phase, "fast", ""] += n
         if check in _CHECKS:
             counts[phase, "check", check] += n
             counts[phase, "failed", check] += n * is_failed
@@ -103,9 +108,12 @@ def votes_counted(version: StudyVersion, *, after: int, until: int) -> Counts:
     before = Vote.objects.filter(trial=OuterRef("trial"), pk__lt=OuterRef("pk")).exclude(choice=Vote.Choice.UNDO)
     undos = span.filter(choice=Vote.Choice.UNDO, trial__session__version=version)
     undone = list(
-        undos.annotate(undid=Subquery(before.order_by("-pk").values("pk")[:1])).values_list("undid", flat=True)
+        undos.annotate(undid=Subquery(before.order_by("-pk").values("submission_key")[:1])).values_list(
+            "undid", flat=True
+        )
     )
     if undone:
         # What was taken back was counted when it was given, perhaps in an earlier span.
-        given.subtract(_counted(Vote.objects.filter(pk__in=undone), version))
+        taken_back = Vote.objects.filter(submission_key__in=undone).exclude(choice=Vote.Choice.UNDO)
+        given.subtract(_counted(taken_back, version))
     return given

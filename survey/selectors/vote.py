@@ -9,9 +9,19 @@ from typing import Any
 from django.db.models import Exists, OuterRef, QuerySet
 
 from survey.beyond import beyond_of
+from survey.criteria import criteria_of
 from survey.models import Exclusion, RaterSession, Study, Trial, Vote
 
-__all__ = ["DEGRADED_ARM", "current_votes", "exclusion_reasons", "has_real_votes", "vote_rows", "vote_showings"]
+__all__ = [
+    "DEGRADED_ARM",
+    "current_votes",
+    "exclusion_reasons",
+    "has_real_votes",
+    "one_a_trial",
+    "study_criteria",
+    "vote_rows",
+    "vote_showings",
+]
 
 # A spoilt copy (in degraded checks and in practice) stands under this name: it is no arm of the study.
 DEGRADED_ARM = "degraded"
@@ -57,7 +67,7 @@ def vote_rows(
         votes = votes.filter(trial__session__in=sessions)
     votes = votes.select_related(
         "trial__session__version", "trial__pair", "trial__arm_left", "trial__arm_right", "trial__session"
-    ).order_by("trial__session__started_at", "trial__session_id", "trial__position")
+    ).order_by("trial__session__started_at", "trial__session_id", "trial__position", "pk")
     votes = votes.annotate(is_over_quota=_answered_before())
     for vote in votes.iterator(chunk_size=2000):
         yield _row(vote, study.slug, excluded)
@@ -78,9 +88,23 @@ def _answered_before() -> Exists:
     return Exists(earlier.exclude(trial=OuterRef("trial")))
 
 
+def study_criteria(study: Study) -> tuple[str, ...]:
+    """Return the criteria that votes of a study may name, over all its versions; none where each asks one question."""
+    configs = study.versions.order_by("number").values_list("config", flat=True)
+    keys = (one.key for config in configs for one in criteria_of(config))
+    return tuple(dict.fromkeys(filter(None, keys)))
+
+
+def one_a_trial(votes: QuerySet[Vote], study: Study) -> QuerySet[Vote]:
+    """Narrow current votes down to one of each trial, which several criteria may have answered together."""
+    if not study_criteria(study):
+        return votes
+    return votes.exclude(Exists(Vote.objects.filter(is_current=True, trial=OuterRef("trial"), pk__lt=OuterRef("pk"))))
+
+
 def vote_showings(study: Study, *, is_pilot: bool = False) -> Iterator[dict[str, Any]]:
     """Yield how the trial of each current vote looked on the rater's screen, as the browser reported it."""
-    votes = current_votes(study, is_pilot=is_pilot).order_by("pk")
+    votes = one_a_trial(current_votes(study, is_pilot=is_pilot), study).order_by("pk")
     rows = votes.values_list("trial_id", "trial__session__rater_id", "presentation")
     for trial_id, rater_id, presentation in rows.iterator(chunk_size=2000):
         yield presentation | {"trial": str(trial_id), "rater": str(rater_id)}
@@ -119,6 +143,7 @@ def _row(vote: Vote, slug: str, excluded: dict) -> dict[str, Any]:
         "exclusion_reason": reason,
         "simulated": session.is_simulated,
         "submitted_at": vote.submitted_at,
-        # Only where the version asked: a study of choices alone has no such columns.
+        # Only where the version asked: a study of one question and of choices alone has no such columns.
+        **({"criterion": vote.criterion} if vote.criterion else {}),
         **{name: getattr(vote, name) for name in beyond_of(session.version.config).columns()},
     }

@@ -16,6 +16,7 @@ def design_table(report: Mapping) -> Table:
     facts = [
         ("Study", study.get("title") or ", ".join(data["studies"]) or None),
         ("Question", study.get("question")),
+        ("Criteria", study.get("criteria")),
         ("Arms", ", ".join(data["arms"]) or None),
         ("Raters", wording.count(data["raters"])),
         ("Image pairs", wording.count(data["pairs"])),

@@ -78,7 +78,6 @@ class RaterModel:
     behaviour: Behaviour
     seed: int
     number: int
-    has_ties: bool
     rng: random.Random = field(init=False)
     taste: float = field(init=False)
 
@@ -87,8 +86,8 @@ class RaterModel:
         self.rng = random.Random(f"{self.seed}/{self.number}")
         self.taste = self.rng.gauss(0, self.behaviour.sd_rater)
 
-    def choice(self, trial: dict[str, Any]) -> str:
-        """Return left, right or tie for a trial as the database knows it."""
+    def choice(self, trial: dict[str, Any], *, has_ties: bool) -> str:
+        """Return left, right or tie for a trial as the database knows it; by every criterion with the same taste."""
         rng, behaviour = self.rng, self.behaviour
         if rng.random() < behaviour.lapse:
             # A lapse is a coin: no pull of arm or side.
@@ -98,7 +97,7 @@ class RaterModel:
         to_left = _rate(self._pull_left(trial) + _logit(0.5 + behaviour.position_bias))
         # Ties come where the sides are hard to tell, most of all where they are the same.
         ties = 0.8 if trial["check_kind"] == "identical" else behaviour.tie_rate * 4 * to_left * (1 - to_left)
-        if self.has_ties and rng.random() < ties:
+        if has_ties and rng.random() < ties:
             return "tie"
         return "left" if rng.random() < to_left else "right"
 

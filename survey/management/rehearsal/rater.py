@@ -21,6 +21,11 @@ from survey.models import Trial
 from survey.tokens import session_id_of
 
 
+def asked_of(trial: dict[str, Any]) -> list[str]:
+    """Return the criteria that a trial asks, in the order of the page; one without a key where it asks one question."""
+    return [one["key"] for one in trial.get("criteria", [{"key": ""}])]
+
+
 @dataclass
 class Visit:
     """What became of one simulated rater."""
@@ -90,7 +95,8 @@ class SimulatedRater:
         """Answer every trial; return False when the rater drops out."""
         urls, tab = setup["urls"], str(uuid.uuid4())
         window = self._browser.post(urls["window"], {"tab": tab})
-        model = RaterModel(self._behaviour, self._seed, self._number, setup["ties"])
+        model = RaterModel(self._behaviour, self._seed, self._number)
+        has_ties = {one["key"]: one["ties"] for one in setup["criteria"]}
         # Spread over the trials, so that the share who leave is that of whole visits.
         stay = (1 - self._behaviour.drop_out) ** (1 / max(1, window["total"]))
         truth: dict[str, dict[str, Any]] = {}
@@ -116,7 +122,10 @@ class SimulatedRater:
                     "tab": tab,
                     "trial": trial["id"],
                     "key": str(uuid.uuid4()),
-                    "choice": model.choice(truth[trial["id"]]),
+                    "answers": [
+                        {"criterion": key, "choice": model.choice(truth[trial["id"]], has_ties=has_ties[key])}
+                        for key in asked_of(trial)
+                    ],
                     "response_ms": response_ms,
                     "exposure_ms": response_ms,
                     "presentation": {"layout": "row", "input": "key", "pixel_ratio": 1},

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.text import capfirst
 
+from survey.criteria import has_ties
 from survey.models import Study, StudyVersion
 from survey.reports.wording import checks_in_words, provider_in_words, questions_in_words, rules_in_words
 
@@ -51,9 +52,9 @@ def _description(study: Study, version: StudyVersion, counts: Mapping[str, int])
 def rai_of(version: StudyVersion, *, least_cell: int) -> dict[str, Any]:
     """Return answers to the RAI vocabulary from the frozen version: consent, recruitment, checks, exclusions."""
     config = version.config
-    texts, plan, trial, facts = config["texts"], config["plan"], config["trial"], config.get("facts", {})
+    texts, plan, facts = config["texts"], config["plan"], config.get("facts", {})
     rules = rules_in_words(config)
-    ties = "no preference could be answered" if trial["are_ties_allowed"] else "one of the two had to be chosen"
+    ties = "no preference could be answered" if has_ties(config) else "one of the two had to be chosen"
     answers = {
         "dataCollection": f"Raters came by {provider_in_words(config)}, consented (text SHA-256 "
         f"{version.consent_sha256}), and compared two images at a time on their own screens; sides were drawn by the "

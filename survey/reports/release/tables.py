@@ -10,7 +10,9 @@ from typing import Any
 from django.db.models import Count, QuerySet
 
 from analysis.votes.columns import Field
+from survey.criteria import headline_of
 from survey.models import PairImage, RaterSession, Study, Trial
+from survey.selectors.version import version_current
 from survey.selectors.vote import current_votes, exclusion_reasons, vote_rows
 
 __all__ = ["PREFERENCE_COLUMNS", "preference_rows", "published_votes"]
@@ -42,6 +44,7 @@ def preference_rows(
     votes = current_votes(study).filter(
         trial__session__in=sessions.exclude(pk__in=list(exclusion_reasons(study))),
         trial__check_kind=Trial.CheckKind.NONE,
+        criterion=_headline(study),
     )
     names = ("trial__pair_id", "trial__arm_left__name", "trial__arm_right__name", "choice")
     counted = votes.order_by(*names).values_list(*names).annotate(n=Count("pk")).iterator(chunk_size=2000)
@@ -56,6 +59,12 @@ def preference_rows(
                     "chosen_arm": arm_names[row["chosen_arm"]],
                     "rejected_arm": arm_names[row["rejected_arm"]],
                 }
+
+
+def _headline(study: Study) -> str:
+    """Return the criterion whose votes say which image was preferred; empty where one question was asked."""
+    version = version_current(study)
+    return headline_of(version.config) if version else ""
 
 
 def _by_arms(rows: Iterator[tuple]) -> dict[tuple[str, str], Counter[str]]:

@@ -8,7 +8,14 @@ from typing import Any
 
 from survey.models import Study
 
-__all__ = ["criteria_config", "criteria_plan_problems", "criteria_problems", "criterion_faults"]
+__all__ = [
+    "MOST_CRITERIA",
+    "blocks_of",
+    "criteria_config",
+    "criteria_plan_problems",
+    "criteria_problems",
+    "criterion_faults",
+]
 
 _FIELDS = ("key", "question", "definition", "is_tie_allowed")
 # More questions about one pair than anybody keeps apart.
@@ -60,6 +67,11 @@ def criteria_plan_problems(study: Study) -> list[str]:
             f"{study.trials_per_session} trials a session are fewer than the {len(keys)} blocks; raise the number"
         )
     return problems
+
+
+def blocks_of(study: Study) -> int:
+    """Return how many blocks a visit of a draft has: one for each of several criteria, or one alone."""
+    return len(study.criteria) if study.criteria_design == Study.CriteriaDesign.BLOCKS and study.criteria else 1
 
 
 def criteria_config(study: Study) -> dict[str, Any]:

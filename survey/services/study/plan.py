@@ -77,13 +77,19 @@ def _rule_problems(entry: Any) -> list[str]:
     return [f"rule {name!r}: {fault}" for _, fault in rule_faults(entry)]
 
 
-def power_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float) -> dict[str, Any]:
-    """Return precision and power of a design under the headline's test, with the ceiling that pairs set."""
+def power_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float, criteria: int = 1) -> dict[str, Any]:
+    """Return precision and power of a design under the headline's test, with the ceiling that pairs set.
+
+    ``votes_per_rater`` are those by one criterion. The headline of several is tested alone; ``power_of_others`` is that
+    of the first of the others under Holm, the least that any of them has.
+    """
     from analysis.planning.power import plan_power
     from analysis.planning.simulation import Scenario
 
     load = min(votes_per_rater, pairs)
-    return plan_power(Scenario(raters=raters, pairs=pairs, votes_per_rater=load, preference=preference)).as_json()
+    scenario = Scenario(raters=raters, pairs=pairs, votes_per_rater=load, preference=preference)
+    others = plan_power(scenario, significance=0.05 / (criteria - 1)).power if criteria > 1 else None
+    return plan_power(scenario).as_json() | {"power_of_others": others}
 
 
 def looks_price_of(

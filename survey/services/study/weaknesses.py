@@ -9,7 +9,7 @@ from django.db.models import Count
 
 from survey.models import ImagePair, PairImage, Study
 from survey.selectors.version import comparisons_of
-from survey.services.study.criteria import criteria_problems
+from survey.services.study.criteria import blocks_of, criteria_problems
 from survey.services.study.defaults import CONSENT
 from survey.services.study.display import display_mode
 from survey.services.study.plan import power_of
@@ -25,6 +25,10 @@ LONG_SESSION_MINUTES = 15
 _SECONDS_A_TRIAL = 6.0
 # A question that follows a choice needs no further look at the images.
 _SECONDS_A_STEP = 2.0
+# Another look and another answer, the pair being known.
+_SECONDS_A_CRITERION = 3.0
+# Two lines on a phone; the rows of the trial page count on no more.
+_LONG_QUESTION = 80
 _READ = ("title", "summary", "payment", "consent_text", "instructions", "question", "debrief")
 # The smallest preference that most studies would call worth finding, and the usual power for it.
 TARGET_RATE = 0.6
@@ -115,7 +119,7 @@ def _plan(study: Study) -> list[str]:
             f"take {study.votes_per_pair + 1}"
         )
     pairs = study.pairs.filter(is_selected=True, kind=ImagePair.Kind.MAIN).count()
-    slots = pairs * len(comparisons_of(study)) * study.votes_per_pair
+    slots = pairs * len(comparisons_of(study)) * study.votes_per_pair * blocks_of(study)
     if pairs:
         found += _raters_and_slots(study, slots)
     if study.baseline is None and (first := study.arms.order_by("name").first()):
@@ -135,7 +139,10 @@ def _plan(study: Study) -> list[str]:
         + study.degraded_trials
     )
     steps = sum(map(bool, (study.is_acceptable_asked, study.strength_grades, study.reasons)))
-    minutes = trials * (_SECONDS_A_TRIAL + steps * _SECONDS_A_STEP + study.minimum_exposure_ms / 1000) / 60
+    found += _criteria(study)
+    again = max(0, len(study.criteria) // blocks_of(study) - 1)
+    seconds = _SECONDS_A_TRIAL + again * _SECONDS_A_CRITERION + steps * (1 + again) * _SECONDS_A_STEP
+    minutes = trials * (seconds + study.minimum_exposure_ms / 1000) / 60
     if minutes > LONG_SESSION_MINUTES:
         found.append(f"{trials} trials take about {minutes:.0f} minutes; above {LONG_SESSION_MINUTES} attention fades")
     if study.pixel_multiple == 1 and display_mode(study) == Study.Display.PIXELS:
@@ -144,6 +151,31 @@ def _plan(study: Study) -> list[str]:
             found.append(f"images of {largest} pixels are tiny at 1 screen pixel each; raise the pixel multiple")
     if pairs >= 2 and study.target_raters >= 2:
         found += _power(study, pairs, slots)
+    return found
+
+
+def _criteria(study: Study) -> list[str]:
+    """Return what several criteria ask of the rest of the plan."""
+    blocks, found = blocks_of(study), []
+    if rest := study.trials_per_session % blocks:
+        found.append(
+            f"{study.trials_per_session} trials a session do not divide by {blocks} criteria: a visit has "
+            f"{study.trials_per_session - rest}"
+        )
+    for kind in ("identical", "degraded", "repeat"):
+        count = getattr(study, f"{kind}_trials")
+        if 0 < count < blocks:
+            found.append(
+                f"{count} {kind} trials are dealt out to {blocks} blocks: by some criteria a rater has none; "
+                f"take {blocks}"
+            )
+    if study.criteria_design == Study.CriteriaDesign.TOGETHER and not criteria_problems(study.criteria):
+        found += [
+            f"the question of criterion {one['key']} has {len(one['question'])} characters; beside its answers there "
+            f"is room for about {_LONG_QUESTION}, longer ones make the page scroll"
+            for one in study.criteria
+            if len(study.criteria) > 1 and len(one["question"]) > _LONG_QUESTION
+        ]
     return found
 
 
@@ -171,7 +203,8 @@ def _power(study: Study, pairs: int, slots: int) -> list[str]:
     Only raters who find free slots count: a study is full once every pair has its votes, however many come.
     """
     comparisons = max(1, len(comparisons_of(study)))
-    load = max(1, min(pairs, study.trials_per_session // comparisons))
+    blocks = blocks_of(study)
+    load = max(1, min(pairs, study.trials_per_session // (comparisons * blocks)))
     raters = max(2, min(study.target_raters, slots // study.trials_per_session))
     plan = power_of(raters=raters, pairs=pairs, votes_per_rater=load, preference=TARGET_RATE)
     if plan["power"] >= TARGET_POWER:
@@ -179,7 +212,7 @@ def _power(study: Study, pairs: int, slots: int) -> list[str]:
     remedy = f"{plan['pairs_needed']} pairs" if plan["pairs_needed"] else "more pairs and more raters"
     if plan["ceiling_power"] >= TARGET_POWER and plan["raters_needed"]:
         wanted = plan["raters_needed"]
-        votes = math.ceil(wanted * study.trials_per_session / (pairs * comparisons))
+        votes = math.ceil(wanted * study.trials_per_session / (pairs * comparisons * blocks))
         remedy = f"{wanted} raters" + (f" and {votes} votes per pair" if votes > study.votes_per_pair else "")
     among = "" if raters == study.target_raters else f" with the {raters} raters that the slots are enough for"
     return [

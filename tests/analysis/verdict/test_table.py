@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import rate_interval
@@ -18,7 +19,16 @@ from analysis.report.parts.sentences import (
     verdict_sentence,
     warning_sentences,
 )
-from analysis.verdict.decision import Case, Evidence, Family, GroupResult, Groups, decide
+from analysis.verdict.decision import (
+    Case,
+    Evidence,
+    Family,
+    GroupResult,
+    Groups,
+    decide,
+    family_of,
+    holm_families,
+)
 from analysis.verdict.looks import Looks
 
 TABLE = (Path(__file__).parents[3] / "docs" / "verdicts.md").read_text(encoding="utf-8")
@@ -170,3 +180,39 @@ def test_classes_that_differ_in_size_alone_are_a_remark():
     verdict = decide(found, family=Family(), looks=Looks(), margin=None)
     assert verdict.kind == "preferred"
     assert verdict.warnings == (("groups_differ", "classes"),)
+
+
+# --- criteria: the headline alone, the others by Holm
+
+
+def test_the_planned_headline_is_alone_and_without_a_plan_all_criteria_are_one_family():
+    assert family_of(1, has_primary=True, criteria=1) == [Family()]
+    assert [family.size for family in family_of(3, has_primary=False, criteria=2)] == [6, 6, 6]
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    results=st.lists(st.tuples(st.floats(0.3, 0.7), st.floats(0.005, 0.1)), min_size=1, max_size=8),
+    looks=st.sampled_from(LOOKS[:2]),
+    margin=st.sampled_from([None, 0.05]),
+)
+def test_verdicts_by_the_other_criteria_are_holms_and_their_intervals_say_the_same(results, looks, margin):
+    found = [evidence(rate(estimate, se)) for estimate, se in results]
+    plain = [looks.p_value(one.headline.p_value) for one in found]
+    families = holm_families(plain)
+    expected = multipletests(plain, method="holm")[1]
+    for one, family, p_value in zip(found, families, expected, strict=True):
+        verdict = decide(one, family=family, looks=looks, margin=margin)
+        assert family.size == len(results)
+        assert verdict.p_adjusted == pytest.approx(min(1.0, p_value), rel=1e-9)
+        low, high = verdict.ci_simultaneous
+        assert (verdict.p_adjusted <= 0.05) == (not low <= 0.5 <= high)
+        assert str(verdict.case) in CASES
+        assert (" (Holm)" in verdict_sentence(verdict)) == (len(results) > 1)
+
+
+def test_a_criterion_without_a_test_counts_in_the_family_all_the_same():
+    families = holm_families([0.001, None, 0.02])
+    assert [(family.size, family.p_adjusted) for family in families] == [(3, 0.003), (3, None), (3, 0.04)]
+    assert holm_families([0.03]) == [Family(scope="criteria")]
+    assert holm_families([]) == []

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from survey.models import RaterSession, Slot, Vote
 from survey.services.assignment.slots import slots_reset
-from tests.factories import make_running, make_study, make_version
+from tests.factories import CRITERIA, make_running, make_study, make_version
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,3 +80,13 @@ def test_simulate_raters_refuses_a_draft_and_an_unknown_study(live_server) -> No
         rehearse(make_study().slug, live_server)
     with pytest.raises(CommandError, match="no study 'nowhere'"):
         rehearse("nowhere", live_server)
+
+
+@pytest.mark.parametrize("design", ["blocks", "together"])
+def test_simulated_raters_answer_all_criteria(live_server, design) -> None:
+    version = make_running(pairs=10, trials_per_session=6, criteria=CRITERIA, criteria_design=design)
+    assert "2 complete" in rehearse(version.study.slug, live_server, raters=2)
+    votes = Vote.objects.filter(is_current=True, trial__slot__isnull=False)
+    by_criterion = Counter(votes.values_list("criterion", flat=True))
+    assert by_criterion == {entry["key"]: 2 * (6 if design == "together" else 2) for entry in CRITERIA}
+    assert not Vote.objects.filter(criterion="overall", choice="tie").exists()
