@@ -140,10 +140,15 @@ def trial_facts(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
     return facts | _several(trial, session, asked)
 
 
+@lru_cache(maxsize=256)
+def _frozen_criteria(version_id: uuid.UUID, language: str) -> dict[str, Criterion]:
+    """Return what a version asks in a language, by key; it never changes. Treat it as read-only."""
+    return {criterion.key: criterion for criterion in criteria_in(frozen_config(version_id), language)}
+
+
 def _asked(trial: NextTrial, session: RaterSession) -> list[Criterion]:
     """Return the criteria that a trial asks, in the visit's order."""
-    config = frozen_config(session.version_id)
-    criteria = {criterion.key: criterion for criterion in criteria_in(config, session.language)}
+    criteria = _frozen_criteria(session.version_id, session.language)
     order = session.assignment.get("criteria", [""])
     return [criteria[key] for key in ([trial.criterion] if trial.criterion else order)]
 

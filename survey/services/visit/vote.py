@@ -137,9 +137,9 @@ def _timed(submission: VoteSubmission, session: RaterSession, trial: NextTrial) 
         now=timezone.now(),
         minimum_ms=frozen_config(session.version_id)["trial"]["minimum_exposure_ms"],
     )
+    presentation = submission.presentation | times.remarks
     for vote in votes:
-        vote.response_ms, vote.exposure_ms = times.response_ms, times.exposure_ms
-        vote.presentation = submission.presentation | times.remarks
+        vote.response_ms, vote.exposure_ms, vote.presentation = times.response_ms, times.exposure_ms, presentation
     session.answered_until = times.answered_until
     return votes
 

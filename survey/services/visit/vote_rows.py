@@ -138,7 +138,7 @@ def vote_store(
             f"INSERT INTO {Vote._meta.db_table} (trial_id, criterion, submission_key, choice, acceptable, strength, "
             "reasons, is_current, response_ms, exposure_ms, presentation, submitted_at) VALUES "
             f"{', '.join([f'({values})'] * len(votes))} RETURNING id",
-            [value for vote in votes for value in _values(vote, trial_key, moment)],
+            _values(votes, trial_key, moment),
         ),
     )
     for vote, (key,) in zip(votes, stored, strict=True):
@@ -147,19 +147,12 @@ def vote_store(
     session.answered_count, session.last_seen_at, session.state = count, now, active
 
 
-def _values(vote: Vote, trial_key: Any, moment: Any) -> list[Any]:
-    """Return a vote's row; ``vote_store`` names its columns."""
-    return [
-        trial_key,
-        vote.criterion,
-        _prepared("id", vote.submission_key),
-        str(vote.choice),
-        vote.acceptable,
-        vote.strength,
-        vote.reasons,
-        True,
-        vote.response_ms,
-        vote.exposure_ms,
-        _prepared("presentation", vote.presentation, Vote),
-        moment,
-    ]
+def _values(votes: Sequence[Vote], trial_key: Any, moment: Any) -> list[Any]:
+    """Return the votes' rows laid end to end; ``vote_store`` names the columns. Key and showing are those of all."""
+    key = _prepared("id", votes[0].submission_key)
+    presentation = _prepared("presentation", votes[0].presentation, Vote)
+    found: list[Any] = []
+    for vote in votes:
+        found += [trial_key, vote.criterion, key, str(vote.choice), vote.acceptable, vote.strength, vote.reasons]
+        found += [True, vote.response_ms, vote.exposure_ms, presentation, moment]
+    return found

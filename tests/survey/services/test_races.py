@@ -20,7 +20,7 @@ from survey.services.assignment.slots import slots_claim
 from survey.services.visit.session import session_locked, session_start, session_take_tab, session_withdraw
 from survey.services.visit.submission import Answer, VoteSubmission
 from survey.services.visit.vote import vote_create
-from tests.factories import make_running
+from tests.factories import CRITERIA, answers_to, make_running
 from tests.visits import TAB, active, begin, next_trial
 
 pytestmark = [
@@ -39,17 +39,24 @@ def in_thread(pool: ThreadPoolExecutor, work: Callable) -> Future:
     return pool.submit(run)
 
 
+# What a study asks: one question, or several criteria below each pair.
+ASKED = [{}, {"criteria": CRITERIA, "criteria_design": "together"}]
+
+
 def waits(future: Future, seconds: float = 0.4) -> bool:
     """Return True when the work does not end by itself within a time that is ample for it."""
     time.sleep(seconds)
     return not future.done()
 
 
-def test_a_vote_that_waited_for_another_is_refused_as_a_conflict() -> None:
-    session = active(make_running(practice_trials=0))
+@pytest.mark.parametrize("fields", ASKED, ids=["one question", "three criteria"])
+def test_a_vote_that_waited_for_another_is_refused_as_a_conflict(fields) -> None:
+    session = active(make_running(practice_trials=0, **fields))
     trial = next_trial(session)
     submissions = [
-        VoteSubmission(trial_id=trial.pk, submission_key=uuid.uuid4(), answers=[Answer(choice=choice)])
+        VoteSubmission(
+            trial_id=trial.pk, submission_key=uuid.uuid4(), answers=answers_to(session.version, trial, choice)
+        )
         for choice in ("left", "right")
     ]
     with ThreadPoolExecutor(1) as pool:
@@ -60,7 +67,8 @@ def test_a_vote_that_waited_for_another_is_refused_as_a_conflict() -> None:
             vote_create(session_id=session.pk, tab=TAB, submission=submissions[0])
         with pytest.raises(VoteConflict):
             late.result(timeout=10)
-    assert Vote.objects.get().choice == "left"
+    assert set(Vote.objects.values_list("choice", flat=True)) == {"left"}
+    assert Vote.objects.count() == max(1, len(fields.get("criteria", ())))
 
 
 def test_a_vote_that_waited_for_a_withdrawal_is_refused() -> None:
@@ -94,10 +102,12 @@ def test_a_vote_that_waited_for_a_newer_tab_is_refused() -> None:
             late.result(timeout=10)
 
 
-def test_one_submission_sent_many_times_at_once_is_stored_once() -> None:
-    session = active(make_running(practice_trials=0))
+@pytest.mark.parametrize("fields", ASKED, ids=["one question", "three criteria"])
+def test_one_submission_sent_many_times_at_once_is_stored_once(fields) -> None:
+    session = active(make_running(practice_trials=0, **fields))
+    trial = next_trial(session)
     submission = VoteSubmission(
-        trial_id=next_trial(session).pk, submission_key=uuid.uuid4(), answers=[Answer(choice="left")]
+        trial_id=trial.pk, submission_key=uuid.uuid4(), answers=answers_to(session.version, trial, "left")
     )
     barrier = threading.Barrier(8)
 
@@ -108,7 +118,8 @@ def test_one_submission_sent_many_times_at_once_is_stored_once() -> None:
     with ThreadPoolExecutor(8) as pool:
         outcomes = [future.result(timeout=20) for future in [in_thread(pool, submit) for _ in range(8)]]
     assert sum(not outcome.is_replay for outcome in outcomes) == 1
-    assert {outcome.vote.pk for outcome in outcomes} == {Vote.objects.get().pk}
+    assert len({outcome.vote.pk for outcome in outcomes}) == 1
+    assert Vote.objects.count() == max(1, len(fields.get("criteria", ())))
     assert RaterSession.objects.get().answered_count == 1
 
 
