@@ -98,8 +98,8 @@ class Sayings:
         }[design_of(self.config)]
         answers = "; ".join(f"{one.key}: {_answers(one)}" for one in criteria_of(self.config))
         return (
-            f"Pairs are judged by several criteria, {design}: {questions_in_words(self.config)}. Answers: {answers}. The "
-            f"primary criterion is {headline_of(self.config)}."
+            f"Pairs are judged by several criteria, {design}: {questions_in_words(self.config)}. Answers: {answers}. "
+            f"The primary criterion is {headline_of(self.config)}."
         )
 
     def beyond(self) -> str:
