@@ -22,6 +22,7 @@ from survey.reports.facts import (
     study_figures,
 )
 from survey.reports.raters import raters_export
+from survey.reports.samples import sample_figures
 from survey.selectors.flow import study_flow
 from survey.selectors.looks import looks_before
 from survey.selectors.pair_rows import pair_rows
@@ -98,7 +99,7 @@ def report_write(
         raise ValueError(f"no arm {', '.join(unknown)} in {study.slug}; its arms are {', '.join(sorted(known))}")
     votes_export(study, out, formats=("csv",), is_pilot=is_pilot)
     read = read_votes(out / "votes.csv")
-    figures, distances = study_figures(study), pair_distances(study)
+    figures, distances = [*study_figures(study), *sample_figures(study)], pair_distances(study)
     if distances:
         (out / "pair_distances.json").write_bytes(canonical_json(distances) + b"\n")
     taken = () if is_pilot else looks_now(study, read.table)

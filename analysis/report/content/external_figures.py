@@ -12,12 +12,23 @@ from pathlib import Path
 
 from analysis.report.parts.figure import FigureSpec
 
-__all__ = ["GIVEN_KINDS", "MANIFEST", "ExternalFigure", "ReadyFigures", "given_facts", "read_figures"]
+__all__ = [
+    "GIVEN_KINDS",
+    "INTERFACE",
+    "MANIFEST",
+    "SAMPLE_PAIRS",
+    "ExternalFigure",
+    "ReadyFigures",
+    "given_facts",
+    "read_figures",
+]
 
 #: Formats kept of a figure; the pages show the PNG, because pixels cannot carry a script.
 GIVEN_KINDS = ("svg", "png", "pdf")
 #: The file that names a folder's figures and says what they show.
 MANIFEST = "figures.json"
+#: Figures of what raters saw, which stand with the study's design: sample pairs, and the page they answered on.
+SAMPLE_PAIRS, INTERFACE = "sample_pairs", "interface"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _PNG = b"\x89PNG\r\n\x1a\n"
 

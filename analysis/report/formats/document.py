@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.report.content.external_figures import INTERFACE, SAMPLE_PAIRS
 from analysis.report.parts import wording
 from analysis.report.parts.table import MOST_SHOWN, Table, shows_all
 
@@ -75,7 +76,7 @@ _SECTIONS = (
         ("acceptable", "grades*", "strength*", "reasons"),
         (),
     ),
-    ("Design", "", ("design", "kept_out"), ()),
+    ("Design", "", ("design", "kept_out"), (INTERFACE, SAMPLE_PAIRS)),
     ("Flow of raters", "", ("planned", "flow"), ("flow",)),
     ("Who judged", "", ("composition",), ()),
     (
@@ -159,6 +160,8 @@ def document(report: Mapping, tables: Sequence[Table], figure_names: Sequence[st
         The figures that were drawn; only these appear, and those of ``report["figures"]``.
     """
     given = [figure["name"] for figure in report["figures"]]
+    seen = [name for name in given if name in (INTERFACE, SAMPLE_PAIRS)]
+    given, figure_names = [name for name in given if name not in seen], [*figure_names, *seen]
     by_name = {table.name: table for table in tables if table.longest}
     blocks: list[Block] = [Heading(title(report), level=1, anchor="top")]
     warnings = (wording.simulated_warning(report["data"]), wording.pooling_warning(report["data"]))

@@ -1,17 +1,17 @@
-"""The report as a tagged PDF, from the same blocks as the page. typst is imported inside the functions alone."""
+"""The report as a tagged PDF, from the same blocks as the page."""
 
 from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.report.content.external_figures import ExternalFigure, ReadyFigures
 from analysis.report.formats.document import FigureBlock, Heading, Paragraph, TableBlock, title
-from analysis.report.parts.figure import FigureSpec, drawable
+from analysis.report.parts.figure import FigureSpec, one_line
 from analysis.report.parts.table import Table
+from analysis.report.parts.typesetting import typeset
 
 __all__ = ["render_pdf"]
 
@@ -22,7 +22,6 @@ _TALLEST = 620.0  # points: what a page leaves beside a caption of several lines
 _TALL = 230.0  # points: a higher figure moves to the head or foot of a page, or half a page before it would stay empty
 _LONGEST_FOOTER = 80  # characters
 _VIEW_BOX = re.compile(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"')
-_BREAKS = re.compile(r"[^\S\u00a0]+")  # white space but for the one that must not break
 
 
 def render_pdf(report: Mapping, blocks: Sequence[object], figures: ReadyFigures) -> bytes:
@@ -37,46 +36,26 @@ def render_pdf(report: Mapping, blocks: Sequence[object], figures: ReadyFigures)
     figures : mapping of str to (FigureSpec, bytes) or (ExternalFigure, bytes)
         The drawn figures and their SVG, the given ones and their PNG, by name.
     """
-    name = _safe(title(report))
+    name = one_line(title(report))
     content = {
         "title": name,
         "running": name if len(name) <= _LONGEST_FOOTER else name[: _LONGEST_FOOTER - 1] + "…",
-        "lead": _safe(report["text"]["lead"]),
+        "lead": one_line(report["text"]["lead"]),
         "blocks": [_block(block, figures) for block in blocks],
     }
-    files = {"report.typ": _TEMPLATE.read_bytes(), "blocks.json": json.dumps(content).encode()}
+    files = {"main.typ": _TEMPLATE.read_bytes(), "blocks.json": json.dumps(content).encode()}
     for block in blocks:
         if isinstance(block, FigureBlock):
             spec, picture = figures[block.name]
             files[_file(spec)] = picture
-    return _compiled(files)
-
-
-def _compiled(files: Mapping[str, bytes]) -> bytes:
-    import matplotlib
-    import typst
-
-    # Through a folder: handed over in memory, a file must be text (typst 0.15), and a picture is none.
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        return typst.compile(
-            folder / "report.typ",
-            root=folder,
-            format="pdf",
-            pdf_standards=["ua-1"],
-            # DejaVu Sans, which comes with matplotlib: the fonts of a machine would make other bytes.
-            font_paths=[Path(matplotlib.get_data_path()) / "fonts" / "ttf"],
-            ignore_system_fonts=True,
-        )
+    return typeset(files, kind="pdf", pdf_standards=["ua-1"])
 
 
 def _block(block: object, figures: ReadyFigures) -> dict:
     if isinstance(block, Heading):
-        return {"block": "heading", "level": block.level, "text": _safe(block.text)}
+        return {"block": "heading", "level": block.level, "text": one_line(block.text)}
     if isinstance(block, Paragraph):
-        return {"block": "paragraph", "kind": block.kind, "text": _safe(block.text)}
+        return {"block": "paragraph", "kind": block.kind, "text": one_line(block.text)}
     if isinstance(block, TableBlock):
         return _table(block.table)
     assert isinstance(block, FigureBlock)
@@ -87,14 +66,15 @@ def _table(table: Table) -> dict:
     view = table.view(longest=table.longest)
     # The first column names the row, whatever it holds.
     columns = [
-        {"header": _safe(text), "is_text": is_text or place == 0} for place, (text, is_text) in enumerate(view.headers)
+        {"header": one_line(text), "is_text": is_text or place == 0}
+        for place, (text, is_text) in enumerate(view.headers)
     ]
     return {
         "block": "table",
-        "title": _safe(table.title),
+        "title": one_line(table.title),
         "columns": columns,
-        "rows": [[_safe(cell) for cell in cells] for cells in view.rows],
-        "notes": [_safe(note) for note in view.notes],
+        "rows": [[one_line(cell) for cell in cells] for cells in view.rows],
+        "notes": [one_line(note) for note in view.notes],
     }
 
 
@@ -103,8 +83,8 @@ def _figure(spec: FigureSpec | ExternalFigure, picture: bytes) -> dict:
     share = min(_FIGURE_SHARE, _TALLEST / (_TEXT_WIDTH * down / across))
     return {
         "block": "figure",
-        "caption": f"{_safe(spec.title)}.",
-        "alt": _safe(spec.description),
+        "caption": f"{one_line(spec.title)}.",
+        "alt": one_line(spec.description),
         "file": _file(spec),
         "share": share,
         "is_tall": share * _TEXT_WIDTH * down / across > _TALL,
@@ -123,9 +103,3 @@ def _size(spec: FigureSpec | ExternalFigure, picture: bytes) -> tuple[float, flo
     if box is None:
         raise ValueError(f"figure {spec.name!r} is not an SVG with a viewBox")
     return float(box[1]), float(box[2])
-
-
-def _safe(text: str) -> str:
-    """Return a text on one line, with every character that the font lacks written as its code point."""
-    known = drawable()
-    return "".join(c if ord(c) in known else f"(U+{ord(c):04X})" for c in _BREAKS.sub(" ", text))

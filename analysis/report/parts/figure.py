@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ __all__ = [
     "drawable",
     "grid_figure",
     "new_figure",
+    "one_line",
     "plain",
     "rendered",
     "stacked_figure",
@@ -32,6 +34,7 @@ __all__ = [
 # Okabe and Ito's palette: told apart by people with any common colour deficiency, and by lightness in grey print.
 ARM, BASELINE, TIE, INK, MUTED = "#0072B2", "#E69F00", "#BFBFBF", "#1A1A1A", "#6B6B6B"
 WIDTH = 5.4  # inches: at a phone's width the text stays near 10 px.
+_BREAKS = re.compile(r"[^\S\u00a0]+")  # white space but for the one that must not break
 _FOOT = 0.2  # inches, for the n below the axes
 
 
@@ -154,6 +157,12 @@ def plain(text: str, *, longest: int = 28) -> str:
     known = drawable()
     shown = "".join(c if ord(c) in known else f"(U+{ord(c):04X})" for c in " ".join(text.split()))
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, with every character that the font lacks written as its code point."""
+    known = drawable()
+    return "".join(c if ord(c) in known else f"(U+{ord(c):04X})" for c in _BREAKS.sub(" ", text))
 
 
 @cache
