@@ -22,9 +22,12 @@ from survey.exceptions import ReleaseRefused
 from survey.models import PairImage, Rater, RaterSession, StudyVersion, Vote
 from survey.reports.release.release import ReleaseOptions, release_write
 from survey.services.study.study import study_transition
-from survey.services.visit.session import session_withdraw
+from survey.services.visit.session import session_resume, session_withdraw
+from survey.services.visit.submission import Answer
+from tests.beyond import ASKED, LEFT
 from tests.factories import make_described, make_running, make_visit
 from tests.survey.reports.test_report import prefer
+from tests.visits import active, next_trial, vote
 
 pytestmark = pytest.mark.django_db
 OPTIONS = ReleaseOptions(license="CC-BY-4.0", least_cell=2)
@@ -225,3 +228,18 @@ def test_prompts_tags_and_references_are_published(tmp_path):
     assert hashlib.sha256(reference["image"]["bytes"]).hexdigest() == row["reference_sha256"]
     with (folder / "pairs.csv").open(encoding="utf-8", newline="") as file:
         assert next(csv.DictReader(file))["prompt"] == "prompt 0"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_raters_said_beyond_the_choice_is_released_with_the_votes(tmp_path):
+    made = make_running(practice_trials=0, is_publication_consented=True, pairs=6, votes_per_pair=6, **ASKED)
+    for _ in range(2):
+        session = active(made)
+        while next_trial(session) is not None:
+            vote(session, answers=[Answer(**LEFT)])
+        session_resume(session_id=session.pk)
+    folder = release(made, tmp_path)
+    assert not mlcroissant.Dataset(folder / "croissant.json").metadata.ctx.issues.errors
+    votes = pd.read_parquet(folder / "votes.parquet")
+    assert list(votes.columns[-3:]) == ["acceptable", "strength", "reasons"]
+    assert set(votes["reasons"]) == {"anatomy|colour"}
