@@ -12,6 +12,7 @@ import numpy as np
 from analysis.images import ArmFeatures, EvaluationRules, FeatureIdentity, MetricResult, ReferenceFeatures
 from analysis.images.paired import ArmVariation, arm_variation, metric_differences
 from generation.features.image_sets import ImageSet
+from generation.recipes.class_labels import class_text
 
 __all__ = ["ArmDifference", "KeyedFeatures", "PairedArms", "chosen", "differences_as_json", "pair_keys"]
 
@@ -143,7 +144,7 @@ def differences_as_json(
             "arm": one.arm,
             "baseline": one.baseline,
             "metric": name,
-            "class_label": "" if one.label is None else (texts or {}).get(one.label, str(one.label)),
+            "class_label": "" if one.label is None else (texts or {}).get(one.label, class_text(one.label)),
             "pairs": pairs,
             "n_seeds": one.n_seeds,
             **metric.as_json(),

@@ -27,8 +27,7 @@ from generation.recipes.noise import PairSpec
 from generation.recipes.recipe import ArmRecipe, NetworkFile
 from generation.sampling.encoding import to_uint8
 from generation.sampling.networks import NetworkStore, PreparedArm, prepare_arms
-from generation.sampling.pairs import NoiseFeed, generate_pairs
-from generation.sampling.sampler import GuidedArm
+from generation.sampling.pairs import NoiseFeed, generate_pairs, guided_arm
 
 __all__ = ["FigureInputs", "PaperFigures", "ascent_figures", "pairs_figure", "paper_figures"]
 
@@ -215,14 +214,7 @@ def _estimates_figure(arms: Sequence[PreparedArm], inputs: FigureInputs, store: 
     label = sorted(set(inputs.labels.tolist()))[0]
     shape = (config.in_channels, config.image_size, config.image_size)
     feed = NoiseFeed([PairSpec(inputs.seed, label, 0)], shape, first.schedule, store.device)
-    guided = [
-        GuidedArm(
-            name=arm.recipe.name,
-            classifier=None if arm.classifier is None else store.call(arm.classifier),
-            classifier_scale=arm.recipe.classifier_scale,
-        )
-        for arm in arms
-    ]
+    guided = [guided_arm(arm, store) for arm in arms]
     try:
         timesteps, found = intermediate_estimates(
             store.call(first.denoiser),

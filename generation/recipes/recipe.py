@@ -15,6 +15,7 @@ from diffusion.catalogue import NAMES
 from diffusion.spacing import parse_spacing, space_timesteps
 
 __all__ = [
+    "FILE_FIELDS",
     "GUIDANCE_FACTORS",
     "ArmRecipe",
     "NetworkFile",
@@ -29,8 +30,40 @@ VARIANCES = ("learned_range", "fixed_small", "fixed_large")
 PRECISIONS = ("float32", "float16", "bfloat16")
 SCHEDULES = ("linear", "cosine")
 
-GUIDANCE_FACTORS = ("classifier", "classifier_scale", "classifier_precision", "class_free_scale", "guidance_interval")
+GUIDANCE_POINTS = ("noisy", "denoised")
+SCALE_SCHEDULES = ("constant", "linear", "cosine")
+
+FILE_FIELDS = ("denoiser", "classifier", "weak_denoiser", "refine_classifier")
+"""Fields of a recipe that name a checkpoint."""
+
+GUIDANCE_FACTORS = (
+    "classifier",
+    "classifier_scale",
+    "classifier_precision",
+    "class_free_scale",
+    "guidance_interval",
+    "guidance_point",
+    "guidance_averaging",
+    "scale_schedule",
+    "weak_denoiser",
+    "weak_scale",
+    "refine_classifier",
+    "refine_steps",
+    "refine_epsilon",
+)
 """Fields in which the arms of a study may differ unless a run names more."""
+
+# A recipe as it was written before there were these is the same recipe: at these values they are left out.
+_LATER = {
+    "guidance_point": "noisy",
+    "guidance_averaging": 0.0,
+    "scale_schedule": "constant",
+    "weak_denoiser": None,
+    "weak_scale": 1.0,
+    "refine_classifier": None,
+    "refine_steps": 0,
+    "refine_epsilon": 0.0,
+}
 
 
 def _fail(where: str, value: object, allowed: str) -> ValueError:
@@ -152,6 +185,23 @@ class ArmRecipe:
         Label of "no class" in such a denoiser; None takes the one label beyond the named classes.
     guidance_interval : (int, int) or None
         First and last timestep of the original process at which guidance acts.
+    guidance_point : {"noisy", "denoised"}
+        Where the classifier's gradient is taken: at x_t, or at the one-step estimate of x_0 with t = 0, which also a
+        classifier of clean images can guide.
+    guidance_averaging : float in [0, 1)
+        Weight of the past in a moving average of the gradients over the steps; 0 takes each alone.
+    scale_schedule : {"constant", "linear", "cosine"}
+        How the classifier scale grows towards t = 0; its mean over the steps is ``classifier_scale`` in each.
+    weak_denoiser : NetworkFile or None
+        A worse version of the denoiser, from which autoguidance leads away.
+    weak_scale : float
+        Of autoguidance; 1 is the plain denoiser.
+    refine_classifier : NetworkFile or None
+        Robust classifier that refines finished images; None takes ``classifier``.
+    refine_steps : int
+        Steps of the refinement; 0 leaves images as sampled.
+    refine_epsilon : float
+        Largest L2 distance that it moves an image, in units of pixels in [-1, 1].
     sampler : {"ancestral", "ddim", "dpm_solver_2m"}
     spacing : str or None
         As in :func:`diffusion.spacing.space_timesteps`; None visits every timestep.
@@ -177,6 +227,14 @@ class ArmRecipe:
     class_free_scale: float | None = None
     null_label: int | None = None
     guidance_interval: tuple[int, int] | None = None
+    guidance_point: str = "noisy"
+    guidance_averaging: float = 0.0
+    scale_schedule: str = "constant"
+    weak_denoiser: NetworkFile | None = None
+    weak_scale: float = 1.0
+    refine_classifier: NetworkFile | None = None
+    refine_steps: int = 0
+    refine_epsilon: float = 0.0
     sampler: str = "ancestral"
     spacing: str | None = "250"
     eta: float = 0.0
@@ -208,6 +266,24 @@ class ArmRecipe:
             if self.schedule is not None:
                 space_timesteps(self.schedule.timesteps, self.spacing)
         self._check_guidance()
+        self._check_compared()
+
+    def _check_compared(self) -> None:
+        """Check the switches of methods beside the paper's."""
+        _choice("guidance_point", self.guidance_point, GUIDANCE_POINTS)
+        _choice("scale_schedule", self.scale_schedule, SCALE_SCHEDULES)
+        _number("guidance_averaging", self.guidance_averaging, 0, 0.9999)
+        _number("weak_scale", self.weak_scale, 0, 1000)
+        _number("refine_steps", self.refine_steps, 0, 10_000, whole=True)
+        _number("refine_epsilon", self.refine_epsilon, 0, 1e6)
+        if (self.weak_denoiser is None) != (self.weak_scale == 1):
+            raise _fail("weak_scale", self.weak_scale, "other than 1 with a weak_denoiser, and 1 without")
+        if self.weak_denoiser is not None and self.class_free_scale not in (None, 1):
+            raise _fail("class_free_scale", self.class_free_scale, "null with a weak_denoiser: one of both guides")
+        if (self.refine_steps > 0) != (self.refine_epsilon > 0):
+            raise _fail("refine_epsilon", self.refine_epsilon, "above 0 with refine_steps above 0, and 0 without")
+        if self.refine_steps and not (self.refine_classifier or self.classifier):
+            raise _fail("refine_steps", self.refine_steps, "0 without a refine_classifier or classifier")
 
     def _check_guidance(self) -> None:
         _number("classifier_scale", self.classifier_scale, 0, 1000)
@@ -243,7 +319,7 @@ class ArmRecipe:
             fields = _fields_from(cls, "the recipe", values)
             if fields.get("denoiser") is None:
                 raise ValueError("the recipe has no 'denoiser'; give {'path': ..., 'sha256': ...}")
-            for key, kind in (("denoiser", NetworkFile), ("classifier", NetworkFile), ("schedule", ScheduleName)):
+            for key, kind in (*((name, NetworkFile) for name in FILE_FIELDS), ("schedule", ScheduleName)):
                 if fields.get(key) is not None:
                     fields[key] = _nested(kind, key, fields[key])
             return cls(name=name, **fields)
@@ -254,19 +330,19 @@ class ArmRecipe:
         """The recipe as JSON-ready values, without the name; :meth:`from_json` reads it back."""
         values = dataclasses.asdict(self)
         values.pop("name")
-        for file in (values["denoiser"], values["classifier"]):
+        for file in (values[name] for name in FILE_FIELDS):
             if file is not None and not file["config"]:
                 # As recipes were written before there was such a field.
                 del file["config"]
         if values["guidance_interval"] is not None:
             values["guidance_interval"] = list(values["guidance_interval"])
-        return values
+        return {key: value for key, value in values.items() if key not in _LATER or value != _LATER[key]}
 
     @property
     def sha256(self) -> str:
         """Digest of what decides the images: every field but the name, and of files the digest, not the path."""
         values = self.to_json()
-        for key in ("denoiser", "classifier"):
+        for key in FILE_FIELDS:
             if file := getattr(self, key):
                 # Moving a file must not make another recipe of it; replacing its content must.
                 values[key] = file.identity
@@ -289,7 +365,7 @@ class ArmRecipe:
 
 
 def _nested(kind: type, key: str, values: object) -> Any:
-    if key in ("denoiser", "classifier") and isinstance(values, str):
+    if key in FILE_FIELDS and isinstance(values, str):
         values = {"path": values}
     try:
         return kind(**_fields_from(kind, key, values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,7 +12,17 @@ from diffusion.classifier import classifier_gradient
 from diffusion.posterior import ReverseStep, predict_noise, predict_x_start
 from diffusion.schedule import NoiseSchedule
 
-__all__ = ["Classifier", "classifier_gradient", "combine_class_free", "is_guided", "shift_mean", "shift_score"]
+__all__ = [
+    "Classifier",
+    "GradientAverage",
+    "classifier_gradient",
+    "combine_class_free",
+    "is_guided",
+    "lead_away",
+    "scale_factor",
+    "shift_mean",
+    "shift_score",
+]
 
 Classifier = Callable[[Tensor, Tensor], Tensor]
 """Takes ``x_t (B, C, H, W)`` and the timesteps that networks are shown ``(B,)``; returns logits ``(B, classes)``."""
@@ -64,6 +75,62 @@ def combine_class_free(conditional: Tensor, unconditional: Tensor, scale: float)
     Ho and Salimans 2022 (arXiv 2207.12598), equation 6 with ``scale = 1 + w``.
     """
     return unconditional + scale * (conditional - unconditional)
+
+
+def lead_away(strong: Tensor, weak: Tensor, scale: float) -> Tensor:
+    """Autoguidance: ``weak + scale * (strong - weak)``, both given the same class; 1 is the plain denoiser.
+
+    References
+    ----------
+    Karras et al. 2024 (arXiv 2406.02507), equation 3. It is linear in the estimate of x_0, hence the same in the noise.
+    """
+    return weak + scale * (strong - weak)
+
+
+class GradientAverage:
+    """Moving average of guidance gradients over the steps of one trajectory, corrected for its start at zero.
+
+    Parameters
+    ----------
+    decay : float in [0, 1)
+        Weight of the past.
+
+    References
+    ----------
+    Vaeth et al. 2025 (arXiv 2507.00687), who steady non-robust classifiers so; the correction is that of Kingma and Ba
+    2015 (arXiv 1412.6980), section 3.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay, self._sum, self._steps = decay, None, 0
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        """Take in the gradient of a step; return the average up to it."""
+        past = 0.0 if self._sum is None else self.decay * self._sum
+        self._sum = past + (1 - self.decay) * gradient
+        self._steps += 1
+        return self._sum / (1 - self.decay**self._steps)
+
+
+def scale_factor(schedule: str, index: int, steps: int) -> float:
+    """What multiplies the classifier scale at a step, growing towards the end; the mean over all steps is 1.
+
+    Parameters
+    ----------
+    schedule : {"constant", "linear", "cosine"}
+    index : int
+        Timestep of the respaced process, from ``steps - 1`` down to 0.
+    steps : int
+
+    References
+    ----------
+    Wang et al. 2024 (arXiv 2404.13040), whose monotone schedules for classifier-free guidance these are, at equal mean
+    weight; for classifier guidance they are an experiment.
+    """
+    if schedule == "constant" or steps < 2:
+        return 1.0
+    share = index / (steps - 1)
+    return 2.0 * (1.0 - share) if schedule == "linear" else 1.0 + math.cos(math.pi * share)
 
 
 def is_guided(interval: tuple[int, int] | None, timestep: int) -> bool:

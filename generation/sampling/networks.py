@@ -47,6 +47,10 @@ class PreparedArm:
     schedule : NoiseSchedule
         Respaced to the timesteps that are visited.
     null_label : int or None
+    weak_denoiser : LoadedNetwork or None
+        What autoguidance leads away from.
+    refiner : LoadedNetwork or None
+        The classifier that refines finished images; None where they are left as sampled.
     """
 
     recipe: ArmRecipe
@@ -54,6 +58,14 @@ class PreparedArm:
     classifier: LoadedNetwork | None
     schedule: NoiseSchedule
     null_label: int | None
+    weak_denoiser: LoadedNetwork | None = None
+    refiner: LoadedNetwork | None = None
+
+    @property
+    def networks(self) -> tuple[LoadedNetwork, ...]:
+        """All networks of the arm, each once."""
+        found = (self.denoiser, self.classifier, self.weak_denoiser, self.refiner)
+        return tuple({id(one): one for one in found if one is not None}.values())
 
 
 class NetworkStore:
@@ -187,6 +199,17 @@ def _prepare(recipe: ArmRecipe, store: NetworkStore) -> PreparedArm:
             classifier = store.load(recipe.classifier, "classifier", recipe.classifier_precision)
             files["classifier"] = pinned(recipe.classifier, classifier.card)
             _check_together(recipe, denoiser, classifier)
+        weak = refiner = None
+        if recipe.weak_denoiser is not None:
+            weak = store.load(recipe.weak_denoiser, "denoiser", recipe.precision)
+            files["weak_denoiser"] = pinned(recipe.weak_denoiser, weak.card)
+            _check_weak(recipe, denoiser, weak)
+        if recipe.refine_steps and recipe.refine_classifier is not None:
+            refiner = store.load(recipe.refine_classifier, "classifier", "float32")
+            files["refine_classifier"] = pinned(recipe.refine_classifier, refiner.card)
+            _check_images_and_classes(recipe, denoiser, recipe.refine_classifier, refiner)
+        elif recipe.refine_steps:
+            refiner = classifier
         name = _schedule_name(recipe, denoiser, classifier)
         schedule = NoiseSchedule.named(name.name, name.timesteps, rescale_timesteps=name.rescale_timesteps)
         return PreparedArm(
@@ -195,6 +218,8 @@ def _prepare(recipe: ArmRecipe, store: NetworkStore) -> PreparedArm:
             classifier=classifier,
             schedule=schedule.respaced(recipe.spacing),
             null_label=_null_label(recipe, denoiser),
+            weak_denoiser=weak,
+            refiner=refiner,
         )
     except ValueError as error:
         # Every complaint names the arm; its kind (a missing file, a mismatch) stays what it was.
@@ -211,21 +236,47 @@ def _compare(what: str, one_path: str, one, other_path: str, other) -> None:
 
 
 def _check_together(recipe: ArmRecipe, denoiser: LoadedNetwork, classifier: LoadedNetwork) -> None:
+    _check_images_and_classes(recipe, denoiser, recipe.classifier, classifier)
+    trained = classifier.card.provenance.get("training")
+    is_clean = isinstance(trained, dict) and trained.get("noised") is False
+    if is_clean and recipe.guidance_point == "noisy":
+        raise NetworkMismatch(
+            f"the classifier {recipe.classifier.path} was trained on clean images (noised = false): it knows "
+            "nothing of noisy ones and cannot guide there; train one with noised = true, or set "
+            "guidance_point = denoised"
+        )
+
+
+def _check_images_and_classes(
+    recipe: ArmRecipe, denoiser: LoadedNetwork, file: NetworkFile, classifier: LoadedNetwork
+) -> None:
     mine, other = denoiser.network.config, classifier.network.config
-    _compare("denoiser and classifier", recipe.denoiser.path, mine, recipe.classifier.path, other)
+    _compare("denoiser and classifier", recipe.denoiser.path, mine, file.path, other)
     classes = mine.num_classes
     # One label more is the denoiser's "no class" of label dropout.
     if classes is not None and classes not in (other.num_classes, other.num_classes + 1):
         raise NetworkMismatch(
             f"the denoiser {recipe.denoiser.path} knows {classes} classes, "
-            f"the classifier {recipe.classifier.path} {other.num_classes}"
+            f"the classifier {file.path} {other.num_classes}"
         )
     _check_names([("the denoiser", denoiser.card.class_names), ("the classifier", classifier.card.class_names)])
-    trained = classifier.card.provenance.get("training")
-    if isinstance(trained, dict) and trained.get("noised") is False:
+
+
+def _check_weak(recipe: ArmRecipe, denoiser: LoadedNetwork, weak: LoadedNetwork) -> None:
+    """Both denoisers see the same state, timestep and class."""
+    mine, other = denoiser.network.config, weak.network.config
+    _compare("denoiser and weak_denoiser", recipe.denoiser.path, mine, recipe.weak_denoiser.path, other)
+    if mine.num_classes != other.num_classes:
         raise NetworkMismatch(
-            f"the classifier {recipe.classifier.path} was trained on clean images (noised = false): it knows "
-            "nothing of noisy ones and cannot guide; train one with noised = true"
+            f"the denoiser {recipe.denoiser.path} knows {mine.num_classes or 'no'} classes, "
+            f"the weak_denoiser {recipe.weak_denoiser.path} {other.num_classes or 'none'}"
+        )
+    _check_names([("the denoiser", denoiser.card.class_names), ("the weak_denoiser", weak.card.class_names)])
+    one, another = _card_schedule(denoiser.card), _card_schedule(weak.card)
+    if one is not None and another is not None and one != another:
+        raise NetworkMismatch(
+            f"the weak_denoiser {recipe.weak_denoiser.path} was trained with the {another.name} schedule of "
+            f"{another.timesteps} timesteps, the denoiser with {one.name} of {one.timesteps}"
         )
 
 
@@ -283,7 +334,7 @@ def check_class(arms: Sequence[PreparedArm], class_label: int) -> None:
         Naming the class, the arm and the allowed range.
     """
     for arm in arms:
-        counts = [loaded.network.config.num_classes for loaded in (arm.denoiser, arm.classifier) if loaded is not None]
+        counts = [loaded.network.config.num_classes for loaded in arm.networks]
         allowed = min((count for count in counts if count is not None), default=None)
         if allowed is not None and arm.null_label == allowed - 1 and arm.classifier is None:
             # The last label means "no class"; with a classifier its smaller number of classes rules it out already.

@@ -23,9 +23,10 @@ from generation.recipes.noise import NOISE_VERSION, PairNoise, PairSpec, noise_s
 from generation.recipes.recipe import GUIDANCE_FACTORS, ArmRecipe, check_matched
 from generation.sampling.encoding import encode_png, pixels_sha256, to_uint8
 from generation.sampling.networks import NetworkStore, PreparedArm, check_class, class_names, prepare_arms
+from generation.sampling.refine import refine_images
 from generation.sampling.sampler import GuidedArm, guided_trajectory
 
-__all__ = ["GeneratedImage", "GeneratedPair", "NoiseFeed", "PairSpec", "class_name", "generate_pairs"]
+__all__ = ["GeneratedImage", "GeneratedPair", "NoiseFeed", "PairSpec", "class_name", "generate_pairs", "guided_arm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +195,23 @@ def class_name(arms: Sequence[PreparedArm], class_label: int) -> str:
     return names[class_label] if class_label < len(names) else ""
 
 
+def guided_arm(arm: PreparedArm, store: NetworkStore) -> GuidedArm:
+    """Return what sets an arm apart in a trajectory, as its recipe says."""
+    recipe = arm.recipe
+    return GuidedArm(
+        name=recipe.name,
+        classifier=None if arm.classifier is None else store.call(arm.classifier),
+        classifier_scale=recipe.classifier_scale,
+        class_free_scale=recipe.class_free_scale,
+        guidance_interval=recipe.guidance_interval,
+        guidance_point=recipe.guidance_point,
+        guidance_averaging=recipe.guidance_averaging,
+        scale_schedule=recipe.scale_schedule,
+        weak_denoiser=None if arm.weak_denoiser is None else store.call(arm.weak_denoiser),
+        weak_scale=recipe.weak_scale,
+    )
+
+
 class _Batches:
     def __init__(self, arms, store, micro_batch, should_stop, on_step):
         self.arms: list[PreparedArm] = arms
@@ -249,8 +267,9 @@ class _Batches:
             with closing(NoiseFeed(padded, self.shape, group[0].schedule, self.store.device)) as feed:
                 states = self._sample(group, padded, feed, done)
                 initial = feed.initial_sha256
-                for name, state in states.items():
-                    pixels[name], noise[name] = to_uint8(state), feed.digests()
+                for arm in group:
+                    name = arm.recipe.name
+                    pixels[name], noise[name] = to_uint8(self._refined(arm, states[name], padded)), feed.digests()
         seconds = (time.perf_counter() - started) / len(batch)
         return [self._pair(spec, row, pixels, initial, noise, seconds) for row, spec in enumerate(batch)]
 
@@ -264,7 +283,7 @@ class _Batches:
         return guided_trajectory(
             self.store.call(first.denoiser),
             first.schedule,
-            [self._guided(arm) for arm in group],
+            [guided_arm(arm, self.store) for arm in group],
             feed.initial(),
             label,
             feed.step,
@@ -278,14 +297,13 @@ class _Batches:
             should_stop=self.should_stop,
         )
 
-    def _guided(self, arm: PreparedArm) -> GuidedArm:
-        return GuidedArm(
-            name=arm.recipe.name,
-            classifier=None if arm.classifier is None else self.store.call(arm.classifier),
-            classifier_scale=arm.recipe.classifier_scale,
-            class_free_scale=arm.recipe.class_free_scale,
-            guidance_interval=arm.recipe.guidance_interval,
-        )
+    def _refined(self, arm: PreparedArm, images: Tensor, specs: list[PairSpec]) -> Tensor:
+        if arm.refiner is None:
+            return images
+        label = torch.tensor([spec.class_label for spec in specs], device=self.store.device)
+        steps, epsilon = arm.recipe.refine_steps, arm.recipe.refine_epsilon
+        with repeatable(self.store.device):
+            return refine_images(self.store.call(arm.refiner), images, label, steps=steps, epsilon=epsilon)
 
     def _pair(self, spec, row: int, pixels, initial, noise, seconds: float) -> GeneratedPair:
         images = {}

@@ -12,9 +12,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion.posterior import split_output
+from diffusion.posterior import predict_x_start, split_output
 from diffusion.schedule import NoiseSchedule
-from generation.sampling.guidance import Classifier, classifier_gradient, combine_class_free, is_guided
+from generation.sampling.guidance import (
+    Classifier,
+    GradientAverage,
+    classifier_gradient,
+    combine_class_free,
+    is_guided,
+    lead_away,
+    scale_factor,
+)
 from generation.sampling.solvers import SOLVERS, Solver, TrajectoryState
 
 __all__ = ["GuidedArm", "SamplingStopped", "StepView", "guided_trajectory"]
@@ -41,6 +49,16 @@ class GuidedArm:
         Classifier-free guidance; None or 1 is the plain class-conditional denoiser.
     guidance_interval : (int, int) or None
         First and last timestep of the original process at which guidance of either kind acts; None for all.
+    guidance_point : {"noisy", "denoised"}
+        Where the classifier's gradient is taken: at x_t and t, or at the estimate of x_0 and t = 0.
+    guidance_averaging : float in [0, 1)
+        Decay of the gradients' moving average; see :class:`generation.sampling.guidance.GradientAverage`.
+    scale_schedule : {"constant", "linear", "cosine"}
+        See :func:`generation.sampling.guidance.scale_factor`.
+    weak_denoiser : callable or None
+        What autoguidance leads away from.
+    weak_scale : float
+        Of autoguidance; 1 is the plain denoiser.
     """
 
     name: str
@@ -48,6 +66,11 @@ class GuidedArm:
     classifier_scale: float = 0.0
     class_free_scale: float | None = None
     guidance_interval: tuple[int, int] | None = None
+    guidance_point: str = "noisy"
+    guidance_averaging: float = 0.0
+    scale_schedule: str = "constant"
+    weak_denoiser: Denoiser | None = None
+    weak_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +103,10 @@ class _Branch:
     classifier: Classifier | None
     scale: float
     class_free_scale: float | None
+    point: str = "noisy"
+    averaging: float = 0.0
+    weak_denoiser: Denoiser | None = None
+    weak_scale: float = 1.0
 
 
 def guided_trajectory(
@@ -198,7 +225,9 @@ def _view(state: TrajectoryState, arms: Sequence[GuidedArm], schedule: NoiseSche
     )
 
 
-def _branches(arms: Sequence[GuidedArm], branch_of: list[int], timestep: int) -> tuple[list[_Branch], list[int]]:
+def _branches(
+    arms: Sequence[GuidedArm], branch_of: list[int], timestep: int, index: int, steps: int
+) -> tuple[list[_Branch], list[int]]:
     """Split the arms of a branch as soon as their guidance differs, and not before."""
     branches: list[_Branch] = []
     new_branch_of = []
@@ -207,7 +236,18 @@ def _branches(arms: Sequence[GuidedArm], branch_of: list[int], timestep: int) ->
         # A scale of 0 adds nothing; asking for its gradient would cost the most expensive call of the step.
         classifier = arm.classifier if active and arm.classifier_scale != 0 else None
         class_free = arm.class_free_scale if active and arm.class_free_scale != 1.0 else None
-        branch = _Branch(source, classifier, arm.classifier_scale if classifier else 0.0, class_free)
+        scale = arm.classifier_scale * scale_factor(arm.scale_schedule, index, steps) if classifier else 0.0
+        is_led_away = active and arm.weak_scale != 1.0
+        branch = _Branch(
+            source,
+            classifier,
+            scale,
+            class_free,
+            point=arm.guidance_point if classifier else "noisy",
+            averaging=arm.guidance_averaging if classifier else 0.0,
+            weak_denoiser=arm.weak_denoiser if is_led_away else None,
+            weak_scale=arm.weak_scale if is_led_away else 1.0,
+        )
         # Arms of one state and equal guidance walk together: their denoiser calls are paid for once.
         if branch not in branches:
             branches.append(branch)
@@ -225,18 +265,25 @@ class _Walk:
         self.class_label = class_label
         self.null_label = null_label
         self.batch = class_label.shape[0]
+        # Of every arm: arms on one branch have one past, and take it with them when they part.
+        self.averages: dict[int, GradientAverage] = {}
 
     def step(
         self, state: TrajectoryState, arms: Sequence[GuidedArm], index: int, noise: Tensor | None, solver: Solver
     ) -> None:
         timestep = int(self.schedule.timestep_map[index])
-        branches, branch_of = _branches(arms, state.branch_of, timestep)
+        branches, branch_of = _branches(arms, state.branch_of, timestep, index, self.schedule.num_timesteps)
         t = torch.full((state.x.shape[0],), index, device=state.x.device, dtype=torch.int64)
         network_t = self.schedule.network_timesteps(t)
         output = self._denoise(state.x, network_t, branches)
-        scaled_gradient = self._scaled_gradient(state.x, network_t, branches)
+        output = self._led_away(output, state.x, network_t, branches)
+        gradients = self._gradients(state.x, network_t, branches)
         sources = [branch.source for branch in branches]
         state.x = self._rows_of(state.x, sources)
+        if any(branch.point == "denoised" for branch in branches):
+            estimates = self._estimates(state.x, output, t, clipped=solver.clip_x_start)
+            gradients |= self._denoised_gradients(estimates, network_t, branches)
+        scaled_gradient = self._scaled_gradient(gradients, branches, branch_of, state.x)
         if state.previous_x_start is not None:
             state.previous_x_start = self._rows_of(state.previous_x_start, sources)
         state.branch_of = branch_of
@@ -278,21 +325,68 @@ class _Walk:
         noise = combine_class_free(noise, bare_noise, branch.class_free_scale)
         return noise if variance_values is None else torch.cat([noise, variance_values], dim=1)
 
-    def _scaled_gradient(self, x: Tensor, network_t: Tensor, branches: list[_Branch]) -> Tensor | None:
-        """Scale times gradient for every branch; branches that share state and classifier share the gradient."""
-        if all(branch.classifier is None for branch in branches):
-            return None
-        gradients: dict[tuple[int, int], Tensor] = {}
+    def _led_away(self, output: Tensor, x: Tensor, network_t: Tensor, branches: list[_Branch]) -> Tensor:
+        """Autoguidance on the noise estimate of the branches that ask for it; learned variances stay the denoiser's."""
+        if all(branch.weak_denoiser is None for branch in branches):
+            return output
+        parts = list(output.split(self.batch))
+        sources = x.split(self.batch)
+        for place, branch in enumerate(branches):
+            if branch.weak_denoiser is not None:
+                weak = branch.weak_denoiser(sources[branch.source], network_t[: self.batch], self.denoiser_label)
+                noise, variance_values = split_output(parts[place], x.shape[1])
+                noise = lead_away(noise, split_output(weak.float(), x.shape[1])[0], branch.weak_scale)
+                parts[place] = noise if variance_values is None else torch.cat([noise, variance_values], dim=1)
+        return torch.cat(parts)
+
+    def _gradients(self, x: Tensor, network_t: Tensor, branches: list[_Branch]) -> dict[int, Tensor]:
+        """Gradient at x_t by branch; branches that share state and classifier share the gradient."""
+        gradients: dict[int, Tensor] = {}
+        at_noisy = [(place, b) for place, b in enumerate(branches) if b.classifier and b.point == "noisy"]
         # By identity: whatever can be called will do, also what cannot be hashed.
-        for classifier in {id(b.classifier): b.classifier for b in branches if b.classifier}.values():
-            wanted = sorted({branch.source for branch in branches if branch.classifier is classifier})
+        for classifier in {id(b.classifier): b.classifier for _, b in at_noisy}.values():
+            mine = [(place, b.source) for place, b in at_noisy if b.classifier is classifier]
+            wanted = sorted({source for _, source in mine})
             rows = self._rows_of(x, wanted)
             gradient = classifier_gradient(
                 classifier, rows, network_t[: rows.shape[0]], self.class_label.repeat(len(wanted))
             )
-            for source, part in zip(wanted, gradient.split(self.batch), strict=True):
-                gradients[id(classifier), source] = part
+            parts = dict(zip(wanted, gradient.split(self.batch), strict=True))
+            gradients |= {place: parts[source] for place, source in mine}
+        return gradients
+
+    def _estimates(self, x: Tensor, output: Tensor, t: Tensor, *, clipped: bool) -> Tensor:
+        noise, _ = split_output(output, x.shape[1])
+        found = predict_x_start(self.schedule, x, t[:1].expand(x.shape[0]), noise)
+        return found.clamp(-1, 1) if clipped else found
+
+    def _denoised_gradients(self, estimates: Tensor, network_t: Tensor, branches: list[_Branch]) -> dict[int, Tensor]:
+        """Gradient at the one-step estimate of x_0, which stands for x_t: the denoiser is not differentiated.
+
+        References
+        ----------
+        Vaeth et al. 2025 (arXiv 2507.00687).
+        """
+        parts = estimates.split(self.batch)
+        # A finished image has no noise: to the classifier its timestep is 0.
+        clean = torch.zeros_like(network_t[: self.batch])
+        return {
+            place: classifier_gradient(b.classifier, parts[place], clean, self.class_label)
+            for place, b in enumerate(branches)
+            if b.classifier and b.point == "denoised"
+        }
+
+    def _scaled_gradient(
+        self, gradients: dict[int, Tensor], branches: list[_Branch], branch_of: list[int], x: Tensor
+    ) -> Tensor | None:
+        """Scale times (averaged) gradient for every branch, None where nothing is guided."""
+        if not gradients:
+            return None
+        steadied = dict(gradients)
+        for arm, place in enumerate(branch_of):
+            if branches[place].averaging:
+                average = self.averages.setdefault(arm, GradientAverage(branches[place].averaging))
+                # Arms of one branch have one past: whichever comes last says the same.
+                steadied[place] = average(gradients[place])
         nothing = torch.zeros_like(x[: self.batch])
-        return torch.cat(
-            [b.scale * gradients[id(b.classifier), b.source] if b.classifier else nothing for b in branches]
-        )
+        return torch.cat([b.scale * steadied.get(place, nothing) for place, b in enumerate(branches)])

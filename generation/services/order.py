@@ -12,7 +12,7 @@ from django.utils import timezone
 from generation.models import GenerationRun, GenerationShard
 from generation.recipes.class_labels import CLASS_LIMIT
 from generation.recipes.noise import SEED_LIMIT
-from generation.recipes.recipe import GUIDANCE_FACTORS, ArmRecipe, check_matched
+from generation.recipes.recipe import FILE_FIELDS, GUIDANCE_FACTORS, ArmRecipe, check_matched
 from generation.selectors import shards_missing, study_generated_seed
 from jobs.exceptions import JobCancelled, LeaseLost, WorkerLeaving, error_text
 from jobs.models import Job
@@ -168,8 +168,8 @@ def _same_arms(run: GenerationRun, recipes: dict[str, dict]) -> bool:
 
     def essence(name: str, recipe: dict) -> dict:
         values = ArmRecipe.from_json(name, recipe).to_json()
-        for key in ("denoiser", "classifier"):
-            if values[key]:
+        for key in FILE_FIELDS:
+            if values.get(key):
                 values[key] = values[key]["path"]
         return values | {"schedule": None}
 

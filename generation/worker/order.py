@@ -19,7 +19,7 @@ from generation.models import GenerationRun
 from generation.recipes.class_labels import class_text
 from generation.recipes.distance import structural_dissimilarity
 from generation.recipes.noise import PairSpec
-from generation.recipes.recipe import GUIDANCE_FACTORS, ArmRecipe, NetworkFile, differing_fields
+from generation.recipes.recipe import FILE_FIELDS, GUIDANCE_FACTORS, ArmRecipe, NetworkFile, differing_fields
 from generation.sampling.encoding import write_manifest
 from generation.sampling.networks import NetworkStore, PreparedArm, check_class, prepare_arms
 from generation.sampling.pairs import GeneratedPair, generate_pairs
@@ -47,7 +47,7 @@ def store_for(run: GenerationRun) -> NetworkStore:
     """The networks of the run last worked on: the shards of a run load them once per process."""
     global _store
     device = chosen_device(settings.TORCH_DEVICE)
-    files = [recipe.get(kind) for recipe in run.recipes.values() for kind in ("denoiser", "classifier")]
+    files = [recipe.get(kind) for recipe in run.recipes.values() for kind in FILE_FIELDS]
     wanted = {file["path"] for file in files if file}
     # Networks of other runs are let go: two sets at once may not fit into one GPU.
     if _store is None or _store.device != device or not _store.paths <= wanted:
@@ -77,8 +77,8 @@ def run_plan(run: GenerationRun, store: NetworkStore) -> list[PreparedArm]:
 def _all_classes(arms: list[PreparedArm]) -> list[int]:
     counts = []
     for arm in arms:
-        for loaded in (arm.denoiser, arm.classifier):
-            classes = None if loaded is None else loaded.network.config.num_classes
+        for loaded in arm.networks:
+            classes = loaded.network.config.num_classes
             if classes is not None:
                 counts.append(classes - (loaded is arm.denoiser and arm.null_label == classes - 1))
     # Networks without classes still need a label to tell pairs apart.

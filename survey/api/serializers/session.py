@@ -33,6 +33,8 @@ class SessionSerializer(serializers.ModelSerializer):
             "is_pilot",
             "is_simulated",
             "is_entry_verified",
+            "language",
+            "consent_language",
             "trial_count",
             "answered_count",
             "started_at",

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, default_storage
+from django.core.files.storage import default_storage
 from django.db.models import Q, QuerySet
 from PIL import Image
 
@@ -27,6 +27,7 @@ from survey.exceptions import BadImage, CopiesUnstored
 from survey.models import ImagePair, PairImage, ReferenceImage, ServedCopies
 from survey.renditions import rendition_sizes
 from survey.selectors.copies import copies_folder, copy_file
+from survey.services.blinding.file_times import file_date
 from survey.services.blinding.near_lossless import near_lossless
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.webp import class_length, webp_file, webp_stream
@@ -41,8 +42,6 @@ _RENDERER = 1
 _PAIRS_A_BATCH = 16
 # A spoilt copy keeps about this many blocks a side.
 _MOSAIC_BLOCKS = 5
-# Every stored file has this time, so that none tells when it was made: 2000-01-01.
-_ONE_TIME = 946_684_800
 
 Progress = Callable[[int, int], None]
 
@@ -238,8 +237,7 @@ def copy_store(name: str, content: bytes) -> None:
     try:
         default_storage.delete(name)
         default_storage.save(name, ContentFile(content))
-        if isinstance(default_storage, FileSystemStorage):
-            os.utime(default_storage.path(name), (_ONE_TIME, _ONE_TIME))
+        file_date(name)
     except OSError as error:
         _drop(name)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

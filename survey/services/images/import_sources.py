@@ -163,7 +163,7 @@ def _manifest_beside(folders: Mapping[str, Path]) -> Path | None:
     (home,) = homes
     found = [home / name for name in MANIFEST_NAMES if (home / name).is_file()]
     if len(found) > 1:
-        raise BadArchive(f"{home} holds {' and '.join(MANIFEST_NAMES)}; keep one")
+        raise BadArchive(f"{home} holds {' and '.join(path.name for path in found)}; keep one")
     return found[0] if found else None
 
 

@@ -1,4 +1,4 @@
-"""Read what people say of their pairs in one table beside the images, ``pairs.csv`` or ``pairs.jsonl``."""
+"""Read what people say of their pairs in one table beside the images: ``pairs.csv``, ``.xlsx`` or ``.jsonl``."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ __all__ = [
     "text_problem",
 ]
 
-MANIFEST_NAMES = ("pairs.csv", "pairs.jsonl")
+MANIFEST_NAMES = ("pairs.csv", "pairs.xlsx", "pairs.jsonl")
 COLUMNS = ("path", "prompt", "class", "tags", "reference", "seed")
 # A hundred thousand pairs with prompts of usual length.
 MOST_MANIFEST_BYTES = 128 * 1024**2
+# So many bad rows are listed; all are counted.
+_MOST_LISTED = 20
 LONGEST_PROMPT = 4_000
 # Of a text beside an image: more than the longest prompt in any script.
 MOST_TEXT_BYTES = 64 * 1024
@@ -109,6 +111,9 @@ def manifest_read(content: bytes, *, name: str) -> PairManifest:
         if first != line:
             problems.append(f"{name}, line {line}: the pair {row.path} has a row already, line {first}; keep one")
         rows.append(row)
+    if len(problems) > _MOST_LISTED:
+        more = len(problems) - _MOST_LISTED
+        problems = [*problems[:_MOST_LISTED], f"{name}: {more:,} more row(s) cannot be used"]
     if problems:
         raise ImportRefused(problems)
     return PairManifest(name, tuple(rows))

@@ -32,6 +32,12 @@ def test_a_reason_belongs_to_the_arm_that_was_chosen_and_a_ties_to_none() -> Non
     assert anatomy.result.p_value is None
 
 
+def test_ties_that_were_not_asked_have_no_row() -> None:
+    votes = table()
+    votes.extra["reasons"] = np.where(votes.choice == 2, "", votes.extra["reasons"]).astype(object)
+    assert {entry.arm for entry in reason_shares(votes)} == {"robust", "vanilla"}
+
+
 def test_text_in_raters_own_words_is_no_reason() -> None:
     votes = table()
     words = np.array([f"because of {row}|so {row}" for row in range(len(votes))], dtype=object)

@@ -131,3 +131,32 @@ def test_the_recipe_in_the_docs_is_a_recipe_in_full():
     values = json.loads(re.search(r"```json\n(.*?)```", page, re.S).group(1))
     assert set(values) == set(recipe_fields())
     assert ArmRecipe.from_json("robust", values).to_json() == values
+
+
+def test_recipes_from_before_the_compared_methods_keep_their_digest():
+    recipe = ArmRecipe.from_json("robust", FULL)
+    assert not {"guidance_point", "weak_denoiser", "refine_steps", "scale_schedule"} & set(recipe.to_json())
+    assert ArmRecipe.from_json("robust", FULL | {"guidance_point": "noisy", "weak_scale": 1.0}).sha256 == recipe.sha256
+    assert ArmRecipe.from_json("robust", FULL | {"guidance_point": "denoised"}).sha256 != recipe.sha256
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"guidance_point": "clean"}, "guidance_point is 'clean'; it must be one of noisy, denoised"),
+        ({"guidance_averaging": 1.0}, "guidance_averaging is 1.0"),
+        ({"scale_schedule": "rising"}, "one of constant, linear, cosine"),
+        ({"weak_scale": 2.0}, "weak_scale is 2.0; it must be other than 1 with a weak_denoiser"),
+        ({"weak_denoiser": "weak.safetensors"}, "weak_scale is 1.0"),
+        (
+            {"weak_denoiser": "weak.safetensors", "weak_scale": 2.0, "class_free_scale": 3.0},
+            "null with a weak_denoiser",
+        ),
+        ({"refine_steps": 5}, "refine_epsilon is 0.0; it must be above 0"),
+        ({"refine_steps": 2.5, "refine_epsilon": 1.0}, "refine_steps is 2.5"),
+        ({"refine_steps": 5, "refine_epsilon": 1.0, "classifier": None, "classifier_scale": 0.0}, "refine_classifier"),
+    ],
+)
+def test_switches_of_compared_methods_are_checked(changes, message):
+    with pytest.raises(ValueError, match=message):
+        ArmRecipe.from_json("robust", FULL | changes)

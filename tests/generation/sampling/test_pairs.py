@@ -282,3 +282,44 @@ def test_feed_may_be_asked_out_of_order(checkpoints, store):
     for index, draw in draws.items():
         expected = PairNoise(SPECS[1], (1, 4, 4)).at_timestep(int(schedule.timestep_map[index]))
         np.testing.assert_array_equal(draw[1].numpy(), expected)
+
+
+def test_each_compared_method_is_a_switch_of_one_arm(checkpoints, store, tmp_path):
+    weak = tmp_path / "weak.safetensors"
+    save_network(weak, tiny_denoiser(9), schedule=SCHEDULE, class_names=CLASS_NAMES)
+    switches = {
+        "denoised": {"guidance_point": "denoised", "guidance_averaging": 0.9},
+        "growing": {"scale_schedule": "cosine"},
+        "led": {"weak_denoiser": str(weak), "weak_scale": 1.5},
+        "refined": {"refine_steps": 3, "refine_epsilon": 0.5, "refine_classifier": checkpoints.robust},
+    }
+    guided = {"classifier": checkpoints.vanilla, "classifier_scale": 0.5}
+    arms = [checkpoints.recipe("vanilla")]
+    arms += [checkpoints.recipe(name, **guided, **switch) for name, switch in switches.items()]
+    (pair,) = generate_pairs(arms, SPECS[:1], micro_batch=2, store=store)
+    assert len({image.sha256 for image in pair.images.values()}) == len(arms)
+    (alone,) = generate_pairs(arms[:1], SPECS[:1], micro_batch=2, store=store)
+    assert alone.images["vanilla"].sha256 == pair.images["vanilla"].sha256
+    recorded = pair.images["led"].record["recipe"]["weak_denoiser"]
+    assert len(recorded["sha256"]) == 64
+    assert len(pair.images["refined"].record["recipe"]["refine_classifier"]["sha256"]) == 64
+    assert "weak_denoiser" not in pair.images["vanilla"].record["recipe"]
+
+
+def test_a_classifier_of_clean_images_guides_at_the_denoised_image_alone(checkpoints, store, tmp_path):
+    clean = tmp_path / "clean.safetensors"
+    facts = {"schedule": SCHEDULE, "class_names": CLASS_NAMES, "provenance": {"training": {"noised": False}}}
+    save_network(clean, tiny_classifier(3), **facts)
+    guided = {"classifier": str(clean), "classifier_scale": 1.0}
+    with pytest.raises(ValueError, match="guidance_point = denoised"):
+        list(generate_pairs([checkpoints.recipe("clean", **guided)], SPECS[:1], micro_batch=1, store=store))
+    arm = checkpoints.recipe("clean", **guided, guidance_point="denoised")
+    assert len(list(generate_pairs([arm], SPECS[:1], micro_batch=1, store=store))) == 1
+
+
+def test_a_weak_denoiser_of_other_images_is_refused(checkpoints, store, tmp_path):
+    weak = tmp_path / "weak.safetensors"
+    save_network(weak, tiny_denoiser(9, num_classes=None), schedule=SCHEDULE)
+    arm = checkpoints.recipe("led", weak_denoiser=str(weak), weak_scale=1.5)
+    with pytest.raises(ValueError, match=r"weak_denoiser .* none"):
+        list(generate_pairs([arm], SPECS[:1], micro_batch=1, store=store))

@@ -20,6 +20,8 @@ from survey.services.access.api_token import token_create, token_revoke
 from survey.services.access.member import member_set
 from survey.services.records.webhook import webhook_add
 from survey.services.study.study import study_transition
+from survey.services.visit.session import session_consent, session_start
+from tests.beyond import TWO_LANGUAGES
 from tests.factories import make_running, make_study, make_user
 from tests.survey.admin.test_study_pages import vote_on
 from tests.survey.services.images.test_importing import matched, zipped
@@ -340,3 +342,37 @@ def test_the_docs_page_names_every_operation(owner) -> None:
             assert f'id="{operation["operationId"]}"' in page
             assert operation["responses"]["404"]["content"]["application/problem+json"]
     assert Client().get("/api/v1/docs/").status_code == 302
+
+
+def test_languages_and_what_is_asked_beyond_the_choice_are_set_and_read_here(owner) -> None:
+    study, call = make_study(owner=owner), Caller(owner)
+    changed = call("patch", f"studies/{study.slug}/", TWO_LANGUAGES).json()
+    assert {name: changed[name] for name in TWO_LANGUAGES} == TWO_LANGUAGES
+    assert call("get", f"studies/{study.slug}/dry-run/").json()["problems"] == []
+    half = {"translations": {"de": {"question": "Welches?"}}}
+    call("patch", f"studies/{study.slug}/", half)
+    assert "Deutsch: no consent text" in str(call("get", f"studies/{study.slug}/dry-run/").json()["problems"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reasons", [{"key": "a b", "caption": "x"}]),
+        ("reasons", [{"key": f"r{n}", "caption": "x"} for n in range(9)]),
+        ("answer_words", {"middle": "x"}),
+        ("strength_grades", 4),
+        ("is_acceptable_asked", "perhaps"),
+    ],
+)
+def test_what_cannot_be_asked_is_named_by_its_field(owner, name: str, value) -> None:
+    study = make_study(owner=owner)
+    found = problem(Caller(owner)("patch", f"studies/{study.slug}/", {name: value}), 400, "invalid")["errors"]
+    assert name in found[0]["field"]
+
+
+def test_sessions_say_in_which_language_they_were_read(owner) -> None:
+    version = make_running(make_study(owner=owner, **TWO_LANGUAGES | {"exit_questions": [], "translations": {}}))
+    session = session_start(study=version.study, language="en")
+    session_consent(session_id=session.pk, consent_sha256=version.consent_sha256)
+    (row,) = Caller(owner)("get", f"studies/{version.study.slug}/sessions/").json()["results"]
+    assert (row["language"], row["consent_language"]) == ("en", "en")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -26,6 +27,7 @@ from survey.services.images.manifest import UploadedTable, manifest_read
 from survey.services.images.pairs import pairs_remove
 from survey.services.study.study import study_transition
 from survey.services.study.version import version_freeze
+from tests.analysis.votes.test_workbook import book
 from tests.factories import make_png, make_user
 from tests.survey.api.test_researcher_api import Caller
 from tests.survey.services.images.test_importing import empty_draft, matched, png, zipped
@@ -260,6 +262,28 @@ def test_a_reference_of_another_shape_or_size_is_taken_and_noted() -> None:
         "1 reference(s) have another shape" in note and "cat/0 (20x10, its images 16x16)" in note for note in notes
     )
     assert any("1 reference(s) have another size" in note and "cat/1 (32x32" in note for note in notes)
+
+
+@pytest.mark.parametrize("is_zip", [False, True])
+def test_a_workbook_beside_the_images_is_read_as_any_table(tmp_path: Path, *, is_zip: bool) -> None:
+    rows = list(csv.reader(io.StringIO(table().decode())))
+    files = tree(book(Pairs=rows), "pairs.xlsx")
+    study = empty_draft()
+    if is_zip:
+        with zip_sources(zipped(files)) as sources:
+            images_import(study=study, sources=sources)
+    else:
+        home = written(tmp_path, files)
+        images_import(study=study, sources=folder_sources({arm: home / arm for arm in "ab"}))
+    assert_described(study)
+
+
+def test_bad_rows_are_listed_up_to_twenty_and_all_counted() -> None:
+    content = b"path,seed\n" + b"".join(b"cat/%d.png,none\n" % number for number in range(57))
+    with pytest.raises(ImportRefused) as caught:
+        manifest_read(content, name="pairs.csv")
+    assert len(caught.value.problems) == 21
+    assert caught.value.problems[-1] == "pairs.csv: 37 more row(s) cannot be used"
 
 
 def test_two_tables_are_one_too_many(tmp_path: Path) -> None:

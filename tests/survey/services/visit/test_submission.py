@@ -13,8 +13,8 @@ from survey.models import Vote
 from survey.services.visit.submission import Answer
 from survey.services.visit.vote import vote_undo
 from tests.beyond import ASKED, LEFT, TIE
-from tests.factories import make_running
-from tests.visits import TAB, active, vote
+from tests.factories import CRITERIA, make_running
+from tests.visits import TAB, active, next_trial, vote
 
 pytestmark = pytest.mark.django_db
 
@@ -66,3 +66,10 @@ def test_the_database_refuses_a_grade_beside_a_tie(session) -> None:
     vote(session, answers=[Answer(**TIE)])
     with pytest.raises(IntegrityError), transaction.atomic():
         Vote.objects.update(strength=1)
+
+
+def test_each_block_of_criteria_has_its_own_answers() -> None:
+    asked = active(make_running(practice_trials=0, criteria=CRITERIA, criteria_design="blocks", **ASKED))
+    criterion = next_trial(asked).criterion
+    vote(asked, answers=[Answer(**LEFT, criterion=criterion)])
+    assert Vote.objects.values_list("criterion", "strength").get() == (criterion, 2)
