@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ SHAPES = [(512, 512), (640, 480), (384, 512), (1024, 1024), (1920, 1080)]
 RATIOS = (1, 1.25, 1.5, 2, 3)
 # Of a cell of a sheet, and of its caption.
 CELL, CAPTION_PX = (460, 380), 18
+Row = list[tuple[str, bytes]]
 SHOWN = (
     """() => [...document.querySelectorAll('#left canvas')].map(({ width, height }) => `${width}x${height}`)[0] ?? ''"""
 )
@@ -48,8 +50,10 @@ def main() -> None:
 
         with served(ROOT, dict(os.environ), slug) as address:
             for ratio in options.ratios:
-                file = options.out / f"ratio-{ratio:g}.png"
-                _sheet(_rows(f"{address}/s/{slug}/", ratio, options.windows)).save(file)
+                file, rows = options.out / f"ratio-{ratio:g}.png", []
+                for row in _rows(f"{address}/s/{slug}/", ratio, options.windows):
+                    rows.append(row)
+                    _sheet(rows).save(file)
                 print(file, flush=True)
 
 
@@ -67,15 +71,14 @@ def _study() -> str:
     return photo_study(*SHAPES, display="fit", narrow_screens="stack", **texts, **plan).study.slug
 
 
-def _rows(address: str, ratio: float, pattern: str) -> list[list[tuple[str, Any]]]:
-    """Return a row of captions and screenshots for each window."""
+def _rows(address: str, ratio: float, pattern: str) -> Iterator[Row]:
+    """Yield a row of captions and screenshots for each window."""
     from playwright.sync_api import sync_playwright
 
     from survey.services.study.windows import WINDOWS
     from tests.browser import ARGUMENTS, chromium_path
 
     arguments = [*ARGUMENTS, f"--force-device-scale-factor={ratio}", "--headless=new", "--hide-scrollbars"]
-    found = []
     with sync_playwright() as playwright:
         for name, window in WINDOWS.items():
             if not re.search(pattern, name):
@@ -83,12 +86,11 @@ def _rows(address: str, ratio: float, pattern: str) -> list[list[tuple[str, Any]
             size = f"--window-size={window.width},{window.height}"
             browser = playwright.chromium.launch(executable_path=chromium_path(), args=[*arguments, size])
             page = browser.new_context(no_viewport=True, locale="en").new_page()
-            found.append(list(_visit(page, address, name.split(",")[0], (window.width, window.height))))
+            yield list(_visit(page, address, name.split(",")[0], (window.width, window.height)))
             browser.close()
-    return found
 
 
-def _visit(page: Any, address: str, name: str, size: tuple[int, int]) -> Any:
+def _visit(page: Any, address: str, name: str, size: tuple[int, int]) -> Iterator[tuple[str, bytes]]:
     """Yield caption and screenshot of what a rater sees, whole pages before the trials and the window alone in them."""
     page.goto(address)
     _resize(page, size)
@@ -132,7 +134,7 @@ def _resize(page: Any, size: tuple[int, int]) -> None:
         page.wait_for_timeout(100)
 
 
-def _sheet(rows: list[list[tuple[str, Any]]]) -> Any:
+def _sheet(rows: Sequence[Row]) -> Any:
     from PIL import Image, ImageDraw
 
     step = (CELL[0] + 8, CELL[1] + CAPTION_PX + 8)

@@ -305,6 +305,8 @@ def _read(path: Path) -> tuple[Weights, CheckpointCard | None]:
 
 def _existing(path: Path | str) -> Path:
     path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; name the file of weights in it")
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; check the path, or train one")
     return path

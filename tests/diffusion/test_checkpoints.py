@@ -94,6 +94,8 @@ def test_flipped_bit_is_refused(saved):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"no checkpoint at .*absent\.safetensors"):
         load_network(tmp_path / "absent.safetensors")
+    with pytest.raises(CheckpointError, match="is a folder; name the file of weights in it"):
+        load_network(tmp_path)
 
 
 def test_other_architecture_names_the_first_differences(saved):
