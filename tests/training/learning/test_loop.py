@@ -112,7 +112,8 @@ def test_loss_falls_and_the_card_says_how_it_was_trained(images, tmp_path):
 
     result = train(settings, out_dir=tmp_path / "run", on_progress=seen.append)
 
-    rows = [progress for progress in seen if progress.is_row]
+    *rows, held_out = [progress for progress in seen if progress.is_row]
+    assert (held_out.iteration, "validation_loss" in held_out.metrics, "loss" in held_out.metrics) == (40, True, False)
     losses = [progress.metrics["loss"] for progress in rows]
     assert [progress.iteration for progress in rows] == [10, 20, 30, 40]
     assert (seen[0].iteration, seen[0].is_row, seen[0].metrics) == (1, False, {}), "who watches need not wait for a row"
@@ -143,7 +144,11 @@ def test_golden_loss_curve(images, tmp_path):
     losses = []
     settings = config(images, attack=ATTACK, run={"log_every": 1})
 
-    train(settings, out_dir=tmp_path / "run", on_progress=lambda p: p.is_row and losses.append(p.metrics["loss"]))
+    def note(progress):
+        if progress.is_row and "loss" in progress.metrics:
+            losses.append(progress.metrics["loss"])
+
+    train(settings, out_dir=tmp_path / "run", on_progress=note)
 
     assert losses == pytest.approx(GOLDEN, abs=2e-3)
 
