@@ -79,11 +79,14 @@ class RaterModel:
     seed: int
     number: int
     rng: random.Random = field(init=False)
+    aside: random.Random = field(init=False)
     taste: float = field(init=False)
 
     def __post_init__(self) -> None:
         # One generator a rater: the same answers however many are at work at once.
         self.rng = random.Random(f"{self.seed}/{self.number}")
+        # Apart: what is asked beyond the choice changes no choice.
+        self.aside = random.Random(f"{self.seed}/{self.number}/beyond")
         self.taste = self.rng.gauss(0, self.behaviour.sd_rater)
 
     def choice(self, trial: dict[str, Any], *, has_ties: bool) -> str:
@@ -100,6 +103,18 @@ class RaterModel:
         if has_ties and rng.random() < ties:
             return "tie"
         return "left" if rng.random() < to_left else "right"
+
+    def beyond(self, choice: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return an answer to each question that follows a choice: at random, as nothing is rehearsed but the way."""
+        said: dict[str, Any] = {}
+        for step in steps:
+            name, values = step["name"], step["values"]
+            if name == "acceptable":
+                picked = self.aside.choice([value for value in values if choice != "tie" or value != "one"])
+                said[name] = choice if picked == "one" else picked
+            elif choice != "tie":
+                said[name] = [self.aside.choice(values)] if step["isSeveral"] else self.aside.choice(values)
+        return said
 
     def _pull_left(self, trial: dict[str, Any]) -> float:
         arms = (trial["arm_left__name"], trial["arm_right__name"])

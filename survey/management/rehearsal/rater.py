@@ -123,8 +123,9 @@ class SimulatedRater:
                     "trial": trial["id"],
                     "key": str(uuid.uuid4()),
                     "answers": [
-                        {"criterion": key, "choice": model.choice(truth[trial["id"]], has_ties=has_ties[key])}
+                        {"criterion": key, "choice": choice} | model.beyond(choice, setup.get("beyond", []))
                         for key in asked_of(trial)
+                        for choice in (model.choice(truth[trial["id"]], has_ties=has_ties[key]),)
                     ],
                     "response_ms": response_ms,
                     "exposure_ms": response_ms,

@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from survey.models import RaterSession, Slot, Vote
 from survey.services.assignment.slots import slots_reset
+from tests.beyond import ASKED
 from tests.factories import CRITERIA, make_running, make_study, make_version
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -90,3 +91,13 @@ def test_simulated_raters_answer_all_criteria(live_server, design) -> None:
     by_criterion = Counter(votes.values_list("criterion", flat=True))
     assert by_criterion == {entry["key"]: 2 * (6 if design == "together" else 2) for entry in CRITERIA}
     assert not Vote.objects.filter(criterion="overall", choice="tie").exists()
+
+
+def test_simulated_raters_answer_what_is_asked_beyond_the_choice(live_server) -> None:
+    version = make_running(pairs=10, are_reasons_required=True, **ASKED)
+    assert "3 complete" in rehearse(version.study.slug, live_server)
+    decided = Vote.objects.filter(is_current=True).exclude(choice="tie")
+    assert decided
+    assert set(decided.values_list("strength", flat=True)) <= {1, 2, 3}
+    assert not decided.filter(reasons="").exists()
+    assert not Vote.objects.filter(is_current=True, acceptable="").exists()
