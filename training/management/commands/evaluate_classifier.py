@@ -212,15 +212,15 @@ class Command(BaseCommand):
 
 
 def _names(checkpoints: list[Path]) -> list[str]:
-    """Return a name for each file: a run's files are named by their run."""
-    names = [
+    """Return a name for each file, as short as tells them apart: a run's files are named by their run."""
+    runs = [
         path.parent.name if path.stem in {"last", "best"} and path.parent.name else path.stem for path in checkpoints
     ]
-    if len(set(names)) < len(names):
-        names = [str(path) for path in checkpoints]
-    if len(set(names)) < len(names):
-        raise CommandError("a checkpoint is named twice; name every one once")
-    return names
+    files = [f"{path.parent.name}/{path.stem}" for path in checkpoints]
+    for names in (runs, files, [str(path) for path in checkpoints]):
+        if len(set(names)) == len(names):
+            return names
+    raise CommandError("a checkpoint is named twice; name every one once")
 
 
 def _check_comparable(loaded: dict[str, _Loaded]) -> None:
