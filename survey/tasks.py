@@ -22,7 +22,8 @@ from survey.services.images.uploads import upload_opened
 from survey.services.records.stored_files import FORGET, files_forget
 from survey.services.records.webhook import webhook_deliver
 from survey.services.results.exclusion import exclusions_apply
-from survey.services.results.report_build import report_files_keep
+from survey.services.results.release_build import RELEASE, release_file_keep
+from survey.services.results.report_build import report_files_keep, results_require_visible
 from survey.services.study.version import version_freeze
 
 # A preview keeps this many rows; the count is whole.
@@ -139,6 +140,29 @@ def report(lease: Lease, *, study: str, build: int) -> dict[str, Any]:
                 looks_taken=looks.get("taken", ()) if isinstance(looks, dict) else (),
             )
     return {"build": row.pk, "files": len(row.files), "verdict": result["text"]["lead"]}
+
+
+@handles(RELEASE)
+def release(lease: Lease, *, study: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Write a release and keep it as a zip."""
+    from survey.reports.release.release import ReleaseOptions
+    from survey.reports.release.zipped import release_zip
+
+    row = study_of_job(lease.job)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "release.zip"
+        try:
+            results_require_visible(row)
+            counts = release_zip(
+                row,
+                path,
+                ReleaseOptions(**options),
+                on_progress=lambda done, total: lease.progress(done, total, "images"),
+            )
+        except SurveyError as error:
+            raise PermanentJobError("\n".join(getattr(error, "problems", [str(error)]))) from error
+        with lease.fenced():
+            return release_file_keep(study=row, job=lease.job, path=path) | {"counts": counts}
 
 
 @handles(FORGET)

@@ -15,7 +15,16 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from survey.admin import data_pages, plots, recruitment_pages, setup_pages, thumbnails, webhook_pages, work_pages
+from survey.admin import (
+    data_pages,
+    plots,
+    recruitment_pages,
+    release_page,
+    setup_pages,
+    thumbnails,
+    webhook_pages,
+    work_pages,
+)
 from survey.admin.page import View, download, jobs_context, render, study_address, study_page
 from survey.admin.recipes import recipe_table
 from survey.canonical import canonical_json
@@ -317,6 +326,8 @@ def urls(model_admin: admin.ModelAdmin) -> list[URLPattern]:
         page("exclusions/", data_pages.exclusions, "exclusions"),
         page("exclusion/<int:exclusion>/revoke/", data_pages.revoke, "exclusion_revoke"),
         page("reports/", data_pages.reports, "reports"),
+        page("release/", release_page.release, "release"),
+        page("release/<uuid:job>.zip", release_page.release_file, "release_file"),
         page("report/<int:build>/<path:name>", data_pages.report_file, "report_file"),
         page("planning/", data_pages.planning, "planning"),
         page("webhooks/", webhook_pages.webhooks, "webhooks"),

@@ -34,7 +34,7 @@ from survey.selectors.rater import sessions_publishable
 from survey.selectors.version import version_current
 from survey.services.study.version import manifest_lines
 
-__all__ = ["LICENSES", "ReleaseOptions", "release_write"]
+__all__ = ["LICENSES", "ReleaseOptions", "release_problems", "release_write"]
 
 # SPDX names that people type, with the address that Croissant wants and the name that data hubs know.
 LICENSES = {
@@ -97,7 +97,7 @@ def release_write(
     """
     version = version_current(study)
     arms = list(study.arms.order_by("name").values_list("name", flat=True))
-    if problems := [*options.problems(arms), *_problems(study, out)]:
+    if problems := [*options.problems(arms), *_problems(out), *release_problems(study)]:
         raise ReleaseRefused(problems)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place: a rename within one file system puts the release there whole or not at all.
@@ -112,20 +112,23 @@ def release_write(
     return counts
 
 
-def _problems(study: Study, out: Path) -> list[str]:
-    found = []
+def _problems(out: Path) -> list[str]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        found.append(f"{out} holds something already; name a new folder")
+        return [f"{out} holds something already; name a new folder"]
+    return []
+
+
+def release_problems(study: Study) -> list[str]:
+    """Return why the votes of a study cannot be released, each with its remedy."""
     versions = StudyVersion.objects.filter(study=study, sessions__in=sessions_publishable(study)).distinct()
     if not versions.exists():
-        return [*found, "no rater has voted in the main study whose votes may be published"]
-    for version in versions.order_by("number"):
-        if not version.config.get("publication", {}).get("is_consented", False):
-            found.append(
-                f"the consent of version {version.number} does not say that answers will be published; "
-                "only votes that were given under a consent that does can be released"
-            )
-    return found
+        return ["no rater has voted in the main study whose votes may be published"]
+    return [
+        f"the consent of version {version.number} does not say that answers will be published; "
+        "only votes that were given under a consent that does can be released"
+        for version in versions.order_by("number")
+        if not version.config.get("publication", {}).get("is_consented", False)
+    ]
 
 
 def _write(
