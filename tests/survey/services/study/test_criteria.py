@@ -7,8 +7,10 @@ import pytest
 from survey.exceptions import StudyNotEditable, StudyNotReady
 from survey.models import Slot
 from survey.services.study.criteria import criteria_problems
+from survey.services.study.plan import power_of
 from survey.services.study.study import study_transition, study_update
 from survey.services.study.version import version_freeze, version_problems
+from survey.services.study.weaknesses import version_weaknesses
 from tests.factories import CRITERIA, make_study, make_version
 
 ONE = {"key": "detail", "question": "Which has better detail?"}
@@ -92,3 +94,34 @@ def test_blocks_want_each_vote_by_each_criterion_and_together_wants_it_once(desi
     for key in keys:
         for pair in version.study.pairs.all():
             assert slots.filter(pair=pair, criterion=key, is_a_left=True).count() == 2
+
+
+@pytest.mark.django_db
+def test_what_several_criteria_ask_of_the_plan_is_named() -> None:
+    plan = {"criteria": CRITERIA, "trials_per_session": 40, "degraded_trials": 2, "identical_trials": 0}
+    found = version_weaknesses(make_study(**plan))
+    assert "40 trials a session do not divide by 3 criteria: a visit has 39" in found
+    assert any("2 degraded trials are dealt out to 3 blocks" in text for text in found)
+    long = [CRITERIA[0] | {"question": "Which " + "very " * 20 + "good?"}, *CRITERIA[1:]]
+    together = version_weaknesses(make_study(**plan | {"criteria": long, "criteria_design": "together"}))
+    assert not any("do not divide" in text or "dealt out" in text for text in together)
+    assert any("the question of criterion realism has 111 characters" in text for text in together)
+
+
+@pytest.mark.django_db
+def test_blocks_want_more_votes_of_the_same_raters_than_together() -> None:
+    plan = {"criteria": CRITERIA, "trials_per_session": 6, "votes_per_pair": 10, "target_raters": 10}
+    wanted = "recruit {} raters or lower the votes per pair"
+    assert any(wanted.format(30) in text for text in version_weaknesses(make_study(**plan)))
+    together = version_weaknesses(make_study(**plan | {"criteria_design": "together"}))
+    assert not any("recruit" in text for text in together)
+
+
+def test_power_knows_the_number_of_criteria() -> None:
+    design = {"raters": 30, "pairs": 60, "votes_per_rater": 20, "preference": 0.6}
+    one, two, three = (power_of(**design, criteria=number) for number in (1, 2, 3))
+    assert one["power_of_others"] is None
+    # One criterion beside the headline has no family to share the level with.
+    assert two["power_of_others"] == pytest.approx(two["power"])
+    assert three["power_of_others"] < two["power_of_others"]
+    assert three["power"] == one["power"]
