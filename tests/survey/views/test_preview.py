@@ -12,10 +12,11 @@ from django.test import Client
 
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.served_copies import image_pixels
+from survey.services.study.study import study_update
 from survey.views.preview import STEPS
 from tests.beyond import TWO_LANGUAGES
 from tests.copies import pixels_of
-from tests.factories import make_user
+from tests.factories import CRITERIA, make_user
 from tests.photos import photo_draft
 
 pytestmark = pytest.mark.django_db
@@ -112,3 +113,26 @@ def test_a_draft_that_asks_for_the_choice_alone_has_no_steps(owner, draft) -> No
     page = owner.get(f"/s/{draft.slug}/preview/trials/").content.decode()
     assert "follow-" not in page
     assert "beyond" not in json.loads(re.search(r'<script id="setup" type="application/json">(.*?)</script>', page)[1])
+
+
+@pytest.mark.parametrize(("design", "total"), [("blocks", 9), ("together", 3)])
+def test_a_preview_asks_all_criteria_in_the_design_of_the_draft(owner, draft, design: str, total: int) -> None:
+    study_update(study=draft, actor=None, criteria=CRITERIA, criteria_design=design)
+    page = owner.get(f"/s/{draft.slug}/preview/trials/").content.decode()
+    setup = json.loads(re.search(r'<script id="setup" type="application/json">(.*?)</script>', page)[1])
+    assert [one["key"] for one in setup["criteria"]] == ["realism", "detail", "overall"]
+    assert setup["blocks"] == (3 if design == "blocks" else 0)
+    # Together each criterion has a row of its own; the last one has no tie.
+    assert [f'id="choose-tie-{key}"' in page for key in ("realism", "detail", "overall")] == [
+        design == "together",
+        design == "together",
+        False,
+    ]
+    window = Client().post(setup["urls"]["window"], {"tab": "one"}, content_type="application/json").json()
+    assert window["total"] == total
+    first = window["trials"][0]
+    assert first["criteria"][0] == {"key": "realism", "question": "Which image looks more like a real hill?"}
+    assert len(first["criteria"]) == (1 if design == "blocks" else 3)
+    instructions = owner.get(f"/s/{draft.slug}/preview/instructions/").content.decode()
+    assert "Which image looks more like a real …?" in instructions
+    assert "Sharp where it should be." in instructions
