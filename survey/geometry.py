@@ -1,6 +1,7 @@
 """How large two images stand in a window, and which windows have room for them; geometry.js says so for the page.
 
-Lengths with ``_px`` are CSS pixels, as browsers report windows; boxes are in device pixels, as images are shown.
+A reference stands between or above them, in a box of the same size. Lengths with ``_px`` are CSS pixels, as browsers
+report windows; boxes are in device pixels, as images are shown.
 """
 
 from __future__ import annotations
@@ -33,6 +34,14 @@ ROW_PX, ROW_NARROW_PX = 54, 96
 TOGETHER_NARROW_UP_TO_PX = 820
 # What a step with reasons takes more than the answers in whose place it stands: beside its rows of four or two buttons.
 REASON_ROW_PX, REASONS_PX, REASONS_NARROW_PX = 50, 96 - 133, 112 - 214
+# The box of a prompt with what is below it, and the caption of a reference: rater.css gives them these heights.
+PROMPT_PX, CAPTION_PX = 84, 18
+# Columns and lines of images by where the reference stands, in a row and in a stack.
+_GRIDS = {
+    "": {"row": (2, 1), "stack": (1, 2)},
+    "between": {"row": (3, 1), "stack": (1, 3)},
+    "above": {"row": (2, 2), "stack": (1, 3)},
+}
 _EPSILON = 1e-6
 
 
@@ -71,6 +80,8 @@ class Room:
     may_stack: bool
     rows: int = 0
     reasons: int = 0
+    has_prompt: bool = False
+    reference: str = ""
 
     @classmethod
     def of(cls, config: Mapping[str, Any], *, frame: tuple[int, int]) -> Room:
@@ -90,6 +101,8 @@ class Room:
             may_stack=trial["narrow_screens"] == "stack",
             rows=len(criteria_of(config)) if design_of(config) == TOGETHER else 0,
             reasons=len(beyond_of(config).reasons),
+            has_prompt=trial.get("are_prompts_shown", False),
+            reference=trial.get("reference_place", ""),
         )
 
     @property
@@ -100,10 +113,12 @@ class Room:
         """Return what the page's script needs of it."""
         narrow = TOGETHER_NARROW_UP_TO_PX if self.rows else NARROW_PX
         controls = [self._controls(narrow + 1), self._controls(narrow)]
-        return asdict(self) | {"gutter": GUTTER_PX, "side": SIDE_PX, "controls": controls, "narrow": narrow}
+        lengths = {"gutter": GUTTER_PX, "side": SIDE_PX, "controls": controls, "narrow": narrow}
+        return asdict(self) | lengths | {"grid": _GRIDS[self.reference]}
 
     def _controls(self, width: float) -> int:
-        return controls_px(width, is_fit=self.is_fit, rows=self.rows) + _reasons_px(width, self.reasons)
+        beside = PROMPT_PX * self.has_prompt + CAPTION_PX * bool(self.reference) + _reasons_px(width, self.reasons)
+        return controls_px(width, is_fit=self.is_fit, rows=self.rows) + beside
 
     def multiple(self, pixel_ratio: float) -> int:
         """Return device pixels to an image pixel: of every image in ``pixels``, the most of an original in ``fit``."""
@@ -122,11 +137,9 @@ class Room:
     def _box(self, kind: str, window: Window) -> tuple[int, int] | None:
         """Return the largest box of a layout that the window allows and the images can fill; None without room."""
         ratio, controls = window.pixel_ratio, self._controls(window.width)
-        wide, high = window.width - 2 * SIDE_PX, window.height - controls
-        if kind == "row":
-            wide = (wide - GUTTER_PX) / 2
-        else:
-            high = (high - GUTTER_PX) / 2
+        columns, lines = _GRIDS[self.reference][kind]
+        wide = (window.width - 2 * SIDE_PX - (columns - 1) * GUTTER_PX) / columns
+        high = (window.height - controls - (lines - 1) * GUTTER_PX) / lines
         width, height = (math.floor(length * ratio + _EPSILON) for length in (wide, high))
         least = self._least_box(ratio)
         if width < least[0] or height < least[1]:
@@ -160,11 +173,10 @@ class Room:
         width, height = (
             math.ceil(side / window.pixel_ratio - _EPSILON) for side in self._least_box(window.pixel_ratio)
         )
-        if self.may_stack and window.width < window.height:
-            wide = width + 2 * SIDE_PX
-            return wide, 2 * height + GUTTER_PX + self._controls(wide)
-        wide = 2 * width + GUTTER_PX + 2 * SIDE_PX
-        return wide, height + self._controls(wide)
+        kind = "stack" if self.may_stack and window.width < window.height else "row"
+        columns, lines = _GRIDS[self.reference][kind]
+        wide = columns * width + (columns - 1) * GUTTER_PX + 2 * SIDE_PX
+        return wide, lines * height + (lines - 1) * GUTTER_PX + self._controls(wide)
 
 
 def _reasons_px(width: float, reasons: int) -> int:

@@ -48,4 +48,5 @@ def image_link(served: str, *, side: str, trial_id: uuid.UUID = NO_TRIAL) -> str
 def trial_links(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
     """Return what a page may know of a trial: its facts, and the addresses of its images."""
     facts = trial_facts(trial, session)
-    return facts | {side: image_link(facts[side], trial_id=trial.pk, side=side) for side in ("left", "right")}
+    shown = [side for side in ("left", "right", "reference") if facts.get(side)]
+    return facts | {side: image_link(facts[side], trial_id=trial.pk, side=side) for side in shown}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from survey.models import Study, StudyVersion
+from survey.services.images.describing import pairs_describe
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 from tests.factories import make_running, make_study
 
-__all__ = ["photo", "photo_draft", "photo_study"]
+__all__ = ["described_photos", "photo", "photo_draft", "photo_study"]
 
 
 def photo(width: int, height: int, seed: int) -> Image.Image:
@@ -51,3 +53,20 @@ def photo_study(*sizes: tuple[int, int], **draft: Any) -> StudyVersion:
     """Return an open study of main trials alone, one pair of each size, unless the draft says otherwise."""
     plain = {"practice_trials": 0, "identical_trials": 0, "degraded_trials": 0, "repeat_trials": 0}
     return make_running(photo_draft(*sizes, **plain | draft))
+
+
+def described_photos(
+    *sizes: tuple[int, int],
+    prompts: Sequence[str] = (),
+    references: Sequence[tuple[int, int] | None] = (),
+    **draft: Any,
+) -> StudyVersion:
+    """Return such a study whose pairs have these prompts, and references of these sizes."""
+    plain = {"practice_trials": 0, "identical_trials": 0, "degraded_trials": 0, "repeat_trials": 0}
+    study = photo_draft(*sizes, **plain | draft)
+    for number, pair in enumerate(study.pairs.order_by("key")):
+        size = references[number] if number < len(references) else None
+        reference = _stored(photo(*size, seed=1000 + number)) if size else None
+        prompt = prompts[number] if number < len(prompts) else ""
+        pairs_describe(study=study, pairs=[NewPair(key=pair.key, images={}, prompt=prompt, reference=reference)])
+    return make_running(study)

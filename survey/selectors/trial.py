@@ -137,7 +137,18 @@ def trial_facts(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
         "sizes": rendition_sizes(trial.width, trial.height, least_px=least_px_of(config)),
         **sides,
     }
+    facts |= _beside(trial, config)
     return facts | _several(trial, session, asked)
+
+
+def _beside(trial: NextTrial, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the prompt and the reference of a trial's pair, where the version shows such."""
+    beside: dict[str, Any] = {}
+    if config["trial"].get("are_prompts_shown"):
+        beside["prompt"] = trial.prompt
+    if config["trial"].get("reference_place"):
+        beside["reference"] = served_name(config, trial.reference, stored="") if trial.reference else ""
+    return beside
 
 
 @lru_cache(maxsize=256)

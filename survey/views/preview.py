@@ -23,8 +23,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from survey.criteria import BLOCKS, criteria_of, design_of, has_ties
-from survey.models import PairImage, Study
-from survey.renditions import rendition_sizes
+from survey.models import ImagePair, PairImage, ReferenceImage, Study
+from survey.renditions import fitted_sizes, rendition_sizes
 from survey.selectors.access import studies_visible_to
 from survey.selectors.texts import criteria_in, instructed, question_filled, question_in, texts_in, words_in
 from survey.selectors.trial import asked_facts
@@ -145,23 +145,38 @@ def _address(study: Study, image: PairImage, *, is_spoilt: bool = False) -> str:
     return reverse("survey:preview-image", args=[study.slug, name, 0])
 
 
+def _reference_address(study: Study, pair: ImagePair) -> str:
+    if not hasattr(pair, "reference"):
+        return ""
+    return reverse("survey:preview-image", args=[study.slug, f"{pair.reference.pk.hex}r", 0])
+
+
 @login_required
 @require_GET
 def preview_image(request: HttpRequest, slug: str, name: str, size: int) -> HttpResponse:
     """Make one copy of an image, at its length as it comes: a preview has nothing to hide."""
     study = _study(request, slug)
-    try:
-        key = uuid.UUID(name.removesuffix("s"))
-    except ValueError:
-        raise Http404 from None
-    image = get_object_or_404(PairImage.objects.select_related("pair", "arm"), pk=key, pair__study=study)
-    sizes = _sizes(study, image)
+    image, sizes = _previewed(study, name)
     if size >= len(sizes):
         raise Http404
     (picture,) = scaled(image_pixels(image), [sizes[size]])
     stream = webp_stream(image_degraded(picture) if name.endswith("s") else picture)
     content = webp_file(stream, width=picture.width, height=picture.height, length=len(stream))
     return HttpResponse(content, content_type="image/webp", headers={"Cache-Control": "private, max-age=600"})
+
+
+def _previewed(study: Study, name: str) -> tuple[PairImage | ReferenceImage, list[tuple[int, int]]]:
+    """Return the image or reference that a name stands for, and the sizes of its copies."""
+    try:
+        key = uuid.UUID(name.rstrip("rs"))
+    except ValueError:
+        raise Http404 from None
+    if not name.endswith("r"):
+        image = get_object_or_404(PairImage.objects.select_related("pair", "arm"), pk=key, pair__study=study)
+        return image, _sizes(study, image)
+    reference = get_object_or_404(ReferenceImage.objects.select_related("pair"), pk=key, pair__study=study)
+    frames = _sizes(study, reference.pair.images.first())
+    return reference, fitted_sizes(reference.width, reference.height, frames)
 
 
 # --- what the script asks for -----------------------------------------------------------------------------------------
@@ -190,7 +205,7 @@ def _trials(study: Study, language: str) -> list[dict[str, Any]]:
     config = version_config(study, is_shown=True)
     criteria = criteria_in(config, language)
     blocks = [[criterion] for criterion in criteria] if design_of(config) == BLOCKS else [list(criteria)]
-    pairs = list(_pairs(study).prefetch_related("images"))
+    pairs = list(_pairs(study).select_related("reference").prefetch_related("images"))
     found: list[dict[str, Any]] = []
     for block, asked in enumerate(blocks, start=1):
         several = len(criteria) > 1
@@ -205,6 +220,8 @@ def _trials(study: Study, language: str) -> list[dict[str, Any]]:
                     "sizes": _sizes(study, left),
                     "left": _address(study, left),
                     "right": _address(study, right),
+                    "prompt": pair.prompt,
+                    "reference": _reference_address(study, pair),
                 }
                 | (asked_facts(asked, block=block if len(blocks) > 1 else 0, pair=pair) if several else {})
             )

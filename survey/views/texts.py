@@ -34,6 +34,7 @@ def trial_texts() -> dict[str, str]:
         "right": _("Right image"),
         "upper": _("Upper image"),
         "lower": _("Lower image"),
+        "reference": _("Reference"),
         "chooseLeft": _("Left"),
         "chooseRight": _("Right"),
         "chooseTie": _("No preference"),

@@ -53,5 +53,6 @@ def trials_context(
         "beyond": steps,
         "rows": criteria if design_of(config) == TOGETHER else [],
         "ties": any(criterion.is_tie_allowed for criterion in criteria),
+        "is_kept": config["trial"].get("is_wording_kept", False),
         "has_definitions": any(criterion.definition for criterion in criteria),
     }

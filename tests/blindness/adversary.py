@@ -42,7 +42,7 @@ _CHARACTERS = 20
 _MOST_CATEGORIES = 40
 # The size of copies that the visits are shown, counted from the original's.
 SIZE = 0
-_TIMES = ("left.ms", "right.ms", "vote.ms")
+_TIMES = ("left.ms", "right.ms", "reference.ms", "vote.ms")
 clock = time.perf_counter
 
 
@@ -140,7 +140,7 @@ def _look(images: Images, trial: dict[str, Any], place: int) -> dict[str, Any]:
     row: dict[str, Any] = {"json.keys": ",".join(trial), "json.length": len(json.dumps(trial)), "json.place": place}
     row |= {f"json.{name}": value for name, value in _flat(trial)}
     sides = {}
-    for side in ("left", "right"):
+    for side in ("left", "right", *(["reference"] if trial.get("reference") else [])):
         before = clock()
         status, headers, content = images.get(trial[side].replace(".0.webp", f".{SIZE}.webp"))
         elapsed = 1000 * (clock() - before)
@@ -152,6 +152,9 @@ def _look(images: Images, trial: dict[str, Any], place: int) -> dict[str, Any]:
         one, other = sides["left"][name], sides["right"][name]
         row[f"order.{name}"] = float(one > other) - float(one < other)
     row["order.url"] = float(trial["left"] > trial["right"])
+    if "reference" in sides:
+        row["order.reference_url"] = float(trial["left"] > trial["reference"])
+        row["order.reference_length"] = sides["left"]["length"] - sides["reference"]["length"]
     return row
 
 
@@ -190,7 +193,7 @@ def with_time_ranks(rows: list[dict[str, Any]], sessions: list[int]) -> list[dic
     (less is left to load near the end): compared at the same number, only what the kind itself costs is left.
     """
     ranked = [dict(row) for row in rows]
-    for name in _TIMES:
+    for name in (name for name in _TIMES if name in rows[0]):
         times = np.asarray([row[name] for row in rows])
         for session in set(sessions):
             mine = np.asarray(sessions) == session

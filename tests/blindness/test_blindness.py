@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from survey.api import rater as api
-from survey.models import PairImage, ServedCopies, StudyVersion
+from survey.models import PairImage, ServedCopies, Study, StudyVersion
 from survey.services.blinding import served_copies
+from survey.services.images.describing import pairs_describe
 from survey.services.images.pairs import NewImage, NewPair, image_store, pairs_register
 from survey.services.study.study import arm_add, study_create, study_transition
 from survey.services.study.version import version_freeze
@@ -83,8 +84,11 @@ def uneven_study(*, pairs: int = 30, trials: int = 26) -> StudyVersion:
     return version
 
 
-def graded_study() -> StudyVersion:
-    """Return an open study in fit, whose pairs differ in detail, and whose arms differ in it within a pair."""
+def graded_study(*, is_described: bool = False) -> StudyVersion:
+    """Return an open study in fit, whose pairs differ in detail, and whose arms differ in it within a pair.
+
+    Described, each pair has a prompt and a reference besides: of some pairs one arm's very image.
+    """
     study = photo_draft(
         *[(160, 160)] * 24,
         least_box_px=64,
@@ -105,9 +109,27 @@ def graded_study() -> StudyVersion:
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
             image.file, image.sha256 = image_store(buffer.getvalue())
             image.save()
+    if is_described:
+        describe(study)
     version = version_freeze(study=study)
     study_transition(study=study, name="open", actor=None)
     return version
+
+
+def describe(study: Study) -> None:
+    for number, pair in enumerate(study.pairs.order_by("key")):
+        image = pair.images.order_by("arm__name")[number % 2]
+        size = {"width": 160, "height": 160}
+        if number % 3:
+            buffer = io.BytesIO()
+            width = 160 - 20 * (number % 4)
+            photo(width, 160, 500 + number).save(buffer, "PNG", compress_level=1)
+            file, sha256 = image_store(buffer.getvalue())
+            reference = NewImage(file=file, sha256=sha256, width=width, height=160)
+        else:
+            reference = NewImage(file=image.file, sha256=image.sha256, **size)
+        words = {"prompt": f"a hill number {number}, " * (1 + 9 * (number % 5)), "reference": reference}
+        pairs_describe(study=study, pairs=[NewPair(key=pair.key, images={}, **words)])
 
 
 def judged(loot: Loot, *, of: str = "arm", without: tuple[str, ...] = ()) -> Verdict:
@@ -142,6 +164,30 @@ def test_lengths_that_differ_between_pairs_tell_neither_sides_nor_kinds_of_trial
     for kind in ("identical", "degraded", "repeat"):
         found = judged(loot, of=kind, without=(*OF_PLACE, *OF_MEMORY, ".ms"))
         assert found.z < SURE, f"{kind} trials are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
+
+
+def test_prompts_and_references_tell_neither_sides_nor_kinds_of_trials() -> None:
+    version = graded_study(is_described=True)
+    loot = collect(version, sessions=40)
+    assert all(row["reference.status"] == "200 OK" and row["json..prompt"] for row in loot.rows)
+    assert len({row["reference.length"] for row in loot.rows}) >= 4, "the references do not differ in length"
+    found = judged(loot)
+    assert found.z < SURE, f"the arms are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
+    for kind in ("identical", "degraded", "repeat"):
+        found = judged(loot, of=kind, without=(*OF_PLACE, *OF_MEMORY, ".ms"))
+        assert found.z < SURE, f"{kind} trials are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
+
+
+def test_a_reference_has_the_bytes_of_any_image_outside_the_pixels_and_an_address_of_its_own_in_each_trial() -> None:
+    version = graded_study(is_described=True)
+    loot = collect(version, sessions=2)
+    addresses = [row["json..reference"] for row in loot.rows]
+    assert len(set(addresses)) == len(addresses)
+    for row in loot.rows:
+        assert row["reference.outside_length"] == row["left.outside_length"]
+        assert {name.rpartition(".")[2] for name in row if name.startswith("reference.header")} == {
+            name.rpartition(".")[2] for name in row if name.startswith("left.header")
+        }
 
 
 def test_all_served_files_have_the_same_bytes_outside_the_pixels() -> None:
@@ -184,6 +230,16 @@ def leak_ids_in_the_order_of_arms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "trial_facts", facts)
 
 
+def leak_by_the_end_of_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = api.trial_facts
+
+    def facts(trial, session):
+        arm = PairImage.objects.get(pk=trial.left_image).arm.name
+        return honest(trial, session) | {"prompt": "a hill" + " " * (arm == "robust")}
+
+    monkeypatch.setattr(api, "trial_facts", facts)
+
+
 def _arm_of_served() -> dict[str, str]:
     return {copy_folder(image): image.arm.name for image in PairImage.objects.select_related("arm")}
 
@@ -215,7 +271,13 @@ def leak_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "leak",
-    [leak_unpadded_files, leak_ids_in_the_order_of_arms, leak_a_file_name, leak_by_time],
+    [
+        leak_unpadded_files,
+        leak_ids_in_the_order_of_arms,
+        leak_by_the_end_of_the_prompt,
+        leak_a_file_name,
+        leak_by_time,
+    ],
     ids=lambda leak: leak.__name__,
 )
 def test_a_planted_leak_is_caught(leak, monkeypatch) -> None:

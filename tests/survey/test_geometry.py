@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import survey
-from survey.geometry import CONTROLS_PX, FIT_CONTROLS_PX, GUTTER_PX, SIDE_PX, Room, Window
-from survey.renditions import STEP, rendition_sizes
+from survey.geometry import CAPTION_PX, CONTROLS_PX, FIT_CONTROLS_PX, GUTTER_PX, PROMPT_PX, SIDE_PX, Room, Window
+from survey.renditions import STEP, fitted_sizes, rendition_sizes
 from tests.programs import program
 
 PIXELS = Room(
@@ -27,6 +27,10 @@ PIXELS = Room(
 )
 FIT = replace(PIXELS, display="fit", frame=(1024, 1024), least=(256, 256))
 MIXED = replace(FIT, frame=(1920, 1080), least=(455, 341), narrowest=0.75, widest=16 / 9)
+
+
+BETWEEN = replace(FIT, has_prompt=True, reference="between")
+ABOVE = replace(FIT, has_prompt=True, reference="above", least=(96, 96))
 
 
 def kind(room: Room, width: int, height: int, ratio: float = 1.0) -> str | None:
@@ -78,10 +82,42 @@ def test_sizes_go_down_by_the_step_to_the_least_and_keep_the_shape(size) -> None
     assert rendition_sizes(*size, least_px=None) == [size]
 
 
+ROOMS = [
+    (PIXELS, (128, 128)),
+    (FIT, (1024, 1024)),
+    (MIXED, (1920, 1080)),
+    (MIXED, (480, 640)),
+    (BETWEEN, (1024, 1024)),
+    (ABOVE, (640, 480)),
+]
+
+
+def test_a_reference_takes_a_third_place_of_the_same_size_and_a_prompt_a_fixed_height() -> None:
+    beside = PROMPT_PX + CAPTION_PX
+    assert BETWEEN.layout(Window(1366, 657)).box == (657 - FIT_CONTROLS_PX - beside,) * 2
+    assert kind(BETWEEN, 3 * 256 + 2 * GUTTER_PX + 2 * SIDE_PX - 1, 900) is None
+    assert ABOVE.layout(Window(1366, 657)).box == ((657 - FIT_CONTROLS_PX - beside - GUTTER_PX) // 2,) * 2
+    assert BETWEEN.layout(Window(390, 844, 3)).kind == "stack"
+    assert ABOVE.layout(Window(390, 844, 3)).box[0] > BETWEEN.layout(Window(390, 844, 3)).box[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [
+        ((1024, 1024), [(1024, 1024), (512, 512)]),
+        ((256, 256), [(1024, 1024), (512, 512)]),
+        ((1000, 500), [(1024, 512), (512, 256)]),
+        ((3, 4000), [(1, 1024), (1, 512)]),
+    ],
+)
+def test_a_reference_is_fitted_into_each_size_of_its_pairs_images(size, wanted) -> None:
+    assert fitted_sizes(*size, [(1024, 1024), (512, 512)]) == wanted
+
+
 def test_the_page_and_the_server_place_images_alike() -> None:
     cases = [
         [room.as_json(), width, height, ratio, rendition_sizes(*size, least_px=256 if room.is_fit else None)]
-        for room, size in ((PIXELS, (128, 128)), (FIT, (1024, 1024)), (MIXED, (1920, 1080)), (MIXED, (480, 640)))
+        for room, size in ROOMS
         for width, height in ((1280, 800), (1366, 657), (1280, 600), (820, 1106), (390, 844), (500, 500))
         for ratio in (0.9, 1, 1.1, 1.25, 1.5, 2, 2.625, 3)
     ]
@@ -96,9 +132,8 @@ def test_the_page_and_the_server_place_images_alike() -> None:
     folder = Path(survey.__file__).parent / "static" / "survey" / "js"
     command = [program("node", remedy="install it with `apt-get install nodejs`"), "--input-type=module", "-e", script]
     answer = subprocess.run(command, cwd=folder, input=json.dumps(cases), capture_output=True, text=True, check=True)
-    rooms = [PIXELS, FIT, MIXED, MIXED]
     for number, (case, theirs) in enumerate(zip(cases, json.loads(answer.stdout), strict=True)):
-        room, window = rooms[number // 48], Window(*case[1:4])
+        room, window = ROOMS[number // 48][0], Window(*case[1:4])
         layout = room.layout(window)
         needed = list(room.needed(window))
         if layout is None:

@@ -36,6 +36,7 @@ __all__ = [
     "room_facts",
     "room_of",
     "spoilt_wanted",
+    "words_frozen",
 ]
 
 # The longer side of images that are shown pixel by pixel unless the study says otherwise.
@@ -95,6 +96,18 @@ def room_facts(study: Study) -> dict[str, Any]:
     }
 
 
+def words_frozen(study: Study) -> dict[str, Any]:
+    """Return what a version keeps of prompts and references: nothing where it has none, as in versions before."""
+    frozen: dict[str, Any] = {}
+    if study.are_prompts_shown and study.pairs.filter(is_selected=True).exclude(prompt="").exists():
+        frozen["are_prompts_shown"] = True
+    if references_of(study).exists():
+        frozen["reference_place"] = study.reference_place
+    if study.is_wording_kept:
+        frozen["is_wording_kept"] = True
+    return frozen
+
+
 def room_of(study: Study) -> Room:
     """Return what a draft asks of a window."""
     trial = {
@@ -102,6 +115,7 @@ def room_of(study: Study) -> Room:
         "box_px": study.box_px,
         "pixel_multiple": study.pixel_multiple,
         "narrow_screens": study.narrow_screens,
+        **words_frozen(study),
     }
     return Room.of(
         {"trial": trial, "images": room_facts(study)} | criteria_config(study) | beyond_config(study), frame=(0, 0)

@@ -33,12 +33,13 @@ from survey.services.study.display import (
     references_of,
     room_facts,
     spoilt_wanted,
+    words_frozen,
 )
 from survey.services.study.exit_questions import question_problems
 from survey.services.study.plan import rule_problems
 from survey.services.study.study import study_locked_draft, study_mark_frozen
 from survey.services.study.translations import language_gaps, languages_frozen
-from survey.services.study.words import placeholder_problems, words_frozen
+from survey.services.study.words import placeholder_problems
 
 __all__ = ["MANIFEST", "manifest_lines", "version_config", "version_freeze", "version_problems"]
 

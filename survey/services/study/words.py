@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from string import Formatter
-from typing import Any
 
 from django.db.models import Count, F, FloatField, Q, QuerySet
 from django.db.models.functions import Abs, Cast, Length
@@ -13,7 +12,7 @@ from survey.services.study.criteria import criteria_problems
 from survey.services.study.display import references_of
 from survey.services.study.translations import questions_asked
 
-__all__ = ["PLACEHOLDERS", "placeholder_problems", "questions_read", "words_frozen", "words_weaknesses"]
+__all__ = ["PLACEHOLDERS", "placeholder_problems", "questions_read", "words_weaknesses"]
 
 # By the placeholder: what a message calls it. Both are fields of a pair.
 PLACEHOLDERS = {"class_name": "class name", "prompt": "prompt"}
@@ -33,18 +32,6 @@ def _main(study: Study) -> QuerySet[ImagePair]:
 def questions_read(study: Study) -> dict[str, dict[str, str]]:
     """Return what raters are asked; nothing where the criteria are wrong in themselves, which is a problem already."""
     return {} if criteria_problems(study.criteria) else questions_asked(study)
-
-
-def words_frozen(study: Study) -> dict[str, Any]:
-    """Return what a version keeps of prompts and references: nothing where it has none, as in versions before."""
-    frozen: dict[str, Any] = {}
-    if study.are_prompts_shown and study.pairs.filter(is_selected=True).exclude(prompt="").exists():
-        frozen["are_prompts_shown"] = True
-    if references_of(study).exists():
-        frozen["reference_place"] = study.reference_place
-    if study.is_wording_kept:
-        frozen["is_wording_kept"] = True
-    return frozen
 
 
 def _placeholders(question: str) -> set[str] | None:

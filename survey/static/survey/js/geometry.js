@@ -1,4 +1,4 @@
-// How large two images stand in a window, and which windows have room for them. survey/geometry.py and survey/renditions.py
+// How large two images, and a reference with them, stand in a window, and which windows have room for them. survey/geometry.py and survey/renditions.py
 // have the same rules for the server. Boxes are in device pixels; windows, gutters and what is set on elements in CSS pixels.
 
 const EPSILON = 1e-6;
@@ -19,10 +19,9 @@ const controlsOf = (room, width) => room.controls[width <= room.narrow ? 1 : 0];
 
 // The largest box of a layout that the window allows and the images can fill; null without room.
 function boxOf(room, kind, { width: windowWidth, height: windowHeight, ratio }) {
-  let wide = windowWidth - 2 * room.side;
-  let high = windowHeight - controlsOf(room, windowWidth);
-  if (kind === "row") wide = (wide - room.gutter) / 2;
-  else high = (high - room.gutter) / 2;
+  const [columns, lines] = room.grid[kind];
+  const wide = (windowWidth - 2 * room.side - (columns - 1) * room.gutter) / columns;
+  const high = (windowHeight - controlsOf(room, windowWidth) - (lines - 1) * room.gutter) / lines;
   let [width, height] = [floor(wide * ratio), floor(high * ratio)];
   const [leastWidth, leastHeight] = leastBox(room, ratio);
   const isTooSmall = () => width < leastWidth || height < leastHeight;
@@ -60,12 +59,9 @@ export function shownOf(room, sizes, box, ratio = thisWindow().ratio) {
 // The CSS pixels that a window of this kind needs at least.
 export function neededOf(room, window = thisWindow()) {
   const [width, height] = leastBox(room, window.ratio).map((side) => Math.ceil(side / window.ratio - EPSILON));
-  if (room.may_stack && window.width < window.height) {
-    const wide = width + 2 * room.side;
-    return [wide, 2 * height + room.gutter + controlsOf(room, wide)];
-  }
-  const wide = 2 * width + room.gutter + 2 * room.side;
-  return [wide, height + controlsOf(room, wide)];
+  const [columns, lines] = room.grid[room.may_stack && window.width < window.height ? "stack" : "row"];
+  const wide = columns * width + (columns - 1) * room.gutter + 2 * room.side;
+  return [wide, lines * height + (lines - 1) * room.gutter + controlsOf(room, wide)];
 }
 
 // Through the object model, as the content policy allows no style attribute.

@@ -55,9 +55,10 @@ let queue = Promise.resolve();
 // The address of one of an image's sizes; a study of an earlier release has one size alone.
 export const addressOf = (url, index) => url.replace(/\.\d+\.webp$/, `.${index}.webp`);
 
-// Returns a promise of [left, right], {image, pixels} each, of the size with this number.
-export function loadPair({ left, right }, index) {
-  const both = queue.then(() => [left, right].map((url) => loadImage(addressOf(url, index))));
+// Returns a promise of [left, right] and the reference where there is one, {image, pixels} each, of the size with this
+// number.
+export function loadPair({ left, right, reference }, index) {
+  const both = queue.then(() => [left, right, reference].filter(Boolean).map((url) => loadImage(addressOf(url, index))));
   const loading = both.then((images) => Promise.all(images));
   queue = both.then((images) => Promise.race(images)).catch(() => {});
   loading.catch(() => {}); // whoever shows the pair hears of it

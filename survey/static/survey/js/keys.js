@@ -9,7 +9,8 @@ const STACKED = { ArrowUp: "left", ArrowDown: "right", ArrowRight: "tie", KeyU: 
 const MEMORY = "blindpair-keys";
 
 export class Keys {
-  constructor(act, isDeaf) {
+  // `isTaken` says of an event that something else on the page has a use for it.
+  constructor(act, isDeaf, isTaken = () => false) {
     this.held = new Set();
     this.stacked = false;
     this.name = "arrows";
@@ -20,7 +21,7 @@ export class Keys {
     addEventListener("blur", () => this.held.clear());
     addEventListener("keydown", (event) => {
       const action = this.map[event.code];
-      if (!action || isDeaf() || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (!action || isDeaf() || isTaken(event) || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.code === "Space" && event.target.closest?.("button, a, summary")) return;
       event.preventDefault();
       if (event.repeat || this.held.has(event.code)) return;

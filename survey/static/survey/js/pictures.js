@@ -1,4 +1,5 @@
-// The two pictures of a pair on the screen: both in the same frame, at one scale, each in the middle of its box.
+// The two pictures of a pair on the screen, and its reference: all in the same frame, at one scale, each in the middle of
+// its box.
 //
 // An image pixel takes a whole number of device pixels, and begins where a device pixel begins: nothing is scaled by the
 // browser. Each image is painted on a canvas that covers it. Browsers and extensions that darken every page turn small
@@ -38,18 +39,26 @@ export class Pictures {
     this.boxes = boxes;
     this.canvases = boxes.map(() => document.createElement("canvas"));
     this.images = [];
-    this.placed = null; // how the present pair was placed: {kind, box, ratio, size, picture}
+    this.placed = null; // how the present pair was placed: {kind, box, ratio, rendition, picture}
   }
 
   place(pictures, placed, names) {
     Object.assign(this, { images: pictures.map(({ image }) => image), placed });
     this.enlarge(1, "");
-    pictures.forEach((picture, side) => {
-      picture.image.alt = names[side];
-      cover(this.boxes[side], picture, this.canvases[side]);
-      sizeBox(this.boxes[side], placed.box, placed);
-    });
+    this.boxes.forEach((box, side) => this.fill(box, pictures[side], { ...placed, name: names[side], canvas: this.canvases[side] }));
     for (const box of this.boxes) snap(box, placed.ratio);
+  }
+
+  // A box without a picture, of a pair that has no reference, keeps its place.
+  fill(box, picture, { box: size, ratio, rendition, picture: shown, name, canvas }) {
+    box.textContent = "";
+    if (!picture) return setSize(box, size, ratio);
+    const { image } = picture;
+    image.alt = name;
+    cover(box, picture, canvas);
+    // A reference of another shape has other sides; an image pixel of it takes as many device pixels.
+    const multiple = shown[0] / rendition[0];
+    sizeBox(box, size, { picture: [image.naturalWidth * multiple, image.naturalHeight * multiple], ratio });
   }
 
   isPlacedAs({ kind, box }, ratio) {

@@ -9,8 +9,8 @@ const TAKEN_MS = 180; // how long a chosen button stays marked
 // `page` holds the elements of the trial page by their ids, looked up once: what translations and extensions put around or
 // between them later makes no difference. What is on the page is known here and never read off it.
 export class Presenter {
-  constructor(setup, { page, pictures, keys, hints, zoom, rows, asking }) {
-    Object.assign(this, { page, pictures, keys, hints, zoom, rows, asking, room: setup.room, texts: setup.texts });
+  constructor(setup, { page, pictures, keys, hints, zoom, rows, asking, prompt }) {
+    Object.assign(this, { page, pictures, keys, hints, zoom, rows, asking, prompt, room: setup.room, texts: setup.texts });
     Object.assign(this, { practice: setup.practice, criteria: setup.criteria, cards: CARDS.filter((name) => page[name]) });
     this.notice = ""; // what the next pair is shown with
     this.written = {}; // texts on the page by the ids of their elements
@@ -97,12 +97,15 @@ export class Presenter {
     if (!layout) return false;
     this.arrange(layout.kind === "stack");
     const names = this.keys.stacked ? [texts.upper, texts.lower] : [texts.left, texts.right];
+    names.push(texts.reference);
     this.zoom?.reset();
     this.ask(trial);
+    this.prompt?.show(trial.prompt);
     this.note(this.notice);
     this.notice = "";
     this.endFeedback();
     this.card("trial");
+    this.prompt?.settle();
     this.progress(progress, trial);
     this.mayUndo = mayUndo;
     this.enableUndo();

@@ -10,6 +10,7 @@ import { newKey } from "./net.js";
 import { Panel } from "./panel.js";
 import { Pictures } from "./pictures.js";
 import { Presenter } from "./presenter.js";
+import { Prompt } from "./prompt.js";
 import { Session } from "./session.js";
 import { Visit } from "./visit.js";
 import { Watch } from "./watch.js";
@@ -27,6 +28,7 @@ const help = new Help({ dialog: page.help, title: page["help-title"], openers: [
 const keys = new Keys(
   (action) => (action === "undo" ? visit.undo() : visit.answer(action, "key")),
   () => help.isOpen || definition?.isOpen || ["feedback", "beyond"].includes(visit.phase),
+  (event) => prompt?.takes(event),
 );
 const hints = new Hints(keys, {
   buttons: [...rows.buttons, { action: "undo", button: page.undo }],
@@ -34,10 +36,11 @@ const hints = new Hints(keys, {
   space: setup.texts.space,
 });
 const definition = page.definition && new Definition(page, setup.criteria, asking);
-const pictures = new Pictures([page.left, page.right]);
+const prompt = page.prompt && new Prompt(page.prompt, page["prompt-text"], () => help.isOpen || definition?.isOpen);
+const pictures = new Pictures([page.left, page.right, page.reference].filter(Boolean));
 const zoom = setup.zoom ? new Zoom(page.pair, pictures, () => help.isOpen || definition?.isOpen || keys.name === "off") : null;
 const watch = new Watch(setup.urls.events);
-const presenter = new Presenter(setup, { page, pictures, keys, hints, zoom, rows, asking });
+const presenter = new Presenter(setup, { page, pictures, keys, hints, zoom, rows, asking, prompt });
 const panel = setup.beyond && new Panel(page, new Beyond(setup.beyond), () => help.isOpen || definition?.isOpen || keys.name === "off");
 const visit = new Visit(setup, { session: new Session(setup), presenter, asking, panel, watch, tab: newKey() });
 
