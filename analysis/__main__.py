@@ -84,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         help="analysis plan fixed before unblinding (default: plan.json beside the votes)",
     )
     plan.add_argument(
-        "--alone", action="store_true", help="take nothing beside the votes: no plan.json, study.json or raters.csv"
+        "--alone",
+        action="store_true",
+        help="take nothing beside the votes: no plan.json, study.json, raters.csv or pairs.csv",
     )
     look = parser.add_mutually_exclusive_group()
     look.add_argument("--look", type=int, metavar="K", help="which of the planned looks this is (default: the last)")
@@ -103,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--image-metrics", metavar="FILE", help="what `manage.py evaluate_images --out` wrote")
     parser.add_argument("--pair-distances", metavar="FILE", help="pair_distances.json of an earlier report")
     parser.add_argument("--raters", metavar="RATERS.csv", help="who the raters are: preference by group, sites")
+    parser.add_argument("--pairs", metavar="PAIRS.csv", help="prompts, names and tags: preference by tag and by prompt")
     parser.add_argument("--scores", metavar="SCORES.csv", help="what automatic judges said of the images")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print report.json to standard output")
@@ -128,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _report(options: argparse.Namespace) -> int:
     from analysis.judges.scores import read_scores
+    from analysis.pairs.table import read_pairs
     from analysis.ranking.options import read_covariates
     from analysis.raters.table import read_raters
     from analysis.report.content.assemble import build_report
@@ -138,6 +142,7 @@ def _report(options: argparse.Namespace) -> int:
     plan = _plan(options)
     study = _json_object(options.study or _beside(options, "study.json"), "--study")
     raters = options.raters or _beside(options, "raters.csv")
+    pairs = options.pairs or _beside(options, "pairs.csv")
     read = read_as_told(options)
     if read.bad_rows:
         dropped = sum(read.bad_row_counts.values())
@@ -161,6 +166,7 @@ def _report(options: argparse.Namespace) -> int:
         figures=figures,
         data=reading_facts(read),
         raters=read_raters(raters) if raters else None,
+        pairs=read_pairs(pairs) if pairs else None,
         scores=read_scores(options.scores) if options.scores else None,
         looks_taken=_looks_taken(options),
         covariates=read_covariates(options.covariates) if options.covariates else None,

@@ -31,7 +31,16 @@ from analysis.preference.groups import group_rates, heterogeneity
 from analysis.preference.rate import two_way_t
 from analysis.votes.table import Comparison, VoteTable
 
-__all__ = ["Adjustment", "ClassResult", "PerClass", "adjusted_p_values", "class_names", "partially_pooled", "per_class"]
+__all__ = [
+    "Adjustment",
+    "ClassResult",
+    "PerClass",
+    "adjusted_p_values",
+    "class_names",
+    "class_rates",
+    "partially_pooled",
+    "per_class",
+]
 
 # Below these sizes within a class the crossed interval by itself is not trusted (statistics of small clusters).
 _LEAST_RATERS, _LEAST_PAIRS = FEW_UNITS, FEW_UNITS
@@ -110,7 +119,7 @@ def per_class(comparison: Comparison, *, adjust: Adjustment = "bh") -> PerClass:
     """
     labels, groups = _class_groups(comparison)
     counts = [count_votes(group) for group in groups]
-    results = _class_rates(groups)
+    results = class_rates(groups)
     in_family = np.array([result.p_value is not None for result in results], dtype=bool)
     adjusted = np.full(len(results), np.nan)
     # Classes without a test are no part of the family: they would only dilute it.
@@ -172,8 +181,12 @@ def _slices(order: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
         stop += size
 
 
-def _class_rates(groups: list[Comparison]) -> list[Estimate]:
-    """The crossed interval where a class has raters and pairs enough of its own; else the pooled spread of pairs."""
+def class_rates(groups: list[Comparison]) -> list[Estimate]:
+    """Return the rate of each group of votes.
+
+    It has the crossed interval where a group has raters and pairs enough of its own, else that of the pooled spread of
+    pairs.
+    """
     pooled = group_rates(groups)
     return [_own_rate(group) or shared for group, shared in zip(groups, pooled, strict=True)]
 

@@ -90,6 +90,7 @@ def report_write(
     ValueError
         If a named arm is not one of the study.
     """
+    from analysis.pairs.table import read_pairs
     from analysis.raters.table import read_raters
     from analysis.report import IncompleteReportError, build_report, write_report
     from analysis.votes.reading import read_votes, reading_facts
@@ -123,6 +124,7 @@ def report_write(
         data=reading_facts(read),
         flow=study_flow(study, is_pilot=is_pilot),
         raters=read_raters(out / "raters.csv"),
+        pairs=read_pairs(out / "pairs.csv"),
         showings=list(vote_showings(study, is_pilot=is_pilot)),
         seed=seed,
     )

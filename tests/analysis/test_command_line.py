@@ -73,3 +73,23 @@ def test_every_example_of_the_help_is_understood():
     for arguments in examples:
         options = _parser().parse_args(arguments)
         assert options.out or options.json
+
+
+def test_pairs_are_taken_beside_the_votes_or_named_and_left_out_alone(votes, tmp_path, capsys):
+    names = sorted({row["pair"] for row in study_rows()})
+    lines = [f"{name},prompt {place % 3},{'even' if place % 2 else 'odd'}" for place, name in enumerate(names)]
+    table = "\n".join(["pair,prompt,tags", *lines]) + "\n"
+
+    def groups(*options):
+        assert main([str(votes), "--json", *options]) == 0
+        return json.loads(capsys.readouterr().out)["comparisons"][0].get("per_group")
+
+    assert groups() is None
+    named = tmp_path / "mine.csv"
+    named.write_text(table)
+    found = groups("--pairs", str(named))
+    assert [group["name"] for group in found["prompt"]["groups"]] == ["prompt 0", "prompt 1", "prompt 2"]
+    assert [group["name"] for group in found["tag"]["groups"]] == ["even", "odd"]
+    named.rename(tmp_path / "pairs.csv")
+    assert groups() == found
+    assert groups("--alone") is None

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 
 import { layoutOf, multipleOf, neededOf, shownOf } from "../../survey/static/survey/js/geometry.js";
 
-const EDGES = { grid: { row: [2, 1], stack: [1, 2] }, gutter: 16, grid: { row: [2, 1], stack: [1, 2] }, side: 12, controls: [250, 250], narrow: 480 };
+const EDGES = { gutter: 16, grid: { row: [2, 1], stack: [1, 2] }, side: 12, controls: [250, 250], narrow: 480 };
 const ROOM = { display: "pixels", frame: [256, 256], least: [256, 256], narrowest: 1, widest: 1, box_px: 640, pixel_multiple: 1, may_stack: true, ...EDGES };
 const FIT = { ...ROOM, display: "fit", frame: [1024, 1024] };
 const at = (width, height, ratio = 1) => ({ width, height, ratio });

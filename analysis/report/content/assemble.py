@@ -14,8 +14,10 @@ import numpy as np
 from analysis.inference.blas_threads import on_one_blas_thread
 from analysis.inference.counts import LoadSummary, count_sides, load_summary
 from analysis.judges.scores import JudgeScores
+from analysis.pairs.groups import by_prompt, by_tag
+from analysis.pairs.table import Pairs, with_class_names
 from analysis.preference import position
-from analysis.preference.per_class import class_names
+from analysis.preference.per_class import Adjustment, class_names
 from analysis.ranking.options import ranking_options
 from analysis.ranking.results import Ranking
 from analysis.ranking.strengths import BOOTSTRAP, bradley_terry, davidson, thurstone_case_v
@@ -49,7 +51,7 @@ from analysis.report.parts.table import MOST_WHOLE
 from analysis.verdict.looks import planned_looks
 from analysis.votes.criteria import by_criterion, criteria_in, headline_criterion
 from analysis.votes.selection import Selection, select_votes
-from analysis.votes.table import TIE, VoteTable
+from analysis.votes.table import TIE, Comparison, VoteTable
 
 __all__ = ["SCHEMA", "build_report", "table_sha256"]
 
@@ -75,6 +77,7 @@ def build_report(
     data: Mapping | None = None,
     flow: Mapping | None = None,
     raters: Raters | None = None,
+    pairs: Pairs | None = None,
     scores: JudgeScores | None = None,
     looks_taken: int | Sequence[float] | None = None,
     covariates: Mapping[str, Mapping[tuple[str, str], float]] | None = None,
@@ -121,6 +124,8 @@ def build_report(
         What became of everybody who opened the study: see :func:`analysis.report.content.flow.flow_section`.
     raters : Raters or None
         The raters' table: composition, preference by stated group, sites as the sampled units.
+    pairs : mapping of str to Pair, or None
+        The pairs' table: what raters read for each class, preference by tag and by prompt.
     scores : JudgeScores or None
         What automatic judges said of the images.
     looks_taken : int, sequence of float, or None
@@ -146,6 +151,7 @@ def build_report(
     plan = _checked_plan(plan)
     arm, baseline = arm or plan.get("arm"), baseline or plan.get("baseline")
     whole = _with_named_arms(table if raters is None else with_sites(table, raters), arm, baseline)
+    whole = whole if pairs is None else with_class_names(whole, pairs)
     # Of several criteria the report is about one, the headline; the section on criteria holds the others.
     criterion = headline_criterion(whole, criterion or plan.get("criterion"))
     table = whole if criterion is None else by_criterion(whole, criterion)
@@ -159,6 +165,9 @@ def build_report(
         for place, comparison in enumerate(comparisons)
     ]
     entries = [results.as_json() for results in compared]
+    if pairs is not None:
+        for entry, comparison in zip(entries, comparisons, strict=True):
+            entry["per_group"] = _groups(comparison, selection.table.pairs, pairs, plan)
     rules = planned_rules(plan)
     screened = screen(select_votes(whole).of_origin(), rules, criterion=criterion)
     is_headline = criterion is None or criterion == plan.get("criterion")
@@ -252,6 +261,12 @@ def build_report(
         "checklist": filled_checklist(report),
     }
     return report
+
+
+def _groups(comparison: Comparison, labels: Sequence[str], pairs: Pairs, plan: Mapping) -> dict:
+    adjust: Adjustment = plan.get("adjust") or "bh"
+    kinds = {"tag": by_tag, "prompt": by_prompt}
+    return {kind: estimate(comparison, labels, pairs, adjust=adjust).as_json() for kind, estimate in kinds.items()}
 
 
 def _checked_plan(plan: Mapping | None) -> dict:

@@ -123,7 +123,14 @@ _SECTIONS = (
     (
         "Classes",
         "",
-        ("classes*", "image_metric_differences_by_class", "image_metrics_by_class", "metric_correlations"),
+        (
+            "classes*",
+            "tags*",
+            "prompts*",
+            "image_metric_differences_by_class",
+            "image_metrics_by_class",
+            "metric_correlations",
+        ),
         ("classes", "image_metric_differences_by_class", "metric_against_preference"),
     ),
     ("Automatic judges", "", ("judges", "powered"), ("judge_scores*",)),

@@ -43,6 +43,8 @@ def comparison_tables(comparison: Mapping, *, number: int, is_anytime: bool) -> 
         _ordinal(comparison, suffix),
         _sides(comparison, suffix),
         _classes(comparison, suffix),
+        _groups(comparison, "tag", suffix),
+        _groups(comparison, "prompt", suffix),
     ]
     return [table for table in tables if table is not None]
 
@@ -203,6 +205,30 @@ def _classes(comparison: Mapping, suffix: str) -> Table | None:
         remark,
     )
     return Table(f"classes{suffix}", f"Preference for {versus(comparison)} by class", columns, rows, note)
+
+
+def _groups(comparison: Mapping, kind: str, suffix: str) -> Table | None:
+    """Return the preference by tag or by prompt, the highest rate first."""
+    found = comparison.get("per_group", {}).get(kind)
+    if not found or not found["groups"]:
+        return None
+
+    def rate(entry: Mapping) -> tuple:
+        estimate = entry["result"]["estimate"]
+        return (estimate is None, -(estimate or 0.0), entry["name"])
+
+    rows = [
+        {"line": entry["name"], **entry["counts"], **entry["result"], "p_adjusted": entry["p_adjusted"]}
+        for entry in sorted(found["groups"], key=rate)
+    ]
+    adjustment = {"bh": "Benjamini and Hochberg (false discovery rate)", "holm": "Holm"}[found["adjustment"]]
+    note = f"p adjusted by {adjustment} over the family of {wording.count(found['size'], kind)} tested."
+    if found["reason"]:
+        note += f" {found['reason'][0].upper()}{found['reason'][1:]}."
+    first, interval, p_value, raters, pairs, votes, remark = result_columns()
+    adjusted = Column("p_adjusted", "p, adjusted", "p")
+    columns = (Column("line", kind.capitalize()), first, interval, p_value, adjusted, raters, pairs, votes, remark)
+    return Table(f"{kind}s{suffix}", f"Preference for {versus(comparison)} by {kind}", columns, rows, note)
 
 
 def _pooled_classes(family: Mapping) -> str:

@@ -266,6 +266,12 @@ def test_the_pairs_table_joins_the_votes_and_says_what_raters_read(tmp_path: Pat
     first = next(iter(pairs.values()))
     assert (first["prompt"], first["tags"], first["class_name"]) == ("prompt 0", "animal|group 0", "digit 0")
     assert len(first["reference_sha256"]) == 64
+    report = json.loads((tmp_path / "report.json").read_text())
+    groups = report["comparisons"][0]["per_group"]
+    assert [group["name"] for group in groups["tag"]["groups"]] == ["animal", "group 0", "group 1"]
+    assert groups["prompt"]["reason"] == "no prompt has more than one pair"
+    assert report["comparisons"][0]["per_class"][0]["class_name"] == "digit 0"
+    assert (tmp_path / "tables" / "tags.csv").is_file()
     package = json.loads((tmp_path / "datapackage.json").read_text())
     assert "pairs-csv" in {resource["name"] for resource in package["resources"]}
     dictionary = csv.reader((tmp_path / "data_dictionary.csv").read_text().splitlines())

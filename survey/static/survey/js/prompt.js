@@ -22,9 +22,10 @@ export class Prompt {
 
   // Once it is laid out: a box that has nothing to scroll is no stop of the tab key.
   settle() {
-    this.box.style.overflowY = "hidden"; // ends a scroll that a key began and that would run on
+    this.box.hidden = true; // ends a scroll that a key began and that would run on
+    this.box.getBoundingClientRect();
+    this.box.hidden = false;
     this.box.scrollTop = 0;
-    this.box.style.overflowY = "";
     this.isLong = this.box.scrollHeight > this.box.clientHeight;
     this.box.classList.toggle("long", this.isLong);
     if (this.isLong) this.box.tabIndex = 0;
