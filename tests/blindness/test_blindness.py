@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from survey import links
 from survey.api import rater as api
 from survey.models import PairImage, ServedCopies, Study, StudyVersion
 from survey.services.blinding import served_copies
@@ -219,7 +220,7 @@ def leak_unpadded_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leak_ids_in_the_order_of_arms(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = api.trial_facts
+    honest = links.trial_facts
 
     def facts(trial, session):
         images = PairImage.objects.order_by("arm").values_list("pk", flat=True)
@@ -227,17 +228,17 @@ def leak_ids_in_the_order_of_arms(monkeypatch: pytest.MonkeyPatch) -> None:
         sides = (trial.left_image, trial.right_image)
         return honest(trial, session) | {"images": [numbers[str(uuid.UUID(str(image)))] for image in sides]}
 
-    monkeypatch.setattr(api, "trial_facts", facts)
+    monkeypatch.setattr(links, "trial_facts", facts)
 
 
 def leak_by_the_end_of_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = api.trial_facts
+    honest = links.trial_facts
 
     def facts(trial, session):
         arm = PairImage.objects.get(pk=trial.left_image).arm.name
         return honest(trial, session) | {"prompt": "a hill" + " " * (arm == "robust")}
 
-    monkeypatch.setattr(api, "trial_facts", facts)
+    monkeypatch.setattr(links, "trial_facts", facts)
 
 
 def _arm_of_served() -> dict[str, str]:
