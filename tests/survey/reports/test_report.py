@@ -240,7 +240,7 @@ def test_export_cost_does_not_grow_with_votes(
 ) -> None:
     for _ in range(3):
         make_visit(version)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(14):
         call_command("export_votes", study=version.study.slug, out=tmp_path, verbosity=0)
 
 
