@@ -218,11 +218,12 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
     def progress(self, run: GenerationRun) -> SafeString:
         state = self._progress(run)
         return format_html(
-            '<progress class="bp-progress" max="{}" value="{}"></progress> {} of {}',
+            '<progress class="bp-progress" max="{}" value="{}"></progress> {} of {}{}',
             state.total,
             state.done,
             state.done,
             state.total,
+            f", {state.time_left}" if state.time_left else "",
         )
 
     @admin.display(description="shards")

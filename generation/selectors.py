@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, QuerySet
 
 from generation.models import GenerationRun
 from generation.recipes.class_labels import class_texts
 from generation.recipes.noise import PairSpec
-from jobs.models import Job
+from jobs.models import Job, time_in_words
 from survey.models import ImagePair, PairImage, Study
 
 __all__ = [
@@ -37,6 +37,7 @@ class RunProgress:
     error: str
     state: str
     under_way: int = 0
+    time_left: str = ""
 
     @property
     def percent(self) -> float:
@@ -98,8 +99,17 @@ def run_progress(run: GenerationRun) -> RunProgress:
     if failed:
         error = run.shards.filter(job__state=Job.State.FAILED).values_list("job__error", flat=True)[0]
     done = run_complete_pairs(run).count() if run.classes else 0
-    at_work = run.shards.filter(job__state=Job.State.RUNNING).aggregate(pairs=Sum("job__progress_done"))
-    return RunProgress(done, run.pairs, active, failed, error, state, at_work["pairs"] or 0)
+    at_work = list(Job.objects.filter(pk__in=run.shards.filter(job__state=Job.State.RUNNING).values("job")))
+    under_way = sum(job.progress_done for job in at_work)
+    waiting = counts.get(Job.State.QUEUED, 0) * run.shard_pairs
+    return RunProgress(done, run.pairs, active, failed, error, state, under_way, _time_left(at_work, waiting))
+
+
+def _time_left(at_work: Sequence[Job], waiting: int) -> str:
+    """Return how long the shards at work and those that wait will take, by the pace of all workers together."""
+    pace = sum(job.pace or 0.0 for job in at_work)
+    left = waiting + sum(job.progress_total - job.progress_done for job in at_work)
+    return time_in_words(left / pace) if pace else ""
 
 
 def _job_states(states: Iterable[str]) -> dict[str, int]:

@@ -9,6 +9,16 @@ from django.db import models
 from django.utils import timezone
 
 
+def time_in_words(seconds: float | None) -> str:
+    """Return a time that is left, as people say it; nothing where it cannot be told."""
+    if seconds is None:
+        return ""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute left"
+    return f"about {minutes} min left" if minutes < 90 else f"about {round(minutes / 60)} hours left"
+
+
 class Job(models.Model):
     """A piece of work that a worker claims, proves to be alive on, and finishes or gives back.
 
@@ -76,26 +86,26 @@ class Job(models.Model):
         return self.error.partition("\n\n")[0]
 
     @property
-    def seconds_left(self) -> float | None:
-        """About how long the work will take yet, by its pace so far; None while that cannot be told."""
-        done, total = self.progress_done, self.progress_total
+    def pace(self) -> float | None:
+        """What is done in a second by this attempt; None while that cannot be told."""
         if self.state != self.State.RUNNING or not self.progress_at or not self.progress_began_at:
             return None
-        since = done - self.progress_began_done
+        since = self.progress_done - self.progress_began_done
         took = (self.progress_at - self.progress_began_at).total_seconds()
-        if since <= 0 or took <= 0 or total <= done:
+        return since / took if since > 0 and took > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how long the work will take yet, by its pace so far; None while that cannot be told."""
+        pace, left = self.pace, self.progress_total - self.progress_done
+        if pace is None or left <= 0:
             return None
-        return max(0.0, took / since * (total - done) - (timezone.now() - self.progress_at).total_seconds())
+        return max(0.0, left / pace - (timezone.now() - self.progress_at).total_seconds())
 
     @property
     def time_left(self) -> str:
         """How long it will take yet, in words; empty while that cannot be told."""
-        if self.seconds_left is None:
-            return ""
-        minutes = round(self.seconds_left / 60)
-        if minutes < 1:
-            return "less than a minute left"
-        return f"about {minutes} min left" if minutes < 90 else f"about {round(minutes / 60)} hours left"
+        return time_in_words(self.seconds_left)
 
     @property
     def progress_percent(self) -> float | None:

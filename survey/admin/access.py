@@ -71,8 +71,10 @@ class StudyScopedAdmin(admin.ModelAdmin):
         """Show the list of one study as a page of that study: under its head, with its tabs."""
         number = study_number(request.GET.get(StudyListFilter.parameter_name))
         study = studies_visible_to(request.user).filter(pk=number).first() if number else None
-        head = head_context(request, study) | {"is_nav_sidebar_enabled": False} if study else {}
-        return super().changelist_view(request, {"tab": self.study_tab} | head | (extra_context or {}))
+        head = head_context(request, study) if study else {}
+        # The list of all tables beside it would push columns out of a usual window; the first page has it, too.
+        shared = {"tab": self.study_tab, "is_nav_sidebar_enabled": False}
+        return super().changelist_view(request, shared | head | (extra_context or {}))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return scoped(super().get_queryset(request), request.user, self.study_path)

@@ -22,10 +22,15 @@ __all__ = ["ExclusionAdmin", "ImagePairAdmin", "RaterSessionAdmin", "StudyVersio
 
 @admin.register(StudyVersion)
 class StudyVersionAdmin(StudyScopedAdmin):
-    list_display = ["__str__", "number", "config_sha256", "frozen_at", "frozen_by"]
+    list_display = ["__str__", "number", "design", "frozen_at", "frozen_by"]
     list_filter = [StudyListFilter]
     list_select_related = ["study", "frozen_by"]
     ordering = ["-frozen_at"]
+
+    @admin.display(description="design, SHA-256", ordering="config_sha256")
+    def design(self, version: StudyVersion) -> str:
+        """Return the beginning of the digest: the version's own page has all of it."""
+        return f"{version.config_sha256[:16]}…"
 
 
 @admin.register(ImagePair)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.conf import settings
 
 from survey.admin.answer_editors import AnswerWords, Reasons
 from survey.admin.editors import Criteria, ExclusionRules, ExitQuestions, Recruitment
@@ -120,6 +121,8 @@ class StudyForm(forms.ModelForm):
             arms = self.instance.arms.all() if self.instance.pk else Arm.objects.none()
             # Arms of other studies are no baseline, and their names may not be the user's to see.
             self.fields["baseline"].queryset = arms
+        if "language" in self.fields:
+            self.fields["language"].widget = forms.Select(choices=[("", "not said"), *settings.LANGUAGES])
         if "translations" in self.fields:
             # A field for each text that is stored: save a new text first, then translate it.
             self.fields["translations"] = NestedField(

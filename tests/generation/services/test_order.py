@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.core.management import CommandError
+from django.utils import timezone
 
 from generation.models import GenerationRun
 from generation.selectors import run_progress
@@ -84,6 +87,21 @@ def test_failed_shard_is_shown_and_retried(draft, monkeypatch):
     run_queue()
     assert run_progress(run).done == 4
     assert study.pairs.count() == 4
+
+
+def test_the_time_left_counts_all_workers_and_the_shards_that_wait(draft):
+    """By what the workers have done since they began: an order that waited for a day is not a slow one."""
+    generate(draft(), 600, shard=200, queue=True)
+    run_queue(once=True)
+    run = GenerationRun.objects.get()
+    began, now = timezone.now() - timedelta(seconds=100), timezone.now()
+    shards = list(run.shards.order_by("pk").values_list("job", flat=True))
+    pace = {"progress_done": 100, "progress_total": 200, "progress_began_at": began, "progress_at": now}
+    Job.objects.filter(pk__in=shards).update(state="queued")
+    assert run_progress(run).time_left == ""
+    Job.objects.filter(pk__in=shards[:2]).update(state="running", **pace)
+    # Two workers at a pair a second: 100 left of each, 200 that wait.
+    assert run_progress(run).time_left == "about 3 min left"
 
 
 def test_cancelled_order_stops_keeps_what_is_made_and_can_go_on(draft):
