@@ -21,6 +21,7 @@ from survey.models import PairImage
 from survey.reports.facts import image_metric_differences, image_metrics, image_metrics_by_class
 from tests.factories import make_png, make_study
 from tests.generation.tiny import without_card
+from tests.training.data.test_array_files import write_idx
 
 pytestmark = pytest.mark.django_db
 
@@ -390,3 +391,19 @@ def test_ranks_are_those_of_all_classes_of_which_a_study_shows_some(judge: Path,
     by_rank = _by_class(study, judge, named, "--classes", "ranks")
     assert set(by_rank) == {"1", "2"}
     assert by_rank == _by_class(study, judge, truth.parent / "ranked")
+
+
+def test_references_in_files_of_their_own_bring_their_classes(tmp_path: Path):
+    source = named_reference(str(write_idx(tmp_path / "idx"))).source
+    assert (len(source), source.class_names) == (12, ("0", "1", "2"))
+
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["boot", "bag"]))
+    pictures = [Image.new("L", (8, 8), level) for level in (10, 20)]
+    rows = datasets.Dataset.from_dict({"image": pictures, "label": [1, 0]}, features=features)
+    rows.save_to_disk(str(tmp_path / "hub"))
+    source = named_reference(str(tmp_path / "hub")).source
+    (batch,) = source.batches(4)
+    assert (source.class_names, batch.labels.tolist()) == (("boot", "bag"), [1, 0])
+    assert batch.images[:, 0, 0].tolist() == [[10, 10, 10], [20, 20, 20]]
+    assert source.digest() == named_reference(str(tmp_path / "hub")).source.digest()
