@@ -202,8 +202,7 @@ def study_facts(study: Study) -> dict[str, Any]:
         "instructions": _by_language({code: texts_in(config, code)["instructions"] for code in _codes(config)}),
         "ties_offered": _ties(config),
         **_criteria(config),
-        "beyond_choice": _beyond(config),
-        "reason_captions": {entry["key"]: entry["caption"] for entry in reasons_in(config, "")},
+        **_beyond(config),
         "side_randomisation": "drawn on the server before showing, balanced over each pair and within each session",
         "display": f"{_display(config)}, at least {trial['minimum_exposure_ms']} ms before an answer",
         "practice": f"{plan['practice_trials']} practice trials",
@@ -258,8 +257,8 @@ def _amount(payment: str) -> float | None:
     return float(numbers[0].replace(",", ".")) if len(numbers) == 1 else None
 
 
-def _beyond(config: dict[str, Any]) -> str:
-    """Return what raters were asked beyond the choice; an empty text where it was nothing."""
+def _beyond(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what raters were asked beyond the choice, and the captions of reasons; nothing where it was nothing."""
     asked, reasons = beyond_of(config), reasons_in(config, "")
     kind = "required" if asked.are_reasons_required else "optional"
     said = [
@@ -267,7 +266,10 @@ def _beyond(config: dict[str, Any]) -> str:
         f"strength in {asked.grades} grades" if asked.grades else "",
         f"reasons ({kind}): {', '.join(entry['caption'] for entry in reasons)}" if reasons else "",
     ]
-    return "; ".join(filter(None, said))
+    if not asked.is_anything:
+        return {}
+    captions = {entry["key"]: entry["caption"] for entry in reasons}
+    return {"beyond_choice": "; ".join(filter(None, said)), "reason_captions": captions}
 
 
 def _codes(config: dict[str, Any]) -> tuple[str, ...]:

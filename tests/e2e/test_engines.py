@@ -15,6 +15,7 @@ from survey.models import PairImage, RaterSession, StudyVersion, Vote
 from survey.renditions import rendition_sizes
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.served_copies import image_pixels
+from tests.beyond import ASKED
 from tests.e2e.engines import ENGINES, Engine, started
 from tests.e2e.rater import READY, eventually, plain_study, small_study
 from tests.e2e.switch import Switch
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 DWELL_MS = 350
 SHOWN = "!!document.getElementById('{}')?.offsetParent"
+ON = "getComputedStyle(document.getElementById('follow-{}')).visibility === 'visible'"
 SAVED = "document.getElementById('state').dataset.state === 'saved'"
 
 
@@ -195,6 +197,24 @@ def test_nothing_is_lost_by_a_reload_or_without_a_network(engine, switch) -> Non
     assert [vote.choice for vote in one.votes()] == ["left", "right", "tie"]
     one.finish_trials()
     assert len(one.votes()) == 8
+
+
+def test_what_follows_a_choice_is_answered_by_keys(engine, switch) -> None:
+    one = Visitor(engine, switch, plain_study(**ASKED))
+    one.start()
+    one.vote("ArrowLeft")
+    for step, key in (("strength", "2"), ("acceptable", "u")):
+        engine.wait(ON.format(step))
+        engine.press(key)  # the last one takes back the choice
+    one.vote("ArrowRight")
+    for step, key in (("strength", "3"), ("acceptable", "2"), ("reasons", "1")):
+        engine.wait(ON.format(step))
+        engine.press(key)
+    engine.press("0")
+    engine.wait(SAVED)
+    assert eventually(lambda: len(one.votes()) == 1)
+    (vote,) = one.votes()
+    assert (vote.choice, vote.acceptable, vote.strength, vote.reasons) == ("right", "right", 3, "anatomy")
 
 
 def test_of_two_windows_the_newer_wins(engine, switch) -> None:
