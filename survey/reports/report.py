@@ -11,6 +11,7 @@ from analysis.pairs.columns import PAIR_COLUMNS
 from analysis.report.provenance import code_commit, code_version
 from survey.beyond import beyond_of
 from survey.canonical import canonical_json
+from survey.criteria import design_of
 from survey.models import Arm, Study
 from survey.reports.facts import (
     analysis_plan,
@@ -26,7 +27,7 @@ from survey.reports.samples import sample_figures
 from survey.selectors.flow import study_flow
 from survey.selectors.looks import looks_before
 from survey.selectors.pair_rows import pair_rows
-from survey.selectors.vote import study_criteria, vote_rows, vote_showings
+from survey.selectors.vote import vote_rows, vote_showings
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,9 @@ def vote_columns(study: Study) -> tuple[Field, ...]:
     """Return the columns of the study's votes: those of any study, then what one of its versions asked beyond."""
     from analysis.votes.columns import ANSWER_COLUMNS, CRITERION, VOTE_COLUMNS
 
-    asked = {name for config in study.versions.values_list("config", flat=True) for name in beyond_of(config).columns()}
-    criterion = (CRITERION,) if study_criteria(study) else ()
+    configs = list(study.versions.values_list("config", flat=True))
+    asked = {name for config in configs for name in beyond_of(config).columns()}
+    criterion = (CRITERION,) if any(map(design_of, configs)) else ()
     return (*VOTE_COLUMNS, *criterion, *(column for column in ANSWER_COLUMNS if column.name in asked))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, QuerySet
 
 from survey.beyond import beyond_of
-from survey.criteria import criteria_of
+from survey.criteria import design_of
 from survey.models import Exclusion, RaterSession, Study, Trial, Vote
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "exclusion_reasons",
     "has_real_votes",
     "one_a_trial",
-    "study_criteria",
     "vote_rows",
     "vote_showings",
 ]
@@ -88,16 +87,9 @@ def _answered_before() -> Exists:
     return Exists(earlier.exclude(trial=OuterRef("trial")))
 
 
-def study_criteria(study: Study) -> tuple[str, ...]:
-    """Return the criteria that votes of a study may name, over all its versions; none where each asks one question."""
-    configs = study.versions.order_by("number").values_list("config", flat=True)
-    keys = (one.key for config in configs for one in criteria_of(config))
-    return tuple(dict.fromkeys(filter(None, keys)))
-
-
 def one_a_trial(votes: QuerySet[Vote], study: Study) -> QuerySet[Vote]:
     """Narrow current votes down to one of each trial, which several criteria may have answered together."""
-    if not study_criteria(study):
+    if not any(map(design_of, study.versions.values_list("config", flat=True))):
         return votes
     return votes.exclude(Exists(Vote.objects.filter(is_current=True, trial=OuterRef("trial"), pk__lt=OuterRef("pk"))))
 
