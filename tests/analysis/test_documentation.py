@@ -78,3 +78,12 @@ def test_the_coverage_of_the_prediction_powered_rate_on_the_page_is_that_recorde
     for name, row in record["regimes"].items():
         assert abs(row["coverage"] - 0.95) < 0.015
         assert f"| {name} | {100 * row['coverage']:.1f} % | {row['median_variance_ratio']:.2f} |" in page
+
+
+def test_the_memory_of_a_release_on_the_page_is_that_recorded():
+    record = json.loads((DOCS.parent / "benchmarks" / "releasing.json").read_text())
+    smallest, *_, largest = record["sizes"]
+    assert (smallest["images"] // 1000, largest["images"] // 1000) == (1, 100)
+    growth = largest["peak_mb"] - smallest["peak_mb"]
+    assert growth < 64
+    assert f"100,000 need {growth:.0f} MB more memory than 1,000" in (DOCS / "researcher.md").read_text()

@@ -31,11 +31,21 @@ def composition_section(
         What the raters' table says.
     payment : float or None
         What a rater was paid, where it is a number: for the pay per hour.
+
+    Raises
+    ------
+    ValueError
+        If no rater of the votes is in the table: it belongs to other votes.
     """
     if raters is None or comparison is None:
         reason = _NOT_GIVEN if raters is None else "no comparison"
         return {"groups": [], "unknown_raters": None, "minutes": None, "pay_per_hour": None, "reason": reason}
     voters = {labels[code] for code in np.unique(comparison.rater)}
+    if voters and not voters & set(raters.values):
+        raise ValueError(
+            f"none of the {len(voters)} raters of the votes is in the raters' table; its column rater must hold their "
+            f"names as the votes spell them, such as {min(voters)!r}"
+        )
     minutes = float(np.median(raters.minutes)) if raters.minutes else None
     return {
         "groups": [_grouping(entry) for entry in composition(comparison, groupings(raters, labels))],

@@ -23,6 +23,11 @@ def judges_section(comparison: Comparison | None, pairs: Sequence[str], scores: 
     pairs : sequence of str
         Labels of its pair codes.
     scores : JudgeScores or None
+
+    Raises
+    ------
+    ValueError
+        If a judge scored both arms on none of the pairs that have votes.
     """
     if scores is None or comparison is None:
         reason = "no scores were given (--scores SCORES.csv)" if scores is None else "no comparison"
@@ -35,6 +40,11 @@ def _scorer(comparison: Comparison, pairs: Sequence[str], scores: JudgeScores, n
     by_code = np.array([judged.get(label, np.nan) for label in pairs], dtype=np.float64)
     of_vote = by_code[comparison.pair]
     voted = {pairs[code] for code in np.unique(comparison.pair)}
+    if voted and not voted & set(judged):
+        raise ValueError(
+            f"{name} scored both {comparison.arm} and {comparison.baseline} on none of the {len(voted)} pairs that "
+            f"have votes; the scores must name pairs and arms as the votes do, for example pair {min(voted)!r}"
+        )
     unvoted = np.array([value for pair, value in judged.items() if pair not in voted], dtype=np.float64)
     powered = prediction_powered_rate(comparison, of_vote, unvoted)
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -196,6 +197,18 @@ def test_an_image_that_has_changed_since_it_was_frozen_is_named_and_nothing_is_l
         file.write(b"another image")
     with pytest.raises(ReleaseRefused, match=f"{image.pair.key} of .* is no longer the one that was frozen"):
         release(version, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(version, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    study_transition(study=version.study, name="close", actor=None, reason="enough")
+    # The last of all steps: everything else is written by then.
+    monkeypatch.setattr("survey.reports.release.release.card_text", lambda *_, **__: full())
+    with pytest.raises(CommandError, match="No space left on device"):
+        call_command("export_release", study=version.study.slug, out=tmp_path / "release", license="CC-BY-4.0")
     assert list(tmp_path.iterdir()) == []
 
 

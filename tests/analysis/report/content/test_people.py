@@ -85,3 +85,41 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, capsys, option):
     assert main([str(VOTES), "--out", str(tmp_path / "out"), option, str(tmp_path / "bad.csv")]) == 2
     assert "bad.csv" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_other_raters_is_refused_and_unknown_ones_are_counted(tmp_path, capsys):
+    raters = tmp_path / "raters.csv"
+    raters.write_text("rater,language\nsomebody,de\nanybody,en\n")
+    assert main([str(VOTES), "--out", str(tmp_path / "out"), "--raters", str(raters)]) == 2
+    assert "none of the 20 raters of the votes is in the raters' table" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    known = labels("rater")[:15]
+    raters.write_text(
+        "rater,language\nsomebody,de\n" + "".join(f"{n},{'de' if n < known[7] else 'en'}\n" for n in known)
+    )
+    found, page = report(tmp_path, "--raters", str(raters))
+    assert found["composition"]["unknown_raters"] == 5
+    assert "5 raters of the votes stand in no row" in page
+
+
+def test_a_group_of_one_rater_is_counted_without_a_rate(tmp_path):
+    raters = tmp_path / "raters.csv"
+    rows = "".join(f"{name},{'hermit' if n == 0 else 'many'}\n" for n, name in enumerate(labels("rater")))
+    raters.write_text("rater,answer_group\n" + rows)
+    found, page = report(tmp_path, "--raters", str(raters))
+    rows = {row["group"]: row for row in found["composition"]["groups"][0]["rows"]}
+    assert rows["many"]["result"]["estimate"] is not None
+    assert rows["groups of fewer than 5 raters"]["result"] is None
+    assert "hermit" not in page
+
+
+@pytest.mark.parametrize(("pair", "arm"), [("elsewhere", "robust"), (None, "another")], ids=["pairs", "arms"])
+def test_scores_of_pairs_or_arms_without_votes_are_refused_by_judge_and_example(tmp_path, capsys, pair, arm):
+    scores = tmp_path / "scores.csv"
+    lines = [
+        f"{pair or name},{arm},clip,1\n{pair or name},vanilla,clip,0\n" for name in labels("pair")[: 1 if pair else 30]
+    ]
+    scores.write_text("pair,arm,scorer,score\n" + "".join(lines))
+    assert main([str(VOTES), "--out", str(tmp_path / "out"), "--scores", str(scores)]) == 2
+    assert "clip scored both robust and vanilla on none of the 30 pairs that have votes" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
