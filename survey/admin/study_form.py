@@ -106,6 +106,7 @@ class StudyForm(forms.ModelForm):
             "degraded_trials": "Pairs with a spoilt image",
             "minimum_exposure_ms": "Least time before an answer, ms",
             "is_zoom_allowed": "Raters may zoom",
+            "reference_place": "The reference of a pair stands",
             "break_every": "A break every so many pairs",
             "lease_minutes": "Minutes that reserved pairs are kept",
             "recruitment": "Recruitment",

@@ -347,3 +347,14 @@ def test_the_files_of_references_go_with_their_pairs(django_capture_on_commit_ca
     with django_capture_on_commit_callbacks(execute=True):
         pairs_remove(study=study, keys=["cat/0", "cat/1", "cat/2"], actor=None)
     assert not [name for name in files if default_storage.exists(name)]
+
+
+def test_how_prompts_and_references_are_shown_is_set_through_the_api() -> None:
+    owner = make_user()
+    study, call = empty_draft(owner=owner), Caller(owner)
+    wanted = {"are_prompts_shown": False, "reference_place": "above", "is_wording_kept": True}
+    answer = call("patch", f"studies/{study.slug}/", wanted)
+    assert answer.status_code == 200, answer.content
+    study.refresh_from_db()
+    assert {name: getattr(study, name) for name in wanted} == wanted
+    assert call("patch", f"studies/{study.slug}/", {"reference_place": "below"}).status_code == 400
