@@ -37,6 +37,7 @@ OF_A_STUDY = [
     "links/1/",
     "exclusions/?preview=1&rules=all",
     "reports/",
+    "release/",
     "planning/",
     "people/",
     "webhooks/",

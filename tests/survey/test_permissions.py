@@ -99,6 +99,8 @@ ADDRESSES = {
     "survey_study_exclusion_revoke": "exclusion/{exclusion}/revoke/",
     "survey_study_reports": "reports/",
     "survey_study_report_file": "report/{build}/report.html",
+    "survey_study_release": "release/",
+    "survey_study_release_file": "release/{job}.zip",
     "survey_study_planning": "planning/",
     "survey_study_preview": "preview/",
     "survey_study_import": "import/",
@@ -131,7 +133,7 @@ def test_admin_pages_by_person(world) -> None:
         elif name == "survey_study_setup":
             # Steps of a draft: this study is none any more.
             assert clients["owner"].get(address)["Location"] == f"/admin/survey/study/{study.pk}/", name
-        elif name not in {"survey_study_delete", "survey_study_report_file"}:
+        elif name not in {"survey_study_delete", "survey_study_report_file", "survey_study_release_file"}:
             assert clients["viewer"].get(address).status_code == 200, name
             assert clients["owner"].get(address).status_code == 200, name
 

@@ -12,6 +12,8 @@ from django.test import Client
 from jobs.runner import job_next, job_run
 from survey.exceptions import ResultsHidden
 from survey.models import ReportBuild, Study, StudyVersion
+from survey.reports.facts import study_facts
+from survey.reports.preregistration import preregistration_text
 from survey.services.results.report_build import looks_left, report_request, report_require_readable
 from survey.services.study.study import study_transition, study_update
 from tests.factories import make_running, make_study, make_user, make_version, make_visit
@@ -125,3 +127,10 @@ def test_the_looks_are_frozen_where_a_plan_has_them_alone() -> None:
     assert "looks" not in make_version().config["analysis"]
     config = make_version(stopping_rule="planned", planned_looks=5, looks_spending="pocock").config
     assert config["analysis"]["looks"] == {"number": 5, "spending": "pocock"}
+
+
+def test_the_looks_are_told_to_the_preregistration_and_to_the_report() -> None:
+    version = make_version(stopping_rule="planned", planned_looks=5, looks_spending="pocock")
+    assert "5 looks, the last after closing" in preregistration_text(version)
+    assert "Pocock's type" in preregistration_text(version)
+    assert study_facts(version.study)["stopping_rule"].endswith("5 planned looks by alpha spending")
