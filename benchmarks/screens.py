@@ -109,7 +109,7 @@ def _visit(page: Any, address: str, name: str, size: tuple[int, int]) -> Iterato
         page.locator(".primary:visible").click()
     while _is_asked(page):
         yield f"{window}: {page.evaluate(SHOWN)}", page.screenshot()
-        page.keyboard.press("ArrowLeft")
+        page.click("#choose-left")
 
 
 def _is_asked(page: Any) -> bool:

@@ -23,7 +23,7 @@ SIDE_PX = 12
 # What question and controls need below and above: in ``pixels`` for a question of one line, in ``fit`` for one of two,
 # in a row and where the answers stand in two.
 CONTROLS_PX = 250
-FIT_CONTROLS_PX = 296
+FIT_CONTROLS_PX = 288
 FIT_NARROW_CONTROLS_PX = 352
 NARROW_PX = 480
 # Where several criteria stand below each pair: what is around their rows, and what a row takes, its question beside the
