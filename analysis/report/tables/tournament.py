@@ -33,7 +33,7 @@ def tournament_table(report: Mapping) -> Table | None:
         ("Circles among sets of three arms", f"{cycles['observed']:,} of {cycles['triples']:,}"),
         ("Circles expected", wording.decimal(cycles["expected"], digits=1) or "not computed"),
         ("p, as many circles or more", wording.p_value(cycles["p_value"])),
-        ("Circles", _listed(cycles["examples"], cycles["observed"], " over ")),
+        ("Circles", _listed([[*names, names[0]] for names in cycles["examples"]], cycles["observed"], " over ")),
     ]
     rows = [{"fact": fact, "value": value} for fact, value in facts if value]
     note = _NOTE if cycles["reason"] is None else f"{_NOTE} No expectation: {cycles['reason']}."

@@ -62,6 +62,10 @@ def test_the_report_says_what_was_compared_and_whether_majorities_run_in_circles
     assert 0 < cycles["p_value"] <= 1
     (table,) = [table for table in all_tables(report) if table.name == "tournament"]
     assert {"fact": "Comparisons with votes", "value": "190 of 190"} in table.rows
+    one, other, third = cycles["examples"][0]
+    (circles,) = [row["value"] for row in table.rows if row["fact"] == "Circles"]
+    assert circles.startswith(f"{one} over {other} over {third} over {one}; ")
+    assert circles.endswith(f"; {cycles['observed'] - 10:,} more")
     assert build_report(arms(2))["tournament"]["reason"] == "fewer than three arms"
 
 
