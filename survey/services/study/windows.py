@@ -17,7 +17,7 @@ from survey.services.blinding.near_lossless import near_lossless
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.served_copies import image_pixels
 from survey.services.blinding.webp import class_length, webp_stream
-from survey.services.study.display import display_mode, images_of, least_box, room_of
+from survey.services.study.display import display_mode, images_of, least_box, references_of, room_of
 
 __all__ = ["RATES", "WINDOWS", "WindowOutlook", "loss_weaknesses", "window_weaknesses", "windows_outlook"]
 
@@ -114,14 +114,15 @@ def _shown(
 
 
 def _pair_bytes(study: Study, samples: list[list[Image.Image]], sizes: tuple[tuple[int, int], ...]) -> float:
-    """Return the mean bytes of a pair's two files, which have one length."""
+    """Return the mean bytes of a pair's two files, which have one length, and of its reference, which weighs as one."""
     lengths = []
     for pictures, size in zip(samples, sizes, strict=True):
         streams = [
             len(webp_stream(_copy(study, picture, size), is_scaled=size != picture.size)) for picture in pictures
         ]
-        lengths.append(2 * class_length(max(streams)))
-    return sum(lengths) / len(lengths)
+        lengths.append(class_length(max(streams)))
+    beside = references_of(study).count() / max(1, study.pairs.filter(is_selected=True).count())
+    return (2 + beside) * sum(lengths) / len(lengths)
 
 
 def _copy(study: Study, picture: Image.Image, size: tuple[int, int]) -> Image.Image:

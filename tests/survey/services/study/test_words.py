@@ -7,8 +7,10 @@ from django.db.models import F
 
 from survey.models import ImagePair, ReferenceImage
 from survey.services.study.version import version_problems
+from survey.services.study.windows import windows_outlook
 from survey.services.study.words import words_weaknesses
 from tests.factories import make_study
+from tests.photos import photo_draft
 
 pytestmark = pytest.mark.django_db
 
@@ -71,3 +73,13 @@ def test_one_name_of_two_classes_is_named() -> None:
 def test_a_question_in_each_criterion_is_looked_at() -> None:
     study = make_study(criteria=[{"key": "detail", "question": "Which shows {prompt}?"}])
     assert any(text.startswith("the question of criterion detail names the prompt") for text in version_problems(study))
+
+
+def test_a_visit_with_references_weighs_half_as_much_again() -> None:
+    study = photo_draft((160, 160), (160, 160), least_box_px=64, box_px=160)
+    before = next(one for one in windows_outlook(study) if one.pair_seconds)
+    for pair in study.pairs.all():
+        ReferenceImage.objects.create(pair=pair, file="x", sha256="0" * 64, width=160, height=160)
+    after = next(one for one in windows_outlook(study) if one.name == before.name)
+    assert after.shown == before.shown
+    assert after.pair_seconds[4] == pytest.approx(1.5 * before.pair_seconds[4], abs=0.02)
