@@ -98,7 +98,7 @@ class Job(models.Model):
     def seconds_left(self) -> float | None:
         """About how long the work will take yet, by its pace so far; None while that cannot be told."""
         pace, left = self.pace, self.progress_total - self.progress_done
-        if pace is None or left <= 0:
+        if pace is None or self.progress_at is None or left <= 0:
             return None
         return max(0.0, left / pace - (timezone.now() - self.progress_at).total_seconds())
 
