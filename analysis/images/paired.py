@@ -159,4 +159,7 @@ def _crossed_error(
     # What is left when the pairs' common part is out: it stands in both of the two above.
     own = float((spread - spread.mean(axis=0)).var(axis=1, ddof=1).mean()) / (seeds - 1)
     total = max(of_seeds + of_pairs - own, of_seeds, of_pairs)
+    if total == 0.0:
+        # Neither a pair nor a seed tells the arms apart.
+        return _Error(0.0, n - 1)
     return _Error(math.sqrt(total), total**2 / (of_seeds**2 / (seeds - 1) + of_pairs**2 / (n - 1)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,10 +20,9 @@ from generation.features.image_sets import ArraySource, NpzSource
 from generation.features.networks import load_feature_network
 from generation.figures.gradients import alignment_bands, gradient_alignment
 from generation.figures.inputs import pick_images
-from generation.recipes.noise import PairSpec
 from generation.recipes.recipe import ArmRecipe, NetworkFile
+from generation.reproduction.samples import SampleFolder, pairs_in_turn
 from generation.sampling.networks import NetworkStore
-from generation.sampling.pairs import generate_pairs
 
 #: Iterations that an interrupted training loses at most; presets for seconds of training save at the end alone.
 _SAVE_EVERY = 100
@@ -67,6 +65,8 @@ class Experiment:
         Held-out images that classifiers are measured on; 0 takes all.
     micro_batch : int
         Pairs sampled at once.
+    kind, data : str
+        Kind and path of the images, as in training's ``[data]``.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -84,6 +84,8 @@ class Experiment:
     iterations: int | None = None
     validation_images: int = 0
     micro_batch: int = 40
+    kind: str = "digits"
+    data: str = ""
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
@@ -137,6 +139,8 @@ class Laboratory:
 
         own = {"run.validation_images": self.experiment.validation_images, "run.save_every": _SAVE_EVERY}
         changes = own | dict(changes)
+        if self.experiment.data:
+            changes |= {"data.path": self.experiment.data}
         if self.experiment.iterations is not None:
             # The presets' warm-up is made for their own length; a shorter run would spend itself on it.
             changes |= {"optimizer.iterations": self.experiment.iterations, "optimizer.warmup": 0}
@@ -192,48 +196,29 @@ class Laboratory:
 
     def samples(self, recipes: Sequence[ArmRecipe], seed: int) -> dict[str, Path]:
         """Return every arm's images as an `.npz` with labels, all arms from the same classes and noise."""
-        digests = [read_card(recipe.classifier.path).sha256 for recipe in recipes if recipe.classifier]
-        named = [(recipe.name, recipe.classifier_scale) for recipe in recipes]
-        settings = [digests, named, read_card(recipes[0].denoiser.path).sha256, seed]
-        settings += [self.experiment.images_per_class, self.experiment.spacing, self.experiment.micro_batch]
-        key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-        folder = self.folder / "samples" / key
-        files = {recipe.name: folder / f"{recipe.name}.npz" for recipe in recipes}
-        if not all(path.is_file() for path in files.values()):
-            self._sample(recipes, seed, files)
-        return files
-
-    def _sample(self, recipes: Sequence[ArmRecipe], seed: int, files: Mapping[str, Path]) -> None:
         classes = len(read_card(recipes[0].denoiser.path).class_names)
-        # Classes in turn, so that a part of the sequence has all of them.
-        specs = [PairSpec(seed, label, i) for i in range(self.experiment.images_per_class) for label in range(classes)]
-        pixels: dict[str, list[np.ndarray]] = {recipe.name: [] for recipe in recipes}
-        pairs = generate_pairs(recipes, specs, micro_batch=self.experiment.micro_batch, store=self.store)
-        for done, pair in enumerate(pairs, start=1):
-            for arm, image in pair.images.items():
-                pixels[arm].append(image.pixels)
-            self.progress(f"sampling seed {seed}", done, len(specs))
-        labels = np.array([spec.class_label for spec in specs])
-        for arm, path in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # A name that np.savez leaves alone, and that nobody takes for the finished file.
-            aside = path.with_suffix(".part.npz")
-            np.savez(aside, np.stack(pixels[arm]), labels)
-            aside.replace(path)
+        pairs = pairs_in_turn(seed, classes, self.experiment.images_per_class)
+        return self.sample_folder().samples(recipes, pairs, what=f"sampling seed {seed}")
+
+    def sample_folder(self) -> SampleFolder:
+        """Return where samples are kept."""
+        return SampleFolder(self.folder / "samples", self.store, self.experiment.micro_batch, self.progress)
 
     def reference(self) -> ArraySource:
         """Return the real images, with classes."""
-        from training.data.image_sets import digits_images
+        from training.data.sources import open_source
 
-        digits = digits_images()
-        pixels = digits.pixels if digits.pixels.ndim == 4 else digits.pixels[..., None]
-        return ArraySource("digits", pixels, digits.labels)
+        # Of a set with a split of its own the part that no network was trained on.
+        split = "train" if self.experiment.kind == "digits" else "validation"
+        found = open_source(self.experiment.kind, self.experiment.data, split=split)
+        pixels = found.pixels if found.pixels.ndim == 4 else found.pixels[..., None]
+        return ArraySource(self.experiment.kind, pixels, found.labels)
 
     def measure(self, files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
         """Return per arm the report's metrics in the judge's features, and the share of images it recognises."""
         judge = load_feature_network("classifier", self.judge(), device=self.device)
         sources = {arm: NpzSource(path) for arm, path in files.items()}
-        truth = Reference(name="digits", source=self.reference())
+        truth = Reference(name=self.experiment.kind, source=self.reference())
         cache = self.folder / "features"
         found = evaluate_images(sources, truth, judge, cache, rules=_RULES, batch_size=256, progress=self.progress)
         results: dict[str, dict[str, Any]] = {}
@@ -249,7 +234,8 @@ class Laboratory:
         from training.learning.config import read_config
         from training.learning.validation import classifier_measures, noised_images
 
-        config = read_config(self.experiment.classifier)
+        path = {"data.path": self.experiment.data} if self.experiment.data else {}
+        config = read_config(self.experiment.classifier, changes=path)
         data = open_data(config.data, split="validation")
         side, channels = config.network.image_size, config.network.in_channels
         limit = self.experiment.validation_images or None

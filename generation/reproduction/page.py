@@ -11,7 +11,7 @@ from analysis.report.formats.document import FigureBlock, Heading, Paragraph, Ta
 from analysis.report.formats.html import render_html
 from analysis.report.parts.figure import FigureSpec, rendered
 from analysis.report.parts.table import Column, Table
-from analysis.report.tables.arms import METRIC_NAMES
+from analysis.report.parts.wording import METRIC_NAMES
 from generation.reproduction.experiment import arm_name
 
 __all__ = ["reproduction_page"]

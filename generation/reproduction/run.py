@@ -24,7 +24,7 @@ from generation.reproduction.claims import findings
 from generation.reproduction.experiment import Laboratory, arm_name
 from generation.reproduction.page import reproduction_page
 
-__all__ = ["ablate", "reproduce"]
+__all__ = ["ablate", "provenance", "reproduce"]
 
 _CELL_METRICS = ("frechet_distance", "kid", "precision", "recall")
 
@@ -44,7 +44,7 @@ def reproduce(laboratory: Laboratory, *, formats: Sequence[str] = ("svg",)) -> d
         "seeds": seeds,
         "findings": [finding.as_json() for finding in findings(experiment, seeds)],
         "missing": drawn.missing,
-        "provenance": _provenance(laboratory),
+        "provenance": provenance(laboratory, networks=("denoiser", "unconditional", "judge")),
     }
     results = json.loads(json.dumps(results))
     write_figures(drawn.specs, folder / "figures", formats)
@@ -104,10 +104,9 @@ def _figures(laboratory: Laboratory) -> PaperFigures:
     )
 
 
-def _provenance(laboratory: Laboratory) -> dict[str, Any]:
-    names = {
-        name: read_card(getattr(laboratory, name)()).sha256[:16] for name in ("denoiser", "unconditional", "judge")
-    }
+def provenance(laboratory: Laboratory, *, networks: Sequence[str] = ("denoiser", "judge")) -> dict[str, Any]:
+    """Return what a reader needs to make it again: digests of the shared networks, versions, machine."""
+    names = {name: read_card(getattr(laboratory, name)()).sha256[:16] for name in networks}
     facts = {f"{name} (SHA-256)": digest for name, digest in names.items()}
     machine = {"device": str(laboratory.device), "machine": platform.machine(), "threads": torch.get_num_threads()}
     return facts | library_versions() | machine

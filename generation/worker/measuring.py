@@ -55,7 +55,7 @@ class Measuring:
         """Return the metrics of all sets; ``keys`` name the pairs of the sets that do not name them themselves."""
         named = {arm: [_set_name(arm, seed) for seed in range(len(sources))] for arm, sources in arms.items()}
         sets = {name: source for arm, names in named.items() for name, source in zip(names, arms[arm], strict=True)}
-        found = self._evaluated(sets)
+        found = self.evaluated(sets)
         paired = PairedArms(
             {
                 arm: [
@@ -87,7 +87,7 @@ class Measuring:
         """Return what is known of the pairs that raters saw; None for no image."""
         if not own:
             return None
-        found = self._evaluated({arm: source for arm, (_, source) in own.items()})
+        found = self.evaluated({arm: source for arm, (_, source) in own.items()})
         parts = {
             arm: chosen(KeyedFeatures(keys=keys, features=found.arm_features[arm]), seen)
             for arm, (keys, _) in own.items()
@@ -102,7 +102,8 @@ class Measuring:
             differences=differences_as_json(paired.differences(by_class=False), pairs="seen"),
         )
 
-    def _evaluated(self, sets: Mapping[str, ImageSet]) -> ImageEvaluation:
+    def evaluated(self, sets: Mapping[str, ImageSet]) -> ImageEvaluation:
+        """Return the metrics of every set, and what they were computed from."""
         judged, lack = self._judged(sets)
         cache = settings.DATA_DIR / "features"
         found = evaluate_images(

@@ -407,3 +407,23 @@ def test_references_in_files_of_their_own_bring_their_classes(tmp_path: Path):
     assert (source.class_names, batch.labels.tolist()) == (("boot", "bag"), [1, 0])
     assert batch.images[:, 0, 0].tolist() == [[10, 10, 10], [20, 20, 20]]
     assert source.digest() == named_reference(str(tmp_path / "hub")).source.digest()
+
+
+def test_a_sweep_records_a_curve_for_each_guided_arm(draft, judge: Path, truth: Path, tmp_path: Path):
+    study = draft("vanilla", "robust")
+    out, shown = tmp_path / "sweep", io.StringIO()
+    arguments = ["--study", study.slug, "--reference", str(truth), "--weights", str(judge), "--out", str(out)]
+    arguments += ["--scales", "0.5,2", "--per-class", "2", "--batch", "4"]
+    call_command("sweep_scales", *arguments, stdout=shown, stderr=io.StringIO())
+    written = json.loads((out / "curve.json").read_text())
+    assert [(point["arm"], point["scale"]) for point in written["points"]] == [
+        ("robust", 0.5),
+        ("robust", 2.0),
+        ("vanilla", 0.5),
+        ("vanilla", 2.0),
+    ]
+    assert set(written["best"]) == {"robust", "vanilla"}
+    assert {"curve.csv", "scale_curve.svg"} <= {path.name for path in out.iterdir()}
+    assert "lowest KID at scale" in shown.getvalue()
+    with pytest.raises(CommandError, match="expected numbers"):
+        call_command("sweep_scales", *arguments[:-6], "--scales", "one", stderr=io.StringIO())

@@ -100,10 +100,10 @@ def stacked_figure(height: float, *, rows: int) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(rows, 1, sharex=True))
 
 
-def grid_figure(height: float, *, rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
-    """Return a figure of axes in a grid over the same y, row by row."""
+def grid_figure(height: float, *, rows: int, columns: int, shares_y: bool = True) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure of axes in a grid, row by row, over the same y unless told otherwise."""
     figure = _canvas(height)
-    return figure, [list(row) for row in figure.subplots(rows, columns, sharey=True, squeeze=False)]
+    return figure, [list(row) for row in figure.subplots(rows, columns, sharey=shares_y, squeeze=False)]
 
 
 def _canvas(height: float) -> Figure:

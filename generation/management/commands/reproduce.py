@@ -14,7 +14,8 @@ class Command(BaseCommand):
     help = "Run the paper's experiment at laptop scale: train, sample, measure, and print what agrees."
 
     def add_arguments(self, parser) -> None:
-        parser.add_argument("--preset", default="digits", help="digits (default)")
+        parser.add_argument("--preset", default="digits", help="digits (default), or fashion_mnist with --data")
+        parser.add_argument("--data", default="", metavar="DIR", help="folder with the four idx files of Fashion-MNIST")
         parser.add_argument(
             "--out", type=Path, metavar="DIR", help="output folder (default: reproduction/ in the data folder)"
         )
@@ -36,25 +37,47 @@ class Command(BaseCommand):
             with shown(f"experiment {preset}", self.stderr) as told:
                 laboratory = self._laboratory(preset, out, options, told)
                 results = _ablated(laboratory, options, formats) if ablation else _reproduced(laboratory, formats)
-            (self._print_table if ablation else self._print_findings)(laboratory.folder, results)
+            self._print(laboratory.folder, results)
         except (CheckpointError, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
 
     def _laboratory(self, preset: str, out: Path | None, options: dict[str, Any], told: Report) -> Any:
         # Only the work itself loads torch.
         from diffusion.device import chosen_device
+        from generation.reproduction.compared import COMPARISONS
         from generation.reproduction.experiment import PRESETS, Laboratory
 
-        if preset not in PRESETS:
-            raise ValueError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+        presets = PRESETS | COMPARISONS
+        if preset not in presets:
+            raise ValueError(f"unknown preset {preset!r}; known: {', '.join(presets)}")
+        if (preset in COMPARISONS) != bool(options["data"]):
+            raise ValueError(f"preset {preset} {'needs --data DIR' if preset in COMPARISONS else 'takes no --data'}")
         given = {name: options[name] for name in ("images_per_class", "iterations", "spacing")}
         changes = {name: value for name, value in given.items() if value is not None}
         if options["seeds"]:
             changes["seeds"] = tuple(_values(options["seeds"], int))
-        experiment = replace(PRESETS[preset], **changes)
+        if options["data"]:
+            changes["data"] = options["data"]
+        experiment = replace(presets[preset], **changes)
         folder = out or settings.DATA_DIR / "reproduction"
         device = chosen_device(settings.TORCH_DEVICE)
         return Laboratory(experiment, folder, device=device, progress=lambda what, done, total: told(done, total, what))
+
+    def _print(self, folder: Path, results: Any) -> None:
+        if isinstance(results, list):
+            self._print_table(folder, results)
+        elif "findings" in results:
+            self._print_findings(folder, results)
+        else:
+            self._print_differences(folder, results)
+
+    def _print_differences(self, folder: Path, results: dict[str, Any]) -> None:
+        from analysis.report.content.metric_differences import difference_sentences
+
+        shown = dict.fromkeys((entry["arm"], entry["baseline"]) for entry in results["differences"])
+        for sentence in difference_sentences(results["differences"], list(shown)):
+            self.stdout.write(sentence)
+        self.stdout.write(f"page: {folder / 'reproduction.html'}")
 
     def _print_findings(self, folder: Path, results: dict[str, Any]) -> None:
         for finding in results["findings"]:
@@ -71,8 +94,11 @@ class Command(BaseCommand):
 
 
 def _reproduced(laboratory: Any, formats: tuple[str, ...]) -> dict[str, Any]:
+    from generation.reproduction.compared import Comparison, compare
     from generation.reproduction.run import reproduce
 
+    if isinstance(laboratory.experiment, Comparison):
+        return compare(laboratory, formats=formats)
     return reproduce(laboratory, formats=formats)
 
 

@@ -137,3 +137,9 @@ def test_few_pairs_have_a_difference_without_interval():
     assert found.value is not None
     assert found.ci95 is None
     assert "7 pairs" in found.reason
+
+
+def test_seeds_of_arms_that_nothing_tells_apart_have_no_difference():
+    far, _ = _variations(60)
+    found = metric_difference("kid", [far, far], [far, far])
+    assert (found.value, found.ci95) == (0.0, (0.0, 0.0))

@@ -1,0 +1,153 @@
+"""Quality of each arm's images over its guidance scale, on pairs that are used for nothing else."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from analysis.report.parts import wording
+from analysis.report.parts.figure import ARM, BASELINE, INK, MUTED, FigureSpec, grid_figure, plain
+from generation.recipes.noise import PairSpec
+from generation.recipes.recipe import ArmRecipe
+from generation.reproduction.samples import SampleFolder
+
+__all__ = ["HELD_OUT_SEED", "best_scales", "curve_figure", "curve_table", "sweep_scales"]
+
+#: Seed of the pairs of a sweep: far from those that studies are given.
+HELD_OUT_SEED = 2**62
+#: What a curve shows where it was measured, and whether more is better.
+CURVES = {
+    "kid": False,
+    "frechet_distance": False,
+    "fid": False,
+    "precision": True,
+    "recall": True,
+    "class_accuracy": True,
+}
+
+Measure = Callable[[Mapping[str, Path]], Mapping[str, Mapping[str, Mapping[str, Any]]]]
+
+
+def sweep_scales(
+    recipes: Sequence[ArmRecipe],
+    scales: Sequence[float],
+    pairs: Sequence[PairSpec],
+    *,
+    samples: SampleFolder,
+    measure: Measure,
+) -> list[dict[str, Any]]:
+    """Return the metrics of every guided arm at every scale.
+
+    Parameters
+    ----------
+    recipes : sequence of ArmRecipe
+        Those without a classifier have no scale and are left out.
+    scales : sequence of float
+        0 is no guidance.
+    pairs : sequence of PairSpec
+        Of a seed that no study uses: what is chosen by them must not be judged by them.
+    samples : SampleFolder
+        A scale whose images are there is not sampled again.
+    measure : callable
+        From files by arm to the report's ``M`` objects by arm and metric.
+
+    Returns
+    -------
+    list of dict
+        ``arm``, ``scale`` and the ``M`` objects, by arm, then scale.
+
+    Raises
+    ------
+    ValueError
+        If there is no scale, one is below 0, or no arm is guided by a classifier.
+    """
+    if not scales or min(scales) < 0:
+        raise ValueError(f"scales are {list(scales)}; give at least one, none below 0")
+    guided = [recipe for recipe in recipes if recipe.classifier is not None]
+    if not guided:
+        raise ValueError("no arm is guided by a classifier; a sweep has nothing to vary")
+    found = []
+    for scale in sorted(set(scales)):
+        arms = [replace(recipe, classifier_scale=float(scale)) for recipe in guided]
+        measured = measure(samples.samples(arms, pairs, what=f"sampling at scale {scale:g}"))
+        found += [{"arm": arm.name, "scale": float(scale), **measured[arm.name]} for arm in arms]
+    return sorted(found, key=lambda point: (point["arm"], point["scale"]))
+
+
+def best_scales(points: Sequence[Mapping[str, Any]], *, metric: str = "kid") -> dict[str, float]:
+    """Return each arm's scale with the best value of a metric, the smallest of several; an arm without any has none."""
+    sign = -1.0 if CURVES[metric] else 1.0
+    found: dict[str, tuple[float, float]] = {}
+    for point in points:
+        value = (point.get(metric) or {}).get("value")
+        if value is not None:
+            found[point["arm"]] = min(found.get(point["arm"], (float("inf"), 0.0)), (sign * value, point["scale"]))
+    return {arm: scale for arm, (_, scale) in found.items()}
+
+
+def curve_table(points: Sequence[Mapping[str, Any]]) -> str:
+    """Return the curves as CSV: arm, scale, and value and interval of every metric."""
+    metrics = _metrics(points)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["arm", "scale", *(f"{name}{end}" for name in metrics for end in ("", "_low", "_high"))])
+    for point in points:
+        cells = [point["arm"], point["scale"]]
+        for name in metrics:
+            result = point.get(name) or {}
+            cells += [result.get("value"), *(result.get("ci95") or (None, None))]
+        writer.writerow(cells)
+    return text.getvalue()
+
+
+def curve_figure(points: Sequence[Mapping[str, Any]]) -> FigureSpec:
+    """Return a panel a metric: its value over the scale, a line an arm, with 95 % intervals."""
+    metrics = _metrics(points)
+    described = " ".join(
+        f"{wording.METRIC_NAMES[name]}: "
+        + ", ".join(
+            f"{point['arm']} at {point['scale']:g} {wording.metric(point[name]['value'])}"
+            for point in points
+            if (point.get(name) or {}).get("value") is not None
+        )
+        + "."
+        for name in metrics
+    )
+    images = max(point[name]["n"] for point in points for name in metrics if point.get(name))
+    subject = "Quality over the classifier scale, on pairs that are used for nothing else, 95 % intervals"
+    n = f"{images} images an arm and scale"
+    return FigureSpec("scale_curve", subject, described, lambda: _draw(points, metrics), n=n)
+
+
+def _metrics(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [name for name in CURVES if any((point.get(name) or {}).get("value") is not None for point in points)]
+
+
+def _draw(points: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Any:
+    arms = list(dict.fromkeys(point["arm"] for point in points))
+    colours = [ARM, BASELINE, INK, MUTED]
+    columns = min(2, len(metrics))
+    lines = -(-len(metrics) // columns)
+    figure, grid = grid_figure(2.1 * lines, rows=lines, columns=columns, shares_y=False)
+    cells = [axes for line in grid for axes in line]
+    for axes, name in zip(cells, metrics, strict=False):
+        for place, arm in enumerate(arms):
+            mine = [p for p in points if p["arm"] == arm and (p.get(name) or {}).get("value") is not None]
+            colour = colours[place % len(colours)]
+            scales, values = [p["scale"] for p in mine], [p[name]["value"] for p in mine]
+            axes.plot(scales, values, "o-", color=colour, markersize=4, linewidth=1.2, label=plain(arm))
+            for point in mine:
+                if point[name]["ci95"]:
+                    axes.plot([point["scale"]] * 2, point[name]["ci95"], color=colour, linewidth=0.8)
+        better = "higher" if CURVES[name] else "lower"
+        axes.set_title(f"{wording.METRIC_NAMES[name]} ({better} is better)")
+    for axes in cells[len(metrics) :]:
+        axes.set_visible(False)
+    for axes in grid[-1]:
+        axes.set_xlabel("classifier scale")
+    cells[0].legend()
+    return figure
