@@ -13,7 +13,7 @@ from scipy import stats
 from analysis.images.frechet import GaussianFit, fit_gaussian, frechet_distance
 from analysis.images.given import ArmFeatures, EvaluationRules, ReferenceFeatures
 from analysis.images.inception_score import inception_score
-from analysis.images.kernel import kernel_distance
+from analysis.images.kernel import KernelDistance, kernel_distance
 from analysis.images.neighbours import ManifoldMetrics, manifold_metrics
 from analysis.images.results import FeatureIdentity, MetricResult, refused_metric
 from analysis.images.uncertainty import bootstrap_frechet, extrapolate_frechet, frechet_standard_error
@@ -331,6 +331,19 @@ class Evaluation:
             remarks=(remark,) if few else (),
         )
 
+    @cached_property
+    def kernel(self) -> KernelDistance:
+        """The kernel distance; there are at least four images on both sides."""
+        if self.reference.pool is None:
+            raise ValueError("the reference holds no images, only their moments")
+        return kernel_distance(
+            self.arm.pool,
+            self.reference.pool,
+            subsets=self.rules.kid_subsets,
+            subset_size=self.rules.kid_subset_size,
+            seed=self.rules.seed,
+        )
+
     def kid(self) -> MetricResult:
         rows = self.reference.pool
         if rows is None:
@@ -339,13 +352,7 @@ class Evaluation:
         if min(self.n, rows.shape[0]) < 4:
             return self.refused("refused: at least 4 images are needed on both sides", rows.shape[0])
         self.progress("kid")
-        found = kernel_distance(
-            self.arm.pool,
-            rows,
-            subsets=self.rules.kid_subsets,
-            subset_size=self.rules.kid_subset_size,
-            seed=self.rules.seed,
-        )
+        found = self.kernel
         remarks = []
         if not self.features.is_published_inception:
             remarks.append(f"kernel distance in {self.features.name!r} features, not comparable with published KID")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class KernelDistance:
     standard_error: float
     subsets: int
     subset_size: int
+    #: Estimate of each subset, (subsets,).
+    estimates: np.ndarray = field(compare=False, repr=False)
 
 
 def polynomial_mmd2(generated: np.ndarray, reference: np.ndarray) -> float:
@@ -101,8 +103,16 @@ def kernel_distance(
     estimates = np.array([_subset_mmd2(generated, reference, size, rng) for _ in range(subsets)])
     if not np.isfinite(estimates).all():
         raise ValueError("a feature is NaN or infinite; the kernel distance is not defined")
-    error = (_half_variance(generated, reference, seed) + _half_variance(reference, generated, seed)) ** 0.5
-    return KernelDistance(value=float(estimates.mean()), standard_error=error, subsets=subsets, subset_size=size)
+    variance = _half_variance(generated, reference, seed) + _half_variance(reference, generated, seed)
+    # A mean of few or small subsets is further from the estimate by all images than new images would be.
+    variance += float(estimates.var(ddof=1)) / subsets
+    return KernelDistance(
+        value=float(estimates.mean()),
+        standard_error=variance**0.5,
+        subsets=subsets,
+        subset_size=size,
+        estimates=estimates,
+    )
 
 
 def _half_variance(drawn: np.ndarray, other: np.ndarray, seed: int) -> float:

@@ -34,6 +34,8 @@ class ArmVariation:
 
     metrics: dict[str, MetricResult]
     deviations: dict[str, np.ndarray] = field(default_factory=dict)
+    #: Estimates of the subsets, the same ones for all arms, whose mean a kernel distance is.
+    subsets: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def arm_variation(
@@ -62,7 +64,8 @@ def arm_variation(
             found = deviations(run, name)
             if found is not None:
                 spreads[name] = found
-    return ArmVariation(metrics=metrics, deviations=spreads)
+    estimates = run.kernel.estimates if "kid" in spreads else np.zeros(0)
+    return ArmVariation(metrics=metrics, deviations=spreads, subsets=estimates)
 
 
 def metric_differences(ours: Sequence[ArmVariation], theirs: Sequence[ArmVariation]) -> dict[str, MetricResult]:
@@ -153,6 +156,9 @@ def _crossed_error(
     seeds = len(spread)
     least = 2.0 / (n + 2) ** 2 if name in _SHARES else 0.0
     of_pairs = max(float(spread.mean(axis=0).var(ddof=1)), least)
+    if name == "kid" and ours[0].subsets.size:
+        apart = np.mean([a.subsets - b.subsets for a, b in zip(ours, theirs, strict=True)], axis=0)
+        of_pairs += float(apart.var(ddof=1)) / apart.size
     if seeds == 1:
         return _Error(math.sqrt(of_pairs), n - 1)
     of_seeds = float(differences.var(ddof=1)) / seeds

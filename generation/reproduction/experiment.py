@@ -234,8 +234,8 @@ class Laboratory:
         from training.learning.config import read_config
         from training.learning.validation import classifier_measures, noised_images
 
-        path = {"data.path": self.experiment.data} if self.experiment.data else {}
-        config = read_config(self.experiment.classifier, changes=path)
+        changes = {"data.path": self.experiment.data} if self.experiment.data else {}
+        config = read_config(self.experiment.classifier, changes=changes)
         data = open_data(config.data, split="validation")
         side, channels = config.network.image_size, config.network.in_channels
         limit = self.experiment.validation_images or None

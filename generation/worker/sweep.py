@@ -15,12 +15,13 @@ from diffusion.files import write_atomically
 from generation.features.image_sets import NpzSource
 from generation.features.networks import load_feature_network
 from generation.figures.drawing import write_figures
+from generation.recipes.class_labels import StudyClasses, class_texts
 from generation.recipes.recipe import ArmRecipe
 from generation.reproduction.samples import SampleFolder, pairs_in_turn
 from generation.reproduction.sweep import HELD_OUT_SEED, best_scales, curve_figure, curve_table, sweep_scales
 from generation.sampling.networks import NetworkStore, PreparedArm, class_names, prepare_arms
 from generation.worker.measuring import Measuring
-from generation.worker.sources import named_reference, study_classes
+from generation.worker.sources import named_reference
 from survey.models import Study
 
 __all__ = ["study_sweep"]
@@ -72,7 +73,7 @@ def study_sweep(
     prepared = prepare_arms(recipes, store) if recipes else []
     classes = _classes(prepared)
     network = load_feature_network(features, None if weights is None else Path(weights), device=device)
-    measuring = Measuring(network, named_reference(reference), study_classes(study), EvaluationRules(), 32, told)
+    measuring = Measuring(network, named_reference(reference), classes, EvaluationRules(), 32, told)
 
     def measure(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
         found = measuring.evaluated({arm: NpzSource(path) for arm, path in files.items()})
@@ -81,7 +82,7 @@ def study_sweep(
     points = sweep_scales(
         recipes,
         scales,
-        pairs_in_turn(HELD_OUT_SEED, classes, per_class),
+        pairs_in_turn(HELD_OUT_SEED, len(classes.labels), per_class),
         samples=SampleFolder(out / "samples", store, micro_batch, told),
         measure=measure,
     )
@@ -93,8 +94,10 @@ def study_sweep(
     return best
 
 
-def _classes(arms: Sequence[PreparedArm]) -> int:
-    """Return how many classes the arms' networks know: those with a name, else the fewest logits."""
+def _classes(arms: Sequence[PreparedArm]) -> StudyClasses:
+    """Return the classes of the arms' networks: those with a name, else as many as the fewest logits."""
     names = next((found for arm in arms if (found := class_names(arm))), ())
     counts = [one.network.config.num_classes for arm in arms for one in arm.networks if one.network.config.num_classes]
-    return len(names) or min(counts, default=1)
+    labels = tuple(range(len(names) or min(counts, default=1)))
+    texts = tuple(class_texts(labels))
+    return StudyClasses(texts, labels, tuple(names) or texts)

@@ -71,6 +71,18 @@ def test_the_error_does_not_jump_where_subsets_pass_half_of_the_set():
     assert above == pytest.approx(below, rel=0.1)
 
 
+def test_few_small_subsets_are_worth_less_than_all_images():
+    rng = np.random.default_rng(6)
+    values, errors = [], []
+    for seed in range(60):
+        x, y = rng.normal(size=(200, 2)) + 0.5, rng.normal(size=(200, 2))
+        found = kernel_distance(x, y, subsets=3, subset_size=20, seed=seed)
+        values.append(found.value)
+        errors.append(found.standard_error)
+    # The spread over halves alone, which use all images, would be a third of this.
+    assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.35)
+
+
 def test_estimates_of_halves_are_those_of_the_halves_alone():
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(21, 3)), rng.normal(size=(30, 3))
