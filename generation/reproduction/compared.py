@@ -188,7 +188,7 @@ class _Run:
         rows = {}
         for method in METHODS:
             with np.load(files[method]) as archive:
-                rows[method] = list(archive["arr_0"][: len(names)])
+                rows[method] = archive["arr_0"][: len(names)]
         title = "Matched images: one class and noise a column, a method a row"
         return [
             image_rows_figure("matched_pairs", title, rows, list(names), description=f"Rows: {', '.join(METHODS)}.")

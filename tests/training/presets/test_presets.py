@@ -20,10 +20,11 @@ def test_every_preset_is_valid_and_says_how_to_run_it(name):
     assert f"manage.py train_{config.task} --config {name}" in text.split("\nname")[0]
 
 
-def test_presets_cover_the_published_configurations_and_the_digits():
+def test_presets_cover_the_published_configurations_digits_and_clothing():
     digits = {"digits_denoiser", "digits_vanilla", "digits_robust", "digits_judge"}
     robust = {"adm128_classifier_robust", "cifar10_classifier_robust_l2", "cifar10_classifier_robust_linf"}
-    assert set(preset_names()) == digits | robust | set(PUBLISHED)
+    clothing = {"fashion_denoiser", "fashion_vanilla", "fashion_judge"}
+    assert set(preset_names()) == digits | clothing | robust | set(PUBLISHED)
     for name in PUBLISHED:
         assert read_config(name).network == PUBLISHED[name]
 
