@@ -26,6 +26,7 @@ from generation.features.image_sets import NpzSource
 from generation.features.networks import load_feature_network
 from generation.features.store import stored_features
 from generation.figures.drawing import image_rows_figure, require_formats, write_figures
+from generation.recipes.class_labels import class_texts
 from generation.recipes.recipe import ArmRecipe, NetworkFile
 from generation.reproduction.experiment import Experiment, Laboratory
 from generation.reproduction.run import provenance
@@ -86,6 +87,7 @@ def compare(laboratory: Laboratory, *, formats: Sequence[str] = ("svg",)) -> dic
     results = {
         "schema": "blindpair.comparison/1",
         "experiment": asdict(run.experiment),
+        "class_names": read_card(laboratory.denoiser()).class_names,
         "scales": scales,
         "curve": curve,
         "classifiers": {str(seed): run.accuracy(seed) for seed in run.experiment.seeds},
@@ -264,14 +266,14 @@ def _figures(results: Mapping[str, Any]) -> list[FigureSpec]:
 
 def _as_report(results: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a report that its tables and figures of image metrics read: metrics of the first seed."""
-    first = next(iter(results["metrics"].values()))
+    first, names = next(iter(results["metrics"].values())), results["class_names"]
     return {
         "image_metrics": first,
         "image_metrics_seen": {},
         "image_metrics_by_class": {},
         "image_metric_differences": results["differences"],
         "comparisons": [{"arm": "robust", "baseline": "vanilla"}],
-        "data": {},
+        "data": {"class_names": dict(zip(class_texts(range(len(names))), names, strict=True))},
     }
 
 
@@ -286,10 +288,11 @@ def _page(results: Mapping[str, Any], figures: Sequence[FigureSpec]) -> str:
         Paragraph(
             f"{len(experiment['seeds'])} training seeds, each with a vanilla and a robust classifier (L2 attack of "
             f"radius {experiment['epsilon']:g}, {experiment['attack_steps']} steps) that differ in nothing else; "
-            "`steadied` is the vanilla classifier guiding at the denoised image with averaged gradients. All sample "
-            f"{experiment['images_per_class']} images of every class from the same noise in {experiment['spacing']} "
-            f"steps, each at the scale of the lowest KID on other pairs ({scales}). A separate judge classifier "
-            "measures them against held-out real images; its distances are not comparable with published FID."
+            "\u201csteadied\u201d is the vanilla classifier guiding at the denoised image with averaged gradients. All "
+            f"sample {experiment['images_per_class']} images of every class from the same noise in "
+            f"{experiment['spacing']} steps, each at the scale of the lowest KID on other pairs ({scales}). A "
+            "separate judge classifier measures them against held-out real images; its distances are not "
+            "comparable with published FID."
         ),
         Heading("Differences", anchor="differences"),
         *(TableBlock(table) for table in tables),
