@@ -32,7 +32,6 @@ METRIC_NAMES = {
     "inception_score": "Inception score",
     "frechet_distance": "Fréchet distance",
     "kid": "KID",
-    "sliced_wasserstein": "Sliced Wasserstein distance",
     "precision": "Precision",
     "recall": "Recall",
     "density": "Density",
