@@ -8,7 +8,7 @@ JOBS ?= auto
 # A test that fails is tried once more. One that passes only then is listed as RERUN: a defect of that test, to be fixed.
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --reruns 1
 
-.PHONY: demo setup test check coverage lint lint-scripts types format bench serve worker lock audit clean
+.PHONY: demo setup test check coverage lint lint-scripts types format bench screenshots serve worker lock audit clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python manage.py demo $(ARGS)
@@ -63,6 +63,10 @@ format: $(VENV)/.test
 
 bench: $(VENV)/.test
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# The pictures of docs/tutorial.md, taken while a browser follows it. A test says when the pages have changed since.
+screenshots: $(VENV)/.test
+	@BLINDPAIR_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q --db sqlite tests/e2e/test_tutorial.py -k leads
 
 serve: $(VENV)/.demo
 	@$(BIN)/python manage.py migrate --verbosity 0

@@ -1,0 +1,152 @@
+"""docs/tutorial.md as somebody follows it: its images, its clicks, its report. ``make screenshots`` keeps what is seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from jobs.models import Job
+from jobs.runner import job_run
+from survey.models import RaterSession, Study, Trial, Vote
+from tests.e2e.rater import Rater
+from tests.factories import make_user, make_visit
+from tests.pages import PICTURES, RECORD, digest_of_pages
+from tests.survey.reports.test_report import prefer
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+ROOT = Path(__file__).parents[2]
+READ = {
+    "contact": "lab@example.org",
+    "question": "Which photograph of a {class_name} looks better?",
+    "instructions": "Look at both photographs, then choose the better one.",
+    "consent_text": "I take part of my own free will. My answers are stored without my name.",
+}
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep what the window shows where somebody asked for it."""
+    if folder := os.environ.get("BLINDPAIR_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"tutorial-{name}.png")
+
+
+def two_folders(folder: Path) -> bytes:
+    """Run the lines of the page; return the zip of what they made."""
+    lines = re.search(r"```python\n(.*?)```", (ROOT / "docs/tutorial.md").read_text(encoding="utf-8"), re.S)[1]
+    subprocess.run([sys.executable, "-c", lines], cwd=folder, check=True)
+    with zipfile.ZipFile(folder / "images.zip", "w") as file:
+        for path in sorted((folder / "images").rglob("*.png")):
+            file.write(path, path.relative_to(folder / "images"))
+    return (folder / "images.zip").read_bytes()
+
+
+def mostly(arm: str, rng: random.Random) -> Callable[[Trial], str]:
+    """Choose an arm's image in four of five main trials, and never a spoilt one."""
+    choose, other = prefer(arm), {"left": "right", "right": "left", "tie": "tie"}
+
+    def answer(trial: Trial) -> str:
+        if trial.degraded_side:
+            return other[trial.degraded_side]
+        return choose(trial) if trial.check_kind or rng.random() < 0.8 else other[choose(trial)]
+
+    return answer
+
+
+def voted(session: RaterSession, rng: random.Random) -> None:
+    """Give a visit's votes the times of somebody who looks."""
+    for vote in Vote.objects.filter(trial__session=session):
+        vote.response_ms = vote.exposure_ms = round(1000 * rng.lognormvariate(0.6, 0.4), 1)
+        vote.save(update_fields=["response_ms", "exposure_ms"])
+
+
+@pytest.fixture
+def page(browser: Browser, live_server, settings):
+    settings.PUBLIC_URL = live_server.url
+    make_user("anna")
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    expect.set_options(timeout=30_000)
+    page.goto(f"{live_server.url}/admin/")
+    page.fill("#id_username", "anna")
+    page.fill("#id_password", "anna")
+    page.click("[type=submit]")
+    yield page
+    context.close()
+
+
+def test_the_tutorial_leads_from_two_folders_to_a_report(page: Page, browser: Browser, live_server, tmp_path) -> None:
+    archive = two_folders(tmp_path)
+    go_on = page.get_by_role("button", name="Save and go on")
+    # Three steps and the fourth.
+    page.get_by_role("link", name="New study", exact=True).click()
+    page.fill("#id_title", "Photographs")
+    page.set_input_files("#id_zip", {"name": "images.zip", "mimeType": "application/zip", "buffer": archive})
+    picture(page, "compare")
+    go_on.click()
+    expect(page.get_by_text("12 pairs of compressed, original")).to_be_visible()
+    for name, value in READ.items():
+        page.fill(f"#id_{name}", value)
+    go_on.click()
+    page.fill("#id_votes_per_pair", "10")
+    page.fill("#id_trials_per_session", "6")
+    page.get_by_text("More, with defaults").click()
+    page.fill("#id_minimum_exposure_ms", "0")
+    go_on.click()
+    page.get_by_role("button", name="Save and preview").click()
+    preview = page.locator("iframe").first
+    expect(preview.content_frame.get_by_role("button", name="Left", exact=True)).to_be_visible()
+    expect(preview.content_frame.locator("#left canvas")).to_be_visible()
+    picture(page, "preview")
+    for caption in ("Freeze the design", "Open recruitment"):
+        page.get_by_role("link", name="Overview", exact=True).click()
+        page.get_by_role("link", name=caption).first.click()
+        page.get_by_role("button", name=caption).click()
+    study = Study.objects.get(slug="photographs")
+    version = study.versions.get()
+    # One person at the browser, the others by the same services.
+    rater = Rater(browser, live_server.url, version, viewport={"width": 1366, "height": 657})
+    rater.start()
+    rater.skip_practice()
+    rater.pass_cards()
+    picture(rater.page, "trial")
+    rater.finish_trials()
+    rater.close()
+    rng = random.Random(1)
+    for _ in range(19):
+        voted(make_visit(version, mostly("original", rng)), rng)
+    page.get_by_role("link", name="Overview", exact=True).click()
+    page.get_by_role("link", name="Close for good", exact=True).click()
+    page.fill("#reason", "all votes are in")
+    page.get_by_role("button", name="Close for good", exact=True).click()
+    page.get_by_role("link", name="Reports", exact=True).click()
+    page.get_by_role("button", name="Report of the main study").click()
+    for job in Job.objects.filter(state="queued"):
+        done = job_run(job.pk)
+        assert done.state == "succeeded", done.error
+    page.reload()
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Read the report").click()
+    report = opened.value
+    expect(report.get_by_text("original").first).to_be_visible()
+    picture(report, "report")
+    if os.environ.get("BLINDPAIR_SCREENSHOTS"):
+        names = sorted(path.name for path in PICTURES.glob("tutorial-*.png"))
+        RECORD.write_text(json.dumps({"pages": digest_of_pages(), "pictures": names}, indent=1) + "\n")
+
+
+def test_the_pictures_of_the_tutorial_are_of_todays_pages() -> None:
+    record = json.loads(RECORD.read_text())
+    assert record["pages"] == digest_of_pages(), "pages have changed: take the pictures anew with make screenshots"
+    shown = set(re.findall(r"images/(tutorial-\w+\.png)", (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")))
+    assert shown == set(record["pictures"])
+    assert all((PICTURES / name).stat().st_size > 10_000 for name in shown)
