@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.core.signals import request_finished, request_started
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from survey.models import StudyVersion
 from tests.browser import ARGUMENTS, REMEDY, chromium_path
 from tests.e2e.rater import Rater, plain_study
+from tests.factories import make_user
 from tests.programs import missing
 
 
@@ -103,3 +104,24 @@ def rater(browser: Browser, live_server) -> Iterator[Callable[..., Rater]]:
     for one in made:
         one.close()
     assert [complaint for one in made for complaint in one.complaints] == []
+
+
+@pytest.fixture
+def researcher(browser: Browser, live_server, settings) -> Iterator[Page]:
+    """A page of a researcher who has just logged in; the console must stay silent."""
+    settings.PUBLIC_URL = live_server.url
+    make_user("anna")
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    expect.set_options(timeout=30_000)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+    page.goto(f"{live_server.url}/admin/")
+    page.fill("#id_username", "anna")
+    page.fill("#id_password", "anna")
+    page.click("[type=submit]")
+    yield page
+    context.close()
+    assert said == [], "no page may break its content policy or miss a file"

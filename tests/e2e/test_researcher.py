@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.core.management import call_command
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from jobs.models import Job
 from jobs.runner import job_run
 from survey.models import Exclusion, RaterSession, Study, Vote
-from tests.factories import make_png, make_user, make_visit
+from tests.factories import make_png, make_visit
 from tests.survey.reports.test_report import prefer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -46,27 +46,6 @@ def run_jobs() -> None:
     for job in Job.objects.filter(state="queued"):
         done = job_run(job.pk)
         assert done.state == "succeeded", done.error
-
-
-@pytest.fixture
-def researcher(browser: Browser, live_server, settings):
-    """A page of a researcher who has just logged in; the console must stay silent."""
-    settings.PUBLIC_URL = live_server.url
-    make_user("anna")
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    expect.set_options(timeout=30_000)
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-    page.goto(f"{live_server.url}/admin/")
-    page.fill("#id_username", "anna")
-    page.fill("#id_password", "anna")
-    page.click("[type=submit]")
-    yield page
-    context.close()
-    assert said == [], "no page may break its content policy or miss a file"
 
 
 def picture(page: Page, name: str) -> None:

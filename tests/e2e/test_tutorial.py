@@ -1,4 +1,4 @@
-"""docs/tutorial.md as somebody follows it: its images, its clicks, its report. ``make screenshots`` keeps what is seen."""
+"""docs/tutorial.md as somebody follows it: its images, clicks, report. ``make screenshots`` keeps what is seen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobs.models import Job
 from jobs.runner import job_run
 from survey.models import RaterSession, Study, Trial, Vote
 from tests.e2e.rater import Rater
-from tests.factories import make_user, make_visit
+from tests.factories import make_visit
 from tests.pages import PICTURES, RECORD, digest_of_pages
 from tests.survey.reports.test_report import prefer
 
@@ -68,23 +68,10 @@ def voted(session: RaterSession, rng: random.Random) -> None:
         vote.save(update_fields=["response_ms", "exposure_ms"])
 
 
-@pytest.fixture
-def page(browser: Browser, live_server, settings):
-    settings.PUBLIC_URL = live_server.url
-    make_user("anna")
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    expect.set_options(timeout=30_000)
-    page.goto(f"{live_server.url}/admin/")
-    page.fill("#id_username", "anna")
-    page.fill("#id_password", "anna")
-    page.click("[type=submit]")
-    yield page
-    context.close()
-
-
-def test_the_tutorial_leads_from_two_folders_to_a_report(page: Page, browser: Browser, live_server, tmp_path) -> None:
+def test_the_tutorial_leads_from_two_folders_to_a_report(
+    researcher: Page, browser: Browser, live_server, tmp_path
+) -> None:
+    page = researcher
     archive = two_folders(tmp_path)
     go_on = page.get_by_role("button", name="Save and go on")
     # Three steps and the fourth.
