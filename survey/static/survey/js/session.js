@@ -100,4 +100,9 @@ export class Session {
     const leftMs = (elapsedMs / this.answeredHere) * (this.server.total - this.done(unsent));
     return Math.max(1, Math.round(leftMs / 60000));
   }
+
+  // What the bar says.
+  progress(elapsedMs, unsent) {
+    return { done: this.done(unsent), total: this.server.total, minutes: this.minutesLeft(elapsedMs, unsent) };
+  }
 }

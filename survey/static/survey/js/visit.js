@@ -6,6 +6,7 @@ import { pause } from "./limits.js";
 import { newKey, Offline, post, Refused } from "./net.js";
 import { Outbox } from "./outbox.js";
 import { Shelf } from "./shelf.js";
+import { openChannel } from "./tabs.js";
 
 const SLOW_MS = 300; // before the page says that it is loading
 const FAULT_RETRY_MS = 3000;
@@ -18,15 +19,14 @@ export class Visit {
     this.showing = null;
     this.run = 0; // which presentation is the present one: what an earlier one waited for comes to nothing
     this.ahead = null; // the pair that loads while the server is asked which trials it issues
-    this.stale = 0; // how often fresh addresses were asked for the present pair
+    this.stale = this.wantedAt = 0; // how often fresh addresses were asked for; since when a pair is waited for
     this.startedAt = performance.now();
-    this.wantedAt = 0; // since when a pair is waited for: the page's own start, the last answer, the end of a rest
     this.outbox = new Outbox(new Shelf(setup.urls.vote), (item) => this.deliver(item), {
       state: (name) => this.savingIs(name),
       sent: (item, answer) => this.sent(item, answer),
       refused: (item, error) => this.refused(item, error),
     });
-    this.channel = this.openChannel();
+    this.channel = openChannel(setup.urls.window, tab, () => this.elsewhere());
   }
 
   async start() {
@@ -86,9 +86,7 @@ export class Visit {
   }
 
   progress() {
-    const unsent = this.outbox.items;
-    const minutes = this.session.minutesLeft(performance.now() - this.startedAt, unsent);
-    return { done: this.session.done(unsent), total: this.session.server.total, minutes };
+    return this.session.progress(performance.now() - this.startedAt, this.outbox.items);
   }
 
   // Become the tab that votes, and learn afresh what is to be shown.
@@ -106,16 +104,6 @@ export class Visit {
         this.savingIs("offline");
         await pause(wait);
       }
-    }
-  }
-
-  openChannel() {
-    try {
-      const channel = new BroadcastChannel(this.setup.urls.window);
-      channel.onmessage = ({ data }) => data !== this.tab && this.elsewhere();
-      return channel;
-    } catch {
-      return null; // without it, the older tab learns of the newer with its next answer
     }
   }
 
@@ -180,8 +168,8 @@ export class Visit {
     if (mine !== this.run) return;
     if (trial.size !== this.presenter.sizeOf(trial)) return this.present(trial);
     this.stale = 0;
-    const isUp = this.presenter.pair(trial, images, { mayUndo: Boolean(this.session.last), progress: this.progress() });
-    if (!isUp) return this.tooSmall();
+    const shown = { mayUndo: Boolean(this.session.last), progress: this.progress() };
+    if (!this.presenter.pair(trial, images, shown)) return this.tooSmall();
     // The second frame comes after the first was painted: from there on the pair is seen.
     requestAnimationFrame(() => requestAnimationFrame(() => mine === this.run && this.painted(trial)));
   }
