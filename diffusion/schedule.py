@@ -13,7 +13,7 @@ from torch import Tensor
 
 from diffusion.spacing import space_timesteps
 
-__all__ = ["SCHEDULE_NAMES", "NoiseSchedule", "cosine_betas", "linear_betas"]
+__all__ = ["LEAST_TIMESTEPS", "SCHEDULE_NAMES", "NoiseSchedule", "cosine_betas", "linear_betas"]
 
 
 def linear_betas(timesteps: int) -> np.ndarray:
@@ -44,6 +44,8 @@ def cosine_betas(timesteps: int, max_beta: float = 0.999) -> np.ndarray:
 
 
 _BUILDERS = {"linear": linear_betas, "cosine": cosine_betas}
+# With 20 the last beta of the linear schedule is 1, which leaves nothing of the image to divide by.
+LEAST_TIMESTEPS = {"linear": 21, "cosine": 2}
 SCHEDULE_NAMES = tuple(_BUILDERS)
 
 
@@ -97,12 +99,12 @@ class NoiseSchedule:
         Raises
         ------
         ValueError
-            If the name is unknown or there are fewer than 2 timesteps.
+            If the name is unknown or there are fewer than ``LEAST_TIMESTEPS``.
         """
         if name not in _BUILDERS:
             raise ValueError(f"noise schedule {name!r} is unknown; choose one of {', '.join(SCHEDULE_NAMES)}")
-        if timesteps < 2:
-            raise ValueError(f"timesteps is {timesteps}; a noise schedule needs at least 2")
+        if timesteps < LEAST_TIMESTEPS[name]:
+            raise ValueError(f"timesteps is {timesteps}; a {name} schedule needs at least {LEAST_TIMESTEPS[name]}")
         return cls(
             name=name,
             original_timesteps=timesteps,

@@ -178,5 +178,10 @@ def test_schedule_cannot_be_altered(three_steps):
 def test_unknown_schedule_names_the_choices():
     with pytest.raises(ValueError, match="'sigmoid' is unknown; choose one of linear, cosine"):
         NoiseSchedule.named("sigmoid")
-    with pytest.raises(ValueError, match="at least 2"):
-        NoiseSchedule.named("linear", 1)
+
+
+@pytest.mark.parametrize(("name", "least"), [("linear", 21), ("cosine", 2)])
+def test_a_schedule_too_short_to_keep_anything_of_the_image_is_refused(name, least):
+    assert np.isfinite(NoiseSchedule.named(name, least).posterior_variance).all()
+    with pytest.raises(ValueError, match=f"a {name} schedule needs at least {least}"):
+        NoiseSchedule.named(name, least - 1)

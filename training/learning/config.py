@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from diffusion.classifier import ClassifierConfig
 from diffusion.encoder import EncoderConfig
 from diffusion.published import PUBLISHED
-from diffusion.schedule import SCHEDULE_NAMES, NoiseSchedule
+from diffusion.schedule import LEAST_TIMESTEPS, SCHEDULE_NAMES, NoiseSchedule
 from diffusion.unet import DenoiserConfig
 from training.attack.threat_model import AttackConfig
 from training.data.batches import DataConfig
@@ -49,7 +49,7 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         rules = {
             "name": (self.name in SCHEDULE_NAMES, f"one of {', '.join(SCHEDULE_NAMES)}"),
-            "timesteps": (self.timesteps >= 2, "at least 2"),
+            "timesteps": (self.timesteps >= LEAST_TIMESTEPS.get(self.name, 2), "at least 2, linear ones at least 21"),
         }
         _check(self, "schedule", rules)
 
