@@ -1,4 +1,7 @@
-"""A study of twenty prompts with references, from the zip to the report, voted in a browser on a laptop and a phone."""
+"""A study of twenty prompts with references and two criteria, in two languages, from the zip to the report.
+
+It is voted in a browser on a laptop and on a phone.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,6 +31,19 @@ PROMPTS = [
     "窓辺で眠る猫、{}",
     "Ein Leuchtturm in der Dämmerung, {}, Öl auf Leinwand",
 ]
+
+
+CRITERIA = [
+    {"key": "text", "question": "Which image follows the text better?"},
+    {"key": "quality", "question": "Which image looks better?", "definition": "Sharp, whole, without odd parts."},
+]
+GERMAN = {
+    "consent_text": "Ich nehme freiwillig teil.",
+    "criteria": {
+        "text": {"question": "Welches Bild passt besser zum Text?"},
+        "quality": {"question": "Welches Bild sieht besser aus?", "definition": "Scharf, ganz, ohne seltsame Teile."},
+    },
+}
 
 
 def png(width: int, height: int, seed: int) -> bytes:
@@ -51,7 +68,9 @@ def brought() -> dict[str, bytes]:
     return files | {"pairs.csv": buffer.getvalue().encode()}
 
 
-def test_twenty_prompts_with_references_are_voted_frozen_exported_and_reported(rater, tmp_path: Path) -> None:
+def test_twenty_prompts_with_references_are_frozen_voted_by_two_criteria_exported_and_reported(
+    rater, tmp_path: Path
+) -> None:
     plan = {"practice_trials": 1, "repeat_trials": 1, "identical_trials": 1, "degraded_trials": 1}
     study = make_study(
         arms=(),
@@ -60,14 +79,17 @@ def test_twenty_prompts_with_references_are_voted_frozen_exported_and_reported(r
         votes_per_pair=1,
         least_box_px=64,
         narrow_screens="stack",
-        question="Which image follows the text better?",
+        criteria=CRITERIA,
+        criteria_design="together",
+        language="en",
+        translations={"de": GERMAN},
         **plan,
     )
     with zip_sources(zipped(brought())) as sources:
         images_import(study=study, sources=sources)
     version = version_freeze(study=study)
     study_transition(study=study, name="open", actor=None)
-    seen = set()
+    seen, asked = set(), set()
     for profile in ({"viewport": {"width": 1366, "height": 657}}, PHONE | {"locale": "de"}):
         one = rater(version, **profile)
         one.start()
@@ -78,9 +100,13 @@ def test_twenty_prompts_with_references_are_voted_frozen_exported_and_reported(r
             seen.add(one.page.text_content("#prompt-text"))
             assert one.page.locator("#reference canvas").count() == 1
             assert one.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
-            one.page.click("#choose-left")
+            asked.add(one.page.text_content("#trial"))
+            one.page.click("#choose-left-text")
+            one.page.click("#choose-right-quality")
         one.page.wait_for_selector("#code")
     assert len(seen) == 20
+    for question in (CRITERIA[0]["question"], GERMAN["criteria"]["quality"]["question"]):
+        assert any(question in text for text in asked), question
     study.refresh_from_db()
     study_transition(study=study, name="close", actor=None, reason="done")
     report = report_bundle(study, tmp_path)
@@ -88,7 +114,14 @@ def test_twenty_prompts_with_references_are_voted_frozen_exported_and_reported(r
         pairs = {row["pair"]: row for row in csv.DictReader(file)}
     with (tmp_path / "votes.csv").open(encoding="utf-8", newline="") as file:
         votes = list(csv.DictReader(file))
-    assert len([vote for vote in votes if not vote["check_kind"]]) == 40
+    main = [vote for vote in votes if not vote["check_kind"]]
+    assert Counter((vote["criterion"], vote["choice"]) for vote in main) == {
+        ("text", "left"): 40,
+        ("quality", "right"): 40,
+    }
+    with (tmp_path / "raters.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["language"] for row in csv.DictReader(file)} == {"en", "de"}
+    assert [one["key"] for one in report["criteria"]["criteria"]] == ["text", "quality"]
     assert {vote["pair"] for vote in votes} <= set(pairs)
     assert {pair["reference_sha256"] for pair in pairs.values()} == {
         hashlib.sha256(png(160, 120, 200 + number)).hexdigest() for number in range(40)
