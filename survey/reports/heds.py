@@ -19,7 +19,7 @@ from survey.criteria import Criterion, criteria_of
 from survey.models import StudyVersion
 from survey.reports.facts import selection_in_words
 from survey.reports.preregistration import Sayings
-from survey.reports.wording import checks_in_words, provider_in_words, question_shown, rules_in_words
+from survey.reports.wording import checks_in_words, criterion_name, provider_in_words, question_shown, rules_in_words
 
 __all__ = ["heds_form", "heds_text"]
 
@@ -171,7 +171,7 @@ def _quality(form: _Form, config: Mapping[str, Any], said: Sayings) -> None:
 
 
 def _criterion(form: _Form, config: Mapping[str, Any], said: Sayings, criterion: Criterion) -> None:
-    name = criterion.key.replace("_", " ") or "overall preference"
+    name = criterion_name(criterion.key) or "overall preference"
     form.criterion(name)
     mode = f"{_CRITERION}-evaluation_mode"
     form.choose(f"{mode}-objective_or_subjective", "4.2.1", 2, "2. Subjective", of=name)

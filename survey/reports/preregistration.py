@@ -7,7 +7,13 @@ from typing import Any
 from survey.beyond import beyond_of
 from survey.criteria import Criterion, criteria_of, design_of, headline_of
 from survey.models import StudyVersion
-from survey.reports.wording import checks_in_words, provider_in_words, questions_in_words, rules_in_words
+from survey.reports.wording import (
+    checks_in_words,
+    criterion_name,
+    provider_in_words,
+    questions_in_words,
+    rules_in_words,
+)
 from survey.selectors.texts import text_languages
 
 __all__ = ["NOT_STATED", "Sayings", "preregistration_text"]
@@ -96,10 +102,10 @@ class Sayings:
             "blocks": "in blocks, one criterion at a time, the order of blocks drawn for each rater",
             "together": "together below each pair, in an order drawn for each rater",
         }[design_of(self.config)]
-        answers = "; ".join(f"{one.key}: {_answers(one)}" for one in criteria_of(self.config))
+        answers = "; ".join(f"{criterion_name(one.key)}: {_answers(one)}" for one in criteria_of(self.config))
         return (
             f"Pairs are judged by several criteria, {design}: {questions_in_words(self.config)}. Answers: {answers}. "
-            f"The primary criterion is {headline_of(self.config)}."
+            f"The primary criterion is {criterion_name(headline_of(self.config))}."
         )
 
     def beyond(self) -> str:
@@ -160,11 +166,9 @@ class Sayings:
         margin: Any = self.analysis["equivalence_margin"]
         equivalence = "" if margin is None else f" Equivalence is tested with a margin of {100 * margin:g} points."
         adjusted = {"bh": "Benjamini and Hochberg's", "holm": "Holm's"}[self.analysis.get("class_adjustment", "bh")]
-        several = (
-            f" {headline_of(self.config)} is tested alone; the other criteria are one family, adjusted by Holm."
-            if design_of(self.config)
-            else ""
-        )
+        headline = criterion_name(headline_of(self.config)).capitalize()
+        alone = f" {headline} is tested alone; the other criteria are one family, adjusted by Holm."
+        several = alone if design_of(self.config) else ""
         return f"Two-sided tests at 5 %; p-values of classes are adjusted by {adjusted} method.{several}{equivalence}"
 
     def exclusions(self) -> str:

@@ -27,13 +27,18 @@ def question_shown(question: str) -> str:
     return question.replace("{class_name}", "[class of the pair]").replace("{prompt}", "[prompt of the pair]")
 
 
+def criterion_name(key: str) -> str:
+    """Return a criterion's key as a sentence holds it."""
+    return key.replace("_", " ")
+
+
 def questions_in_words(config: Mapping[str, Any]) -> str:
     """Return the question, or every criterion's with its name and definition, in quotation marks."""
     asked = criteria_of(config)
     if len(asked) == 1:
         return f'"{question_shown(asked[0].question)}"'
     return "; ".join(
-        f'{criterion.key.replace("_", " ")}, "{question_shown(criterion.question)}"'
+        f'{criterion_name(criterion.key)}, "{question_shown(criterion.question)}"'
         + (f" ({criterion.definition})" if criterion.definition else "")
         for criterion in asked
     )

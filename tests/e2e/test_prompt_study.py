@@ -39,6 +39,7 @@ CRITERIA = [
 ]
 GERMAN = {
     "consent_text": "Ich nehme freiwillig teil.",
+    "instructions": "Sieh beide Bilder an und wähle.",
     "criteria": {
         "text": {"question": "Welches Bild passt besser zum Text?"},
         "quality": {"question": "Welches Bild sieht besser aus?", "definition": "Scharf, ganz, ohne seltsame Teile."},
@@ -121,7 +122,7 @@ def test_twenty_prompts_with_references_are_frozen_voted_by_two_criteria_exporte
     }
     with (tmp_path / "raters.csv").open(encoding="utf-8", newline="") as file:
         assert {row["language"] for row in csv.DictReader(file)} == {"en", "de"}
-    assert [one["key"] for one in report["criteria"]["criteria"]] == ["text", "quality"]
+    assert [one["criterion"] for one in report["criteria"]["criteria"]] == ["text", "quality"]
     assert {vote["pair"] for vote in votes} <= set(pairs)
     assert {pair["reference_sha256"] for pair in pairs.values()} == {
         hashlib.sha256(png(160, 120, 200 + number)).hexdigest() for number in range(40)

@@ -90,6 +90,8 @@ def proxy(tmp_path: Path, static_root: Path) -> Iterator[Proxy]:
 
     try:
         wait_until(is_up, "nginx and the application serve", seconds=120)
+        # Each of nginx's processes remembers for a second (fail_timeout) that a server was not there yet.
+        time.sleep(1.2)
         yield made
     finally:
         for server in servers:

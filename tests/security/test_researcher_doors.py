@@ -174,6 +174,7 @@ def study_addresses(study: Study) -> list[str]:
         "exclusion": 1,
         "build": 1,
         "job": uuid.uuid4(),
+        "step": "plan",
     }
     found = []
     for name in names:

@@ -41,7 +41,7 @@ def composition_section(
         reason = _NOT_GIVEN if raters is None else "no comparison"
         return {"groups": [], "unknown_raters": None, "minutes": None, "pay_per_hour": None, "reason": reason}
     voters = {labels[code] for code in np.unique(comparison.rater)}
-    if voters and not voters & set(raters.values):
+    if voters and raters.values and not voters & set(raters.values):
         raise ValueError(
             f"none of the {len(voters)} raters of the votes is in the raters' table; its column rater must hold their "
             f"names as the votes spell them, such as {min(voters)!r}"

@@ -114,7 +114,7 @@ def test_facts_and_preregistration_name_criteria_design_and_headline() -> None:
     assert analysis_plan(version.study)["ties_offered"] is True
     text = preregistration_text(version)
     assert "The primary criterion is detail." in text
-    assert "detail is tested alone; the other criteria are one family, adjusted by Holm." in text
+    assert "Detail is tested alone; the other criteria are one family, adjusted by Holm." in text
     one = preregistration_text(make_version())
     assert "Holm" not in one
     assert 'Each trial asks "' in one
