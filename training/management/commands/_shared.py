@@ -105,7 +105,10 @@ class TrainCommand(BaseCommand):
                 resume=resume,
                 should_stop=lambda: stopped() or _is_cancelled(run),
                 on_progress=lambda made: told(
-                    made.iteration, made.iterations, f"{made.measured}, {made.images_per_second:.0f} images/s"
+                    made.iteration,
+                    made.iterations,
+                    # Nothing is measured before the first row of the log.
+                    ", ".join(filter(None, (made.measured, f"{made.images_per_second:.0f} images/s"))),
                 ),
             )
             if result.state == "paused":
