@@ -62,7 +62,7 @@ format: $(VENV)/.test
 	@$(BIN)/ruff format .
 
 bench: $(VENV)/.test
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
 
 # The pictures of docs/tutorial.md, taken while a browser follows it. A test says when the pages have changed since.
 screenshots: $(VENV)/.test
