@@ -1,4 +1,4 @@
-"""Write releases of many images: ``python benchmarks/releasing.py --images 2000 20000 100000 [--database sqlite]``.
+"""Write releases of many images: ``python -m benchmarks.releasing --images 2000 20000 100000 [--database sqlite]``.
 
 For each size a fresh database gets a closed study of two arms with a few raters' votes, and as many images of 32
 pixels; the release is written in a process of its own. Printed and kept in ``benchmarks/releasing.json``: the peak
