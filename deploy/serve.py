@@ -28,7 +28,7 @@ def main() -> None:
     host, _, port = os.environ.get("BLINDPAIR_BIND", "0.0.0.0:8000").rpartition(":")
     Server(
         "config.wsgi:application",
-        address=host,
+        address=host.strip("[]"),
         port=int(port),
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,

@@ -167,15 +167,17 @@ def test_lengths_that_differ_between_pairs_tell_neither_sides_nor_kinds_of_trial
         assert found.z < SURE, f"{kind} trials are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
 
 
-def test_prompts_and_references_tell_neither_sides_nor_kinds_of_trials() -> None:
+def test_prompts_and_references_tell_neither_sides_nor_kinds_of_trials(record_property) -> None:
     version = graded_study(is_described=True)
     loot = collect(version, sessions=40)
     assert all(row["reference.status"] == "200 OK" and row["json..prompt"] for row in loot.rows)
     assert len({row["reference.length"] for row in loot.rows}) >= 4, "the references do not differ in length"
     found = judged(loot)
+    record_property("arms", f"AUC {found.auc:.3f}, {found.z:.1f} standard errors")
     assert found.z < SURE, f"the arms are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
     for kind in ("identical", "degraded", "repeat"):
         found = judged(loot, of=kind, without=(*OF_PLACE, *OF_MEMORY, ".ms"))
+        record_property(kind, f"AUC {found.auc:.3f}, {found.z:.1f} standard errors")
         assert found.z < SURE, f"{kind} trials are told apart (AUC {found.auc:.3f}), most of all by {found.clue}"
 
 

@@ -308,7 +308,11 @@ def _ranking_sentence(judgements: Sequence[Judgement], ranking: Ranking, arms: i
     best = ranked[0]
     _, high = best.rank_interval or (1, len(ranked))
     if high == 1:
-        return f"Of {arms} arms {best.arm} ranks first, ahead of every other; {pairwise}"
+        # Beside it may stand a comparison that is not settled: it has fewer votes, and a stricter level.
+        return (
+            f"Of {arms} arms {best.arm} ranks first, by a model of all votes together. Single comparisons rest on their "
+            f"own votes alone: {pairwise}"
+        )
     return (
         f"Of {arms} arms {best.arm} has the highest strength, but ranks 1 to {high} are not excluded for it; {pairwise}"
     )

@@ -67,7 +67,9 @@ def test_the_lead_of_many_arms_is_the_winner_and_counts_the_family():
     report = build_report(table)
     assert report["comparisons"][0]["arm"] == "z"
     assert report["verdict"]["family"] == {"scope": "all", "size": 3}
-    assert report["text"]["lead"].startswith("Of 3 arms z ranks first, ahead of every other")
+    assert report["text"]["lead"].startswith(
+        "Of 3 arms z ranks first, by a model of all votes together. Single comparisons"
+    )
     assert "adjusted for 3 comparisons" in report["text"]["lead"]
     for comparison in report["comparisons"]:
         verdict, headline = comparison["verdict"], comparison["headline"]
