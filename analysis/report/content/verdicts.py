@@ -310,8 +310,8 @@ def _ranking_sentence(judgements: Sequence[Judgement], ranking: Ranking, arms: i
     if high == 1:
         # Beside it may stand a comparison that is not settled: it has fewer votes, and a stricter level.
         return (
-            f"Of {arms} arms {best.arm} ranks first, by a model of all votes together. Single comparisons rest on their "
-            f"own votes alone: {pairwise}"
+            f"Of {arms} arms {best.arm} ranks first, by a model of all votes together. Single comparisons rest on "
+            f"their own votes alone: {pairwise}"
         )
     return (
         f"Of {arms} arms {best.arm} has the highest strength, but ranks 1 to {high} are not excluded for it; {pairwise}"
