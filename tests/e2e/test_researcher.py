@@ -65,6 +65,12 @@ def fill(page: Page, fields: dict[str, str]) -> None:
         page.fill(f"#id_{name}", value)
 
 
+def send(page: Page, caption: str) -> None:
+    """Press a button that sends a form, and wait for the page that answers: axe waits for nothing."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=caption, exact=True).click()
+
+
 def step(page: Page, caption: str, reason: str = "") -> None:
     page.get_by_role("link", name="Overview", exact=True).click()
     page.get_by_role("link", name=caption, exact=True).click()
@@ -78,12 +84,13 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
     # The idea: a draft, and what is still to do.
     expect(page.get_by_text("You have no study yet")).to_be_visible()
     usable(page)
-    page.get_by_role("link", name="New study", exact=True).click()
+    with page.expect_navigation():
+        page.get_by_role("link", name="New study", exact=True).click()
     usable(page)
     picture(page, "1-compare")
     page.fill("#id_title", "Cats and dogs")
     page.set_input_files("#id_zip", {"name": "images.zip", "mimeType": "application/zip", "buffer": archive()})
-    page.get_by_role("button", name="Save and go on").click()
+    send(page, "Save and go on")
     expect(page.get_by_text("12 pairs of robust, vanilla")).to_be_visible()
     # What raters read: texts, and a question after the last pair, in rows.
     fill(page, READ)
@@ -93,14 +100,14 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
     page.select_option("[name=exit_questions-0-kind]", "number")
     expect(page.locator("[name=exit_questions-0-options]")).to_be_hidden()
     page.fill("[name=exit_questions-0-name]", "my age")
-    page.get_by_role("button", name="Save and go on").click()
+    send(page, "Save and go on")
     expect(page.get_by_text("it needs a name of at most 60 letters")).to_be_visible()
     usable(page)
     picture(page, "2-read")
     page.fill("[name=exit_questions-0-name]", "age")
     page.get_by_role("button", name="Add a question").click()
     page.get_by_label("Remove this question").last.check()
-    page.get_by_role("button", name="Save and go on").click()
+    send(page, "Save and go on")
     # The plan: votes, rules with their limits.
     fill(page, PLAN)
     page.get_by_text("More, with defaults").click()
@@ -108,10 +115,10 @@ def test_a_new_researcher_takes_a_study_from_idea_to_report(researcher: Page, li
     page.check("[name=exclusion_rules-too_fast]")
     usable(page)
     picture(page, "3-plan")
-    page.get_by_role("button", name="Save and go on").click()
+    send(page, "Save and go on")
     usable(page)
     picture(page, "4-people")
-    page.get_by_role("button", name="Save and preview").click()
+    send(page, "Save and preview")
     # As a rater sees it, at both widths.
     for frame in page.locator("iframe").all():
         expect(frame.content_frame.get_by_role("button", name="Left", exact=True)).to_be_visible()
