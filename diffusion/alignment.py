@@ -92,6 +92,7 @@ def alignment_at(
     timesteps: Tensor,
     noise: Callable[[int], Tensor],
     batch_size: int = 64,
+    on_cosines: Callable[[str, np.ndarray], None] | None = None,
 ) -> dict[str, list[AlignmentBand]]:
     """Compare classifier gradients with the score that conditional and unconditional denoiser imply, band by band.
 
@@ -110,6 +111,8 @@ def alignment_at(
     noise : callable
         The band's number to standard normal noise like ``x_start``.
     batch_size : int
+    on_cosines : callable, optional
+        Gets a classifier's name and the cosines of all images, band after band.
 
     Returns
     -------
@@ -133,7 +136,10 @@ def alignment_at(
                 )
 
             gradient = _by_batch(gradient_of, x_start.shape[0], batch_size)
-            found[name].append(_compare(gradient, score, row))
+            cosines, band_found = _compare(gradient, score, row)
+            found[name].append(band_found)
+            if on_cosines:
+                on_cosines(name, cosines)
     return found
 
 
@@ -141,14 +147,14 @@ def _by_batch(compute: Callable[[slice], Tensor], n: int, size: int) -> Tensor:
     return torch.cat([compute(slice(start, start + size)).flatten(1) for start in range(0, n, size)])
 
 
-def _compare(gradient: Tensor, score: Tensor, t: Tensor) -> AlignmentBand:
+def _compare(gradient: Tensor, score: Tensor, t: Tensor) -> tuple[np.ndarray, AlignmentBand]:
     # Sums over all values of all images: in float32 small gradients would be lost beside large ones.
     g, d = gradient.double().cpu(), score.double().cpu()
     cosines = torch.nn.functional.cosine_similarity(g, d, dim=1).numpy()
     inner, own, wanted = float((g * d).sum()), float(g.square().sum()), float(d.square().sum())
     # The factor that brings the gradient closest to the score (least squares): guidance scales are free.
     scale = inner / own if own > 0 else 0.0
-    return AlignmentBand(
+    return cosines, AlignmentBand(
         first_timestep=int(t.min()),
         last_timestep=int(t.max()),
         n=len(cosines),

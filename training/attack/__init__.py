@@ -1,4 +1,7 @@
-"""PGD on diffused images: :func:`pgd` is the loop, :func:`attack` runs it as an :class:`AttackConfig` says."""
+"""Attacks on diffused images: :func:`pgd` is the loop, :func:`attack` runs it as an :class:`AttackConfig` says.
+
+Auto-PGD, which measures and does not train, is in :mod:`training.attack.apgd`.
+"""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def pgd(
     if targeted and top_k > 1:
         raise ValueError(f"top_k is {top_k}; a targeted attack aims at the first place, give 1")
     threat = threat_of(norm)
-    epsilon, step_size = (_per_image(v, x, name) for v, name in ((epsilon, "epsilon"), (step_size, "step_size")))
+    epsilon, step_size = (per_image(v, x, name) for v, name in ((epsilon, "epsilon"), (step_size, "step_size")))
     if y.shape != x.shape[:1] or t.shape != x.shape[:1]:
         raise ValueError(f"y {tuple(y.shape)} and t {tuple(t.shape)} must be ({x.shape[0]},), one value per image")
     x = x.detach()
@@ -196,15 +196,31 @@ def input_gradient(
 
     The loss is the cross-entropy or, with `top_k` above 1, the margin that `pgd` describes.
     """
+
+    def loss(logits: Tensor) -> Tensor:
+        return F.cross_entropy(logits, y, reduction="none") if top_k == 1 else _margins(logits, y, top_k)
+
+    return loss_gradient(classifier, x, t, loss=loss, autocast=autocast)
+
+
+def loss_gradient(
+    classifier: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor,
+    t: Tensor,
+    *,
+    loss: Callable[[Tensor], Tensor],
+    autocast: torch.dtype | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the gradient of every image's own `loss` (logits to (B,)) by that image, and the logits."""
     scale = HALF_PRECISION_SCALE if autocast else 1.0
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
         with torch.autocast(x.device.type, dtype=autocast) if autocast else nullcontext():
             logits = classifier(x, t)
-        logits = logits.float()
+        # Never half: losses and their order need the digits.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         # A sum, not a mean: the gradient of an image must not depend on how many are in its batch.
-        loss = scale * (F.cross_entropy(logits, y, reduction="sum") if top_k == 1 else _margins(logits, y, top_k).sum())
-        (gradient,) = torch.autograd.grad(loss, x)
+        (gradient,) = torch.autograd.grad(scale * loss(logits).sum(), x)
     # Taken out again in float32, where the small values no longer vanish.
     return gradient / scale, logits.detach()
 
@@ -238,7 +254,7 @@ def frozen(classifier: Callable) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _per_image(value: Tensor | float, x: Tensor, name: str) -> Tensor:
+def per_image(value: Tensor | float, x: Tensor, name: str) -> Tensor:
     """Return a radius or step size as (B, 1, 1, 1)."""
     value = torch.as_tensor(value, dtype=x.dtype, device=x.device)
     if value.ndim and value.shape != x.shape[:1]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.charts import COLOURS, Frame, element, picture, text
-from training.evaluation.by_timestep import attack_name
+from training.evaluation.config import attack_name
 
 __all__ = ["comparison_svg", "figure_svg"]
 
@@ -24,7 +24,8 @@ def figure_svg(results: Mapping[str, Any]) -> str:
     panels: list[tuple[Series, str]] = []
     for caption, name in (("accuracy", "accuracy"), ("top-5 accuracy", "top5_accuracy")):
         bars = [(f"{caption}, clean", results["clean"][f"{name}_by_band"])]
-        bars += [(f"{caption}, {attack_name(a)}", a[f"robust_{name}_by_band"]) for a in results["attacks"]]
+        attacked = f"robust_{name}_by_band"
+        bars += [(f"{caption}, {attack_name(a)}", a[attacked]) for a in results["attacks"] if attacked in a]
         panels.append((bars, "{:.0%}"))
     if rows := results["gradient_alignment"]:
         cosines = [row["cosine"] for row in rows]
@@ -38,17 +39,22 @@ def comparison_svg(results: Mapping[str, Mapping[str, Any]], differences: Sequen
     for name, one in results.items():
         bars.append((f"{name}, clean", one["clean"]["accuracy_by_band"]))
         bars += [(f"{name}, {attack_name(a)}", a["robust_accuracy_by_band"]) for a in one["attacks"]]
-    below, whiskers = [], []
-    for entry in differences:
-        below.append(
-            (
-                f"{entry['classifier']} less {entry['baseline']}: {entry['measure']}, 95 % interval over images",
-                [part["estimate"] for part in entry["by_band"]],
-            )
-        )
-        whiskers.append([part["ci95"] for part in entry["by_band"]])
+    panels: list[tuple[Series, str]] = [(bars, "{:.0%}")]
+    whiskers = {}
+    # Cosines are no shares of images and have a scale of their own.
+    for form, is_cosine in (("{:+.1%}", False), ("{:+.3f}", True)):
+        chosen = [entry for entry in differences if (entry["measure"] == "gradient_cosine") == is_cosine]
+        if chosen:
+            whiskers[len(panels)] = [[part["ci95"] for part in entry["by_band"]] for entry in chosen]
+            panels.append(([_difference(entry) for entry in chosen], form))
     bands = next(iter(results.values()))["bands"]
-    return _stacked([(bars, "{:.0%}"), (below, "{:+.1%}")], bands, {1: whiskers})
+    return _stacked(panels, bands, whiskers)
+
+
+def _difference(entry: Mapping[str, Any]) -> tuple[str, list[float | None]]:
+    measure = entry["measure"].replace("_", " ")
+    caption = f"{entry['classifier']} less {entry['baseline']}: {measure}, 95 % interval over images"
+    return caption, [part["estimate"] for part in entry["by_band"]]
 
 
 def _stacked(

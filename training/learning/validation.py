@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from diffusion.schedule import NoiseSchedule
+from training.attack.apgd import Apgd, apgd_attack
 from training.attack.pgd import attack, is_among_top
 from training.attack.threat_model import AttackConfig
 from training.data.streams import Purpose, sample_noise, sample_uniforms, torch_seed
@@ -69,7 +71,7 @@ def classifier_measures(
     images: NoisedImages,
     schedule: NoiseSchedule,
     *,
-    attack_config: AttackConfig | None = None,
+    attack_config: AttackConfig | Apgd | None = None,
     batch_size: int = 256,
     device: torch.device | str = "cpu",
     restarts: int = 1,
@@ -85,7 +87,8 @@ def classifier_measures(
     `robust_top5_accuracy`. The attack on the first place says little about the fifth: it stops once one class is ahead.
     So the top 5 gets an attack of its own, as many steps and restarts up the top-5 margin of `pgd`, and an image counts
     as robust only if its class is among the five most likely on the clean image, after every such attack, and after
-    every attack on the first place. Up to five classes that is always so, and nothing is attacked.
+    every attack on the first place. Up to five classes that is always so, and nothing is attacked. APGD attacks the
+    first place alone.
 
     `on_progress` gets the images done, parts of a batch included, and their number; `on_facts` every batch's facts, a
     value an image.
@@ -114,30 +117,19 @@ def classifier_measures(
             "top5_accuracy": top.any(-1).float(),
         }
         if attack_config:
-            survives = {1: top[:, 0], TOP_FEW: top.any(-1)}
-            goals = [1, TOP_FEW] if with_top5 and logits.shape[1] > TOP_FEW else [1]
-            generators = {goal: _starts(seed, range(done, done + len(batch.y)), goal) for goal in goals}
-            for goal in goals * restarts:
-                result = attack(
-                    classifier,
-                    batch.x_t,
-                    batch.y,
-                    batch.t,
-                    config=attack_config,
-                    schedule=schedule,
-                    classes=logits.shape[1],
-                    generator=generators[goal],
-                    top_k=goal,
-                )
-                attacked = classifier(result.x_adv, t)
-                # Judged for its own goal and wider ones: the top-1 figure is that of the attack on the first place.
-                for k in survives:
-                    if k >= goal:
-                        survives[k] = survives[k] & is_among_top(attacked, batch.y, k)
-                told(1 / (len(goals) * restarts), len(batch.y))
-            facts["robust_accuracy"] = survives[1].float()
-            if with_top5:
-                facts["robust_top5_accuracy"] = survives[TOP_FEW].float()
+            numbers = range(done, done + len(batch.y))
+            facts |= _withstood(
+                classifier,
+                batch,
+                schedule,
+                attack_config,
+                top,
+                restarts=restarts,
+                starts=partial(_starts, seed, numbers),
+                with_top5=with_top5,
+                classes=logits.shape[1],
+                on_run=partial(told, size=len(batch.y)),
+            )
         else:
             told(1.0, len(batch.y))
         meter.add(batch.t, facts)
@@ -145,6 +137,59 @@ def classifier_measures(
         if on_facts:
             on_facts(facts)
     return meter.flush()
+
+
+def _withstood(
+    classifier: Forward,
+    batch: NoisedImages,
+    schedule: NoiseSchedule,
+    config: AttackConfig | Apgd,
+    top: Tensor,
+    *,
+    restarts: int,
+    starts: Callable[[int], list[torch.Generator]],
+    with_top5: bool,
+    classes: int,
+    on_run: Callable[[float], None],
+) -> dict[str, Tensor]:
+    """Return which images of a batch withstand an attack; `top` (B, k) says in which place the true class is."""
+    if isinstance(config, Apgd):
+        runs = restarts * config.aims(classes)
+        withstood = apgd_attack(
+            classifier,
+            batch.x_t,
+            batch.y,
+            batch.t,
+            config=config,
+            schedule=schedule,
+            generator=starts(1),
+            restarts=restarts,
+            on_run=lambda: on_run(1 / runs),
+        )
+        return {"robust_accuracy": withstood.float()}
+    survives = {1: top[:, 0], TOP_FEW: top.any(-1)}
+    goals = [1, TOP_FEW] if with_top5 and classes > TOP_FEW else [1]
+    generators = {goal: starts(goal) for goal in goals}
+    for goal in goals * restarts:
+        result = attack(
+            classifier,
+            batch.x_t,
+            batch.y,
+            batch.t,
+            config=config,
+            schedule=schedule,
+            classes=classes,
+            generator=generators[goal],
+            top_k=goal,
+        )
+        attacked = classifier(result.x_adv, schedule.network_timesteps(batch.t))
+        # Judged for its own goal and wider ones: the top-1 figure is that of the attack on the first place.
+        for k in survives:
+            if k >= goal:
+                survives[k] = survives[k] & is_among_top(attacked, batch.y, k)
+        on_run(1 / (len(goals) * restarts))
+    found = {"robust_accuracy": survives[1].float()}
+    return found | ({"robust_top5_accuracy": survives[TOP_FEW].float()} if with_top5 else {})
 
 
 def _starts(seed: int, numbers: range, goal: int) -> list[torch.Generator]:

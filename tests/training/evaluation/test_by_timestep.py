@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 from django.core.management import call_command
@@ -17,8 +18,9 @@ from diffusion.schedule import NoiseSchedule
 from tests.training.networks import tiny_classifier
 from training.attack.pgd import is_among_top, pgd
 from training.attack.threat_model import AttackConfig
-from training.evaluation.by_timestep import EvaluationConfig, calibration, evaluate_classifier, table
+from training.evaluation.by_timestep import calibration, evaluate_classifier, table
 from training.evaluation.chart import figure_svg
+from training.evaluation.config import EvaluationConfig, attack_name
 from training.learning.validation import classifier_measures, clean_images, noised_images
 
 SCHEDULE = NoiseSchedule.named("linear")
@@ -54,7 +56,15 @@ def test_stronger_attacks_leave_less_accuracy():
     assert results["bands"] == ["0-249", "250-499", "500-749", "750-999"]
     rows = list(csv.reader(io.StringIO(table(results))))
     attacked = ["robust_accuracy", "robust_top5_accuracy"]
-    assert [row[0] for row in rows] == ["measure", "accuracy", "top5_accuracy", "loss", *attacked * 2]
+    assert [row[0] for row in rows] == [
+        "measure",
+        "accuracy",
+        "top5_accuracy",
+        "loss",
+        *attacked * 2,
+        "expected_calibration_error",
+    ]
+    assert len({len(row) for row in rows}) == 1
     assert figure_svg(results).count("<rect") == 2 * 12
 
 
@@ -68,6 +78,61 @@ def test_restarts_can_only_lower_robust_accuracy():
         for restarts in (2, 4)
     ]
     assert found[1] <= found[0]
+
+
+def test_auto_pgd_is_measured_beside_pgd_and_all_attacks_together():
+    network = tiny_classifier(num_classes=6)
+    x, _ = images(16)
+    with torch.no_grad():
+        y = network(x, torch.zeros(len(x), dtype=torch.long)).argmax(-1)
+    outcomes: dict[str, np.ndarray] = {}
+    told = []
+    config = EvaluationConfig(
+        epsilons=(0.2, 0.5), methods=("pgd", "apgd-ce", "apgd-t"), attack_steps=(4,), draws=1, batch_size=7
+    )
+    options = {"outcomes": outcomes, "on_progress": lambda *now: told.append(now)}
+
+    results = evaluate_classifier(network, x, y, SCHEDULE, config, **options)
+
+    methods = ["pgd", "apgd-ce", "apgd-t", "all"]
+    assert [(a["epsilon"], a["attack"]) for a in results["attacks"]] == [(e, m) for e in (0.2, 0.5) for m in methods]
+    for first in (0, 4):
+        *single, together = results["attacks"][first : first + 4]
+        assert together["robust_accuracy"] <= min(a["robust_accuracy"] for a in single) <= results["clean"]["accuracy"]
+        assert together["steps"] is None
+    names = [attack_name(a) for a in results["attacks"]]
+    assert names[4:] == [
+        "l2 0.5, 4 steps",
+        "APGD-CE l2 0.5, 4 steps",
+        "APGD-T l2 0.5, 4 steps",
+        "all attacks, l2 0.5",
+    ]
+    withstood = np.all([outcomes[name] == 1 for name in names[4:7]], axis=0)[~np.isnan(outcomes["accuracy"])]
+    assert results["attacks"][7]["robust_accuracy"] == pytest.approx(withstood.mean())
+    shares = [done / total for _, done, total in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+    rows = list(csv.reader(io.StringIO(table(results))))
+    assert len({len(row) for row in rows}) == 1
+    assert [row[5] for row in rows if row[0] == "robust_accuracy"] == methods * 2
+    assert "APGD-T l2 0.5, 4 steps" in figure_svg(results)
+    # Keyed by image: neither the batches nor what else is measured moves a start.
+    alone = EvaluationConfig(epsilons=(0.5,), methods=("apgd-t",), attack_steps=(4,), draws=1, batch_size=16)
+    (again,) = evaluate_classifier(network, x, y, SCHEDULE, alone)["attacks"]
+    assert again["robust_accuracy"] == results["attacks"][6]["robust_accuracy"]
+
+
+def test_usual_steps_are_those_of_the_method():
+    config = EvaluationConfig(methods=("pgd", "apgd-ce"))
+    assert [attack.steps for attack in config.attacks] == [20, 100]
+
+
+def test_evaluations_of_before_are_still_tabled():
+    results = evaluate_classifier(tiny_classifier(), *images(8), SCHEDULE, EvaluationConfig(attack_steps=(1,), draws=1))
+    for found in results["attacks"]:
+        del found["attack"]
+    assert "robust_accuracy,l2,0.5,1,1,pgd" in table(results)
+    assert "accuracy, l2 0.5, 1 steps" in figure_svg(results)
 
 
 def overtaking_classes(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -168,13 +233,15 @@ def test_gradients_are_compared_with_the_denoisers_class_score_in_every_band(sig
         assert row["scale"] == pytest.approx(sign, rel=1e-3)
         assert row["relative_error"] == pytest.approx(0.0, abs=1e-4)
     lines = [line.split(",")[0] for line in table(results).splitlines()]
-    assert lines[-2:] == ["gradient_cosine", "gradient_relative_error"]
+    assert lines[-3:] == ["gradient_cosine", "gradient_relative_error", "expected_calibration_error"]
     figure = ElementTree.fromstring(figure_svg(results))
     assert len(figure.findall(".//{*}rect")) == 12
     assert all(float(bar.get("height")) >= 0 for bar in figure.findall(".//{*}rect"))
 
 
-@pytest.mark.parametrize("change", [{"attack_steps": (20, 0)}, {"restarts": 0}, {"epsilons": (-1.0,)}])
+@pytest.mark.parametrize(
+    "change", [{"attack_steps": (20, 0)}, {"restarts": 0}, {"epsilons": (-1.0,)}, {"methods": ("fgsm",)}]
+)
 def test_bad_settings_are_refused(change):
     with pytest.raises(ValueError, match=r"must be"):
         EvaluationConfig(**change)
@@ -193,8 +260,15 @@ def test_command_measures_a_trained_checkpoint(preset, settings, tmp_path):
     results = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert results["images"] == 12
     assert [(attack["epsilon"], attack["steps"]) for attack in results["attacks"]] == [(1.0, 2), (1.0, 4)]
-    assert "robust_accuracy,l2,1.0,2,1" in out.getvalue()
+    assert "robust_accuracy,l2,1.0,2,1,pgd," in out.getvalue()
     assert (tmp_path / "out" / "evaluation.svg").read_text().startswith("<svg")
+    call_command(
+        "evaluate_classifier", str(checkpoint), "--attack", "apgd-ce", "--steps", "3", "--out", str(tmp_path / "auto")
+    )
+    (auto,) = json.loads((tmp_path / "auto" / "evaluation.json").read_text())["attacks"]
+    assert (auto["attack"], auto["steps"]) == ("apgd-ce", 3)
+    with pytest.raises(CommandError, match="3 classes; the targeted loss of APGD needs 4 or more: use apgd-ce"):
+        call_command("evaluate_classifier", str(checkpoint), "--attack", "apgd-t")
     with pytest.raises(CommandError, match="no checkpoint at"):
         call_command("evaluate_classifier", str(tmp_path / "none.safetensors"))
     foreign = tmp_path / "model.pth.tar"

@@ -13,10 +13,13 @@ from django.core.management.base import CommandError
 from scipy import stats
 
 from diffusion.checkpoints import load_network, save_network
+from diffusion.classifier import classifier_gradient
 from diffusion.schedule import NoiseSchedule
 from tests.training.networks import tiny_batch, tiny_classifier
-from training.evaluation.by_timestep import EvaluationConfig, evaluate_classifier
+from training.evaluation.by_timestep import evaluate_classifier
+from training.evaluation.chart import comparison_svg
 from training.evaluation.comparison import differences
+from training.evaluation.config import EvaluationConfig
 
 SCHEDULE = NoiseSchedule.named("linear")
 
@@ -52,7 +55,7 @@ def test_outcomes_are_those_behind_the_accuracies():
     results = evaluate_classifier(
         network, x, y, SCHEDULE, config, outcomes=outcomes, on_progress=lambda *now: told.append(now)
     )
-    assert set(outcomes) == {"accuracy", "l2 0.1, 2 steps"}
+    assert set(outcomes) == {"accuracy", "l2 0.1, 2 steps", "confidence"}
     assert outcomes["accuracy"].mean(0) == pytest.approx(results["clean"]["accuracy_by_band"])
     assert outcomes["l2 0.1, 2 steps"].mean() == pytest.approx(results["attacks"][0]["robust_accuracy"])
     shares = [done / total for _, done, total in told]
@@ -60,6 +63,65 @@ def test_outcomes_are_those_behind_the_accuracies():
     assert shares[-1] == pytest.approx(1.0)
     # Four passes of the attack and one to look, against one on clean images.
     assert told[6][1] == pytest.approx(40 / 6)
+
+
+def calibration_of(rng, images, *, sure):
+    """Return confidences and outcomes (N, 4) of two classifiers: one as right as it thinks, one surer by `sure`."""
+    chance = rng.uniform(0.5, 0.95, (images, 4))
+    right = (rng.random((images, 4)) < chance).astype(float)
+    return {
+        "plain": {"accuracy": right, "confidence": chance},
+        "sure": {"accuracy": right, "confidence": np.minimum(chance + sure, 1.0)},
+    }
+
+
+def test_calibration_is_compared_by_a_paired_bootstrap():
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(60):
+        *_, entry = differences(calibration_of(rng, 150, sure=0.1))
+        assert entry["measure"] == "expected_calibration_error"
+        assert len(entry["by_band"]) == 4
+        found.append(entry["all"])
+    estimates = np.array([one["estimate"] for one in found])
+    half = np.mean([one["ci95"][1] - one["estimate"] for one in found])
+    # The interval is as wide as the difference varies from set to set.
+    assert half == pytest.approx(1.96 * estimates.std(ddof=1), rel=0.25)
+    assert 0.0 < estimates.mean() < 0.1
+
+
+def test_equally_calibrated_classifiers_differ_by_nothing():
+    one = calibration_of(np.random.default_rng(0), 40, sure=0.0)["plain"]
+    *_, entry = differences({"a": one, "b": one})
+    assert (entry["all"]["estimate"], entry["all"]["ci95"]) == (0.0, None)
+    assert "no spread" in entry["all"]["reason"]
+
+
+def test_gradients_are_compared_on_the_same_images_and_noise():
+    x, y, _ = tiny_batch(12)
+    networks = {"first": tiny_classifier(), "second": tiny_classifier(1)}
+
+    def conditional(x_t, t, y):
+        """A denoiser whose class score is the first classifier's own."""
+        scale = SCHEDULE.at("sqrt_one_minus_alphas_cumprod", t, x_t)
+        return -scale * classifier_gradient(networks["first"], x_t, t, y)
+
+    config = EvaluationConfig(epsilons=(), batch_size=5)
+    denoisers = (conditional, lambda x_t, t: torch.zeros_like(x_t))
+    outcomes: dict[str, dict] = {name: {} for name in networks}
+    results = {
+        name: evaluate_classifier(network, x, y, SCHEDULE, config, denoisers=denoisers, outcomes=outcomes[name])
+        for name, network in networks.items()
+    }
+    entry = next(entry for entry in differences(outcomes) if entry["measure"] == "gradient_cosine")
+    means = {name: [row["cosine"] for row in one["gradient_alignment"]] for name, one in results.items()}
+    assert [part["n"] for part in entry["by_band"]] == [12] * 4
+    for band, part in enumerate(entry["by_band"]):
+        assert part["estimate"] == pytest.approx(means["second"][band] - means["first"][band])
+        expected = stats.ttest_1samp(outcomes["second"]["gradient_cosine"][:, band] - 1.0, 0.0).confidence_interval()
+        assert part["ci95"] == pytest.approx([expected.low, expected.high], abs=1e-3)
+    figure = comparison_svg(results, differences(outcomes))
+    assert "second less first: gradient cosine, 95 % interval over images" in figure
 
 
 def test_a_classifier_of_clean_images_is_measured_at_the_first_timestep_alone():
@@ -94,7 +156,13 @@ def test_command_compares_classifiers_in_one_table_and_figure(preset, settings, 
     assert [(entry["classifier"], entry["measure"]) for entry in results["differences"]] == [
         ("other", "accuracy"),
         ("other", "l2 1, 2 steps"),
+        ("other", "confidence"),
+        ("other", "expected_calibration_error"),
     ]
+    one, other = (results["classifiers"][name]["calibration"] for name in ("other", "tiny"))
+    assert results["differences"][3]["all"]["estimate"] == pytest.approx(
+        one["expected_calibration_error"] - other["expected_calibration_error"]
+    )
     clean = [results["classifiers"][name]["clean"]["accuracy"] for name in ("other", "tiny")]
     assert results["differences"][0]["all"]["estimate"] == pytest.approx(clean[0] - clean[1])
     rows = list(csv.reader(io.StringIO(out.getvalue())))

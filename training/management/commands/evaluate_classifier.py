@@ -46,10 +46,20 @@ class Command(BaseCommand):
         parser.add_argument("--limit", type=int, default=1000, metavar="N", help="images (default 1000; 0 for all)")
         parser.add_argument("--norm", default="l2", choices=["l2", "linf"])
         parser.add_argument(
+            "--attack",
+            action="append",
+            choices=["pgd", "apgd-ce", "apgd-t"],
+            help="attack (default pgd); may be repeated: then also what withstands all of them",
+        )
+        parser.add_argument(
             "--epsilon", type=float, action="append", metavar="E", help="radius in units of x_t; may be repeated"
         )
         parser.add_argument(
-            "--steps", type=int, action="append", metavar="N", help="attack steps (default 20); may be repeated"
+            "--steps",
+            type=int,
+            action="append",
+            metavar="N",
+            help="attack steps (default 20 of PGD, 100 of APGD); may be repeated",
         )
         parser.add_argument("--restarts", type=int, default=1, help="attacks per image, from random points")
         parser.add_argument("--bands", type=int, default=4, help="timestep bands (default 4)")
@@ -133,7 +143,8 @@ class Command(BaseCommand):
     ) -> dict[str, Any]:
         from diffusion.device import chosen_device
         from training.data.batches import evaluation_images, open_data
-        from training.evaluation.by_timestep import EvaluationConfig, evaluate_classifier
+        from training.evaluation.by_timestep import evaluate_classifier
+        from training.evaluation.config import EvaluationConfig
 
         data = open_data(
             first.settings.data,
@@ -156,7 +167,8 @@ class Command(BaseCommand):
         config = EvaluationConfig(
             norm=options["norm"],
             epsilons=tuple(options["epsilon"] or [trained_at]),
-            attack_steps=tuple(options["steps"] or [20]),
+            methods=tuple(options["attack"] or ["pgd"]),
+            attack_steps=tuple(options["steps"]) if options["steps"] else None,
             restarts=options["restarts"],
             bands=options["bands"],
             draws=options["bands"],
