@@ -13,7 +13,8 @@ from analysis.report.provenance import code_version
 from survey.criteria import criteria_of
 from survey.exceptions import BadImage
 from survey.models import ImagePair, RaterSession, Study, StudyVersion, Trial
-from survey.selectors.texts import question_filled, text_languages
+from survey.selectors.beyond import beyond_steps
+from survey.selectors.texts import question_filled, text_languages, words_in
 from survey.selectors.version import version_current
 from survey.services.blinding.served_copies import image_pixels
 
@@ -90,18 +91,36 @@ def _drawn_trial(version: StudyVersion) -> Trial | None:
 
 
 def _interface(version: StudyVersion, trial: Trial) -> Interface:
-    from analysis.report.figures.samples import Interface
+    from analysis.report.figures.samples import Asked, Interface
 
     config: dict[str, Any] = version.config
-    asked = [criterion for criterion in criteria_of(config) if trial.criterion in ("", criterion.key)]
     language = (text_languages(config) or (trial.session.language or "en",))[0]
     with translation.override(language):
-        answers = [gettext("Left"), gettext("No preference"), gettext("Right")]
+        asked = [
+            Asked(
+                question=question_filled(criterion.question, trial.pair),
+                answers=_answers(words_in(config, language), has_tie=criterion.is_tie_allowed),
+            )
+            for criterion in criteria_of(config)
+            if trial.criterion in ("", criterion.key)
+        ]
+        following = [
+            Asked(question=step["question"], answers=[option["caption"] for option in step["options"]])
+            for step in beyond_steps(config, language)
+        ]
+    place = config["trial"].get("reference_place", "")
     return Interface(
-        questions=[question_filled(criterion.question, trial.pair) for criterion in asked],
-        answers=answers if any(criterion.is_tie_allowed for criterion in asked) else [answers[0], answers[2]],
-        prompt=trial.pair.prompt,
+        asked=asked,
+        following=following,
+        prompt=trial.pair.prompt if config["trial"].get("are_prompts_shown") else "",
         left=image_pixels(trial.image_left),
         right=image_pixels(trial.image_right),
+        reference=image_pixels(trial.pair.reference) if place and hasattr(trial.pair, "reference") else None,
+        reference_place=place or "above",
         where=f"Blindpair {code_version()}, version {version.number} of the study, pair {trial.pair.key}",
     )
+
+
+def _answers(own: dict[str, str], *, has_tie: bool) -> list[str]:
+    said = {"left": gettext("Left"), "tie": gettext("No preference"), "right": gettext("Right")} | own
+    return [said[side] for side in ("left", "tie", "right") if side != "tie" or has_tie]

@@ -26,6 +26,7 @@ from survey.criteria import BLOCKS, criteria_of, design_of, has_ties
 from survey.models import ImagePair, PairImage, ReferenceImage, Study
 from survey.renditions import fitted_sizes, rendition_sizes
 from survey.selectors.access import studies_visible_to
+from survey.selectors.beyond import beyond_steps
 from survey.selectors.texts import criteria_in, instructed, question_filled, question_in, texts_in, words_in
 from survey.selectors.trial import asked_facts
 from survey.services.blinding.scaling import scaled
@@ -33,7 +34,6 @@ from survey.services.blinding.served_copies import image_degraded, image_pixels
 from survey.services.blinding.webp import webp_file, webp_stream
 from survey.services.study.display import least_box, room_of
 from survey.services.study.version import version_config
-from survey.views.beyond import beyond_steps
 from survey.views.exit_questions import questions_context
 from survey.views.page import language_of
 from survey.views.texts import BROWSERS

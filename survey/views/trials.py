@@ -6,8 +6,9 @@ from typing import Any
 
 from survey.criteria import BLOCKS, TOGETHER, design_of
 from survey.geometry import Room
+from survey.selectors.beyond import beyond_steps
 from survey.selectors.texts import criteria_in
-from survey.views.beyond import beyond_steps, script_step, worded
+from survey.views.beyond import script_step, worded
 from survey.views.texts import trial_texts
 
 __all__ = ["trials_context"]

@@ -15,13 +15,13 @@ from survey.criteria import has_ties
 from survey.links import image_link, trial_links
 from survey.models import RaterSession
 from survey.recruitment import provider_of
+from survey.selectors.beyond import beyond_steps
 from survey.selectors.texts import consent_digests, instructed, question_filled, question_in, shown_language, words_in
 from survey.selectors.trial import next_trials
 from survey.selectors.version import frozen_config, frozen_room
 from survey.selectors.visit import example_images
 from survey.services.visit.device import Device
 from survey.tokens import session_token
-from survey.views.beyond import beyond_steps
 from survey.views.exit_questions import questions_context
 from survey.views.page import rater_page, visit_page
 from survey.views.trials import trials_context

@@ -16,7 +16,7 @@ from analysis.report.parts.typesetting import typeset
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Interface", "SamplePair", "interface_figure", "sample_pairs_figure"]
+__all__ = ["Asked", "Interface", "SamplePair", "interface_figure", "sample_pairs_figure"]
 
 _TEMPLATE = Path(__file__).with_name("samples.typ")
 _LONGEST_SIDE = 480  # pixels
@@ -42,25 +42,40 @@ class SamplePair:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A question with its answers, as shown on the page, in its language."""
+
+    question: str
+    answers: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Interface:
     """One trial as a rater saw it.
 
     Parameters
     ----------
-    questions, answers : sequence of str
-        As shown on the page, in its language.
+    asked : sequence of Asked
+        What is asked of the pair: one question, or a row for each criterion.
+    following : sequence of Asked
+        What is asked once a choice is made, in order.
     prompt : str
         What stood above the pair, if anything.
     left, right : Image
+    reference : Image or None
+    reference_place : str
+        ``above`` or ``between``.
     where : str
         Which pages these are: product, version of the study, pair.
     """
 
-    questions: Sequence[str]
-    answers: Sequence[str]
-    prompt: str
+    asked: Sequence[Asked]
+    following: Sequence[Asked] = ()
+    prompt: str = ""
     left: Image
     right: Image
+    reference: Image | None = None
+    reference_place: str = "above"
     where: str
 
 
@@ -95,20 +110,34 @@ def interface_figure(shown: Interface) -> ExternalFigure:
     files: dict[str, bytes] = {}
     content = {
         "kind": "interface",
-        "questions": [_short(question) for question in shown.questions],
+        "asked": [_written(asked) for asked in shown.asked],
+        "following": [_written(asked) for asked in shown.following],
         "prompt": _short(shown.prompt),
-        "answers": [_short(answer) for answer in shown.answers],
         "images": [_stored(image, files) for image in (shown.left, shown.right)],
+        "reference": _stored(shown.reference, files) if shown.reference else None,
+        "reference_place": shown.reference_place,
     }
     return ExternalFigure(
         name=INTERFACE,
         title=f"The page on which raters answered, drawn from {shown.where}",
-        description=(
-            f"The question ({'; '.join(shown.questions)}), two images side by side on grey, and below them the answers "
-            f"{', '.join(shown.answers)}."
-        ),
+        description=_described(shown),
         files={"png": _drawn(content, files)},
     )
+
+
+def _written(asked: Asked) -> dict:
+    return {"question": _short(asked.question), "answers": [_short(answer) for answer in asked.answers]}
+
+
+def _described(shown: Interface) -> str:
+    def said(rows: Sequence[Asked]) -> str:
+        return "; ".join(f"{asked.question} ({', '.join(asked.answers)})" for asked in rows)
+
+    beside = f", their reference {shown.reference_place}" if shown.reference else ""
+    prompt = f" The prompt: {one_line(shown.prompt)}." if shown.prompt else ""
+    following = f" Then, one after the other: {said(shown.following)}." if shown.following else ""
+    asked = f"Two images side by side on grey{beside}, with what is asked and its answers: {said(shown.asked)}."
+    return f"{asked}{prompt}{following}"
 
 
 def _short(text: str) -> str:

@@ -17,7 +17,8 @@ __all__ = ["render_pdf"]
 
 _TEMPLATE = Path(__file__).with_name("report.typ")
 _TEXT_WIDTH = 493.0  # points: A4 less two margins of 18 mm
-_FIGURE_SHARE = 0.78  # of the text's width
+_CHART_SHARE = 0.62  # of the text's width: the letters of a chart are then a little smaller than the text's
+_PICTURE_SHARE = 0.78
 _TALLEST = 620.0  # points: what a page leaves beside a caption of several lines
 _TALL = 230.0  # points: a higher figure moves to the head or foot of a page, or half a page before it would stay empty
 _LONGEST_FOOTER = 80  # characters
@@ -80,7 +81,8 @@ def _table(table: Table) -> dict:
 
 def _figure(spec: FigureSpec | ExternalFigure, picture: bytes) -> dict:
     across, down = _size(spec, picture)
-    share = min(_FIGURE_SHARE, _TALLEST / (_TEXT_WIDTH * down / across))
+    widest = _PICTURE_SHARE if isinstance(spec, ExternalFigure) else _CHART_SHARE
+    share = min(widest, _TALLEST / (_TEXT_WIDTH * down / across))
     return {
         "block": "figure",
         "caption": f"{one_line(spec.title)}.",

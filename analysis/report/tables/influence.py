@@ -8,6 +8,8 @@ from analysis.report.parts.table import Column, Table
 
 __all__ = ["influence_table", "left_out_table"]
 
+_LONGEST_NAME = 24  # letters: a name that somebody gave, not a UUID or a digest
+
 
 def influence_table(report: Mapping) -> Table | None:
     """Return how few votes, raters or pairs turn the conclusion of the first comparison."""
@@ -20,7 +22,7 @@ def influence_table(report: Mapping) -> Table | None:
             "count": removal["count"],
             "share": removal["share"],
             "rate": removal["rate"],
-            "first": ", ".join(removal["first"][:5]) if removal["first"] else None,
+            "first": ", ".join(map(_short, removal["first"][:5])) if removal["first"] else None,
         }
         for removal in section["removals"]
     ]
@@ -33,7 +35,8 @@ def influence_table(report: Mapping) -> Table | None:
     )
     note = (
         "Units are taken out in the order of their influence and the headline is computed anew; a dash: not even half "
-        "of them turns the conclusion. A smaller set of others might."
+        f"of them turns the conclusion. A smaller set of others might. Names of more than {_LONGEST_NAME} letters are "
+        "cut; report.json holds them whole."
     )
     return Table("influence", "What would turn the conclusion", columns, rows, note)
 
@@ -47,9 +50,9 @@ def left_out_table(report: Mapping) -> Table | None:
         {
             "unit": f"one of the {entry['unit']}",
             "low": entry["low"]["rate"],
-            "low_without": entry["low"]["without"],
+            "low_without": _short(entry["low"]["without"]),
             "high": entry["high"]["rate"],
-            "high_without": entry["high"]["without"],
+            "high_without": _short(entry["high"]["without"]),
         }
         for entry in section["left_out"]
     ]
@@ -61,3 +64,7 @@ def left_out_table(report: Mapping) -> Table | None:
         Column("high_without", "without"),
     )
     return Table("left_out", "The rate with one rater, or one pair, left out", columns, rows)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[:8]}…"

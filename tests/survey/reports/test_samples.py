@@ -13,8 +13,11 @@ from survey.models import PairImage
 from survey.reports.report import report_write
 from survey.reports.samples import sample_figures
 from survey.services.study.study import study_transition
-from tests.factories import make_running, make_visit
+from survey.services.visit.submission import Answer
+from tests.beyond import ASKED, LEFT, WORDS
+from tests.factories import CRITERIA, make_described, make_running, make_visit
 from tests.languages import THREE_LANGUAGES
+from tests.visits import active, vote
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +35,10 @@ def by_name(study):
 
 def colours(figure) -> int:
     return len(np.unique(np.asarray(Image.open(io.BytesIO(figure.files["png"])).convert("RGB")).reshape(-1, 3), axis=0))
+
+
+def height(figure) -> int:
+    return Image.open(io.BytesIO(figure.files["png"])).height
 
 
 def test_the_same_pairs_are_drawn_each_time_with_every_arm_named():
@@ -57,6 +64,35 @@ def test_the_page_shows_question_and_answers_in_the_studys_language():
     forced = by_name(finished(are_ties_allowed=False, question="Which {class_name} is better?").study)["interface"]
     assert "No preference" not in forced.description
     assert "{class_name}" not in forced.description
+
+
+def test_the_page_shows_what_follows_a_choice_in_the_studys_words():
+    version = make_running(practice_trials=0, answer_words=WORDS, **ASKED)
+    vote(active(version), answers=[Answer(**LEFT)])
+    found = by_name(version.study)["interface"]
+    assert "(Image A, Both alike, Image B)" in found.description
+    assert "Then, one after the other: How much better is it? (Slightly, Clearly, Much); " in found.description
+    assert "(Both, Only the chosen one, Neither); Why? Choose what applies. (Anatomy, Colour)." in found.description
+    plain = by_name(finished().study)["interface"]
+    assert height(found) > height(plain) + 200
+
+
+def test_the_page_shows_each_criterion_with_answers_of_its_own():
+    found = by_name(finished(criteria=CRITERIA, criteria_design="together").study)["interface"]
+    assert found.description.count("(Left, ") == len(CRITERIA)
+    assert "Which image has better detail? (Left, No preference, Right)" in found.description
+    assert "Which image is better overall? (Left, Right)" in found.description
+
+
+@pytest.mark.parametrize("place", ["above", "between"])
+def test_the_page_shows_the_reference_in_its_place_and_the_prompt_that_raters_read(place):
+    version = finished(study=make_described(reference_place=place))
+    found = by_name(version.study)["interface"]
+    assert f"on grey, their reference {place}, with" in found.description
+    assert "The prompt: prompt " in found.description
+    assert found.files != by_name(finished().study)["interface"].files
+    hidden = by_name(finished(study=make_described(are_prompts_shown=False)).study)["interface"]
+    assert "prompt" not in hidden.description
 
 
 def test_without_a_persons_vote_there_is_no_page_to_show():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.report.content.influence import influence_section, influence_sentence
+from analysis.report.tables.influence import influence_table, left_out_table
 from tests.analysis.votes_factory import make_comparison, stored_table
 
 
@@ -42,3 +43,14 @@ def test_without_an_interval_there_is_no_line():
     empty = influence_section(make_comparison([], [], []), raters=[], pairs=[])
     assert influence_sentence(empty) is None
     assert "no interval" in empty["reason"]
+
+
+def test_tables_cut_long_names_and_leave_short_ones():
+    long = "7a71db83-4cb2-4bdc-9e91-0123456789ab"
+    removal = {"unit": "raters", "count": 2, "share": 0.1, "rate": 0.5, "first": [long, "ann"]}
+    ends = {"rate": 0.4, "without": long}
+    report = {"influence": {"removals": [removal], "left_out": [{"unit": "raters", "low": ends, "high": ends}]}}
+    (row,) = influence_table(report).rows
+    assert row["first"] == "7a71db83…, ann"
+    (left_out,) = left_out_table(report).rows
+    assert (left_out["low_without"], left_out["high_without"]) == ("7a71db83…", "7a71db83…")

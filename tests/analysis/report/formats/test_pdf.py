@@ -164,11 +164,20 @@ def filled(page) -> float:
     return (rows[-1] + 1) / (0.94 * height) if len(rows) else 0.0
 
 
-def test_no_page_but_the_last_is_half_empty(written):
+def test_no_page_but_the_last_is_a_third_empty(written):
     with closing(pypdfium2.PdfDocument(written[1])) as pdf:
         shares = [filled(pdf[place]) for place in range(len(pdf) - 1)]
     assert len(shares) > 4
-    assert min(shares) > 0.5, shares
+    assert min(shares) > 0.7, shares
+
+
+def test_the_last_section_stands_on_one_page(written):
+    blocks = written[0]
+    opening = max(place for place, block in enumerate(blocks) if isinstance(block, Heading))
+    with closing(pypdfium2.PdfDocument(written[1])) as pdf:
+        last = re.sub(r"\W", "", pdf[len(pdf) - 1].get_textpage().get_text_range())
+    assert blocks[opening].text == "Provenance"
+    assert all(re.sub(r"\W", "", block.text) in last for block in blocks[opening:])
 
 
 def test_same_report_same_bytes(written):
