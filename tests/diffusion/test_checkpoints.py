@@ -3,13 +3,14 @@ import hashlib
 import json
 import os
 import pickle
+import re
 
 import pytest
 import safetensors.torch
 import torch
 
 from diffusion import files
-from diffusion.catalogue import DIGESTS, NAMES, SCHEDULES
+from diffusion.catalogue import DIGESTS, FILES, NAMES, SCHEDULES
 from diffusion.checkpoints import CheckpointError, load_network, read_card, save_network
 from diffusion.classifier import ClassifierConfig
 from diffusion.published import PUBLISHED
@@ -146,6 +147,17 @@ def test_the_catalogue_names_every_published_network():
     assert set(NAMES) == set(PUBLISHED)
     assert set(SCHEDULES) == {name for name in PUBLISHED if "denoiser" in name}
     assert set(DIGESTS.values()) <= set(NAMES)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_digest_is_entered_for_a_file_of_the_networks_size(file):
+    with torch.device("meta"):
+        state = PUBLISHED[file.network].build().state_dict()
+    tensors = sum(tensor.numel() * 4 for tensor in state.values())
+    # torch.save pads every tensor to 64 bytes and writes its name and shape.
+    assert 64 * len(state) < file.size - tensors < 400 * len(state)
+    assert file.network == DIGESTS[file.sha256]
+    assert re.fullmatch("[0-9a-f]{64}", file.sha256)
 
 
 def test_state_dict_of_unknown_layout_needs_a_config(tmp_path, network):
