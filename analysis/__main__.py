@@ -15,8 +15,6 @@ from analysis.votes.reading import BadRow, BadVotesError, ReadVotes, reading_fac
 
 __all__ = ["main"]
 
-# More lines than a person scrolls through; the count of the rest is told.
-_SHOWN_BAD_ROWS = 1000
 _EPILOG = """\
 examples:
   python -m analysis votes.csv --out report
@@ -57,7 +55,7 @@ def _reported(work: Callable[[], int]) -> int:
     try:
         return work()
     except BadVotesError as error:
-        _list_bad_rows(error.bad_rows, error.total)
+        _list_bad_rows(error.bad_rows, error.unlisted)
         remedy = "fix them, or take the remedy named beside each; --skip-bad-rows drops and counts the rows at fault"
         print(f"error: {error.total:,} bad row(s), nothing was computed; {remedy}", file=sys.stderr)
     except (OSError, ValueError) as error:
@@ -146,7 +144,7 @@ def _report(options: argparse.Namespace) -> int:
     read = read_as_told(options)
     if read.bad_rows:
         dropped = sum(read.bad_row_counts.values())
-        _list_bad_rows(read.bad_rows, dropped)
+        _list_bad_rows(read.bad_rows, read.unlisted)
         print(f"warning: {dropped:,} bad row(s) dropped; the report counts them", file=sys.stderr)
     metrics = _json_object(options.image_metrics, "--image-metrics") or {}
     figures = read_figures(options.figures) if options.figures else []
@@ -238,11 +236,9 @@ def _json_object(path: str | None, option: str) -> dict | None:
     return value
 
 
-def _list_bad_rows(bad_rows: Sequence[BadRow], total: int) -> None:
-    for bad in bad_rows[:_SHOWN_BAD_ROWS]:
-        print(bad, file=sys.stderr)
-    if total > _SHOWN_BAD_ROWS:
-        print(f"... and {total - _SHOWN_BAD_ROWS:,} more", file=sys.stderr)
+def _list_bad_rows(bad_rows: Sequence[BadRow], unlisted: Sequence[str]) -> None:
+    for said in (*bad_rows, *unlisted):
+        print(said, file=sys.stderr)
 
 
 if __name__ == "__main__":

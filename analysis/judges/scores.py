@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.votes.sheet import SheetError, read_sheet
+from analysis.sheets.faults import Faults
+from analysis.sheets.sheet import Sheet, read_sheet
+from analysis.votes.csv_text import unguard
 
 __all__ = ["JudgeScores", "judged_pairs", "read_scores"]
 
@@ -41,53 +43,65 @@ def read_scores(path: str | Path) -> JudgeScores:
 
     Raises
     ------
-    ValueError
-        Naming file, line and what is wrong: a missing column, a score that is no finite number, an unknown choice, the
-        same image or the same showing twice.
+    BadTableError
+        Naming file, lines and what is wrong: a missing column, an empty name, a score that is no finite number, an
+        unknown choice, the same image or the same showing twice.
     """
-    path = Path(path)
-    try:
-        sheet = read_sheet(path.read_bytes(), wanted=_SCORE_COLUMNS | _CHOICE_COLUMNS)
-    except SheetError as error:
-        raise ValueError(f"{path}: {error}") from None
-    names = set(sheet.names)
+    sheet = read_sheet(Path(path).read_bytes(), file=str(path), wanted=_SCORE_COLUMNS | _CHOICE_COLUMNS)
+    faults, names = Faults(str(path)), set(sheet.names)
+    scores: dict[tuple[str, str, str], float] = {}
+    choices: dict[tuple[str, str, str, str], float] = {}
     if names >= _SCORE_COLUMNS:
-        return JudgeScores(scores=_scores(path, sheet.records()), choices={})
-    if names >= _CHOICE_COLUMNS:
-        return JudgeScores(scores={}, choices=_choices(path, sheet.records()))
-    wanted = f"{', '.join(sorted(_SCORE_COLUMNS))}, or {', '.join(sorted(_CHOICE_COLUMNS))}"
-    raise ValueError(f"{path}: the header has {', '.join(sorted(names)) or 'nothing'}; scores need {wanted}")
+        scores = _scores(sheet, faults)
+    elif names >= _CHOICE_COLUMNS:
+        choices = _choices(sheet, faults)
+    else:
+        wanted = f"{', '.join(sorted(_SCORE_COLUMNS))}, or {', '.join(sorted(_CHOICE_COLUMNS))}"
+        raise faults.whole(f"the header has {', '.join(sorted(names)) or 'nothing'}; scores need {wanted}")
+    faults.refuse()
+    return JudgeScores(scores=scores, choices=choices)
 
 
-def _scores(path: Path, records: Iterable[tuple[int, dict[str, str]]]) -> dict[tuple[str, str, str], float]:
+def _named(sheet: Sheet, names: Sequence[str], faults: Faults) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows that hold all of these names; add the others to the faults."""
+    for line, cells in sheet.records():
+        empty = [name for name in names if not cells[name]]
+        for name in empty:
+            faults.add(line, name, "is empty; every row needs one", kind="empty")
+        if not empty:
+            yield line, {name: unguard(text) for name, text in cells.items()}
+
+
+def _scores(sheet: Sheet, faults: Faults) -> dict[tuple[str, str, str], float]:
     found: dict[tuple[str, str, str], float] = {}
-    for line, row in records:
+    for line, row in _named(sheet, ("scorer", "pair", "arm"), faults):
         key = (row["scorer"], row["pair"], row["arm"])
         try:
             value = float(row["score"])
-        except (TypeError, ValueError):
+        except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise ValueError(f"{path}, line {line}: score is {row['score']!r}; give a finite number")
-        if key in found:
-            raise ValueError(f"{path}, line {line}: {key[0]} scored {key[2]} on pair {key[1]} twice")
-        found[key] = value
+            faults.add(line, "score", f"is {row['score']!r}; give a finite number", kind="number")
+        elif key in found:
+            faults.add(line, "", f"{key[0]} scored {key[2]} on pair {key[1]} twice", kind="twice")
+        else:
+            found[key] = value
     return found
 
 
-def _choices(path: Path, records: Iterable[tuple[int, dict[str, str]]]) -> dict[tuple[str, str, str, str], float]:
+def _choices(sheet: Sheet, faults: Faults) -> dict[tuple[str, str, str, str], float]:
     found: dict[tuple[str, str, str, str], float] = {}
-    for line, row in records:
+    for line, row in _named(sheet, ("scorer", "pair", "arm_left", "arm_right"), faults):
         key = (row["scorer"], row["pair"], row["arm_left"], row["arm_right"])
         if row["choice"] not in _CHOICES:
-            allowed = ", ".join(_CHOICES)
-            raise ValueError(f"{path}, line {line}: choice is {row['choice']!r}; it must be {allowed}")
-        if key[2] == key[3]:
-            raise ValueError(f"{path}, line {line}: {key[2]} stands on both sides")
-        if key in found:
-            shown = f"{key[2]} left of {key[3]}"
-            raise ValueError(f"{path}, line {line}: {key[0]} judged pair {key[1]} with {shown} twice")
-        found[key] = _CHOICES[row["choice"]]
+            faults.add(line, "choice", f"is {row['choice']!r}; it must be {', '.join(_CHOICES)}", kind="unknown")
+        elif key[2] == key[3]:
+            faults.add(line, "", f"{key[2]} stands on both sides", kind="same")
+        elif key in found:
+            said = f"{key[0]} judged pair {key[1]} with {key[2]} left of {key[3]} twice"
+            faults.add(line, "", said, kind="twice")
+        else:
+            found[key] = _CHOICES[row["choice"]]
     return found
 
 

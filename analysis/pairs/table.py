@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from analysis.pairs.columns import TAG_SEPARATOR
+from analysis.sheets.faults import Faults
+from analysis.sheets.sheet import read_sheet
 from analysis.votes.csv_text import unguard
-from analysis.votes.sheet import SheetError, read_sheet
 from analysis.votes.table import VoteTable
 
 __all__ = ["Pair", "Pairs", "read_pairs", "with_class_names"]
@@ -34,33 +35,36 @@ def read_pairs(path: str | Path) -> dict[str, Pair]:
 
     Raises
     ------
-    ValueError
-        Naming file, line and remedy: no such column, an empty pair, two rows for one pair.
+    BadTableError
+        Naming file, lines and remedy: no such column, an empty pair, two rows for one pair.
     """
-    path = Path(path)
-    try:
-        sheet = read_sheet(path.read_bytes(), wanted=("pair", "prompt"))
-    except SheetError as error:
-        raise ValueError(f"{path}: {error}") from None
+    sheet = read_sheet(Path(path).read_bytes(), file=str(path), wanted=("pair", "prompt"))
+    faults = Faults(str(path))
     if "pair" not in sheet.names:
-        raise ValueError(f"{path}: there is no column pair; the header has {', '.join(sheet.names) or 'nothing'}")
+        raise faults.whole(f"there is no column pair; the header has {', '.join(sheet.names) or 'nothing'}")
     found: dict[str, Pair] = {}
     lines: dict[str, int] = {}
     for line, row in sheet.records():
-        cells = {name: unguard(text.strip()) for name, text in row.items()}
+        cells = {name: unguard(text) for name, text in row.items()}
         name = cells["pair"]
         if not name:
-            raise ValueError(f"{path}, line {line}: pair is empty; name it as in the votes")
-        if first := lines.get(name):
-            raise ValueError(f"{path}, line {line}: pair {name} has a row on line {first} already; keep one of them")
-        lines[name] = line
-        found[name] = Pair(
-            prompt=cells.get("prompt", ""),
-            tags=tuple(filter(None, (tag.strip() for tag in cells.get("tags", "").split(TAG_SEPARATOR)))),
-            class_label=cells.get("class_label", ""),
-            class_name=cells.get("class_name", ""),
-        )
+            faults.add(line, "pair", "is empty; name it as in the votes", kind="empty")
+        elif first := lines.get(name):
+            faults.add(line, "pair", f"{name} has a row on line {first} already; keep one of them", kind="twice")
+        else:
+            lines[name] = line
+            found[name] = _pair(cells)
+    faults.refuse()
     return found
+
+
+def _pair(cells: Mapping[str, str]) -> Pair:
+    return Pair(
+        prompt=cells.get("prompt", ""),
+        tags=tuple(filter(None, (tag.strip() for tag in cells.get("tags", "").split(TAG_SEPARATOR)))),
+        class_label=cells.get("class_label", ""),
+        class_name=cells.get("class_name", ""),
+    )
 
 
 def with_class_names(table: VoteTable, pairs: Pairs) -> VoteTable:

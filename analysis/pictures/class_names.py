@@ -5,9 +5,7 @@ A class number is a rank in one set alone. Only a set without names has its numb
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +14,8 @@ from pathlib import Path
 
 from analysis.pictures.errors import PictureError
 from analysis.pictures.listing import nfc
+from analysis.sheets.faults import BadTableError, Faults
+from analysis.sheets.sheet import sheet_rows
 
 __all__ = [
     "CLASS_MAP_HELP",
@@ -56,31 +56,42 @@ def are_numbers(names: Sequence[str]) -> bool:
     return all(name.isdecimal() and str(int(name)) == name for name in names)
 
 
-def read_class_map(text: str, *, where: str) -> dict[str, str]:
-    """Read {class as found: class as wanted} from a CSV of two columns; a header is optional.
+def read_class_map(content: bytes, *, where: str) -> dict[str, str]:
+    """Read {class as found: class as wanted} from a table of two columns; a header is optional.
 
     Raises
     ------
     ClassMismatch
-        Naming the line.
+        Naming the lines.
     """
-    found: dict[str, str] = {}
-    for number, row in enumerate(csv.reader(io.StringIO(text.removeprefix("\ufeff"))), 1):
-        cells = [nfc(cell.strip()) for cell in row]
-        if not any(cells) or (number == 1 and cells[0].lower() in _HEADERS):
-            continue
-        if len(cells) != 2 or not all(cells):
-            raise ClassMismatch(f"{where}, line {number}: expected two columns, the class as found and as wanted")
-        if cells[0] in found:
-            raise ClassMismatch(f"{where}, line {number}: class {cells[0]!r} is named twice")
-        found[cells[0]] = cells[1]
+    try:
+        found = _class_map(content, Faults(where))
+    except BadTableError as error:
+        raise ClassMismatch(str(error)) from error
     if not found:
         raise ClassMismatch(f"{where} maps no class; give lines such as ankle-boot,Ankle boot")
     return found
 
 
+def _class_map(content: bytes, faults: Faults) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for place, (line, row) in enumerate(sheet_rows(content, file=faults.file, wanted=_HEADERS)):
+        cells = [nfc(cell.strip()) for cell in row]
+        if place == 0 and cells[0].lower() in _HEADERS:
+            continue
+        if len(cells) != 2 or not all(cells):
+            said = "expected two columns, the class as found and as wanted"
+            faults.add(line, "", said, kind="width")
+        elif cells[0] in found:
+            faults.add(line, "", f"class {cells[0]!r} is named twice", kind="twice")
+        else:
+            found[cells[0]] = cells[1]
+    faults.refuse()
+    return found
+
+
 def class_map_named(name: str | None) -> dict[str, str] | str:
-    """Return the class map that an option names: a CSV file, or ``ranks``; nothing for nothing.
+    """Return the class map that an option names: a table's file, or ``ranks``; nothing for nothing.
 
     Raises
     ------
@@ -90,10 +101,10 @@ def class_map_named(name: str | None) -> dict[str, str] | str:
     if not name or name == RANKS:
         return name or ""
     try:
-        text = Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = Path(name).read_bytes()
+    except OSError as error:
         raise ClassMismatch(f"cannot read the class map {name}: {error}") from error
-    return read_class_map(text, where=name)
+    return read_class_map(content, where=name)
 
 
 def renamed_classes(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from analysis.sheets.faults import Faults
+from analysis.sheets.sheet import read_sheet
+from analysis.votes.csv_text import unguard
 
 __all__ = ["Covariates", "RankingOptions", "ranking_options", "read_covariates"]
 
@@ -41,27 +44,36 @@ def read_covariates(path: str | Path) -> dict[str, dict[tuple[str, str], float]]
 
     Raises
     ------
-    ValueError
-        If a column is missing, or a value is no number; file and line are named.
+    BadTableError
+        If a column is missing, a value is no number, or an image has two rows; file and lines are named.
     """
     path = Path(path)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        names = [name for name in reader.fieldnames or () if name not in ("pair", "arm")]
-        if not names or not {"pair", "arm"} <= set(reader.fieldnames or ()):
-            raise ValueError(f"{path.name}:1: give the columns pair, arm and at least one covariate")
-        found: dict[str, dict[tuple[str, str], float]] = {name: {} for name in names}
-        for row in reader:
-            for name in names:
-                try:
-                    value = float(row[name])
-                except (TypeError, ValueError):
-                    value = math.nan
-                # float() takes "nan" and "inf".
-                if not math.isfinite(value):
-                    raise ValueError(f"{path.name}:{reader.line_num}: {name}: {row[name]!r} is not a number")
-                found[name][row["pair"], row["arm"]] = value
+    sheet = read_sheet(path.read_bytes(), file=path.name, wanted=("pair", "arm"))
+    faults = Faults(path.name)
+    names = [name for name in sheet.names if name not in ("pair", "arm")]
+    if not names or not {"pair", "arm"} <= set(sheet.names):
+        raise faults.whole("give the columns pair, arm and at least one covariate", line=1)
+    found: dict[str, dict[tuple[str, str], float]] = {name: {} for name in names}
+    for line, cells in sheet.records():
+        row = {name: unguard(text) for name, text in cells.items()}
+        image = row["pair"], row["arm"]
+        if image in found[names[0]]:
+            faults.add(line, "", f"{image[1]} has a row for pair {image[0]} already; keep one", kind="twice")
+            continue
+        for name in names:
+            found[name][image] = value = _number(row[name])
+            if not math.isfinite(value):
+                faults.add(line, name, f"is {row[name]!r}; give a finite number", kind="number")
+    faults.refuse()
     return found
+
+
+def _number(text: str) -> float:
+    """Return the number, NaN for what is none; ``float`` takes "nan" and "inf" as well."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def ranking_options(plan: Mapping, covariates: Covariates | None = None) -> RankingOptions:

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from analysis.raters.columns import ANSWER_PREFIX
-from analysis.votes.sheet import SheetError, read_sheet
+from analysis.sheets.faults import Faults
+from analysis.sheets.sheet import read_sheet
+from analysis.votes.csv_text import unguard
 from analysis.votes.table import VoteTable
 
 __all__ = ["Raters", "groupings", "read_raters", "with_sites"]
@@ -44,44 +46,44 @@ def read_raters(path: str | Path) -> Raters:
 
     Raises
     ------
-    ValueError
-        Naming file, line and remedy: no such column, an empty rater, two rows for one session (or for one rater in a
+    BadTableError
+        Naming file, lines and remedy: no such column, an empty rater, two rows for one session (or for one rater in a
         file without sessions), minutes that are no number.
     """
-    path = Path(path)
-    try:
-        sheet = read_sheet(path.read_bytes(), wanted=("rater", "session"))
-    except SheetError as error:
-        raise ValueError(f"{path}: {error}") from None
+    sheet = read_sheet(Path(path).read_bytes(), file=str(path), wanted=("rater", "session"))
+    faults = Faults(str(path))
     names = [name for name in sheet.names if name]
     if "rater" not in names:
-        raise ValueError(f"{path}: there is no column rater; the header has {', '.join(names) or 'nothing'}")
+        raise faults.whole(f"there is no column rater; the header has {', '.join(names) or 'nothing'}")
     values: dict[str, dict[str, str]] = {}
     seen: dict[tuple[str, str], int] = {}
     minutes: list[float] = []
-    for line, row in sheet.records():
-        where = f"{path}, line {line}"
-        rater, session = row["rater"].strip(), row.get("session", "").strip()
+    for line, cells in sheet.records():
+        row = {name: unguard(text) for name, text in cells.items()}
+        rater, session = row["rater"], row.get("session", "")
         if not rater:
-            raise ValueError(f"{where}: rater is empty; name it as in the votes")
+            faults.add(line, "rater", "is empty; name it as in the votes", kind="empty")
+            continue
         if first := seen.get((rater, session)):
             what = f"session {session} of {rater}" if session else f"rater {rater}"
-            raise ValueError(f"{where}: {what} has a row on line {first} already; keep one of them")
+            faults.add(line, "", f"{what} has a row on line {first} already; keep one of them", kind="twice")
+            continue
         seen[rater, session] = line
         known = values.setdefault(rater, {})
-        known.update({name: text for name in names if name != "rater" and (text := row[name].strip())})
-        if text := row.get("minutes", "").strip():
-            minutes.append(_number(text, where))
+        known.update({name: text for name in names if name != "rater" and (text := row[name])})
+        if text := row.get("minutes", ""):
+            minutes.append(_number(line, text, faults))
+    faults.refuse()
     return Raters(columns=tuple(name for name in names if name != "rater"), values=values, minutes=tuple(minutes))
 
 
-def _number(text: str, where: str) -> float:
+def _number(line: int, text: str, faults: Faults) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0.0 <= value < float("inf"):
-        raise ValueError(f"{where}: minutes is {text!r}; give a number of 0 or more")
+        faults.add(line, "minutes", f"is {text!r}; give a number of 0 or more", kind="number")
     return value
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from analysis.sheets.faults import Faults
 from analysis.votes.checks import (
     ACCEPTABLE_CODES,
     EMPTY,
@@ -23,7 +23,6 @@ from analysis.votes.checks import (
 from analysis.votes.coded import Coded
 from analysis.votes.columns import ACCEPTABLE, CHECK_KINDS
 from analysis.votes.csv_text import unguard
-from analysis.votes.errors import BadRow
 from analysis.votes.lines import Lines
 from analysis.votes.room import GrowingColumn, kept, looked_up
 from analysis.votes.spelling import Spelling, copied_rows, misspelt_in, tidied, unified
@@ -31,8 +30,6 @@ from analysis.votes.table import VoteTable
 
 __all__ = ["Gatherer"]
 
-# Of each kind of fault; a file whose every row is bad needs one remedy, not a million lines.
-MOST_LISTED = 20
 _COPY = "is word for word an earlier row; leave it out, or give each vote its trial (or keep all: --keep-copies)"
 # What a column holds in the blocks in which no row names it.
 _BLANKS = {
@@ -65,39 +62,17 @@ class Gatherer:
     def __init__(
         self, file: str, *, is_guarded: bool, spelling: Spelling = "refuse", keep_copies: bool = False
     ) -> None:
-        self.file = file
         self.spelling = spelling
         self.keep_copies = keep_copies
-        self.bad: list[BadRow] = []
-        self.bad_counts: Counter[str] = Counter()
-        self.misspelt: list[BadRow] = []
+        self.faults = Faults(file)
+        self.misspelt = Faults(file)
         plain = unguard if is_guarded else str
         self.decode = (lambda text: tidied(plain(text))) if spelling == "trim" else plain
-        self._of_kind: Counter[tuple[str, str]] = Counter()
         self._raters, self._pairs, self._arms = (Labels(self.decode) for _ in range(3))
         self._texts = {name: Labels(self.decode) for name in TEXT_COLUMNS}
         self._columns: dict[str, GrowingColumn] = {}
         self._lines: list[Lines] = []
         self._rows = 0
-
-    def report(self, line: int, column: str, reason: str, *, kind: str) -> None:
-        """Count one bad row, and list it unless enough of its kind are listed."""
-        self.bad_counts[column or "row"] += 1
-        self._of_kind[column, kind] += 1
-        if self._of_kind[column, kind] <= MOST_LISTED:
-            self.bad.append(BadRow(line, column, reason, self.file))
-
-    def report_many(
-        self, bad: np.ndarray, line: Callable[[int], int], column: str, reason: Callable[[int], str], *, kind: str
-    ) -> None:
-        """Report the rows of an index array; lines and reasons are made for those that are listed alone."""
-        room = max(MOST_LISTED - self._of_kind[column, kind], 0)
-        for row in bad[:room].tolist():
-            self.report(line(row), column, reason(row), kind=kind)
-        unlisted = len(bad) - len(bad[:room])
-        if unlisted:
-            self.bad_counts[column or "row"] += unlisted
-            self._of_kind[column, kind] += unlisted
 
     def add(self, columns: Mapping[str, Coded], lines: Lines) -> None:
         """Check and keep one block.
@@ -111,7 +86,7 @@ class Gatherer:
         """
         if not len(lines):
             return
-        check = Checks(columns, lines, self.report_many)
+        check = Checks(columns, lines, self.faults.add_many)
         block = {}
         for name, labels in (("rater", self._raters), ("pair", self._pairs)):
             block[name] = check.labels(name, labels, required=True)
@@ -144,13 +119,12 @@ class Gatherer:
         again, has_trial = self._second_answers()
         columns = {name: self._columns.pop(name).taken() for name in list(self._columns)}
         rows = self._without_repeats(columns, again, has_trial)
-        self.bad.sort()
         table = self._table(columns)
         if self.spelling == "trim":
             return unified(table)
         if self.spelling == "refuse":
-            groups = [(name, group) for name, found in misspelt_in(self._labels_in(table)).items() for group in found]
-            self.misspelt = [self._misspelling(table, rows, name, group) for name, group in groups]
+            for name, groups in misspelt_in(self._labels_in(table)).items():
+                self._report_misspellings(table, rows, name, groups)
         return table
 
     def _without_repeats(
@@ -161,12 +135,12 @@ class Gatherer:
             return None
         by = " by this criterion" if "criterion" in columns else ""
         reason = f"this rater already has a vote on this trial{by}; one current vote a trial"
-        self.report_many(again, self._line, "trial", lambda row: reason, kind="again")
+        self.faults.add_many(again, self._line, "trial", lambda row: reason, kind="again")
         keep = np.ones(len(columns["rater"]), dtype=bool)
         keep[again] = False
         if not self.keep_copies:
             copies = np.flatnonzero(copied_rows(columns, keep if has_trial is None else ~has_trial))
-            self.report_many(copies, self._line, "", lambda row: _COPY, kind="copy")
+            self.faults.add_many(copies, self._line, "", lambda row: _COPY, kind="copy")
             keep[copies] = False
         if keep.all():
             return None
@@ -178,19 +152,24 @@ class Gatherer:
         texts = {name: self._texts[name].used for name in self._texts if name in table.extra}
         return {"rater": table.raters, "pair": table.pairs, "arm": table.arms, **texts}
 
-    def _misspelling(self, table: VoteTable, rows: np.ndarray | None, name: str, group: tuple[str, ...]) -> BadRow:
-        """Return where the rarest of labels that look alike first stands, and what it is taken for."""
+    def _report_misspellings(
+        self, table: VoteTable, rows: np.ndarray | None, name: str, groups: Sequence[tuple[str, ...]]
+    ) -> None:
+        """Report where the rarest of labels that look alike first stands, and what it is taken for."""
+
+        def line(place: int) -> int:
+            uses = [_rows_of(table, name, label) for label in groups[place]]
+            first = int(np.argmax(min(uses, key=np.count_nonzero)))
+            return self._line(first if rows is None else int(rows[first]))
+
+        def reason(place: int) -> str:
+            return (
+                f"{' and '.join(map(shown, groups[place]))} differ only in spaces, case or Unicode form; one name "
+                "each, or make them one with --trim (or take them as different: --as-spelt)"
+            )
+
         column = "arm_left, arm_right" if name == "arm" else name
-        uses = [_rows_of(table, name, label) for label in group]
-        first = int(np.argmax(min(uses, key=np.count_nonzero)))
-        alike = " and ".join(map(shown, group))
-        return BadRow(
-            self._line(first if rows is None else int(rows[first])),
-            column,
-            f"{alike} differ only in spaces, case or Unicode form; one name each, or make them one with --trim "
-            "(or take them as different: --as-spelt)",
-            self.file,
-        )
+        self.misspelt.add_many(np.arange(len(groups)), line, column, reason, kind="alike")
 
     def _keep(self, block: dict[str, np.ndarray], lines: Lines, is_bad: np.ndarray) -> None:
         if is_bad.any():

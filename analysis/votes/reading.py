@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from analysis.votes.errors import BadRow, BadVotesError, unreadable
+from analysis.votes.errors import BadRow, BadVotesError, refuse_votes, unreadable
 from analysis.votes.files.csv_file import read_csv
 from analysis.votes.files.jsonl_file import gather_mappings, read_jsonl
 from analysis.votes.files.parquet_file import read_parquet
@@ -51,9 +51,11 @@ class ReadVotes:
         Rows in the file, bad ones included; blank lines are not rows.
     bad_rows : tuple of BadRow
         The rows that were dropped, in the order of the file; at most
-        ``analysis.votes.parsing.MOST_LISTED`` of a kind.
+        ``analysis.sheets.faults.MOST_LISTED`` of a kind.
     bad_row_counts : dict of str to int
         How many rows were dropped, all of them, for each column at fault.
+    unlisted : tuple of str
+        A sentence for each kind of which more were dropped than are listed.
     ignored_columns : tuple of str
         Columns the votes table does not know.
     left_out : dict of str to int
@@ -68,6 +70,7 @@ class ReadVotes:
     rows: int
     bad_rows: tuple[BadRow, ...] = ()
     bad_row_counts: dict[str, int] = field(default_factory=dict)
+    unlisted: tuple[str, ...] = ()
     ignored_columns: tuple[str, ...] = ()
     left_out: dict[str, int] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
@@ -178,20 +181,19 @@ def reading_facts(read: ReadVotes) -> dict:
 
 
 def _finished(progress: Progress, source: str, sha256: str | None, *, skip_bad_rows: bool) -> ReadVotes:
-    table = progress.gatherer.finish()
-    bad = tuple(progress.gatherer.bad)
-    if bad and not skip_bad_rows:
-        raise BadVotesError(bad, sum(progress.gatherer.bad_counts.values()))
-    if progress.gatherer.misspelt:
-        # No row is to blame, so none can be skipped: dropping one spelling would drop votes by a rule nobody chose.
-        raise BadVotesError(tuple(progress.gatherer.misspelt))
+    table, faults = progress.gatherer.finish(), progress.gatherer.faults
+    if not skip_bad_rows:
+        refuse_votes(faults)
+    # No row is to blame, so none can be skipped: dropping one spelling would drop votes by a rule nobody chose.
+    refuse_votes(progress.gatherer.misspelt)
     return ReadVotes(
         table=table,
         source=source,
         sha256=sha256,
         rows=progress.rows,
-        bad_rows=bad,
-        bad_row_counts=dict(sorted(progress.gatherer.bad_counts.items())),
+        bad_rows=faults.rows,
+        bad_row_counts=dict(sorted(faults.by_column.items())),
+        unlisted=faults.unlisted,
         ignored_columns=progress.ignored,
     )
 

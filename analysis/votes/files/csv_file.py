@@ -119,7 +119,7 @@ class _Reading:
         for line, record in _records(reader):
             self.progress.rows += 1
             if isinstance(record, str):
-                self.progress.gatherer.report(self.line + line, "", record, kind="csv")
+                self.progress.gatherer.faults.add(self.line + line, "", record, kind="csv")
             elif len(record) != len(self.names):
                 self._misfit(self.line + line, len(record))
             else:
@@ -135,7 +135,7 @@ class _Reading:
 
     def _misfit(self, line: int, width: int) -> None:
         reason = f"has {width} fields; the header has {len(self.names)}"
-        self.progress.gatherer.report(line, "", reason, kind="width")
+        self.progress.gatherer.faults.add(line, "", reason, kind="width")
 
     def _add_rows(self, rows: list[list[str]], lines: list[int]) -> None:
         if rows:

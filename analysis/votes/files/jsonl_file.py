@@ -117,7 +117,7 @@ def _objects(progress: Progress, lines: Iterable[bytes], before: int = 0) -> Ite
                 continue
             reason, kind = "is not a JSON object with one vote", "object"
         progress.rows += 1
-        progress.gatherer.report(line, "", reason, kind=kind)
+        progress.gatherer.faults.add(line, "", reason, kind=kind)
 
 
 def _add_mappings(gatherer: Gatherer, named: set[str], block: list[Mapping[str, object]], lines: list[int]) -> None:

@@ -6,10 +6,10 @@ import importlib.util
 from collections import Counter
 from dataclasses import dataclass
 
+from analysis.sheets.sheet import header_hint
 from analysis.votes.columns import INPUT_COLUMNS, OPTIONAL_COLUMNS, REQUIRED, VOTE_COLUMNS
 from analysis.votes.errors import unreadable
 from analysis.votes.parsing import Gatherer
-from analysis.votes.sheet import header_hint
 
 __all__ = ["BLOCK_ROWS", "KNOWN", "LEAST_FAST_BYTES", "Progress", "is_fast", "started"]
 
@@ -47,7 +47,7 @@ def started(gatherer: Gatherer, line: int, names: list[str], head: bytes = b"") 
     BadVotesError
         If a required column is missing, or a known one stands twice.
     """
-    file = gatherer.file
+    file = gatherer.faults.file
     twice = sorted(name for name, count in Counter(names).items() if count > 1 and name in KNOWN)
     if twice:
         raise unreadable(file, line, "the header names this column twice", twice[0])

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from analysis.sheets.faults import Faults
 from analysis.votes.checks import NOTHING
 from analysis.votes.columns import INPUT_COLUMNS, OPTIONAL_COLUMNS, REQUIRED, VOTE_COLUMNS
-from analysis.votes.errors import unreadable
+from analysis.votes.errors import refuse_votes, unreadable
 from analysis.votes.foreign.tool import Record, Tool, records_of
 
 __all__ = ["Conversion", "converted"]
@@ -123,18 +124,22 @@ def _listed(names: Mapping[str, None]) -> str:
 def _joined(records: list[Record], tool: Tool, named: Mapping[str, str], items: Path) -> list[Record]:
     """Return the records with what the table of pairs says of each one's pair."""
     keys = [name for name in (named.get("pair"), *tool.columns.get("pair", ()), "pair") if name is not None]
-    by_id = {}
+    by_id, faults = {}, Faults(items.name)
     for place, item in records_of(items):
         key = next((item[name] for name in ("id", "pair", "instance_id") if name in item), None)
         if key is None:
-            raise unreadable(items.name, place, "has no id; name the column id or pair")
-        by_id[_text(key)] = item
+            faults.add(place, "", "has no id; name the column id or pair", kind="id")
+        else:
+            by_id[_text(key)] = item
+    refuse_votes(faults)
     joined: list[Record] = []
     for line, record in records:
         pair = _text(next((record[name] for name in keys if name in record), ""))
-        if pair not in by_id:
-            raise unreadable(items.name, 1, f"has no pair {pair!r}, which record {line} of the votes names")
-        joined.append((line, {**by_id[pair], **record}))
+        if pair in by_id:
+            joined.append((line, {**by_id[pair], **record}))
+        else:
+            faults.add(1, "", f"has no pair {pair!r}, which record {line} of the votes names", kind="pair")
+    refuse_votes(faults)
     return joined
 
 

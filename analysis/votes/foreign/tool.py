@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from analysis.votes.errors import unreadable
-from analysis.votes.sheet import SheetError, read_sheet
+from analysis.sheets.faults import BadTableError, Faults
+from analysis.sheets.sheet import read_sheet
+from analysis.votes.errors import BadVotesError, refuse_votes, unreadable
 
 __all__ = ["SIDE_ANSWERS", "Record", "Tool", "as_a", "in_milliseconds", "json_of", "records_of", "table_records"]
 
@@ -73,9 +74,10 @@ def table_records(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[tuple
         If the file is no table.
     """
     try:
-        yield from read_sheet(path.read_bytes(), wanted=wanted).records()
-    except SheetError as error:
-        raise unreadable(path.name, 1, str(error)) from None
+        sheet = read_sheet(path.read_bytes(), file=path.name, wanted=wanted)
+    except BadTableError as error:
+        raise BadVotesError(error.bad_rows, error.total, error.unlisted) from None
+    yield from sheet.records()
 
 
 def as_a(kind: type[Shape], value: object, path: Path, place: int, *, called: str) -> Shape:
@@ -127,29 +129,38 @@ def records_of(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[Record]:
         content = json_of(path)
         if not isinstance(content, list):
             raise unreadable(path.name, 1, "is not a JSON list of records")
-        for place, record in enumerate(content, start=1):
-            if not isinstance(record, dict):
-                raise unreadable(path.name, place, "is not a JSON object (records are counted from 1)")
-            yield place, record
+        yield from _objects(enumerate(content, start=1), Faults(path.name), "(records are counted from 1)")
     elif suffix == ".parquet":
         yield from _parquet(path)
     else:
         yield from table_records(path, wanted=wanted)
 
 
+def _objects(records: Iterable[tuple[int, object]], faults: Faults, counted: str) -> Iterator[Record]:
+    """Yield the records that are objects; refuse the file after the last for those that are none."""
+    for place, record in records:
+        if isinstance(record, dict):
+            yield place, record
+        else:
+            faults.add(place, "", f"is not a JSON object {counted}".strip(), kind="object")
+    refuse_votes(faults)
+
+
 def _json_lines(path: Path) -> Iterator[Record]:
+    faults = Faults(path.name)
+    return _objects(_parsed_lines(path, faults), faults, "")
+
+
+def _parsed_lines(path: Path, faults: Faults) -> Iterator[tuple[int, object]]:
     with path.open("rb") as file:
         for line, raw in enumerate(file, start=1):
             text = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
             if not text.strip():
                 continue
             try:
-                record = json.loads(text)
+                yield line, json.loads(text)
             except (ValueError, RecursionError) as error:
-                raise unreadable(path.name, line, f"is not JSON: {error}") from None
-            if not isinstance(record, dict):
-                raise unreadable(path.name, line, "is not a JSON object")
-            yield line, record
+                faults.add(line, "", f"is not JSON: {error}", kind="JSON")
 
 
 def _parquet(path: Path) -> Iterator[Record]:

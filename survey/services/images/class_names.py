@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from analysis.pictures.listing import nfc
-from analysis.votes.sheet import SheetError, sheet_rows
+from analysis.sheets.faults import BadTableError, Faults
+from analysis.sheets.sheet import sheet_rows
 from survey.exceptions import ImportRefused
 
 __all__ = ["MOST_CLASS_BYTES", "class_names_read"]
@@ -23,21 +24,25 @@ def class_names_read(content: bytes) -> dict[str, str]:
     Raises
     ------
     ImportRefused
-        Naming the line, or that the file is too large.
+        Naming the lines, or that the file is too large.
     """
     if len(content) > MOST_CLASS_BYTES:
         raise ImportRefused([f"class names: the file is larger than {MOST_CLASS_BYTES // 1024**2} MB"])
     try:
-        rows = sheet_rows(content, wanted=("class_label", "class_name"))
-    except SheetError as error:
-        raise ImportRefused([f"class names, {error}"]) from None
+        return _class_names(content, Faults("class names"))
+    except BadTableError as error:
+        raise ImportRefused(error.problems) from None
+
+
+def _class_names(content: bytes, faults: Faults) -> dict[str, str]:
     names: dict[str, str] = {}
-    for number, cells in rows:
+    for line, cells in sheet_rows(content, file=faults.file, wanted=("class_label", "class_name")):
         row = [nfc(cell.strip()) for cell in cells]
         if row[0] == "class_label":
             continue
         if len(row) != 2:
-            raise ImportRefused([f"class names, line {number}: expected class_label,class_name"])
-        if names.setdefault(*row) != row[1]:
-            raise ImportRefused([f"class names, line {number}: {row[0]} has the name {names[row[0]]} already"])
+            faults.add(line, "", "expected class_label,class_name", kind="width")
+        elif names.setdefault(*row) != row[1]:
+            faults.add(line, "", f"{row[0]} has the name {names[row[0]]} already", kind="twice")
+    faults.refuse()
     return names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -11,7 +11,8 @@ from typing import IO, Any
 from analysis.pairs.columns import TAG_SEPARATOR
 from analysis.pictures.formats import stem
 from analysis.pictures.listing import nfc
-from analysis.votes.sheet import SheetError, read_sheet
+from analysis.sheets.faults import BadTableError, Faults
+from analysis.sheets.sheet import read_sheet
 from survey.exceptions import ImportRefused
 from survey.models.pair import LONGEST_CLASS, LONGEST_KEY
 
@@ -33,8 +34,6 @@ MANIFEST_NAMES = ("pairs.csv", "pairs.xlsx", "pairs.jsonl")
 COLUMNS = ("path", "prompt", "class", "tags", "reference", "seed")
 # A hundred thousand pairs with prompts of usual length.
 MOST_MANIFEST_BYTES = 128 * 1024**2
-# So many bad rows are listed; all are counted.
-_MOST_LISTED = 20
 LONGEST_PROMPT = 4_000
 # Of a text beside an image: more than the longest prompt in any script.
 MOST_TEXT_BYTES = 64 * 1024
@@ -90,6 +89,10 @@ class UploadedTable:
         return cls(manifest_read(content, name=name), content)
 
 
+class _Unfit(ValueError):
+    """A row that does not fit; the arguments are its kind and the reason."""
+
+
 def manifest_read(content: bytes, *, name: str) -> PairManifest:
     """Return the rows of a table, JSON Lines where its name ends in ``.jsonl``.
 
@@ -99,24 +102,28 @@ def manifest_read(content: bytes, *, name: str) -> PairManifest:
         With every problem: columns that are unknown, cells that do not fit, paths given twice, each with its line.
     """
     read = _jsonl_records if name.lower().endswith((".jsonl", ".ndjson")) else _csv_records
-    rows, problems = [], []
+    faults = Faults(name)
+    try:
+        rows = list(_rows(read(content, faults), faults))
+        faults.refuse()
+    except BadTableError as error:
+        raise ImportRefused(error.problems) from None
+    return PairManifest(name, tuple(rows))
+
+
+def _rows(records: Iterable[tuple[int, Mapping[str, Any]]], faults: Faults) -> Iterator[PairRow]:
     lines: dict[str, int] = {}
-    for line, record in read(content, name):
+    for line, record in records:
         try:
             row = _row(line, record)
-        except ValueError as error:
-            problems.append(f"{name}, line {line}: {error}")
+        except _Unfit as error:
+            kind, reason = error.args
+            faults.add(line, "", reason, kind=kind)
             continue
         first = lines.setdefault(stem(row.path), line)
         if first != line:
-            problems.append(f"{name}, line {line}: the pair {row.path} has a row already, line {first}; keep one")
-        rows.append(row)
-    if len(problems) > _MOST_LISTED:
-        more = len(problems) - _MOST_LISTED
-        problems = [*problems[:_MOST_LISTED], f"{name}: {more:,} more row(s) cannot be used"]
-    if problems:
-        raise ImportRefused(problems)
-    return PairManifest(name, tuple(rows))
+            faults.add(line, "", f"the pair {row.path} has a row already, line {first}; keep one", kind="twice")
+        yield row
 
 
 def is_own_path(path: str) -> bool:
@@ -137,15 +144,15 @@ def text_problem(text: str) -> str:
 def _row(line: int, record: Mapping[str, Any]) -> PairRow:
     path = _path(record, "path")
     if not path:
-        raise ValueError("has no path; give the image's path below its arm's folder")
+        raise _Unfit("no path", "has no path; give the image's path below its arm's folder")
     if len(path) > LONGEST_KEY:
-        raise ValueError(f"the path has more than {LONGEST_KEY} characters")
+        raise _Unfit("long path", f"the path has more than {LONGEST_KEY} characters")
     prompt = _text(record, "prompt")
     if problem := text_problem(prompt):
-        raise ValueError(problem)
+        raise _Unfit("prompt", problem)
     label = _text(record, "class").strip()
     if len(label) > LONGEST_CLASS:
-        raise ValueError(f"the class has {len(label)} characters; allowed are {LONGEST_CLASS}: shorten it")
+        raise _Unfit("long class", f"the class has {len(label)} characters; allowed are {LONGEST_CLASS}: shorten it")
     return PairRow(
         line=line,
         path=path,
@@ -162,14 +169,15 @@ def _text(record: Mapping[str, Any], column: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise ValueError(f"{column} is {value!r}; it must be a text")
+        raise _Unfit(f"{column} no text", f"{column} is {value!r}; it must be a text")
     return value.strip()
 
 
 def _path(record: Mapping[str, Any], column: str) -> str:
     path = nfc(_text(record, column)).removeprefix("./")
     if path and not is_own_path(path):
-        raise ValueError(f"{column} is {path!r}; give a plain relative path with forward slashes")
+        said = f"{column} is {path!r}; give a plain relative path with forward slashes"
+        raise _Unfit(f"foreign {column}", said)
     return path
 
 
@@ -178,15 +186,17 @@ def _tags(record: Mapping[str, Any]) -> tuple[str, ...]:
     if value is None or isinstance(value, str):
         value = (value or "").split(TAG_SEPARATOR)
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
-        raise ValueError(f"tags is {value!r}; write a list of texts, or one text with {TAG_SEPARATOR} between them")
+        said = f"tags is {value!r}; write a list of texts, or one text with {TAG_SEPARATOR} between them"
+        raise _Unfit("tags", said)
     tags = tuple(dict.fromkeys(nfc(tag.strip()) for tag in value if tag.strip()))
     if len(tags) > MOST_TAGS:
-        raise ValueError(f"has {len(tags)} tags; allowed are {MOST_TAGS}")
+        raise _Unfit("many tags", f"has {len(tags)} tags; allowed are {MOST_TAGS}")
     for tag in tags:
         if len(tag) > LONGEST_TAG:
-            raise ValueError(f"the tag {tag[:40]}... has {len(tag)} characters; allowed are {LONGEST_TAG}")
+            said = f"the tag {tag[:40]}... has {len(tag)} characters; allowed are {LONGEST_TAG}"
+            raise _Unfit("long tag", said)
         if TAG_SEPARATOR in tag or text_problem(tag) or "\n" in tag:
-            raise ValueError(f"the tag {tag!r} holds {TAG_SEPARATOR}, a new line or no text; rename it")
+            raise _Unfit("tag", f"the tag {tag!r} holds {TAG_SEPARATOR}, a new line or no text; rename it")
     return tags
 
 
@@ -198,48 +208,53 @@ def _seed(record: Mapping[str, Any]) -> int | None:
     try:
         seed = value if is_whole else int(str(value).strip())
     except ValueError:
-        raise ValueError(f"seed is {value!r}; it must be a whole number") from None
+        raise _Unfit("seed", f"seed is {value!r}; it must be a whole number") from None
     if isinstance(value, bool | float) or not -_SEEDS <= seed < _SEEDS:
-        raise ValueError(f"seed is {value!r}; it must be a whole number of 64 bits")
+        raise _Unfit("wide seed", f"seed is {value!r}; it must be a whole number of 64 bits")
     return seed
 
 
 # --- the two formats -------------------------------------------------------------------------------------------------
 
 
-def _csv_records(content: bytes, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        sheet = read_sheet(content, wanted=COLUMNS)
-    except SheetError as error:
-        raise ImportRefused([f"{name}, {error}"]) from None
-    _check_columns(name, sheet.names)
+def _csv_records(content: bytes, faults: Faults) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    sheet = read_sheet(content, file=faults.file, wanted=COLUMNS)
+    if unknown := _unknown(sheet.names):
+        raise faults.whole(unknown)
     if "path" not in sheet.names:
-        raise ImportRefused([f"{name}: the header has no column path; its columns are {', '.join(COLUMNS)}"])
+        raise faults.whole(f"the header has no column path; its columns are {', '.join(COLUMNS)}")
     return sheet.records()
 
 
-def _jsonl_records(content: bytes, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _jsonl_records(content: bytes, faults: Faults) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise ImportRefused([f"{name}, line {line}: is not UTF-8 text; save it as UTF-8"]) from None
+        raise faults.whole("is not UTF-8 text; save it as UTF-8", line=line) from None
     for line, words in enumerate(text.split("\n"), start=1):
-        if words.strip():
-            yield line, _json_object(words, f"{name}, line {line}")
+        if not words.strip():
+            continue
+        try:
+            yield line, _json_object(words)
+        except _Unfit as error:
+            kind, reason = error.args
+            faults.add(line, "", reason, kind=kind)
 
 
-def _json_object(words: str, where: str) -> Mapping[str, Any]:
+def _json_object(words: str) -> Mapping[str, Any]:
     try:
         record = json.loads(words)
     except (ValueError, RecursionError):
-        raise ImportRefused([f"{where}: is not JSON; write one object a line"]) from None
+        raise _Unfit("JSON", "is not JSON; write one object a line") from None
     if not isinstance(record, dict):
-        raise ImportRefused([f"{where}: is not a JSON object; write one object a line"])
-    _check_columns(where, list(record))
+        raise _Unfit("object", "is not a JSON object; write one object a line")
+    if unknown := _unknown(record):
+        raise _Unfit("column", unknown)
     return record
 
 
-def _check_columns(where: str, names: list[str]) -> None:
-    if unknown := [name or "(without a name)" for name in names if name not in COLUMNS]:
-        raise ImportRefused([f"{where}: unknown column {', '.join(unknown)}; the columns are {', '.join(COLUMNS)}"])
+def _unknown(names: Iterable[str]) -> str:
+    """Return what to say of columns that there are not; nothing where there are all."""
+    unknown = [name or "(without a name)" for name in names if name not in COLUMNS]
+    return f"unknown column {', '.join(unknown)}; the columns are {', '.join(COLUMNS)}" if unknown else ""

@@ -10,7 +10,8 @@ from typing import Any
 
 from django.db import transaction
 
-from analysis.votes.sheet import SheetError, read_sheet
+from analysis.sheets.faults import BadTableError, Faults
+from analysis.sheets.sheet import read_sheet
 from survey.exceptions import BadPanelExport
 from survey.models import (
     PanelSubmission,
@@ -54,37 +55,63 @@ _COLUMNS = {
 }
 
 
+# Characters that the database keeps of each.
+_LONGEST = {"submission": 200, "status": 40, "code": 40}
+
+
 def panel_rows(content: bytes) -> list[PanelRow]:
     """Read a panel's export: CSV with a header, or JSON as the panel's API lists submissions.
 
     Raises
     ------
     BadPanelExport
-        Naming the column that is missing.
+        Naming the column that is missing, or the lines that say nothing of a submission.
     """
+    faults = Faults("the panel's list")
     try:
-        if content.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in {b"[", b"{"}:
-            data = json.loads(content.decode("utf-8-sig"))
-            rows = data.get("results", []) if isinstance(data, dict) else data
-        else:
-            rows = [record for _, record in read_sheet(content).records()]
-    except (SheetError, ValueError) as error:
-        raise BadPanelExport(f"the file cannot be read as CSV or JSON: {error}") from None
-    if not rows or not all(isinstance(row, Mapping) for row in rows):
-        raise BadPanelExport("the file lists no submission")
-    names = {str(name).strip().lower(): name for name in rows[0]}
-    found = {want: next((names[one] for one in known if one in names), None) for want, known in _COLUMNS.items()}
+        records = _panel_records(content, faults)
+        columns = _panel_columns(records, faults)
+        rows = [_panel_row(line, record, columns, faults) for line, record in records]
+        faults.refuse()
+    except BadTableError as error:
+        raise BadPanelExport("; ".join(error.problems)) from None
+    return rows
+
+
+def _panel_records(content: bytes, faults: Faults) -> list[tuple[int, Mapping[str, Any]]]:
+    if content.removeprefix(codecs.BOM_UTF8).lstrip()[:1] not in {b"[", b"{"}:
+        return list(read_sheet(content, file=faults.file).records())
+    try:
+        data = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise faults.whole(f"cannot be read as JSON: {error}; download it again as CSV or JSON") from None
+    records = data.get("results", []) if isinstance(data, dict) else data
+    if not isinstance(records, list) or not all(isinstance(record, Mapping) for record in records):
+        raise faults.whole("holds something else than submissions; download it again as CSV or JSON")
+    return list(enumerate(records, start=1))
+
+
+def _panel_columns(records: list[tuple[int, Mapping[str, Any]]], faults: Faults) -> dict[str, str]:
+    """Return the list's name of each column that it has."""
+    if not records:
+        raise faults.whole("lists no submission")
+    names = {str(name).strip().lower(): name for _, record in records[:1] for name in record}
+    known = {want: next((names[one] for one in ones if one in names), None) for want, ones in _COLUMNS.items()}
     for want in ("submission", "status"):
-        if found[want] is None:
-            raise BadPanelExport(f"the file has no column for the {want}; it has {', '.join(names)}")
-    return [
-        PanelRow(
-            submission=str(row.get(found["submission"]) or "").strip()[:200],
-            status=str(row.get(found["status"]) or "").strip()[:40],
-            code=str((row.get(found["code"]) if found["code"] else "") or "").strip()[:40],
-        )
-        for row in rows
-    ]
+        if known[want] is None:
+            raise faults.whole(f"has no column for the {want}; it has {', '.join(names)}")
+    return {want: name for want, name in known.items() if name is not None}
+
+
+def _panel_row(line: int, record: Mapping[str, Any], columns: Mapping[str, str], faults: Faults) -> PanelRow:
+    cells = {want: str(record.get(name) or "").strip() for want, name in columns.items()}
+    if not cells["submission"]:
+        faults.add(line, columns["submission"], "is empty; give the submission, or remove the row", kind="empty")
+    for want, text in cells.items():
+        if len(text) > _LONGEST[want]:
+            said = f"has {len(text)} characters; a panel gives {_LONGEST[want]} at most"
+            faults.add(line, columns[want], said, kind="long")
+    return PanelRow(**cells)
 
 
 @transaction.atomic
@@ -101,7 +128,7 @@ def submissions_reconcile(*, study: Study, provider: str, rows: list[PanelRow], 
     seen: set[str] = set()
     known: set[str] = set()
     for row in rows:
-        if not row.submission or row.submission in seen:
+        if row.submission in seen:
             found.add("listed twice", row.submission, row.status, "look at the panel's list")
             continue
         seen.add(row.submission)

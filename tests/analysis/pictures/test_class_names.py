@@ -84,12 +84,14 @@ def test_letters_in_both_cases_are_two_classes_where_the_reader_knows_both():
     assert matched(("A", "a"), ("A", "a")).labels == (0, 1)
 
 
-def test_a_class_map_is_a_csv_whose_faults_are_named_by_line(tmp_path):
+def test_a_class_map_is_a_table_whose_faults_are_named_by_line(tmp_path):
     path = tmp_path / "map.csv"
     path.write_text("class,class_name\nboots,Ankle boot\n9, Bag \n")
     assert class_map_named(str(path)) == {"boots": "Ankle boot", "9": "Bag"}
     assert (class_map_named(None), class_map_named("ranks")) == ("", "ranks")
-    for text, message in (("a\n", "line 1"), ("a,b\na,c\n", "'a' is named twice"), ("", "maps no class")):
+    path.write_bytes("class;class_name\r\nboots;Ankle boot\r\n".encode("utf-16"))
+    assert class_map_named(str(path)) == {"boots": "Ankle boot"}
+    for text, message in ((b"a\n", "line 1"), (b"a,b\na,c\n", "'a' is named twice"), (b"", "maps no class")):
         with pytest.raises(ClassMismatch, match=message):
             read_class_map(text, where="map.csv")
     with pytest.raises(ClassMismatch, match="cannot read the class map"):

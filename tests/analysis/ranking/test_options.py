@@ -180,7 +180,7 @@ def test_the_command_takes_the_options(tmp_path, capsys):
     assert ranking["position"]["estimate"] is None
     assert set(ranking["covariates"]) == {"size"}
     covariates.write_text("pair,arm,size\np000,a,large\n")
-    with pytest.raises(ValueError, match=r"covariates\.csv:2: size: 'large' is not a number"):
+    with pytest.raises(ValueError, match=r"covariates\.csv, line 2: size is 'large'"):
         read_covariates(covariates)
 
 

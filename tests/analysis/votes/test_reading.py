@@ -288,9 +288,10 @@ def test_reading_needs_no_optional_library():
 
 
 def test_very_many_bad_rows_are_counted_but_not_all_kept(monkeypatch):
-    monkeypatch.setattr("analysis.votes.parsing.MOST_LISTED", 10)
+    monkeypatch.setattr("analysis.sheets.faults.MOST_LISTED", 10)
     with pytest.raises(BadVotesError, match="250 bad row") as caught:
         votes_from_rows(vote_row(number, choice="up") for number in range(250))
     assert (len(caught.value.bad_rows), caught.value.total) == (10, 250)
+    assert caught.value.unlisted == ("rows: 240 more rows like line 10",)
     read = votes_from_rows((vote_row(number, choice="up") for number in range(250)), skip_bad_rows=True)
     assert read.bad_row_counts == {"choice": 250}

@@ -27,7 +27,7 @@ from survey.services.images.manifest import UploadedTable, manifest_read
 from survey.services.images.pairs import pairs_remove
 from survey.services.study.study import study_transition
 from survey.services.study.version import version_freeze
-from tests.analysis.votes.test_workbook import book
+from tests.analysis.sheets.test_workbook import book
 from tests.factories import make_png, make_user
 from tests.survey.api.test_researcher_api import Caller
 from tests.survey.services.images.test_importing import empty_draft, matched, png, zipped
@@ -197,7 +197,7 @@ def test_a_table_that_a_spreadsheet_has_touched_is_read(encoding: str, delimiter
         (b"path,seed\ncat/0,1.5\n", "line 2: seed is '1.5'; it must be a whole number"),
         (b"path,class\ncat/0," + b"x" * 201 + b"\n", "line 2: the class has 201 characters; allowed are 200"),
         (b"path,tags\ncat/0," + b"x" * 101 + b"\n", "line 2: the tag x"),
-        (b"\x1f\x8b", "pairs.csv, the file is compressed by gzip"),
+        (b"\x1f\x8b", "pairs.csv: the file is compressed by gzip"),
     ],
 )
 def test_a_table_that_does_not_fit_is_named_with_its_line(content: bytes, said: str) -> None:
@@ -278,12 +278,24 @@ def test_a_workbook_beside_the_images_is_read_as_any_table(tmp_path: Path, *, is
     assert_described(study)
 
 
-def test_bad_rows_are_listed_up_to_twenty_and_all_counted() -> None:
-    content = b"path,seed\n" + b"".join(b"cat/%d.png,none\n" % number for number in range(57))
+def test_bad_rows_are_listed_up_to_twenty_of_a_kind_and_all_counted() -> None:
+    content = b"path,seed\n" + b"".join(b"cat/%d.png,none\n" % number for number in range(57)) + b",1\n"
     with pytest.raises(ImportRefused) as caught:
         manifest_read(content, name="pairs.csv")
-    assert len(caught.value.problems) == 21
-    assert caught.value.problems[-1] == "pairs.csv: 37 more row(s) cannot be used"
+    assert len(caught.value.problems) == 22
+    assert caught.value.problems[-2:] == [
+        "pairs.csv, line 59: has no path; give the image's path below its arm's folder",
+        "pairs.csv: 37 more rows like line 21",
+    ]
+
+
+def test_lines_that_are_no_json_are_listed_together() -> None:
+    content = b"\n".join([b"{"] * 22 + [b'{"path": "cat/0", "seed": "x"}', b'{"path": "cat/1", "seed": "y"}'])
+    with pytest.raises(ImportRefused) as caught:
+        manifest_read(content, name="pairs.jsonl")
+    assert len(caught.value.problems) == 20 + 2 + 1
+    assert caught.value.problems[-2].startswith("pairs.jsonl, line 24: seed is 'y'")
+    assert caught.value.problems[-1] == "pairs.jsonl: 2 more rows like line 20"
 
 
 def test_two_tables_are_one_too_many(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from typing import Any
 
-from analysis.votes.errors import SheetError
+from analysis.sheets.faults import BadTableError, Faults
 
 __all__ = ["is_zip", "workbook_rows"]
 
@@ -54,93 +54,110 @@ def is_zip(content: bytes) -> bool:
     return content.startswith(b"PK\x03\x04")
 
 
-def workbook_rows(content: bytes) -> list[Row]:
+class _BadCell(ValueError):
+    """A cell that holds something else than it shows; the arguments are its kind and the reason."""
+
+
+def workbook_rows(content: bytes, faults: Faults) -> list[Row]:
     """Return row number and cells of every row that is not blank, on the one sheet that has cells.
 
     Parameters
     ----------
     content : bytes
         A file that begins as a zip does.
+    faults : Faults
+        Names the file.
 
     Raises
     ------
-    SheetError
-        Naming sheet and row, and the remedy: several sheets with cells, a formula's error, a number that Excel rounded.
+    BadTableError
+        Naming the rows and the remedy: several sheets with cells, a formula's error, a number that Excel rounded.
     """
-    _refuse_other_zips(content)
+    _refuse_other_zips(content, faults)
     try:
         import openpyxl
     except ImportError:
-        raise SheetError(_EXTRA) from None
+        raise faults.whole(_EXTRA) from None
     try:
         with warnings.catch_warnings():
             # Of styles and filters that it leaves out: no cell is lost by them.
             warnings.simplefilter("ignore")
             book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-            sheets = {sheet.title: list(_rows(sheet)) for sheet in book.worksheets}
-    except SheetError:
+            sheets = {sheet.title: list(_rows(sheet, faults)) for sheet in book.worksheets}
+    except BadTableError:
         raise
     except _DAMAGE as error:
-        raise SheetError(f"the workbook is damaged ({type(error).__name__}); save it anew, or as CSV UTF-8") from None
+        said = f"the workbook is damaged ({type(error).__name__}); save it anew, or as CSV UTF-8"
+        raise faults.whole(said) from None
     filled = {title: rows for title, rows in sheets.items() if rows}
     if len(filled) > 1:
-        raise SheetError(f"the workbook has cells on {len(filled)} sheets ({', '.join(filled)}); keep one in the file")
-    return _even(next(iter(filled.values()), []))
+        said = f"the workbook has cells on {len(filled)} sheets ({', '.join(filled)}); keep one in the file"
+        raise faults.whole(said)
+    faults.refuse()
+    return _even(next(iter(filled.values()), []), faults)
 
 
-def _refuse_other_zips(content: bytes) -> None:
+def _refuse_other_zips(content: bytes, faults: Faults) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = {entry.filename: entry.file_size for entry in archive.infolist()}
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        raise SheetError("the file is a damaged zip or workbook; save it anew, or as CSV UTF-8") from None
+        raise faults.whole("the file is a damaged zip or workbook; save it anew, or as CSV UTF-8") from None
     for name, said in _OTHER_ZIPS.items():
         if name in entries:
-            raise SheetError(f"the file {said}")
+            raise faults.whole(f"the file {said}")
     if "[Content_Types].xml" not in entries:
-        raise SheetError("the file is a zip, not a workbook; unpack it first")
+        raise faults.whole("the file is a zip, not a workbook; unpack it first")
     if sum(entries.values()) > _MOST_UNPACKED_BYTES:
         size = sum(entries.values()) / 1024**2
-        raise SheetError(f"the workbook is {size:,.0f} MB unpacked; save the sheet as CSV UTF-8")
+        raise faults.whole(f"the workbook is {size:,.0f} MB unpacked; save the sheet as CSV UTF-8")
 
 
-def _rows(sheet: Any) -> Iterator[Row]:
+def _rows(sheet: Any, faults: Faults) -> Iterator[Row]:
     # What the file says of its own extent may be wrong either way.
     sheet.reset_dimensions()
     count = 0
     for number, cells in enumerate(sheet.iter_rows(), start=1):
         count += len(cells)
         if count > _MOST_CELLS:
-            raise SheetError(f"sheet {sheet.title} has more than {_MOST_CELLS:,} cells; save it as CSV UTF-8")
-        texts = [_text(cell, f"sheet {sheet.title}, row {number}") for cell in cells]
+            raise faults.whole(f"sheet {sheet.title} has more than {_MOST_CELLS:,} cells; save it as CSV UTF-8")
+        texts = [_checked(cell, number, faults) for cell in cells]
         if any(text.strip() for text in texts):
             yield number, texts
 
 
-def _text(cell: Any, where: str) -> str:
+def _checked(cell: Any, row: int, faults: Faults) -> str:
+    try:
+        return _text(cell)
+    except _BadCell as error:
+        kind, reason = error.args
+        faults.add(row, "", f"cell {cell.coordinate}: {reason}", kind=kind)
+        return str(cell.value)
+
+
+def _text(cell: Any) -> str:
     value = cell.value
     if value is None:
         return ""
     if cell.data_type == "e":
-        raise SheetError(f"{where}: the formula gives {value}; correct it or clear the cell")
+        raise _BadCell("formula", f"the formula gives {value}; correct it or clear the cell")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         if abs(value) >= _FIRST_ROUNDED:
-            raise SheetError(
-                f"{where}: Excel rounds {value}, as all numbers above 15 digits; format the column as text"
-            )
+            said = f"Excel rounds {value}, as all numbers above 15 digits; format the column as text"
+            raise _BadCell("rounded", said)
         return str(int(value)) if value == int(value) else repr(value)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     return str(value)
 
 
-def _even(rows: Iterable[Row]) -> list[Row]:
+def _even(rows: Iterable[Row], faults: Faults) -> list[Row]:
     """Return the rows without the columns that are empty at either side, all of one length."""
     rows = list(rows)
     used = [place for _, cells in rows for place, cell in enumerate(cells) if cell.strip()]
     first, end = min(used, default=0), max(used, default=-1) + 1
     if len(rows) * (end - first) > _MOST_CELLS:
-        raise SheetError(f"the sheet has {len(rows):,} rows of {end - first:,} columns; save it as CSV UTF-8")
+        raise faults.whole(f"the sheet has {len(rows):,} rows of {end - first:,} columns; save it as CSV UTF-8")
     return [(number, [*cells, *[""] * (end - len(cells))][first:end]) for number, cells in rows]

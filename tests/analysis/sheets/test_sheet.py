@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.sheets.faults import BadTableError
+from analysis.sheets.sheet import read_sheet
 from analysis.votes.foreign.reading import read_foreign_votes
 from analysis.votes.reading import BadVotesError, read_votes
-from analysis.votes.sheet import SheetError, read_sheet
 
 NAMES = ["rater", "pair", "arm_left", "arm_right", "choice"]
 DISGUISES = {
@@ -24,9 +25,10 @@ DISGUISES = {
 def test_a_table_is_read_in_every_disguise(disguise, end):
     delimiter, encoding, mark = DISGUISES[disguise]
     text = end.join(delimiter.join(row) for row in [[*NAMES], [" zoë ", "p1", "a", "b", "left"], ["", "", "", "", ""]])
-    sheet = read_sheet(mark + text.encode(encoding), wanted=NAMES)
+    sheet = read_sheet(mark + text.encode(encoding), file="table.csv", wanted=NAMES)
     assert sheet.names == NAMES
     assert sheet.rows == [(2, [" zoë ", "p1", "a", "b", "left"])]
+    assert [record["rater"] for _, record in sheet.records()] == ["zoë"]
 
 
 @pytest.mark.parametrize(
@@ -46,8 +48,8 @@ def test_a_table_is_read_in_every_disguise(disguise, end):
     ],
 )
 def test_what_is_no_table_is_named_with_the_remedy(content, said):
-    with pytest.raises(SheetError, match=said):
-        read_sheet(content)
+    with pytest.raises(BadTableError, match=said):
+        read_sheet(content, file="table.csv")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_whatever_is_given_is_read_as_plain_cells_or_refused_by_name(tmp_path_fa
         read = read_foreign_votes(path, "table", spelling="keep", keep_copies=True)
     except BadVotesError as error:
         refused = error.bad_rows
-    assert all(bad.file == "votes.csv" and bad.line >= 1 and bad.reason for bad in refused)
+    assert all(bad.file == "votes.csv" and bad.line >= 0 and bad.reason for bad in refused)
     if read is None:
         assert refused
         return

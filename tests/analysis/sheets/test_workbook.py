@@ -11,11 +11,12 @@ import openpyxl
 import pytest
 
 from analysis.raters.table import read_raters
+from analysis.sheets.faults import BadTableError, Faults
+from analysis.sheets.sheet import read_sheet
+from analysis.sheets.workbook import workbook_rows
 from analysis.votes.errors import BadVotesError
 from analysis.votes.foreign.reading import read_foreign_votes
 from analysis.votes.reading import read_votes
-from analysis.votes.sheet import SheetError, read_sheet
-from analysis.votes.workbook import workbook_rows
 
 VOTES = [
     ["rater", "pair", "arm_left", "arm_right", "choice", "response_ms"],
@@ -69,7 +70,7 @@ def test_cells_are_the_texts_that_csv_would_hold_and_rows_keep_their_numbers() -
     for column, value in zip("BCD", rows[4][1:], strict=True):
         made["S"][f"{column}5"] = value
     made["S"]["D5"].data_type = "s"
-    assert workbook_rows(saved(made)) == [
+    assert workbook_rows(saved(made), Faults("table.xlsx")) == [
         (2, ["a", "b", "c"]),
         (3, ["7", "true", "2026-01-02T03:04:05"]),
         (5, ["0.5", " x ", "=text"]),
@@ -102,8 +103,11 @@ def far_cell() -> bytes:
     ("content", "said"),
     [
         (book(Votes=[["a"], ["1"]], Notes=[["by hand"]]), r"2 sheets \(Votes, Notes\); keep one"),
-        (book(Votes=[["submission"], [6612345678901234567]]), "row 2: Excel rounds .*format the column as text"),
-        (error_cell(), "row 2: the formula gives #DIV/0!"),
+        (
+            book(Votes=[["submission"], [6612345678901234567]]),
+            "line 2: cell A2: Excel rounds .*format the column as text",
+        ),
+        (error_cell(), "line 2: cell B2: the formula gives #DIV/0!"),
         (book(Votes=[]), "empty"),
         (book(Votes=[["a", "a"], ["1", "2"]]), "the header names a twice"),
         (book(Votes=[["a", "b"], ["1", "2"]])[:-300], "damaged"),
@@ -115,12 +119,12 @@ def far_cell() -> bytes:
     ],
 )
 def test_a_workbook_that_cannot_be_read_in_one_way_is_named_with_the_remedy(content: bytes, said: str) -> None:
-    with pytest.raises(SheetError, match=said):
-        read_sheet(content)
+    with pytest.raises(BadTableError, match=said):
+        read_sheet(content, file="table.xlsx")
 
 
 def test_cells_far_apart_take_no_memory_for_what_lies_between() -> None:
-    assert len(workbook_rows(far_cell())[0][1]) == 16384
+    assert len(workbook_rows(far_cell(), Faults("table.xlsx"))[0][1]) == 16384
 
 
 def test_a_workbook_that_unpacks_into_too_much_is_refused_unread() -> None:
@@ -130,19 +134,19 @@ def test_a_workbook_that_unpacks_into_too_much_is_refused_unread() -> None:
         with archive.open("xl/sharedStrings.xml", "w") as member:
             for _ in range(257):
                 member.write(bytes(1024**2))
-    with pytest.raises(SheetError, match="257 MB unpacked"):
-        read_sheet(buffer.getvalue())
+    with pytest.raises(BadTableError, match="257 MB unpacked"):
+        read_sheet(buffer.getvalue(), file="table.xlsx")
 
 
 @pytest.mark.parametrize("place", range(0, 4000, 97))
 def test_a_damaged_workbook_is_read_or_refused_by_name(place: int) -> None:
     content = bytearray(book(Votes=VOTES))
     content[place % len(content)] ^= 0xFF
-    with contextlib.suppress(SheetError):
-        assert read_sheet(bytes(content)).rows
+    with contextlib.suppress(BadTableError):
+        assert read_sheet(bytes(content), file="table.xlsx").rows
 
 
 def test_without_openpyxl_the_remedy_is_named(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(SheetError, match=r"pip install 'blindpair\[report\]'"):
-        read_sheet(book(Votes=VOTES))
+    with pytest.raises(BadTableError, match=r"pip install 'blindpair\[report\]'"):
+        read_sheet(book(Votes=VOTES), file="table.xlsx")

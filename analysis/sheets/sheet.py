@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from analysis.votes.errors import SheetError
-from analysis.votes.workbook import is_zip, workbook_rows
+from analysis.sheets.faults import Faults
+from analysis.sheets.workbook import is_zip, workbook_rows
 
-__all__ = ["Sheet", "SheetError", "header_hint", "read_sheet", "sheet_rows"]
+__all__ = ["Sheet", "header_hint", "read_sheet", "sheet_rows"]
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 # The first bytes of files that spreadsheets and browsers save under a name that ends in .csv.
@@ -47,48 +47,54 @@ class Sheet:
     rows: list[tuple[int, list[str]]]
 
     def records(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """Yield line and cells by name."""
+        """Yield line and cells by name, without outer spaces."""
         for line, cells in self.rows:
-            yield line, dict(zip(self.names, cells, strict=True))
+            yield line, dict(zip(self.names, map(str.strip, cells), strict=True))
 
 
-def read_sheet(content: bytes, *, wanted: Iterable[str] = ()) -> Sheet:
+def read_sheet(content: bytes, *, file: str, wanted: Iterable[str] = ()) -> Sheet:
     """Read a table with a header.
 
     Parameters
     ----------
     content : bytes
         The file: an Excel workbook (.xlsx), or text, whose encoding a byte-order mark decides, UTF-8 without one.
+    file : str
+        What messages call it.
     wanted : iterable of str
         Names that settle what separates the columns, where the header could be split in two ways.
 
     Raises
     ------
-    SheetError
+    BadTableError
         Naming the line, where there is one, and the remedy.
     """
-    rows = sheet_rows(content, wanted=wanted)
+    rows = sheet_rows(content, file=file, wanted=wanted)
+    faults = Faults(file)
     if not rows:
-        raise SheetError("the file is empty; it needs a header")
+        raise faults.whole("the file is empty; it needs a header")
     (head, names), *rows = rows
     names = [name.strip() for name in names]
     twice = sorted(name for name, count in Counter(names).items() if name and count > 1)
     if twice:
-        raise SheetError(f"line {head}: the header names {', '.join(twice)} twice; give each column a name of its own")
+        said = f"the header names {', '.join(twice)} twice; give each column a name of its own"
+        raise faults.whole(said, line=head)
     for line, cells in rows:
         if len(cells) != len(names):
-            raise SheetError(f"line {line}: has {len(cells)} fields; the header has {len(names)}")
+            faults.add(line, "", f"has {len(cells)} fields; the header has {len(names)}", kind="width")
+    faults.refuse()
     return Sheet(names, rows)
 
 
-def sheet_rows(content: bytes, *, wanted: Iterable[str] = ()) -> list[tuple[int, list[str]]]:
+def sheet_rows(content: bytes, *, file: str, wanted: Iterable[str] = ()) -> list[tuple[int, list[str]]]:
     """Return line and cells of every row that is not blank, the header among them; as for :func:`read_sheet`."""
-    return workbook_rows(content) if is_zip(content) else _text_rows(_decoded(content), set(wanted))
+    faults = Faults(file)
+    return workbook_rows(content, faults) if is_zip(content) else _text_rows(_decoded(content, faults), wanted, faults)
 
 
-def _text_rows(text: str, wanted: set[str]) -> list[tuple[int, list[str]]]:
+def _text_rows(text: str, wanted: Iterable[str], faults: Faults) -> list[tuple[int, list[str]]]:
     rows = []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text, wanted))
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text, set(wanted)))
     line = 1
     try:
         for cells in reader:
@@ -96,7 +102,7 @@ def _text_rows(text: str, wanted: set[str]) -> list[tuple[int, list[str]]]:
                 rows.append((line, cells))
             line = reader.line_num + 1
     except csv.Error as error:
-        raise SheetError(f"line {line}: is not CSV: {error}; look for a quote that is not closed") from None
+        raise faults.whole(f"is not CSV: {error}; look for a quote that is not closed", line=line) from None
     return rows
 
 
@@ -128,18 +134,18 @@ def header_hint(head: bytes, names: list[str]) -> str:
     return ""
 
 
-def _decoded(content: bytes) -> str:
+def _decoded(content: bytes, faults: Faults) -> str:
     for begin, said in _SIGNATURES.items():
         if content[:64].lower().lstrip().startswith(begin):
-            raise SheetError(f"the file {said}")
+            raise faults.whole(f"the file {said}")
     encoding = next((name for mark, name in _ENCODINGS if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise SheetError(f"line {line}: is not {encoding.upper()} text; save the file as CSV UTF-8") from None
+        raise faults.whole(f"is not {encoding.upper()} text; save the file as CSV UTF-8", line=line) from None
     if "\x00" in text:
-        raise SheetError("the file is UTF-16 without a byte-order mark, or no text; save it as CSV UTF-8")
+        raise faults.whole("the file is UTF-16 without a byte-order mark, or no text; save it as CSV UTF-8")
     return text
 
 
