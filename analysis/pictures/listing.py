@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ LEAVINGS = frozenset(
         "picasa.ini",
     }
 )
+# How editors name their copies, and browsers a download that they have not finished.
+_COPIES = ("~", ".bak", ".orig", ".tmp", ".part", ".partial", ".crdownload")
 LEAVING = "left by other programs"
 NAMED = 3
 Head = Callable[[], bytes]
@@ -94,7 +97,7 @@ def _kind_word(kind: str, count: int) -> str:
     first, comma, rest = kind.partition(", ")
     if first == "file without an ending":
         return "files without an ending"
-    return f"{first.removesuffix('y') + 'ie' if first.endswith('y') else first}s{comma}{rest}"
+    return f"{re.sub('(?<![aeiou])y$', 'ie', first)}s{comma}{rest}"
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ def listing_of(entries: Iterable[tuple[str, Head]], *, where: str) -> Listing:
 
 def _left_out_as(name: str, head: Head) -> str | None:
     """Return the kind under which a file is left out, or None for an image."""
-    if any(is_leaving(part) for part in PurePosixPath(name).parts):
+    if any(is_leaving(part) for part in PurePosixPath(name).parts) or name.lower().endswith(_COPIES):
         return LEAVING
     if name.endswith("/"):
         return "folder not looked into"

@@ -6,20 +6,27 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from analysis.votes.foreign.tool import Record, Tool, as_a, in_milliseconds, json_of, records_of, table_records
+from analysis.votes.foreign.tool import (
+    Record,
+    Tool,
+    as_a,
+    in_milliseconds,
+    json_of,
+    records_of,
+    table_records,
+    with_criteria,
+)
 
 __all__ = ["LABEL_STUDIO"]
 
 
 def _records(path: Path) -> Iterator[Record]:
-    if path.suffix.lower() != ".json":
-        yield from map(_flat, table_records(path))
-        return
-    content = json_of(path)
+    content = json_of(path) if path.suffix.lower() == ".json" else None
     if isinstance(content, list) and any(isinstance(task, dict) and "annotations" in task for task in content):
         yield from _from_tasks(path, content)
     else:
-        yield from map(_flat, records_of(path))
+        for record in table_records(path) if content is None else records_of(path):
+            yield from _flat(record)
 
 
 def _from_tasks(path: Path, tasks: list) -> Iterator[Record]:
@@ -36,28 +43,29 @@ def _from_tasks(path: Path, tasks: list) -> Iterator[Record]:
                 "lead_time_ms": in_milliseconds(annotation.get("lead_time")),
                 "left_out": "skipped" if annotation.get("was_cancelled") else "",
             }
-            for choice in _choices(path, place, annotation) or [""]:
-                yield place, {**common, "choice": choice}
+            for control, choice in _choices(path, place, annotation) or [("", "")]:
+                yield place, {**common, "question": control, "choice": choice}
 
 
-def _choices(path: Path, place: int, annotation: dict) -> list[object]:
-    """Return what was selected in each Pairwise control of an annotation."""
+def _choices(path: Path, place: int, annotation: dict) -> list[tuple[str, object]]:
+    """Return the name of each Pairwise control of an annotation, and what was selected in it."""
     results = as_a(list, annotation.get("result"), path, place, called="result")
     results = [as_a(dict, result, path, place, called="an entry of result") for result in results]
-    pairwise = [result.get("value") for result in results if result.get("type") == "pairwise"]
-    return [as_a(dict, value, path, place, called="value").get("selected", "") for value in pairwise]
+    return [
+        (str(result.get("from_name")), as_a(dict, result.get("value"), path, place, called="value").get("selected", ""))
+        for result in results
+        if result.get("type") == "pairwise"
+    ]
 
 
-def _flat(record: Record) -> Record:
-    """Return an exported row whose Pairwise answer is a text instead of ``[{"selected": "left"}]``."""
+def _flat(record: Record) -> Iterator[Record]:
+    """Yield an exported row for each Pairwise answer, a text instead of ``[{"selected": "left"}]``; or without one."""
     place, row = record
-    flat = {**row, "task": row.get("id"), "lead_time_ms": in_milliseconds(row.get("lead_time"))}
-    for name, value in row.items():
-        selected = _selected(value)
-        if selected is not None:
-            flat["choice"] = selected
-            flat[name] = selected
-    return place, {"choice": "", **flat}
+    selected = {name: side for name, value in row.items() if (side := _selected(value)) is not None}
+    common = {**row, **selected, "task": row.get("id"), "lead_time_ms": in_milliseconds(row.get("lead_time"))}
+    answers: list[tuple[str, object]] = [*selected.items()] or [("", row.get("choice", ""))]
+    for name, answer in answers:
+        yield place, {**common, "question": name, "choice": answer}
 
 
 def _selected(value: object) -> str | None:
@@ -74,7 +82,7 @@ def _selected(value: object) -> str | None:
 LABEL_STUDIO = Tool(
     name="label-studio",
     title="Label Studio Pairwise (JSON, JSON-MIN, CSV)",
-    records=_records,
+    records=lambda path: with_criteria(_records(path)),
     columns={
         "rater": ("annotator", "completed_by"),
         "trial": ("annotation_id",),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from analysis.votes.errors import unreadable
-from analysis.votes.foreign.tool import SIDE_ANSWERS, Record, Tool, as_a, json_of
+from analysis.votes.foreign.tool import SIDE_ANSWERS, Record, Tool, as_a, json_of, with_criteria
 
 __all__ = ["POTATO"]
 
@@ -24,7 +24,8 @@ def _records(path: Path) -> Iterator[Record]:
                 {
                     "user_id": state.get("user_id"),
                     "instance_id": instance,
-                    "trial": f"{instance} {schema}",
+                    "trial": instance,
+                    "question": schema,
                     "selection": selection,
                     # Potato's own note on the order: the place in the data of what was shown first, second.
                     "is_swapped": order.get(schema) == [1, 0],
@@ -46,7 +47,7 @@ def _selections(path: Path, place: int, labels: object) -> Iterator[tuple[str, o
 POTATO = Tool(
     name="potato",
     title="Potato (user_state.json); tried on 2.12.1",
-    records=_records,
+    records=lambda path: with_criteria(_records(path)),
     columns={
         "rater": ("user_id",),
         "pair": ("instance_id",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from analysis.votes.foreign.tool import Record, Tool, in_milliseconds, table_records
@@ -11,12 +11,19 @@ __all__ = ["PSYCHOPY"]
 
 
 def _records(path: Path) -> Iterator[Record]:
-    for line, record in table_records(path):
-        # A response component is named by its author; the one that answered in a row is that row's.
-        for name in [name for name in record if name.endswith(".keys") and record[name]]:
-            record.setdefault("keys", record[name])
-            record.setdefault("rt", record.get(name.removesuffix(".keys") + ".rt", ""))
-        yield line, {**record, "keys": record.get("keys", ""), "rt_ms": in_milliseconds(record.get("rt", ""))}
+    rows = [(line, record, _answered(record)) for line, record in table_records(path)]
+    if any(len(names) > 1 for *_, names in rows):
+        # Which of them the votes are, their author alone knows: without ``keys``, --map choice= is asked for.
+        yield from ((line, record) for line, record, _ in rows)
+        return
+    for line, record, names in rows:
+        keys, seconds = (record.get(f"{name}.{what}", "") for name in names or [""] for what in ("keys", "rt"))
+        yield line, {**record, "keys": keys, "rt_ms": in_milliseconds(seconds)}
+
+
+def _answered(record: Mapping[str, str]) -> list[str]:
+    """Return the response components that answered in a row; their author named them."""
+    return [name.removesuffix(".keys") for name, key in record.items() if name.endswith(".keys") and key]
 
 
 PSYCHOPY = Tool(

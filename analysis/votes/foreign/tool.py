@@ -12,7 +12,17 @@ from analysis.sheets.faults import BadTableError, Faults
 from analysis.sheets.sheet import read_sheet
 from analysis.votes.errors import BadVotesError, refuse_votes, unreadable
 
-__all__ = ["SIDE_ANSWERS", "Record", "Tool", "as_a", "in_milliseconds", "json_of", "records_of", "table_records"]
+__all__ = [
+    "SIDE_ANSWERS",
+    "Record",
+    "Tool",
+    "as_a",
+    "in_milliseconds",
+    "json_of",
+    "records_of",
+    "table_records",
+    "with_criteria",
+]
 
 # Line (in JSON the 1-based place) and a flat record.
 Record = tuple[int, Mapping[str, object]]
@@ -63,6 +73,14 @@ def in_milliseconds(seconds: object) -> object:
         return round(float(str(seconds)) * 1000, 6) if seconds not in (None, "") else ""
     except ValueError:
         return seconds
+
+
+def with_criteria(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield the records; where they answer several questions, each with its ``question`` as the criterion."""
+    found = list(records)
+    questions = {record["question"] for _, record in found if record.get("question")}
+    for place, record in found:
+        yield place, {**record, "criterion": record["question"]} if len(questions) > 1 else record
 
 
 def table_records(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[tuple[int, dict[str, str]]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.__main__ import main
+from analysis.votes.criteria import by_criterion, criteria_in
 from analysis.votes.foreign import TOOLS
 from analysis.votes.foreign.reading import read_foreign_votes
 from analysis.votes.reading import BadVotesError, read_votes
@@ -180,3 +181,54 @@ def test_a_table_under_other_names_is_read_by_map_and_answer(tmp_path, capsys):
     assert "left out, no answer: 1" in capsys.readouterr().err
     assert main(["convert", str(path), "--map", names, "--out", str(tmp_path / "other.csv")]) == 2
     assert "'A' is not one of left, right, tie" in capsys.readouterr().err
+
+
+def _two_questions(tool, tmp_path):
+    """Return a file in which a second question was asked of each pair and answered the other way round."""
+    other = {"left": "right", "right": "left", "A": "B", "B": "A"}
+    name = {"label-studio": "label_studio.json", "csv": "label_studio.csv", "potato": "potato/ann/user_state.json"}[
+        tool
+    ]
+    path = tmp_path / Path(name).name
+    if tool == "csv":
+        head, *rows = (SAMPLES / name).read_text().splitlines()
+        turned = [next((other[side] for side in ("left", "right") if f'""{side}""' in row), "") for row in rows]
+        cells = [f'"[{{""selected"":""{side}""}}]"' if side else "" for side in turned]
+        lines = [f"{head},detail", *(f"{row},{cell}" for row, cell in zip(rows, cells, strict=True))]
+        path.write_text("\n".join(lines) + "\n")
+        return path
+    content = json.loads((SAMPLES / name).read_text())
+    if tool == "potato":
+        for labels in content["instance_id_to_label_to_value"].values():
+            labels += [[{**label, "schema": "detail"}, other.get(value, value)] for label, value in labels]
+    else:
+        for result in (annotation["result"] for task in content for annotation in task["annotations"]):
+            result += [
+                {**one, "from_name": "detail", "value": {"selected": other[one["value"]["selected"]]}}
+                for one in result
+                if one.get("type") == "pairwise"
+            ]
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize("tool", ["label-studio", "csv", "potato"])
+def test_several_questions_of_a_pair_are_several_criteria(tool, tmp_path):
+    path = _two_questions(tool, tmp_path)
+    reader = "label-studio" if tool == "csv" else tool
+    table = read_foreign_votes(path, reader, **(ITEMS if tool == "potato" else {})).table
+    one, other = criteria_in(table)
+    assert "detail" in (one, other)
+    robust, vanilla, ties = _tally(by_criterion(table, one))
+    assert _tally(by_criterion(table, other)) == (vanilla, robust, ties)
+    assert robust + vanilla > 0
+
+
+def test_two_keys_in_one_row_are_refused_not_chosen_from(tmp_path):
+    path = _changed(
+        tmp_path, "psychopy.csv", "p0,robust,vanilla,0,0,0,0,,,,left", "p0,robust,vanilla,0,0,0,0,,,up,left"
+    )
+    with pytest.raises(BadVotesError, match=r"--map choice=COLUMN; the file has .*key_start\.keys, key_resp\.keys"):
+        read_foreign_votes(path, "psychopy")
+    read = read_foreign_votes(path, "psychopy", named={"choice": "key_resp.keys"})
+    assert _tally(read.table) == (2, 1, 0)
