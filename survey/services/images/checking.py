@@ -20,7 +20,7 @@ from survey.services.images.import_sources import WANTED_TREE, ImportSource, Lim
 
 __all__ = ["ImageFacts", "ImportReport", "Progress", "images_check", "inspect"]
 
-# Unmatched images of an arm that a message names; the report holds them all.
+# Images that a message names, and messages of a kind that are listed.
 NAMED = 20
 NAMED_FOLDERS = 5
 # Characters that the database keeps of an arm's title.
@@ -56,9 +56,28 @@ class ImportReport:
     notes: list[str] = field(default_factory=list)
     unmatched: dict[str, list[str]] = field(default_factory=dict)
     sha256: str = ""
+    # {kind: messages of it, and the place of the line that counts those beyond the listed}.
+    _kinds: dict[str, tuple[int, int]] = field(default_factory=dict, init=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        return vars(self)
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def refuse(self, problem: str, *, kind: str) -> None:
+        """Add a problem; of each kind twenty are listed, and one line counts the others."""
+        count, place = self._kinds.get(kind, (0, len(self.problems)))
+        if count < NAMED:
+            self.problems.append(problem)
+        elif count == NAMED:
+            place = len(self.problems)
+            self.problems.append("")
+        if count >= NAMED:
+            self.problems[place] = f"{count + 1 - NAMED:,} more: {kind}"
+        self._kinds[kind] = (count + 1, place)
+
+    def notice(self, names: Sequence[str], said: str) -> None:
+        """Add a note on images or pairs, if there are any: how many, and the first names."""
+        if names:
+            self.notes.append(f"{len(names):,} {said}: {', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)}")
 
 
 def inspect(path: str, content: bytes, limits: Limits) -> ImageFacts:
@@ -89,10 +108,12 @@ def _keys(source: ImportSource, report: ImportReport, arm: str) -> dict[str, str
     for name in names:
         key = stem(name)
         if key in keys:
-            report.problems.append(f"arm {arm}: {keys[key]} and {name} would be the same pair")
+            kind = f"arm {arm}: images that would be the same pair"
+            report.refuse(f"arm {arm}: {keys[key]} and {name} would be the same pair", kind=kind)
         keys[key] = name
         if len(key) > LONGEST_KEY:
-            report.problems.append(f"arm {arm}: the path {key[:60]}... is longer than {LONGEST_KEY} characters")
+            said = f"is longer than {LONGEST_KEY} characters"
+            report.refuse(f"arm {arm}: the path {key[:60]}... {said}", kind=f"arm {arm}: the path {said}")
     if not keys:
         found = "; ".join(source.notes()) or "nothing"
         report.problems.append(f"arm {arm}: no images in {source.label}; found: {found}")
@@ -142,14 +163,16 @@ def images_check(
             try:
                 row[arm] = inspect(name, source.read(name), limits)
             except PictureError as error:
-                report.problems.append(f"arm {arm}: {name} {error}")
+                report.refuse(f"arm {arm}: {name} {error}", kind=f"arm {arm}: an image {error}")
             except BadArchive as error:
-                report.problems.append(f"arm {arm}: {error}")
+                report.refuse(f"arm {arm}: {error}", kind=f"arm {arm}: files that cannot be read")
             done += 1
             on_progress(done, total)
         if len(row) == len(sources):
             _compare(key, row, report)
             pairs[key] = row
+    alike = [key for key, row in pairs.items() if len({one.sha256 for one in row.values()}) == 1]
+    report.notice(alike, "pair(s) with identical bytes in all arms")
     _colours(pairs, report)
     _changes(pairs, report)
     report.pairs = len(pairs)
@@ -200,9 +223,8 @@ def _compare(key: str, row: Mapping[str, ImageFacts], report: ImportReport) -> N
     sizes = {f"{one.width}x{one.height}" for one in row.values()}
     if len(sizes) > 1:
         shown = ", ".join(f"{arm} {one.width}x{one.height}" for arm, one in row.items())
-        report.problems.append(f"pair {key}: the arms' images differ in size ({shown})")
-    if len({one.sha256 for one in row.values()}) == 1:
-        report.notes.append(f"pair {key}: identical bytes in all arms")
+        kind = "pairs whose images differ in size"
+        report.refuse(f"pair {key}: the arms' images differ in size ({shown})", kind=kind)
 
 
 def _colours(pairs: Mapping[str, Mapping[str, ImageFacts]], report: ImportReport) -> None:

@@ -40,7 +40,7 @@ def _class_names(content: bytes, faults: Faults) -> dict[str, str]:
         row = [nfc(cell.strip()) for cell in cells]
         if row[0] == "class_label":
             continue
-        if len(row) != 2:
+        if len(row) != 2 or not all(row):
             faults.add(line, "", "expected class_label,class_name", kind="width")
         elif names.setdefault(*row) != row[1]:
             faults.add(line, "", f"{row[0]} has the name {names[row[0]]} already", kind="twice")

@@ -46,9 +46,9 @@ class _References:
                 content = self.sources.reference(row.reference)
                 self.read[row.reference] = inspect(row.reference, content, self.limits)
             except BadArchive as error:
-                report.problems.append(f"{where}: {error}")
+                report.refuse(f"{where}: {error}", kind="references that cannot be read")
             except PictureError as error:
-                report.problems.append(f"{where}: the reference {row.reference} {error}")
+                report.refuse(f"{where}: the reference {row.reference} {error}", kind=f"a reference {error}")
         return self.read.get(row.reference)
 
 
@@ -117,15 +117,17 @@ def _text_prompt(sources: ArmFolders, key: str, row: Mapping[str, ImageFacts], r
             if content is not None and (text := content.decode("utf-8-sig").strip()):
                 prompts.setdefault(text, arm)
         except BadArchive as error:
-            report.problems.append(f"arm {arm}: {error}")
+            report.refuse(f"arm {arm}: {error}", kind=f"arm {arm}: texts that cannot be read")
         except UnicodeDecodeError:
-            report.problems.append(f"arm {arm}: the text beside {image.path} is not UTF-8; save it as UTF-8")
+            said = "is not UTF-8; save it as UTF-8"
+            report.refuse(f"arm {arm}: the text beside {image.path} {said}", kind=f"arm {arm}: a text {said}")
     if len(prompts) > 1:
         arms = ", ".join(prompts.values())
-        report.problems.append(f"pair {key}: the texts beside its images differ between {arms}; a pair has one prompt")
+        said = f"the texts beside its images differ between {arms}; a pair has one prompt"
+        report.refuse(f"pair {key}: {said}", kind="pairs whose images have different texts")
     prompt = next(iter(prompts), "")
     if problem := text_problem(prompt):
-        report.problems.append(f"pair {key}: {problem}")
+        report.refuse(f"pair {key}: {problem}", kind="prompts that cannot be shown")
     return prompt
 
 

@@ -105,17 +105,18 @@ def _checked(
     report, pairs = images_check(sources, on_progress=on_progress, **rules)
     folders = ArmFolders.of(sources)
     checked = _Checked(report, folders, pairs, pairs_described(folders, pairs, report, **rules), class_names)
-    report.problems += [
-        f"the name of class {label} has more than {LONGEST_CLASS_NAME} characters; shorten it"
-        for label, name in class_names.items()
-        if len(name) > LONGEST_CLASS_NAME
-    ]
+    for label, name in class_names.items():
+        if len(name) > LONGEST_CLASS_NAME:
+            said = f"has more than {LONGEST_CLASS_NAME} characters; shorten it"
+            report.refuse(f"the name of class {label} {said}", kind=f"the name of a class {said}")
     if unknown := sorted(set(class_names) - {checked.label(key) for key in pairs}):
         report.notes.append(f"class names: no image is of class {', '.join(unknown[:NAMED])}")
     names = arm_names(study, sources)
     digests = {key: {names[arm]: one.sha256 for arm, one in row.items()} for key, row in pairs.items()}
-    report.problems += pairs_conflicts(study, digests)
-    report.problems += descriptions_conflicts(study, map(checked.said, pairs))
+    for problem in pairs_conflicts(study, digests):
+        report.refuse(problem, kind="pairs that exist with other images")
+    for problem in descriptions_conflicts(study, map(checked.said, pairs)):
+        report.refuse(problem, kind="pairs of a frozen version of which something else is said")
     report.notes += [f"arm {title} is called {name} in files" for title, name in names.items() if title != name]
     if report.problems:
         raise ImportRefused(report.problems)

@@ -52,6 +52,7 @@ def test_a_damaged_workbook_is_named_wherever_it_is_brought(tmp_path):
     ("content", "said"),
     [
         (b"n01,Schleie\nn02,Hai\nn01,Hecht\n", "line 3: n01 has the name Schleie already"),
+        (b"n01,Schleie\nn02,\n", "line 2: expected class_label,class_name"),
         (b"n01,Schleie\n" * (MOST_CLASS_BYTES // 12 + 1), "larger than 4 MB"),
     ],
 )

@@ -129,6 +129,19 @@ def test_unmatched_images_are_named_and_can_be_left_out(tmp_path: Path) -> None:
     assert report.pairs == 3
 
 
+def test_bad_images_are_listed_up_to_twenty_of_a_kind_and_all_counted(tmp_path: Path) -> None:
+    bad = {f"cat/{number}.png": b"<!doctype html>" for number in range(23)}
+    deep = {f"cat/deep{number}.png": png(mode="I;16") for number in range(2)}
+    other = {name: png() for name in (*bad, *deep)}
+    report, _ = images_check(folders(tmp_path, a=bad | deep, b=other))
+    assert len(report.problems) == 23
+    assert sum("(HTML page)" in problem for problem in report.problems) == 21
+    assert sum("16 bits" in problem for problem in report.problems) == 2
+    (more,) = (problem for problem in report.problems if "more" in problem)
+    assert more.startswith("3 more: arm a: an image cannot be read as an image")
+    assert "_kinds" not in report.as_dict()
+
+
 def test_identical_bytes_and_colour_profiles_are_noted(tmp_path: Path) -> None:
     from PIL import ImageCms
 
@@ -138,7 +151,7 @@ def test_identical_bytes_and_colour_profiles_are_noted(tmp_path: Path) -> None:
     arms["b"]["cat/2.png"] = png(icc_profile=profile)
     report, _ = images_check(folders(tmp_path, **arms))
     assert report.problems == []
-    assert any("cat/1: identical bytes" in note for note in report.notes)
+    assert "1 pair(s) with identical bytes in all arms: cat/1" in report.notes
     assert "arm b: 1 image(s) are taken as sRGB (its profile is one of Lab; browsers ignore it too)" in report.notes
 
 
@@ -270,7 +283,7 @@ def test_a_large_upload_is_imported_by_a_worker(client, monkeypatch) -> None:
     job_run(Job.objects.get(state="queued").pk)
     page = client.get(again.url).content.decode()
     assert "4 pairs of a, b, 1 of them new" in page
-    assert "pair cat/9: identical bytes in all arms" in page
+    assert "1 pair(s) with identical bytes in all arms: cat/9" in page
 
 
 def test_what_keeps_a_large_upload_out_is_listed_without_the_place_in_the_code(client, monkeypatch) -> None:
