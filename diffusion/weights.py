@@ -36,9 +36,9 @@ _COUNTERS = ("n_averaged", "num_updates", "decay")
 _TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _NO_WEIGHTS: tuple[tuple[bytes, str], ...] = (
     (b"\x89HDF", "an HDF5 file (Keras, perhaps)"),
-    (b"\x1f\x8b", "a gzip archive; unpack it first"),
-    (b"7z\xbc\xaf", "a 7z archive; unpack it first"),
-    (b"Rar!", "a RAR archive; unpack it first"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"GGUF", "a GGUF file"),
     (b"\x89PNG", "an image"),
@@ -123,7 +123,8 @@ def _refuse_other_kinds(path: Path) -> None:
         )
     for signature, what in _NO_WEIGHTS:
         if head.startswith(signature):
-            raise CheckpointError(f"{path} is {what}, not weights that torch.save or safetensors wrote")
+            remedy = "; unpack it first" if what.endswith("archive") else ""
+            raise CheckpointError(f"{path} is {what}, not weights that torch.save or safetensors wrote{remedy}")
     if head.startswith(b"PK\x03\x04"):
         _refuse_other_zips(path)
     elif head.startswith(_TORCH_LEGACY):
@@ -147,6 +148,10 @@ def _refuse_other_zips(path: Path) -> None:
         raise CheckpointError(
             f"{path} is TorchScript, a program with its weights, and is refused; "
             "load it where it was made and save its state_dict with torch.save"
+        )
+    if any(name.endswith("archive_format") for name in names):
+        raise CheckpointError(
+            f"{path} is a program that torch.export wrote; save the network's state_dict with torch.save"
         )
     if any(name.endswith(".npy") for name in names):
         raise CheckpointError(f"{path} is an .npz of NumPy arrays, not weights that torch.save or safetensors wrote")
@@ -278,6 +283,8 @@ def as_float32(path: Path, state: Mapping[str, Tensor]) -> Weights:
         raise CheckpointError(
             f"{path} holds tensors of several types ({', '.join(types)}); save all of them as float32, or all as one"
         )
+    if empty := [name for name, tensor in state.items() if tensor.is_meta]:
+        raise CheckpointError(f"{path} holds tensors without values (meta), first {empty[0]}; save them from a device")
     ready = {name: tensor.detach().to(torch.float32).contiguous() for name, tensor in state.items()}
     if bad := [name for name, tensor in ready.items() if not bool(tensor.isfinite().all())]:
         raise CheckpointError(f"{path} holds values that are no numbers, first in {bad[0]}; fetch or train it again")

@@ -29,6 +29,7 @@ PURE_FOLDERS = [
     "analysis/ranking",
     "analysis/raters",
     "analysis/regression",
+    "analysis/sheets",
     "analysis/verdict",
     "analysis/votes",
     "analysis/votes/files",

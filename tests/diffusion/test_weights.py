@@ -114,7 +114,15 @@ def npz(path):
         np.savez(file, weight=np.ones(3))
 
 
+def exported(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("w/archive_format", "w/models/model.json", "w/data/weights/weight_0"):
+            archive.writestr(name, b"pt2")
+
+
 REFUSED = {
+    "a program that torch.export wrote": exported,
+    "a gzip archive": lambda path: path.write_bytes(b"\x1f\x8b\x08" + bytes(64)),
     "HTML page": lambda path: path.write_text("<!DOCTYPE html><html>Sign in</html>"),
     "git-lfs pointer": lambda path: path.write_text(
         "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
@@ -174,6 +182,7 @@ def test_other_floating_types_are_cast_and_said(tmp_path, state, kind, has_card,
         (lambda name, value: value.half() if "weight" in name else value, r"several types \(float16, float32\)"),
         (lambda name, value: value.to(torch.int8), "int8"),
         (lambda name, value: value.to(torch.float8_e4m3fn), "float8"),
+        (lambda name, value: value.to("meta"), r"tensors without values \(meta\), first "),
         (lambda name, value: value * float("nan"), "no numbers, first in"),
         (lambda name, value: (value * 1e30).half(), "no numbers, first in"),
     ],
