@@ -6,6 +6,7 @@ begins, one soon after, then one every ten seconds, and one when it ends: no con
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -41,7 +42,7 @@ def console_of(stream: Any) -> Console:
 
 
 class Board:
-    """The phases of some work, all named from the start; each is entered once, in any order.
+    """The phases of some work, all named from the start; each is entered once, in any order and also several at once.
 
     Parameters
     ----------
@@ -115,6 +116,9 @@ class _Lines:
     def __init__(self, phases: Sequence[str], file: IO[str]) -> None:
         self._numbers = {name: number for number, name in enumerate(phases, 1)}
         self._file = file
+        # Phases that run at the same time write here, each from a thread of its own.
+        self._lock, self._running = threading.Lock(), list[str]()
+        self._latest = ""
 
     def begin(self) -> None:
         pass
@@ -126,10 +130,22 @@ class _Lines:
         self._file.write(f"{text}\n")
         self._file.flush()
 
+    def _number(self, name: str) -> str:
+        return f"[{self._numbers[name]}/{len(self._numbers)}] " if len(self._numbers) > 1 else ""
+
+    def _tell(self, name: str, text: str) -> None:
+        """Write a line of a phase, under its number where the lines above are not all its own."""
+        with self._lock:
+            is_alone = self._running == [name] and self._latest == name
+            self._write(f"  {'' if is_alone else self._number(name)}{text}")
+
     @contextmanager
     def phase(self, name: str) -> Iterator[Report]:
         pace, told_at, pause = _Pace(), time.monotonic(), _FIRST_LINE_SECONDS
-        self._write(f"[{self._numbers[name]}/{len(self._numbers)}] {name}" if len(self._numbers) > 1 else name)
+        with self._lock:
+            self._running.append(name)
+            self._latest = name
+            self._write(f"{self._number(name)}{name}")
 
         def report(done: float, total: float, note: str = "") -> None:
             nonlocal told_at, pause
@@ -138,10 +154,14 @@ class _Lines:
                 return
             told_at, pause = time.monotonic(), _LINE_SECONDS
             left = "" if pace.left is None else f"about {_clock(pace.left)} left"
-            self._write("  " + ", ".join(filter(None, [f"{done:.0f} of {total:.0f}", note, left])))
+            self._tell(name, ", ".join(filter(None, [f"{done:.0f} of {total:.0f}", note, left])))
 
-        yield report
-        self._write(f"  done in {_clock(pace.seconds)}")
+        try:
+            yield report
+            self._tell(name, f"done in {_clock(pace.seconds)}")
+        finally:
+            with self._lock:
+                self._running.remove(name)
 
 
 class _TimeColumn(ProgressColumn):

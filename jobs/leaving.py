@@ -5,10 +5,22 @@ Signals arrive in the process that does the work. One of them asks; ``PATIENCE_S
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from types import FrameType
 
-__all__ = ["PATIENCE_SECONDS", "TELL", "is_leaving", "leave_on", "leave_soon", "work_begin", "work_end"]
+__all__ = [
+    "PATIENCE_SECONDS",
+    "TELL",
+    "end_with_parent",
+    "is_leaving",
+    "leave_on",
+    "leave_soon",
+    "work_begin",
+    "work_end",
+]
 
 # Less than what a container has before it is killed (stop_grace_period).
 PATIENCE_SECONDS = 60
@@ -46,6 +58,18 @@ def leave_on(*signals: signal.Signals) -> None:
     signal.signal(signal.SIGALRM, _insist)
     for one in signals:
         signal.signal(one, _told)
+
+
+def end_with_parent() -> None:
+    """Get SIGTERM when standard input ends: the system closes it with the process that holds the other end."""
+    threading.Thread(target=_wait_for_end, daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    # Not by sys.stdin: a thread that waits in it holds a lock that the interpreter takes when it ends.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _told(number: int, frame: FrameType | None) -> None:

@@ -72,6 +72,11 @@ class TrainingRun(models.Model):
         )
 
     @property
+    def is_trained(self) -> bool:
+        """Whether it is finished and its weights are there."""
+        return self.state == self.State.FINISHED and (self.folder / "last.safetensors").is_file()
+
+    @property
     def folder(self) -> Path:
         """Where the run's files lie, on storage that all workers share."""
         return Path(django_settings.DATA_DIR) / "training" / self.name

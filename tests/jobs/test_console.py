@@ -54,6 +54,33 @@ def test_a_pipe_gets_plain_lines_now_and_then(clock: Clock) -> None:
     ]
 
 
+def test_lines_of_phases_that_run_at_the_same_time_say_whose_they_are(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Board(["train one", "train two", "make pairs"], stream) as board:
+        with board.phase("train one") as one:
+            with board.phase("train two") as two:
+                clock.now += 10
+                one(10, 100, "loss 0.5")
+                two(20, 100, "loss 0.4")
+            clock.now += 10
+            one(20, 100, "loss 0.3")
+        with board.phase("make pairs") as pairs:
+            clock.now += 10
+            pairs(1, 2, "")
+    assert stream.getvalue().splitlines() == [
+        "[1/3] train one",
+        "[2/3] train two",
+        "  [1/3] 10 of 100, loss 0.5",
+        "  [2/3] 20 of 100, loss 0.4",
+        "  [2/3] done in 0:10",
+        "  [1/3] 20 of 100, loss 0.3, about 1:20 left",
+        "  [1/3] done in 0:20",
+        "[3/3] make pairs",
+        "  1 of 2",
+        "  done in 0:10",
+    ]
+
+
 def test_what_was_there_before_takes_no_part_in_the_time_left(clock: Clock) -> None:
     stream = io.StringIO()
     with shown("make pairs", stream) as report:
@@ -85,6 +112,17 @@ def test_a_terminal_shows_every_phase_and_what_runs(clock: Clock) -> None:
     assert "train" in text
     assert "make pairs" in text
     assert "✓" in text
+
+
+def test_a_terminal_shows_phases_that_run_at_the_same_time_on_one_page(clock: Clock) -> None:
+    stream = Terminal()
+    board = Board(["train one", "train two"], stream)
+    with board, board.phase("train one") as one, board.phase("train two") as two:
+        one(1, 4, "loss 0.5")
+        two(3, 4, "loss 0.4")
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).rsplit("train one", 1)[1]
+    assert "train two" in last
+    assert (last + stream.getvalue()).count("✓") >= 2
 
 
 def test_a_failure_leaves_the_terminal_in_order(clock: Clock) -> None:

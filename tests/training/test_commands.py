@@ -57,6 +57,14 @@ def test_command_trains_records_and_does_not_train_again(preset):
 
 
 @pytest.mark.django_db
+def test_progress_is_told_in_lines_of_json(preset):
+    lines = run_command("--config", preset, "--json").splitlines()
+    told = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [(one["done"], one["total"]) for one in told][:6] == [(done, 6) for done in range(1, 7)]
+    assert "images/s" in told[0]["note"]
+
+
+@pytest.mark.django_db
 def test_command_refuses_a_device_that_does_not_exist_and_records_it(preset, settings):
     settings.TORCH_DEVICE = "gpu"
     with pytest.raises(CommandError, match="BLINDPAIR_DEVICE is 'gpu'; give auto, cpu, cuda"):

@@ -16,16 +16,11 @@ from rich.panel import Panel
 
 from config.management.demo import serving
 from config.management.demo import study as demo
+from config.management.demo.recipe import NOW
+from config.management.demo.training import recipe_of_this_demo, train_side_by_side, usable_cores
 from jobs.console import Board, Report, Stopped, console_of
 from survey.models import ImageMetric, Study
 from training.models import Checkpoint
-
-NETWORKS = {
-    "Train the denoiser that both arms share": ("train_denoiser", "digits_denoiser"),
-    "Train the vanilla classifier": ("train_classifier", "digits_vanilla"),
-    "Train the robust classifier (PGD on diffused images)": ("train_classifier", "digits_robust"),
-    "Train an independent classifier that judges the images": ("train_classifier", "digits_judge"),
-}
 
 
 class Command(BaseCommand):
@@ -65,13 +60,12 @@ class Command(BaseCommand):
         database, made = "Prepare the database", f"Make {pairs} matched-seed pairs"
         measured, opened = "Compare both arms with the real digits", "Freeze and open the study"
         rehearsed, reported = f"Rehearse with {raters} simulated raters", "Build the rehearsal's report"
-        phases = [database, *NETWORKS, made, measured, opened, rehearsed, reported]
+        trained = [network.title for network in NOW.networks]
+        phases = [database, *trained, made, measured, opened, rehearsed, reported]
         with Board(phases, self.stderr) as board:
             with board.phase(database):
                 self._call("migrate", verbosity=0)
-            for phase, (command, preset) in NETWORKS.items():
-                with board.phase(phase) as report:
-                    self._call(command, config=preset, report=report)
+            train_side_by_side(recipe_of_this_demo().networks, board, cores=usable_cores())
             owner, password = _researcher()
             study = demo.demo_study(owner)
             with board.phase(made) as report:
@@ -97,7 +91,8 @@ class Command(BaseCommand):
     def _measure(self, study: Study, report: Report) -> None:
         if ImageMetric.objects.filter(arm__study=study).exists():
             return
-        judge = Checkpoint.objects.get(run__name="digits_judge", role=Checkpoint.Role.LAST)
+        run = recipe_of_this_demo().run("judge")
+        judge = Checkpoint.objects.get(run__name=run, role=Checkpoint.Role.LAST)
         options = {"reference": "digits", "features": "classifier", "weights": judge.path, "minimum": 50}
         self._call("evaluate_images", study=study.slug, report=report, **options)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from config.management.demo.recipe import ARM, BASELINE
+from config.management.demo.training import recipe_of_this_demo
 from jobs.runner import job_run
 from survey.models import ImagePair, PairImage, ReferenceImage, Study
 from survey.services.images.pairs import NewImage, NewPair, pairs_register
@@ -27,10 +29,6 @@ __all__ = [
 ]
 
 SLUG = "digits"
-BASELINE, ARM = "vanilla", "robust"
-SAMPLER = {"sampler": "ddim", "spacing": "ddim25"}
-# At 16 x 16 pixels the published scales change next to nothing that an eye could see.
-SCALES = {BASELINE: 25.0, ARM: 25.0}
 # What the simulated raters of the rehearsal are like; the report is to find it again.
 SIMULATED = {"preference": 0.65, "position_bias": 0.03, "lapse": 0.02}
 # Anything that is the same at every start, so that the pairs of an interrupted one are still right.
@@ -69,14 +67,15 @@ def demo_recipes() -> dict[str, dict[str, Any]]:
         checkpoint.run.name: {"path": checkpoint.path, "sha256": checkpoint.sha256}
         for checkpoint in Checkpoint.objects.filter(role=Checkpoint.Role.LAST).select_related("run")
     }
+    recipe = recipe_of_this_demo()
     return {
         name: {
-            "denoiser": files["digits_denoiser"],
-            "classifier": files[f"digits_{name}"],
+            "denoiser": files[recipe.run("denoiser")],
+            "classifier": files[recipe.run(name)],
             "classifier_scale": scale,
-            **SAMPLER,
+            **recipe.sampling,
         }
-        for name, scale in SCALES.items()
+        for name, scale in recipe.scales.items()
     }
 
 

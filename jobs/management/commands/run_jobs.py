@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
-import threading
 import time
 from typing import Any
 
@@ -13,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs.console import shown
 from jobs.housekeeping import housekeeping_due
-from jobs.leaving import is_leaving, leave_on
+from jobs.leaving import end_with_parent, is_leaving, leave_on
 from jobs.models import Job
 from jobs.runner import job_next, job_run
 
@@ -34,7 +31,7 @@ class Command(BaseCommand):
     def handle(self, *, queues: str, once: bool, with_parent: bool, **options: Any) -> None:
         leave_on(signal.SIGTERM)
         if with_parent:
-            threading.Thread(target=_leave_with_parent, daemon=True).start()
+            end_with_parent()
         names = [name.strip() for name in queues.split(",") if name.strip()]
         self.stdout.write(f"waiting for jobs in {', '.join(names)} (Ctrl-C to stop)")
         failed: list[Job] = []
@@ -62,11 +59,3 @@ class Command(BaseCommand):
             reason = f": {done.error.splitlines()[0]}" if done.state == Job.State.FAILED and done.error else ""
             self.stdout.write(f"{done}: {done.state}{reason}")
         return done
-
-
-def _leave_with_parent() -> None:
-    """Wait for the end of standard input, which the system closes with the process that holds the other end."""
-    # Not by sys.stdin: a thread that waits in it holds a lock that the interpreter takes when it ends.
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)

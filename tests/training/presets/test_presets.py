@@ -20,8 +20,9 @@ def test_every_preset_is_valid_and_says_how_to_run_it(name):
     assert f"manage.py train_{config.task} --config {name}" in text.split("\nname")[0]
 
 
-def test_presets_cover_the_published_configurations_digits_and_clothing():
-    digits = {"digits_denoiser", "digits_vanilla", "digits_robust", "digits_judge"}
+def test_presets_cover_the_published_configurations_the_demo_digits_and_clothing():
+    roles = ("denoiser", "vanilla", "robust", "judge")
+    digits = {f"{kind}_{role}" for kind in ("digits", "demo") for role in roles}
     robust = {"adm128_classifier_robust", "cifar10_classifier_robust_l2", "cifar10_classifier_robust_linf"}
     clothing = {"fashion_denoiser", "fashion_vanilla", "fashion_judge"}
     assert set(preset_names()) == digits | clothing | robust | set(PUBLISHED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from jobs.console import Report, Stopped, shown
 from jobs.exceptions import JobError
+from jobs.leaving import end_with_parent
 from training.models import TrainingRun
 from training.presets import ConfigError, parse_change, preset_names, read_settings
 from training.services import State, run_create, run_enqueue, run_errors_recorded, run_extend, run_restart
@@ -26,8 +28,6 @@ class TrainCommand(BaseCommand):
     """Trains a run by name, here or on the workers; the same command again continues it."""
 
     task = ""
-    # Given by a command that shows several of these on its own board.
-    stealth_options = ("report",)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -54,6 +54,10 @@ class TrainCommand(BaseCommand):
         parser.add_argument(
             "--processes", type=int, default=1, metavar="N", help="GPUs to use on one machine, through torchrun"
         )
+        parser.add_argument("--json", action="store_true", help="progress as JSON lines, for a program that shows it")
+        parser.add_argument(
+            "--with-parent", action="store_true", help="save and stop when standard input ends, with whoever holds it"
+        )
 
     def changes(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the changed settings that the options ask for."""
@@ -65,6 +69,8 @@ class TrainCommand(BaseCommand):
         return changes
 
     def handle(self, *, config: str, queue: bool, resume: bool, **options: Any) -> None:
+        if options["with_parent"]:
+            end_with_parent()
         try:
             changes = self.changes({"config": config, **options})
             values = read_settings(config, changes=changes)
@@ -75,15 +81,19 @@ class TrainCommand(BaseCommand):
             run = self._run(name, config, changes, options["processes"], resume=resume)
             if options["extend"] is not None:
                 run_extend(run, iterations=options["extend"])
-            if run.state == State.FINISHED and (run.folder / "last.safetensors").is_file():
+            if run.is_trained:
                 self.stdout.write(f"{name}: trained already, {run.folder / 'last.safetensors'}")
             elif queue:
                 run_enqueue(run)
                 self.stdout.write(f"queued {name}; GPU workers or `manage.py run_jobs` train it")
             else:
-                self._train(run, resume=resume, report=options.get("report"))
+                self._train(run, resume=resume, report=self._report_in_json if options["json"] else None)
         except (JobError, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
+
+    def _report_in_json(self, done: float, total: float, note: str = "") -> None:
+        self.stdout.write(json.dumps({"done": done, "total": total, "note": note}))
+        self.stdout.flush()
 
     def _run(self, name: str, config: str, changes: dict, processes: int, *, resume: bool) -> TrainingRun:
         if not resume and (old := TrainingRun.objects.filter(name=name).first()):
