@@ -152,10 +152,9 @@ def test_trainings_run_at_the_same_time_and_a_second_start_finds_them_done(train
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_who_is_stopped_lets_every_training_save_and_end(long_trainings: Trainings, number: int) -> None:
-    long_trainings.process.send_signal(number)
-    long_trainings.process.send_signal(number)  # an impatient second one breaks nothing
+def test_who_is_stopped_lets_every_training_save_and_end(long_trainings: Trainings) -> None:
+    long_trainings.process.send_signal(signal.SIGINT)
+    long_trainings.process.send_signal(signal.SIGTERM)  # an impatient second one breaks nothing
     said, code = long_trainings.ended()
     assert code == 130
     assert "Traceback" not in said
