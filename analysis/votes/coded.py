@@ -15,7 +15,19 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-__all__ = ["EARLIEST", "LATEST", "UTC_TIME", "Coded", "Texts", "Values", "coded", "fingerprints", "instant", "number"]
+__all__ = [
+    "EARLIEST",
+    "LATEST",
+    "UTC_TIME",
+    "Coded",
+    "Texts",
+    "Values",
+    "as_text",
+    "coded",
+    "fingerprints",
+    "instant",
+    "number",
+]
 
 # The contract's form of a time; any other form goes through `datetime.fromisoformat`, one text at a time.
 UTC_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?(Z|\+00:00)"
@@ -140,6 +152,17 @@ def coded(values: Sequence[str]) -> Coded:
     places = {text: place for place, text in enumerate(dict.fromkeys(values))}
     codes = np.fromiter(map(places.__getitem__, values), dtype=np.int32, count=len(values))
     return Coded(Texts(list(places)), codes)
+
+
+def as_text(value: object) -> str:
+    """Return the text form that the checks read; nested values become a text that no check accepts for a number."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return str(value)
 
 
 def number(text: str) -> float:

@@ -11,7 +11,8 @@ import pyarrow.json
 
 from analysis.votes.checks import NUMBER_COLUMNS, READ_COLUMNS
 from analysis.votes.coded import Coded
-from analysis.votes.files.arrow_texts import arrow_column, empty_column
+from analysis.votes.files.arrow_cells import cell_columns
+from analysis.votes.files.arrow_texts import arrow_column, arrow_numbers, empty_column
 
 __all__ = ["JsonBlock", "json_block"]
 
@@ -57,6 +58,20 @@ def json_block(block: bytes) -> JsonBlock | None:
     JsonBlock or None
         None where anything about the block is not one plain object a line.
     """
+    return _of_one_shape(block) or _of_any_shape(block)
+
+
+def _of_one_shape(block: bytes) -> JsonBlock | None:
+    found = cell_columns(block)
+    if found is None:
+        return None
+    rows, columns = found
+    names = frozenset(columns)
+    read = {name: columns[name] for name in READ_COLUMNS if name in columns}
+    return JsonBlock(names, names, read, range(1, rows + 1), rows)
+
+
+def _of_any_shape(block: bytes) -> JsonBlock | None:
     lines = _lines(block)
     if lines is None:
         return None
@@ -108,11 +123,7 @@ def _column(name: str, values: pa.Array) -> Coded | None:
         return empty_column(len(values))
     if pa.types.is_floating(values.type):
         # A message about a number quotes it as the file has it, which Arrow no longer knows.
-        return arrow_column(name, values) if name in NUMBER_COLUMNS and _are_plain(values) else None
+        is_plain = name in NUMBER_COLUMNS and arrow_numbers(values).are_plain()
+        return arrow_column(name, values) if is_plain else None
     is_text = pa.types.is_string(values.type) or pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)
     return arrow_column(name, values) if is_text else None
-
-
-def _are_plain(values: pa.Array) -> bool:
-    found = values.drop_null().to_numpy(zero_copy_only=False)
-    return bool(np.isfinite(found).all() and (found >= 1).all())

@@ -31,11 +31,13 @@ class Blocks:
     def take(self) -> bytes:
         """Return the next block; nothing at the end of the file."""
         block, self._rest = self._rest, b""
-        while True:
-            more = self._file.read(BLOCK_BYTES)
+        while more := self._file.read(BLOCK_BYTES):
+            cut = more.rfind(b"\n") + 1
+            if cut:
+                self._rest = more[cut:]
+                return block + memoryview(more)[:cut]
             block += more
-            if not more:
-                return block
+            # What was given back may hold lines already.
             cut = block.rfind(b"\n") + 1
             if not cut and self._has_cr:
                 # The last byte may be half of a CRLF.
@@ -43,6 +45,7 @@ class Blocks:
             if cut:
                 self._rest = block[cut:]
                 return block[:cut]
+        return block
 
     def give_back(self, *blocks: bytes) -> None:
         """Put bytes back in front of what comes next."""

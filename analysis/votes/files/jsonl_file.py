@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.votes.checks import READ_COLUMNS
-from analysis.votes.coded import Coded, Texts, coded
+from analysis.votes.coded import Coded, Texts, as_text, coded
 from analysis.votes.columns import REQUIRED
 from analysis.votes.files.blocks import Blocks
 from analysis.votes.files.progress import BLOCK_ROWS, KNOWN, Progress, is_fast
@@ -125,19 +125,8 @@ def _add_mappings(gatherer: Gatherer, named: set[str], block: list[Mapping[str, 
     for name in READ_COLUMNS:
         if name in named:
             values = [row.get(name, "") for row in block]
-            texts = [value if type(value) is str else _as_text(value) for value in values]
+            texts = [value if type(value) is str else as_text(value) for value in values]
             columns[name] = Coded(Texts(texts)) if name == "trial" else coded(texts)
     gatherer.add(columns, lines[:])
     block.clear()
     lines.clear()
-
-
-def _as_text(value: object) -> str:
-    """Return the text form that the checks read; nested values become a text that no check accepts for a number."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return str(value)
