@@ -12,7 +12,10 @@ from analysis.inference.crossing import Crossing, crossing_of, label_index
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import joined
 from analysis.preference.rate import decisive_votes
-from analysis.regression.laplace import BinomialCells, Failure, LaplaceFit, Term, fit_laplace, start_values
+from analysis.regression.cells import BinomialCells, binomial_cells
+from analysis.regression.laplace import Term
+from analysis.regression.laplace_fit import Failure, LaplaceFit, fit_laplace
+from analysis.regression.laplace_start import start_values
 from analysis.regression.logistic_rates import (
     CrossedModel,
     Lack,
@@ -114,14 +117,14 @@ def glmm(comparison: Comparison) -> Glmm:
     if lack:
         # Votes too few for a model may be separated as well: that is said beside the first reason.
         return _refusal(lack, crossing, separation=separation)
-    has_sides = bool((decisive.side > 0).any() and (decisive.side < 0).any())
-    cells = _cells(decisive, crossing, has_sides=has_sides)
+    votes = np.arange(len(decisive))
+    cells = binomial_cells(crossing, vote=votes, side=decisive.side, success=decisive.score)
     left_out = single_vote_factors(crossing)
     fit = fit_crossed(cells, left_out)
     if fit.failure or fit.covariance is None:
         return _refusal(divergence(fit, decisive, crossing), crossing)
     remark = _one_way_classes(decisive)
-    return _result(fit, crossing, has_sides=has_sides, left_out=left_out, remark=remark)
+    return _result(fit, crossing, left_out=left_out, remark=remark)
 
 
 def glmm_withheld(comparison: Comparison, reason: str) -> Glmm:
@@ -155,23 +158,6 @@ def _separation(decisive: Comparison) -> Lack | None:
             shown_so = f"with {decisive.arm} on the {name} all {len(scores)} decisive votes went to {winner}"
             return Lack(f"separation: {shown_so}, no finite estimate exists", is_separation=True)
     return None
-
-
-def _cells(decisive: Comparison, crossing: Crossing, *, has_sides: bool) -> BinomialCells:
-    # Votes of one rater on one pair and side add up: the likelihood sees their counts alone.
-    key = (crossing.rater * crossing.n_pairs + crossing.pair) * 2 + (decisive.side > 0)
-    distinct, cell = np.unique(key, return_inverse=True)
-    pairs, side = distinct // 2, distinct % 2 - 0.5
-    columns = [np.ones(len(distinct)), side] if has_sides else [np.ones(len(distinct))]
-    return BinomialCells(
-        rater=pairs // crossing.n_pairs,
-        pair=pairs % crossing.n_pairs,
-        n_raters=crossing.n_raters,
-        n_pairs=crossing.n_pairs,
-        design=np.column_stack(columns),
-        successes=np.bincount(cell, weights=decisive.score),
-        trials=np.bincount(cell).astype(np.float64),
-    )
 
 
 @on_one_blas_thread
@@ -227,9 +213,8 @@ def _refusal(lack: Lack, crossing: Crossing, *, separation: Lack | None = None) 
     )
 
 
-def _result(
-    fit: LaplaceFit, crossing: Crossing, *, has_sides: bool, left_out: tuple[str, ...], remark: str | None
-) -> Glmm:
+def _result(fit: LaplaceFit, crossing: Crossing, *, left_out: tuple[str, ...], remark: str | None) -> Glmm:
+    has_sides = len(fit.beta) == 2
     effects = random_effects(fit, crossing, left_out)
     effects["reason"] = joined(effects["reason"], remark)
     rows = np.array([[1.0, -0.5], [1.0, 0.5]]) if has_sides else np.ones((1, 1))

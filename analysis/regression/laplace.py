@@ -9,105 +9,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
 
 import numpy as np
-from scipy import special
 
+from analysis.regression.cells import BinomialCells
 from analysis.regression.crossed_effects import CrossedFactor, CrossTable, cross_table
 
-__all__ = ["BinomialCells", "LaplaceFit", "LaplaceLikelihood", "Term", "fit_laplace", "start_values"]
+__all__ = ["LARGEST_SD", "Height", "LaplaceLikelihood", "Term", "term_curvature"]
 
 # Newton decrement (squared distance in posterior SDs) of the mode: at the first rounding decides, at the second the
 # likelihood is exact to about 1e-9 and iterations that bring no more are over.
 _MODE_TOLERANCE = 1e-24
 _MODE_ENOUGH = 1e-18
 _MODE_ITERATIONS = 200
-# Gap to the maximum, estimated as half the Newton decrement, at which the climb stops.
-_GAP = 1e-9
-# Gap at which BFGS hands over to Newton: near enough for one Hessian to do.
-_NEAR = 1e-5
-# A Newton step shorter than this (logit units) leaves the curvature as it is, to about four digits.
-_SHORT_STEP = 1e-4
-_CLIMB_ITERATIONS = 200
-_NEWTON_ITERATIONS = 40
 # A random-effect SD beyond this on the logit scale is a likelihood that rises without end, not an estimate.
 LARGEST_SD = 12.0
-_SMALL_SD = 0.15
-_SINGULAR_GAP = 1e-7
-# (16 sqrt(3) / (15 pi))^2, by which a logit averaged over normal effects is flatter (Zeger, Liang and Albert 1988).
-_ATTENUATION = 0.3458
-# Far from where that approximation holds a start may be off by this factor at most.
-_MOST_ATTENUATED = 4.0
-# The gradient is exact to about 1e-9, so one-sided differences at this step give second derivatives to about 1e-4.
-_DIFFERENCE_STEP = 2e-5
+# Parameters that move by no more (logit units) take the mode along on a straight line.
+_STRAIGHT = 0.5
 
-
-@dataclass(frozen=True, kw_only=True)
-class BinomialCells:
-    """Votes added up by (rater, pair, design row): sufficient for every logit model here.
-
-    Parameters
-    ----------
-    rater, pair : (C,) int64
-        Levels 0..R-1 and 0..P-1, without gaps.
-    n_raters, n_pairs : int
-    design : (C, k) float64
-        Rows of the fixed-effects design.
-    successes, trials : (C,) float64
-        ``0 <= successes <= trials``.
-    """
-
-    rater: np.ndarray
-    pair: np.ndarray
-    n_raters: int
-    n_pairs: int
-    design: np.ndarray
-    successes: np.ndarray
-    trials: np.ndarray
-
-
-class Failure(Enum):
-    """How a climb ends elsewhere than at a maximum."""
-
-    DIVERGES = auto()
-    NO_CONVERGENCE = auto()
-
-
-@dataclass(frozen=True, kw_only=True)
-class LaplaceFit:
-    """The maximum of the Laplace likelihood.
-
-    Parameters
-    ----------
-    beta : (k,) float64
-    sd_rater, sd_pair : float
-        Exactly 0 where the fit is singular in that factor (or the factor was left out).
-    covariance : (k + 2, k + 2) float64 or None
-        Inverse of minus the full Hessian in (beta, sd_rater, sd_pair); rows of SDs at 0 are 0. None if it is not
-        positive definite.
-    log_likelihood : float
-        With the binomial coefficients of single votes, that is without any.
-    failure : Failure or None
-        Why the fit is no maximum, else None.
-    """
-
-    beta: np.ndarray
-    sd_rater: float
-    sd_pair: float
-    covariance: np.ndarray | None
-    log_likelihood: float
-    failure: Failure | None = None
-
-    @property
-    def settled_covariance(self) -> np.ndarray:
-        """The covariance, for those who have refused a fit without one."""
-        if self.covariance is None:
-            raise ValueError("this fit is no maximum and has no covariance; report why instead of its numbers")
-        return self.covariance
-
-
+# An addition to the log-likelihood in the fixed effects alone: beta -> (value, gradient); -inf outside its domain.
 Term = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Height:
+    """The log-likelihood at some parameters (beta, sd_rater, sd_pair).
+
+    Parameters
+    ----------
+    value : float
+    gradient : (k + 2,) float64
+    joint_gradient : (k + 2,) float64
+        Of the joint maximum g(mode) and the term alone, without -log|H| / 2.
+    """
+
+    value: float
+    gradient: np.ndarray
+    joint_gradient: np.ndarray
 
 
 class LaplaceLikelihood:
@@ -129,23 +67,79 @@ class LaplaceLikelihood:
         self.table: CrossTable = cross_table(rows, columns, n_rows, n_columns)
         self._mode = (np.zeros(n_rows), np.zeros(n_columns))
         self._factor: CrossedFactor | None = None
+        self._last: tuple[np.ndarray, _Point, CrossedFactor] | None = None
+        self._path: _ModePath | None = None
 
     def __call__(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the log-likelihood and its gradient, (k + 2,); -inf and zeros where it is not defined."""
-        extra, extra_gradient = self.term(parameters[:-2]) if self.term else (0.0, 0.0)
+        height = self.at(parameters)
+        return height.value, height.gradient
+
+    def at(self, parameters: np.ndarray) -> Height:
+        """Evaluate the log-likelihood; where it is not defined it is -inf, and the gradients are zero."""
+        extra, extra_gradient = self.term(parameters[:-2]) if self.term else (0.0, np.zeros(len(parameters) - 2))
+        undefined = Height(value=-np.inf, gradient=np.zeros(len(parameters)), joint_gradient=np.zeros(len(parameters)))
         # A line search may try anything: minus infinity turns it back where exponentials would overflow.
         if not np.isfinite(extra) or np.abs(parameters[-2:]).max() > 2 * LARGEST_SD:
-            return -np.inf, np.zeros(len(parameters))
-        row_sd, column_sd = parameters[-2:] if self.raters_are_rows else parameters[:-3:-1]
+            return undefined
+        row_sd, column_sd = self._in_order(parameters)[-2:]
         fixed = self.cells.design @ parameters[:-2]
+        if self._path is not None and np.abs(parameters - self._path.parameters).max() <= _STRAIGHT:
+            self._mode = self._path.at(parameters)
         try:
             point, factor = self._find_mode(fixed, float(row_sd), float(column_sd))
         except np.linalg.LinAlgError:
             self._factor = None
-            return -np.inf, np.zeros(len(parameters))
-        gradient, by_row, by_column = self._gradient(point, factor)
-        scales = (by_row, by_column) if self.raters_are_rows else (by_column, by_row)
-        return point.value - 0.5 * factor.log_determinant() + extra, np.concatenate((gradient + extra_gradient, scales))
+            return undefined
+        self._last = parameters.copy(), point, factor
+        joint, gradient = self._gradients(point, factor)
+        shift = np.concatenate((extra_gradient, (0.0, 0.0)))
+        return Height(
+            value=point.value - 0.5 * factor.log_determinant() + extra,
+            gradient=self._in_order(gradient) + shift,
+            joint_gradient=self._in_order(joint) + shift,
+        )
+
+    def curvatures(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return second derivatives at the parameters last evaluated, and remember how the mode moves with them.
+
+        Returns
+        -------
+        joint : (k + 2, k + 2) float64
+            Of the joint maximum and the term, exact: -J'WJ + M' H^-1 M with J the derivative of eta and M that of the
+            mode's own equations.
+        determinant : (k + 2, k + 2) float64
+            Of -log|H| / 2, a guess: as if each factor stood alone and weights did not move.
+        """
+        if self._last is None:
+            raise ValueError("there are no curvatures before a likelihood has been evaluated")
+        parameters, point, factor = self._last
+        table, residual = self.table, point.residual
+        slopes = [*self.cells.design.T, point.row[table.rows], point.column[table.columns]]
+        inner, by_row, by_column = np.empty((len(slopes), len(slopes))), [], []
+        # One column at a time: all of them weighted would take as much room again.
+        for which, slope in enumerate(slopes):
+            weighted = point.weight * slope
+            inner[which] = [weighted @ other for other in slopes]
+            by_row.append(-factor.row_sd * table.row_sums(weighted))
+            by_column.append(-factor.column_sd * table.column_sums(weighted))
+        by_row[-2] += table.row_sums(residual)
+        by_column[-1] += table.column_sums(residual)
+        rows, columns = np.column_stack(by_row), np.column_stack(by_column)
+        row_moves, column_moves = factor.solve(rows, columns)
+        order = self._in_order(np.arange(len(slopes)))
+        self._path = _ModePath(parameters, point, row_moves[:, order], column_moves[:, order])
+        joint = (rows.T @ row_moves + columns.T @ column_moves - inner)[np.ix_(order, order)]
+        joint[:-2, :-2] -= term_curvature(parameters[:-2], self.term)
+        alone = [
+            _log_determinant_bend(factor.row_sd, factor.row_weight),
+            _log_determinant_bend(factor.column_sd, factor.column_weight),
+        ]
+        return joint, np.diag(self._in_order(np.array([*np.zeros(len(slopes) - 2), *alone])))
+
+    def _in_order(self, values: np.ndarray) -> np.ndarray:
+        """Exchange the last two of (k + 2,) values where pairs, and not raters, are the rows."""
+        return values if self.raters_are_rows else np.concatenate((values[:-2], values[:-3:-1]))
 
     def _find_mode(self, fixed: np.ndarray, row_sd: float, column_sd: float) -> tuple[_Point, CrossedFactor]:
         """Newton's method for the mode on a kept factor, renewed when it stops contracting; the last is fresh."""
@@ -202,8 +196,8 @@ class LaplaceLikelihood:
             mean=mean,
         )
 
-    def _gradient(self, point: _Point, factor: CrossedFactor) -> tuple[np.ndarray, float, float]:
-        """Total derivative of g(mode) - log|H| / 2, the mode's own movement taken by one adjoint solve."""
+    def _gradients(self, point: _Point, factor: CrossedFactor) -> tuple[np.ndarray, np.ndarray]:
+        """Derivatives of g(mode), and of g(mode) - log|H| / 2, the mode's own movement taken by one adjoint solve."""
         table, row_sd, column_sd = self.table, factor.row_sd, factor.column_sd
         inverse = factor.inverse()
         leverage = row_sd**2 * inverse.row[table.rows] + column_sd**2 * inverse.column[table.columns]
@@ -214,12 +208,13 @@ class LaplaceLikelihood:
         shift = row_sd * row_adjoint[table.rows] + column_sd * column_adjoint[table.columns]
         slope = point.residual - 0.5 * bend + 0.5 * point.weight * shift
         row_trace, column_trace = factor.scale_traces(inverse)
-        by_row = (
-            point.row @ table.row_sums(slope) - 0.5 * row_adjoint @ table.row_sums(point.residual) - 0.5 * row_trace
-        )
-        by_column = point.column @ table.column_sums(slope) - 0.5 * column_trace
-        by_column -= 0.5 * column_adjoint @ table.column_sums(point.residual)
-        return self.cells.design.T @ slope, float(by_row), float(by_column)
+        row_residual, column_residual = table.row_sums(point.residual), table.column_sums(point.residual)
+        by_row = point.row @ table.row_sums(slope) - 0.5 * row_adjoint @ row_residual - 0.5 * row_trace
+        by_column = point.column @ table.column_sums(slope) - 0.5 * column_adjoint @ column_residual
+        by_column -= 0.5 * column_trace
+        joint = (point.row @ row_residual, point.column @ column_residual)
+        design = self.cells.design.T
+        return np.append(design @ point.residual, joint), np.append(design @ slope, (by_row, by_column))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,212 +237,30 @@ class _Point:
         return self.value >= other.value - 1e-12 * (1.0 + abs(other.value))
 
 
-def fit_laplace(cells: BinomialCells, start: np.ndarray, *, free: np.ndarray, term: Term | None = None) -> LaplaceFit:
-    """Maximise the Laplace likelihood over the free parameters; a random-effect SD that goes to 0 is set to exactly 0.
+@dataclass(frozen=True)
+class _ModePath:
+    """How the mode moves with the parameters, to first order."""
 
-    Parameters
-    ----------
-    cells : BinomialCells
-    start : (k + 2,) float64
-        Starting (beta, sd_rater, sd_pair); parameters that are not free stay there.
-    free : (k + 2,) bool
-    term : callable, optional
-        As in :class:`LaplaceLikelihood`.
-    """
-    likelihood = LaplaceLikelihood(cells, term)
-    best, value, hessian, failure = _climb(likelihood, start, free)
-    for which in (-1, -2):
-        # A maximum near zero may lie at zero, which a climb only ever comes close to: both are compared.
-        if failure is None and free[which] and abs(best[which]) < _SMALL_SD:
-            reduced = free.copy()
-            reduced[which] = False
-            at_zero = best.copy()
-            at_zero[which] = 0.0
-            other = _climb(likelihood, at_zero, reduced)
-            if other[1] >= value - _SINGULAR_GAP:
-                (best, value, hessian, failure), free = other, reduced
-    # The likelihood is even in each SD; only their size means anything.
-    best[-2:] = np.abs(best[-2:])
-    return LaplaceFit(
-        beta=best[:-2],
-        sd_rater=float(best[-2]),
-        sd_pair=float(best[-1]),
-        covariance=None if failure else _covariance(hessian, free),
-        log_likelihood=value,
-        failure=failure,
-    )
+    parameters: np.ndarray
+    point: _Point
+    row_moves: np.ndarray
+    column_moves: np.ndarray
+
+    def at(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        change = parameters - self.parameters
+        return self.point.row + self.row_moves @ change, self.point.column + self.column_moves @ change
 
 
-def moment_sds(cells: BinomialCells, beta: np.ndarray) -> np.ndarray:
-    """Return starting SDs for raters and pairs, (2,), from the covariance of two votes that share a level.
-
-    To first order that covariance is sd^2 times the squared binomial variance; the result is kept in [0.3, 2].
-    """
-    mean = 1.0 / (1.0 + np.exp(-cells.design @ beta))
-    residual = cells.successes - cells.trials * mean
-    square = cells.successes * (1.0 - 2.0 * mean) + cells.trials * mean**2
-    variance = float(cells.trials @ (mean * (1.0 - mean)) / cells.trials.sum())
-    found = []
-    for levels in (cells.rater, cells.pair):
-        load = np.bincount(levels, weights=cells.trials)
-        shared = np.square(np.bincount(levels, weights=residual)).sum() - square.sum()
-        found.append(shared / max(float((load * (load - 1.0)).sum()), 1.0) / variance**2)
-    # SDs of 0.3 to 2: a start at 0 would be stuck there by symmetry, and a wild one lies far out.
-    return np.sqrt(np.clip(found, 0.09, 4.0))
+def _log_determinant_bend(sd: float, weight: np.ndarray) -> float:
+    """Second derivative of -sum log(1 + sd^2 w) / 2 in sd."""
+    signal = sd**2 * weight
+    return -float((weight * (1.0 - signal) / (1.0 + signal) ** 2).sum())
 
 
-def start_values(cells: BinomialCells, beta: np.ndarray, free: np.ndarray, *, term: Term | None = None) -> np.ndarray:
-    """Return a start close to the maximum, (k + 2,): pooled fixed effects and moment SDs, both freed of attenuation.
-
-    Parameters
-    ----------
-    cells : BinomialCells
-    beta : (k,) float64
-        Where the pooled fit starts; inside the domain of the term.
-    free : (k + 2,) bool
-        SDs that are not free start, and stay, at 0.
-    term : callable, optional
-        As in :class:`LaplaceLikelihood`.
-    """
-    beta = _pooled(cells, beta, term)
-    sds = np.where(free[-2:], moment_sds(cells, beta), 0.0)
-    # Both are those of the rate averaged over raters and pairs; within one of each the logit is steeper.
-    flatter = 1.0 / max(1.0 - _ATTENUATION * float(sds @ sds), 1.0 / _MOST_ATTENUATED)
-    return np.concatenate((beta, sds)) * flatter**0.5
-
-
-def _pooled(cells: BinomialCells, beta: np.ndarray, term: Term | None) -> np.ndarray:
-    """Newton steps to the fixed effects without random ones; a step that does not climb ends them."""
-    best, value = beta, -np.inf
-    for _ in range(_NEWTON_ITERATIONS):
-        eta = cells.design @ beta
-        mean = special.expit(eta)
-        extra, slope = term(beta) if term else (0.0, np.zeros(len(beta)))
-        reached = float(cells.successes @ eta - cells.trials @ np.logaddexp(0.0, eta)) + extra
-        # A start need not be the maximum, only near it.
-        if not np.isfinite(reached) or reached <= value + 1e-6 * abs(value):
-            break
-        best, value = beta, reached
-        weighted = (cells.trials * mean * (1.0 - mean))[:, None] * cells.design
-        gradient = cells.design.T @ (cells.successes - cells.trials * mean) + slope
-        beta = beta + np.linalg.pinv(cells.design.T @ weighted + _bend(beta, term)) @ gradient
-    return best
-
-
-def _bend(beta: np.ndarray, term: Term | None) -> np.ndarray:
+def term_curvature(beta: np.ndarray, term: Term | None) -> np.ndarray:
     """Return minus the second derivatives of the term, by differences of its gradient."""
     if term is None:
         return np.zeros((len(beta), len(beta)))
     step = 1e-6 * (1.0 + np.abs(beta))
     columns = [(term(beta + move)[1] - term(beta - move)[1]) / (2.0 * move.sum()) for move in np.diag(step)]
     return -0.5 * (np.array(columns) + np.array(columns).T)
-
-
-def _climb(
-    likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray
-) -> tuple[np.ndarray, float, np.ndarray | None, Failure | None]:
-    """BFGS to the neighbourhood of the maximum, then Newton on the differenced gradient; returns the Hessian there."""
-    point, (value, gradient), failure = _bfgs(likelihood, start, free)
-    hessian = None
-    for _ in range(_NEWTON_ITERATIONS):
-        if failure:
-            break
-        if hessian is None:
-            hessian = _hessian(likelihood, point, gradient, free)
-        step = np.zeros(len(point))
-        step[free] = _ascent(hessian, gradient[free])
-        if 0.5 * gradient @ step <= _GAP:
-            break
-        higher, slope = likelihood(point + step)
-        while higher < value and np.abs(step).max() > _SHORT_STEP:
-            step *= 0.4
-            higher, slope = likelihood(point + step)
-        if higher < value:
-            break
-        point, value, gradient = point + step, higher, slope
-        # Kept after a short step: another one costs a gradient for every parameter.
-        hessian = hessian if np.abs(step).max() <= _SHORT_STEP else None
-    return point, value, hessian, failure
-
-
-def _bfgs(
-    likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray
-) -> tuple[np.ndarray, tuple[float, np.ndarray], Failure | None]:
-    """Climb; returns the point, (value, gradient) there, and why it is no maximum or None."""
-    point, (value, gradient) = start.copy(), likelihood(start)
-    inverse = _first_inverse(likelihood, start, free)
-    for _ in range(_CLIMB_ITERATIONS):
-        step = inverse @ gradient
-        gain = float(gradient @ step)
-        # Near enough for Newton, which ends in a few steps what BFGS would take many for.
-        if 0.5 * gain <= _NEAR:
-            return point, (value, gradient), None
-        # No SD by more than 1 and no effect by more than 3 at once: beyond, the quadratic model says nothing.
-        step *= min(1.0, 1.0 / np.abs(step[-2:]).max(initial=1e-300), 3.0 / np.abs(step).max())
-        part = 1.0
-        while part > 1e-9:
-            higher, slope = likelihood(point + part * step)
-            if higher >= value + 1e-4 * part * float(gradient @ step):
-                break
-            part *= 0.4
-        else:
-            return point, (value, gradient), None
-        moved, bent = part * step, gradient - slope
-        inverse = _bfgs_update(inverse, moved, bent)
-        point, value, gradient = point + moved, higher, slope
-        if np.abs(point[-2:]).max() > LARGEST_SD:
-            return point, (value, gradient), Failure.DIVERGES
-    return point, (value, gradient), Failure.NO_CONVERGENCE
-
-
-def _bfgs_update(inverse: np.ndarray, moved: np.ndarray, bent: np.ndarray) -> np.ndarray:
-    curvature = float(moved @ bent)
-    # An update along negative curvature would make the matrix indefinite.
-    if curvature <= 1e-12 * float(np.linalg.norm(moved) * np.linalg.norm(bent)):
-        return inverse
-    left = np.eye(len(moved)) - np.outer(moved, bent) / curvature
-    return left @ inverse @ left.T + np.outer(moved, moved) / curvature
-
-
-def _first_inverse(likelihood: LaplaceLikelihood, start: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """A guess of the covariance: fixed effects from the information without random ones, SDs from the levels."""
-    cells = likelihood.cells
-    mean = special.expit(cells.design @ start[:-2])
-    weight = cells.trials * mean * (1.0 - mean)
-    information = cells.design.T @ (weight[:, None] * cells.design) + _bend(start[:-2], likelihood.term)
-    guess = np.zeros((len(start), len(start)))
-    guess[:-2, :-2] = 1.2 * np.linalg.pinv(information)
-    guess[0, 0] += start[-2] ** 2 / cells.n_raters + start[-1] ** 2 / cells.n_pairs
-    spread = 0.75 * np.maximum(start[-2:], 0.3) ** 2
-    guess[-2, -2], guess[-1, -1] = spread / (cells.n_raters, cells.n_pairs)
-    guess[~free] = 0.0
-    guess[:, ~free] = 0.0
-    return guess
-
-
-def _hessian(likelihood: LaplaceLikelihood, point: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Differences of the analytic gradient over the free parameters."""
-    index = np.flatnonzero(free)
-    columns = []
-    for which in index:
-        step = np.zeros(len(point))
-        step[which] = _DIFFERENCE_STEP
-        columns.append((likelihood(point + step)[1] - gradient)[index] / _DIFFERENCE_STEP)
-    hessian = np.array(columns)
-    # Differences are symmetric up to their error alone; eigenvalues need it exactly.
-    return 0.5 * (hessian + hessian.T)
-
-
-def _ascent(hessian: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """Newton's step; directions of the wrong curvature are turned round."""
-    values, vectors = np.linalg.eigh(-hessian)
-    return vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(values), 1e-8))
-
-
-def _covariance(hessian: np.ndarray | None, free: np.ndarray) -> np.ndarray | None:
-    # A saddle or a ridge has no covariance; inverting it would give negative variances.
-    if hessian is None or np.linalg.eigvalsh(-hessian)[0] <= 0:
-        return None
-    covariance = np.zeros((len(free), len(free)))
-    covariance[np.ix_(free, free)] = np.linalg.inv(-hessian)
-    return covariance

@@ -14,7 +14,7 @@ from analysis.inference.crossing import Crossing, site_lack
 from analysis.inference.estimate import Estimate, Sizes
 from analysis.inference.intervals import clamped_p, few_units_warning, joined
 from analysis.regression.crossed_effects import MOST_DENSE_LEVELS
-from analysis.regression.laplace import LaplaceFit
+from analysis.regression.laplace_fit import LaplaceFit
 
 __all__ = [
     "LATENT_VARIANCE",

@@ -13,8 +13,9 @@ from analysis.inference.crossing import Crossing, crossing_of, group_index
 from analysis.inference.estimate import Estimate, Sizes, refused
 from analysis.inference.intervals import joined
 from analysis.inference.separation import has_recession_direction
+from analysis.regression.cells import BinomialCells, binomial_cells
 from analysis.regression.glmm import ONE_SIDE, Glmm, divergence, fit_crossed, glmm
-from analysis.regression.laplace import BinomialCells, LaplaceFit
+from analysis.regression.laplace_fit import LaplaceFit
 from analysis.regression.logistic_rates import (
     CrossedModel,
     Lack,
@@ -150,24 +151,13 @@ def _cells(comparison: Comparison, crossing: Crossing) -> BinomialCells:
     won, lost = comparison.score == 1.0, comparison.score == 0.0
     # A tie is a pseudo-trial at both thresholds; its coupling is what the extra term repairs.
     lower, upper = np.flatnonzero(~lost), np.flatnonzero(~won)
-    vote = np.concatenate((lower, upper))
-    above = np.repeat([0, 1], [len(lower), len(upper)])
-    success = np.concatenate((won[lower], ~lost[upper])).astype(np.float64)
-    key = ((crossing.rater * crossing.n_pairs + crossing.pair)[vote] * 2 + (comparison.side[vote] > 0)) * 2 + above
-    distinct, cell = np.unique(key, return_inverse=True)
-    pairs, side, threshold = distinct // 4, distinct // 2 % 2 - 0.5, np.where(distinct % 2, _UPPER, _LOWER)
-    columns = [np.ones(len(distinct)), side, threshold]
-    # One side alone cannot be told from the intercept.
-    if side.min() == side.max():
-        del columns[1]
-    return BinomialCells(
-        rater=pairs // crossing.n_pairs,
-        pair=pairs % crossing.n_pairs,
-        n_raters=crossing.n_raters,
-        n_pairs=crossing.n_pairs,
-        design=np.column_stack(columns),
-        successes=np.bincount(cell, weights=success),
-        trials=np.bincount(cell).astype(np.float64),
+    return binomial_cells(
+        crossing,
+        vote=np.concatenate((lower, upper)),
+        side=comparison.side,
+        success=np.concatenate((won[lower], ~lost[upper])).astype(np.float64),
+        threshold=np.repeat([0, 1], [len(lower), len(upper)]),
+        thresholds=np.array([[_LOWER], [_UPPER]]),
     )
 
 

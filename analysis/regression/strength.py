@@ -17,8 +17,9 @@ from analysis.inference.crossing import Crossing, crossed_variance, crossing_of,
 from analysis.inference.estimate import Estimate, Sizes, refused
 from analysis.inference.intervals import few_units_warning, t_interval
 from analysis.inference.separation import has_recession_direction
+from analysis.regression.cells import BinomialCells, binomial_cells
 from analysis.regression.glmm import ONE_SIDE, divergence, fit_crossed
-from analysis.regression.laplace import BinomialCells, LaplaceFit
+from analysis.regression.laplace_fit import LaplaceFit
 from analysis.regression.logistic_rates import (
     CrossedModel,
     Lack,
@@ -228,26 +229,13 @@ def _cells(votes: Comparison, crossing: Crossing, place: np.ndarray, scale: _Sca
     thresholds = scale.threshold_rows()
     # A category is above the threshold below it, and below the one above it; the two outermost have one neighbour.
     above, below = np.flatnonzero(place > 0), np.flatnonzero(place < len(thresholds))
-    vote = np.concatenate((above, below))
-    threshold = np.concatenate((place[above] - 1, place[below]))
-    success = np.repeat([1.0, 0.0], [len(above), len(below)])
-    key = ((crossing.rater * crossing.n_pairs + crossing.pair)[vote] * 2 + (votes.side[vote] > 0)) * len(
-        thresholds
-    ) + threshold
-    distinct, cell = np.unique(key, return_inverse=True)
-    pairs, side = distinct // (2 * len(thresholds)), distinct // len(thresholds) % 2 - 0.5
-    columns = [np.ones((len(distinct), 1)), side[:, None], thresholds[distinct % len(thresholds)]]
-    # One side alone cannot be told from the intercept.
-    if side.min() == side.max():
-        del columns[1]
-    return BinomialCells(
-        rater=pairs // crossing.n_pairs,
-        pair=pairs % crossing.n_pairs,
-        n_raters=crossing.n_raters,
-        n_pairs=crossing.n_pairs,
-        design=np.hstack(columns),
-        successes=np.bincount(cell, weights=success),
-        trials=np.bincount(cell).astype(np.float64),
+    return binomial_cells(
+        crossing,
+        vote=np.concatenate((above, below)),
+        side=votes.side,
+        success=np.repeat([1.0, 0.0], [len(above), len(below)]),
+        threshold=np.concatenate((place[above] - 1, place[below])),
+        thresholds=thresholds,
     )
 
 

@@ -7,8 +7,9 @@ import pytest
 from scipy import integrate, special, stats
 
 from analysis.regression import crossed_effects
+from analysis.regression.cells import BinomialCells
 from analysis.regression.crossed_effects import CrossedFactor, cross_table, load_grams
-from analysis.regression.laplace import BinomialCells, LaplaceLikelihood
+from analysis.regression.laplace import LaplaceLikelihood
 from analysis.regression.logistic_rates import logistic_average
 
 
@@ -62,6 +63,38 @@ def test_laplace_gradient_agrees_with_differences(raters, pairs):
         (likelihood(point + move)[0] - likelihood(point - move)[0]) / (2 * step) for move in step * np.eye(4)
     ]
     assert likelihood(point)[1] == pytest.approx(differences, abs=1e-6)
+
+
+@pytest.mark.parametrize(("raters", "pairs"), [(7, 5), (5, 7)])
+def test_curvature_of_the_joint_maximum_agrees_with_differences(raters, pairs):
+    def term(beta):
+        return -0.5 * float(beta @ beta) ** 2, -2.0 * float(beta @ beta) * beta
+
+    likelihood = LaplaceLikelihood(random_cells(3, raters=raters, pairs=pairs), term)
+    point, step = np.array([0.3, -0.4, 0.8, 1.1]), 1e-5
+    differences = [
+        (likelihood.at(point + move).joint_gradient - likelihood.at(point - move).joint_gradient) / (2 * step)
+        for move in step * np.eye(4)
+    ]
+    likelihood.at(point)
+    joint, guess = likelihood.curvatures()
+    assert joint == pytest.approx(np.array(differences), abs=1e-6)
+    # The guess tells the two SDs apart, and says nothing of the rest.
+    assert np.count_nonzero(guess) == 2
+    assert guess[2, 2] != guess[3, 3]
+
+
+@pytest.mark.parametrize(("raters", "pairs"), [(7, 5), (5, 7)])
+def test_the_mode_is_found_from_any_start(raters, pairs):
+    """After curvatures the mode is guessed on a straight line; the likelihood is the same as from nothing."""
+    cells, near, far = random_cells(3, raters=raters, pairs=pairs), np.full(4, 0.45), np.array([2.0, -2.0, 3.0, 0.1])
+    likelihood, point = LaplaceLikelihood(cells), np.array([0.3, -0.4, 0.8, 1.1])
+    likelihood.at(point)
+    likelihood.curvatures()
+    for moved in (point + 1e-6 * near, point + near, point - near, far):
+        fresh, kept = LaplaceLikelihood(cells).at(moved), likelihood.at(moved)
+        assert kept.value == pytest.approx(fresh.value, abs=1e-10)
+        assert kept.gradient == pytest.approx(fresh.gradient, abs=1e-8)
 
 
 def test_laplace_value_is_the_textbook_formula():
