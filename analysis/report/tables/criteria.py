@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.report.parts.table import Column, Table, versus
-from analysis.report.tables.verdicts import KIND_NAMES
+from analysis.report.tables.verdicts import LONGEST, verdict_cells, verdict_columns
 
 __all__ = ["criteria_tables"]
-
-_LONGEST = 250
 
 
 def criteria_tables(report: Mapping) -> list[Table]:
@@ -21,22 +19,11 @@ def criteria_tables(report: Mapping) -> list[Table]:
 
 
 def _verdicts(section: Mapping) -> Table:
-    rows = []
-    for entry in section["criteria"]:
-        for comparison in entry["comparisons"]:
-            verdict = comparison["verdict"]
-            rows.append(
-                {
-                    "line": entry["criterion"],
-                    "compared": versus(comparison),
-                    "verdict": KIND_NAMES[verdict["kind"]].format(preferred=verdict["preferred"]),
-                    "rate": verdict["rate"],
-                    "ci_simultaneous": verdict["ci_simultaneous"],
-                    "p_adjusted": verdict["p_adjusted"],
-                    "votes": sum(comparison["counts"].values()),
-                    "reason": " ".join(verdict["warnings"]) or None,
-                }
-            )
+    rows = [
+        {"line": entry["criterion"], "compared": versus(comparison), **verdict_cells(comparison)}
+        for entry in section["criteria"]
+        for comparison in entry["comparisons"]
+    ]
     note = (
         f"The plan tests {section['headline']} alone; the other criteria are one family, adjusted by Holm. Their "
         "intervals are at the level of each one's step."
@@ -46,14 +33,9 @@ def _verdicts(section: Mapping) -> Table:
     columns = (
         Column("line", "Criterion"),
         Column("compared", "Comparison"),
-        Column("verdict", "Verdict"),
-        Column("rate", "Rate", "rate"),
-        Column("ci_simultaneous", "Adjusted 95 % interval", "rate_interval"),
-        Column("p_adjusted", "p, adjusted", "p"),
-        Column("votes", "Votes", "count"),
-        Column("reason", "Note", "remark"),
+        *verdict_columns("Adjusted 95 % interval"),
     )
-    return Table("criteria", "Verdict by each criterion", columns, rows, note, longest=_LONGEST)
+    return Table("criteria", "Verdict by each criterion", columns, rows, note, longest=LONGEST)
 
 
 def _together(section: Mapping) -> Table:
