@@ -82,7 +82,7 @@ def database(name: str, default: str) -> dict:
     if parts.scheme in {"postgresql", "postgres"}:
         socket = parse_qs(parts.query).get("host", [""])[0]
         return {
-            "ENGINE": "django.db.backends.postgresql",
+            "ENGINE": "config.postgresql",
             "NAME": unquote(parts.path.lstrip("/")) or "blindpair",
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),

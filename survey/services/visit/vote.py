@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from survey.beyond import SEPARATOR
@@ -19,7 +20,7 @@ from survey.selectors.version import frozen_config
 from survey.services.assignment.slots import lease_end, slots_renew
 from survey.services.visit.session import session_locked
 from survey.services.visit.submission import VoteSubmission, answers_check
-from survey.services.visit.vote_rows import moment_of, session_and_trials, vote_store
+from survey.services.visit.vote_rows import moment_of, session_and_trials, session_and_trials_unlocked, vote_store
 from survey.services.visit.vote_times import vote_times
 
 __all__ = ["Outcome", "trials_issue", "vote_create", "vote_undo"]
@@ -57,6 +58,8 @@ def vote_create(*, session_id: uuid.UUID, tab: str, submission: VoteSubmission) 
         If the answers are not those that the study asks for.
     """
     try:
+        if outcome := _vote_at_once(session_id, tab, submission):
+            return outcome
         with transaction.atomic():
             return _vote(session_id, tab, submission)
     except IntegrityError:
@@ -77,22 +80,64 @@ def _check_voting(session: RaterSession, tab: str) -> None:
         raise OtherTab
 
 
+def _vote_at_once(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -> Outcome | None:
+    """Store an ordinary vote without a lock before the write; None, with nothing written, for what needs one."""
+    found = session_and_trials_unlocked(session_id, submission.trial_id)
+    if found is None:
+        return None
+    session, rows = found
+    trial = _named(rows, submission)
+    # Whoever may not vote is refused under lock, where nothing changes meanwhile.
+    is_ordinary = session.step == "trials" and session.tab == tab and trial is not None and _takes_votes(trial)
+    if not is_ordinary or _is_lease_short(session):
+        return None
+    with _whole():
+        return _stored(session, rows, trial, submission)
+
+
+def _whole() -> AbstractContextManager[Any]:
+    """Return what makes a vote's writes one: on PostgreSQL they are one statement."""
+    is_whole = connection.vendor == "postgresql" and not connection.in_atomic_block
+    return nullcontext() if is_whole else transaction.atomic()
+
+
 def _vote(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -> Outcome:
     session, rows = session_and_trials(session_id, submission.trial_id)
     _check_voting(session, tab)
-    trial = next((row for row in rows if row.pk == submission.trial_id), None)
+    trial = _named(rows, submission)
     if trial is None:
         # Behind more open trials than a browser is given: either not its own, or not issued.
         raise TrialUnknown
+    if not _takes_votes(trial):
+        answers_check(submission.answers, frozen_config(session.version_id), trial_criterion=trial.criterion)
+        return _answered_before(session, trial, submission)
+    outcome = _stored(session, rows, trial, submission)
+    if outcome is None:
+        raise RuntimeError(f"visit {session_id} changed under its lock")
+    if _is_lease_short(session):
+        slots_renew(session=session, now=session.last_seen_at)
+    return outcome
+
+
+def _named(rows: Sequence[NextTrial], submission: VoteSubmission) -> NextTrial | None:
+    return next((row for row in rows if row.pk == submission.trial_id), None)
+
+
+def _takes_votes(trial: NextTrial) -> bool:
+    return trial.state == State.OPEN and trial.issued_at is not None
+
+
+def _stored(
+    session: RaterSession, rows: Sequence[NextTrial], trial: NextTrial, submission: VoteSubmission
+) -> Outcome | None:
+    """Check and store the answers to a trial that takes them; None if the visit has changed since it was read."""
     config = frozen_config(session.version_id)
     answers_check(submission.answers, config, trial_criterion=trial.criterion)
-    if trial.state != State.OPEN or trial.issued_at is None:
-        return _answered_before(session, trial, submission)
     votes = _timed(submission, session, trial)
     next_trials = [row for row in rows if row.pk != trial.pk]
     is_counted = trial.check_kind != Trial.CheckKind.PRACTICE
-    vote_store(votes, session=session, trial=trial, next_trials=next_trials, is_counted=is_counted)
-    _extend_lease(session)
+    if not vote_store(votes, session=session, trial=trial, next_trials=next_trials, is_counted=is_counted):
+        return None
     vote = _judged(votes, config)
     return Outcome(
         vote=vote,
@@ -157,12 +202,11 @@ def trials_issue(trials: list[NextTrial]) -> None:
         Trial.objects.filter(pk__in=keys, issued_at__isnull=True).update(issued_at=timezone.now())
 
 
-def _extend_lease(session: RaterSession) -> None:
-    """Extend the lease once a quarter of it is used up."""
-    now = session.last_seen_at
+def _is_lease_short(session: RaterSession) -> bool:
+    """Return whether a quarter of the lease is used up."""
+    now = timezone.now()
     full = lease_end(session, now) - now
-    if session.lease_expires_at is None or session.lease_expires_at - now < 0.75 * full:
-        slots_renew(session=session, now=now)
+    return session.lease_expires_at is None or session.lease_expires_at - now < 0.75 * full
 
 
 def _answered_before(session: RaterSession, trial: NextTrial, submission: VoteSubmission) -> Outcome:
@@ -233,7 +277,8 @@ def vote_undo(*, session_id: uuid.UUID, tab: str, submission_key: uuid.UUID) -> 
         session.answered_count -= 1
         session.last_seen_at, session.state = timezone.now(), RaterSession.State.ACTIVE
         session.save(update_fields=["answered_count", "last_seen_at", "state"])
-        _extend_lease(session)
+        if _is_lease_short(session):
+            slots_renew(session=session, now=session.last_seen_at)
         ahead = next_trials(session)
         trials_issue(ahead)
         return Outcome(vote=undo, is_replay=False, session=session, next_trials=ahead)

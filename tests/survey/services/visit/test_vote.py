@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -18,11 +20,12 @@ from survey.exceptions import (
     VoteConflict,
 )
 from survey.models import RaterSession, Slot, Trial, Vote
+from survey.services.visit import vote as vote_service
 from survey.services.visit.session import session_take_tab, session_withdraw
 from survey.services.visit.submission import Answer, VoteSubmission
 from survey.services.visit.vote import vote_create, vote_undo
 from tests.factories import CRITERIA, answers_to, make_running
-from tests.visits import TAB, active, next_trial, vote, vote_all
+from tests.visits import TAB, active, fault, next_trial, vote, vote_all
 
 pytestmark = pytest.mark.django_db
 TOGETHER = {"criteria": CRITERIA, "criteria_design": "together"}
@@ -208,9 +211,74 @@ def test_the_number_of_queries_of_a_vote_does_not_grow(trials) -> None:
         connection,
     ) as queries:
         vote_create(session_id=session.pk, tab=TAB, submission=submission)
-    # savepoint, session, trials, then slot, trials, session and vote (in one round trip on PostgreSQL), release;
-    # the first and the last are the test's own
-    assert len(queries) == (5 if connection.vendor == "postgresql" else 8), [query["sql"][:90] for query in queries]
+    # session and trials, savepoint, session, slot, trials and vote, release; on PostgreSQL one query reads and one
+    # writes. The savepoint is the test's own.
+    assert len(queries) == (4 if connection.vendor == "postgresql" else 8), [query["sql"][:90] for query in queries]
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Have something happen after a vote has read its visit, and before it writes."""
+    honest = vote_service.session_and_trials_unlocked
+
+    def read(*keys: uuid.UUID) -> Any:
+        found = honest(*keys)
+        monkeypatch.undo()
+        change()
+        return found
+
+    monkeypatch.setattr(vote_service, "session_and_trials_unlocked", read)
+
+
+def test_a_vote_meets_what_happened_after_it_was_read(monkeypatch) -> None:
+    session = active(make_running(practice_trials=0))
+    first, second = next_trial(session), session.trials.get(position=2)
+    key = uuid.uuid4()
+    meanwhile(monkeypatch, lambda: vote(session, submission_key=key))
+    with pytest.raises(VoteConflict):
+        vote(session, "right")
+    meanwhile(monkeypatch, lambda: vote(session, trial_id=second.pk))
+    third = vote(session, trial_id=session.trials.get(position=3).pk)
+    assert not third.is_replay
+    meanwhile(monkeypatch, lambda: fault(session, next_trial(session)))
+    with pytest.raises(VoteConflict):
+        vote(session)
+    session.refresh_from_db()
+    assert session.answered_count == 3 == Vote.objects.count()
+    assert Vote.objects.get(trial=first).submission_key == key
+
+
+def test_the_same_vote_sent_twice_at_once_is_stored_once(monkeypatch) -> None:
+    session = active(make_running(practice_trials=0))
+    submission = {"trial_id": next_trial(session).pk, "submission_key": uuid.uuid4()}
+    meanwhile(monkeypatch, lambda: vote(session, **submission))
+    assert vote(session, **submission).is_replay
+    assert Vote.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda session: session_withdraw(session_id=session.pk), SessionNotActive),
+        (lambda session: session_take_tab(session_id=session.pk, tab="newer"), OtherTab),
+    ],
+    ids=["withdrawn", "another tab"],
+)
+def test_a_visit_that_ended_or_moved_after_it_was_read_takes_no_vote(change, error, monkeypatch) -> None:
+    session = active(make_running(practice_trials=0))
+    meanwhile(monkeypatch, lambda: change(session))
+    with pytest.raises(error):
+        vote(session)
+    assert not Vote.objects.exists()
+    assert not session.trials.filter(state=Trial.State.ANSWERED).exists()
+
+
+def test_a_visit_that_was_taken_for_gone_after_it_was_read_is_back_with_the_vote(monkeypatch) -> None:
+    session = active(make_running(practice_trials=0))
+    expired = RaterSession.objects.filter(pk=session.pk)
+    meanwhile(monkeypatch, lambda: expired.update(state=RaterSession.State.EXPIRED))
+    vote(session)
+    session.refresh_from_db()
+    assert (session.state, session.answered_count) == (RaterSession.State.ACTIVE, 1)
 
 
 def test_a_vote_extends_the_lease_once_a_quarter_of_it_is_used_up() -> None:
