@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator
 
-__all__ = ["Ports", "Script", "drive", "rate", "rate_barely"]
+__all__ = ["Ports", "Script", "drive", "rate", "rate_barely", "rate_by_pairs"]
 
 # What a rater does next: a request, by its kind and bytes, or to look for so many seconds. The answer is sent back in.
 Script = Generator[tuple[str, bytes | float], bytes, int]
@@ -27,7 +27,23 @@ def _request(method: str, path: str, body: dict | None = None) -> bytes:
 
 
 def rate(rater: dict[str, str], is_over: Callable[[], bool], think: float) -> Script:
-    """Vote until the time is over; return the number of cycles."""
+    """Vote until the time is over, each image asked for by itself; return the number of cycles."""
+    return _rated(rater, is_over, think, lambda trial: [trial["left"], trial["right"]])
+
+
+def rate_by_pairs(rater: dict[str, str], is_over: Callable[[], bool], think: float) -> Script:
+    """Do the same with both images of a trial in one answer, as the page asks for them (``images.js``)."""
+    return _rated(rater, is_over, think, _pair)
+
+
+def _pair(trial: dict[str, str]) -> list[str]:
+    left, right = (trial[side].removesuffix(".0.webp") for side in ("left", "right"))
+    return [f"{left}~{right.rpartition('/')[2]}.0.pair"]
+
+
+def _rated(
+    rater: dict[str, str], is_over: Callable[[], bool], think: float, images: Callable[[dict[str, str]], list[str]]
+) -> Script:
     base = f"/r/{rater['token']}/api/"
     yield "look", think * int(rater["session"][:4], 16) / 0xFFFF
     window = json.loads((yield "window", _request("POST", base + "window", {"tab": "bench"})))
@@ -39,8 +55,8 @@ def rate(rater: dict[str, str], is_over: Callable[[], bool], think: float) -> Sc
         for trial in window["trials"]:
             if trial["id"] not in seen:
                 seen.add(trial["id"])
-                yield "image", _request("GET", trial["left"])
-                yield "image", _request("GET", trial["right"])
+                for path in images(trial):
+                    yield "image", _request("GET", path)
         cycles += 1
         if think:
             yield "look", think

@@ -385,6 +385,7 @@ class Lab:
         folder.mkdir()
         self.proxy = Proxy(folder, media=self.media, web=self.port, desk=desk, plain=plain, tls=tls)
         self.environment |= {"BLINDPAIR_PROXIES": "1", "BLINDPAIR_IMAGE_ACCEL": "/protected/"}
+        self.environment |= {"BLINDPAIR_PAIR_ACCEL": "/protected-pair/"}
         self.set_clock(0)
         self.clock_variables = clock_built(self.folder, self._clock)
         self.desk = Process(

@@ -1,6 +1,7 @@
 """Serve raters under load, beside a bare view and an earlier build: ``python -m benchmarks.serving``.
 
-A trial is a vote, whose answer brings the next trial, and the two images of that one. Raters who never wait, 16 and 64,
+A trial is a vote, whose answer brings the next trial, and the two images of that one, asked for as the build's own page
+does: one by one before, together now. Raters who never wait, 16 and 64,
 ask both builds and the yardstick in turns: on SQLite without a proxy, on PostgreSQL behind nginx. The yardstick is a
 bare Django under the server of this build: one SELECT for what comes next, two files by nginx, one INSERT. Then 64
 raters who answer at the moment at which the page lets them, after a study's usual minimum exposure, give the response
@@ -35,7 +36,7 @@ import psutil
 
 from benchmarks.before_and_after import BEFORE, earlier, machine
 from benchmarks.campaign.proxy import NGINX
-from benchmarks.driving import Ports, drive, rate, rate_barely
+from benchmarks.driving import Ports, drive, rate, rate_barely, rate_by_pairs
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = Path(__file__).with_suffix(".json")
@@ -55,6 +56,10 @@ http {{
         proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
         location /media/ {{ alias {media}/; }}
         location /protected/ {{ internal; alias {media}/; }}
+        location ~ ^/protected-pair/(?<left>([^/]+/){{4}}[0-9]+.webp)/(?<right>.+)$ {{
+            internal; alias {media}/$left; add_after_body /protected-right; addition_types *;
+        }}
+        location = /protected-right {{ internal; alias {media}/$right; }}
         location / {{ proxy_pass http://web; }}
     }}
 }}
@@ -160,7 +165,7 @@ class Build:
         web, proxy = _free_port(), _free_port()
         variables = {"BLINDPAIR_BIND": f"127.0.0.1:{web}", "WEB_CONCURRENCY": "2", "DJANGO_SETTINGS_MODULE": settings}
         if "pages" in by_nginx:
-            variables["BLINDPAIR_IMAGE_ACCEL"] = "/protected/"
+            variables |= {"BLINDPAIR_IMAGE_ACCEL": "/protected/", "BLINDPAIR_PAIR_ACCEL": "/protected-pair/"}
         command = ["deploy/serve.py"] if (self.tree / "deploy/serve.py").exists() else OLD_SERVER
         text = NGINX_CONF.format(
             folder=self.folder,
@@ -242,7 +247,7 @@ def _measured(database: str, before: Path, options: argparse.Namespace) -> dict:
     with _build(before, database, wanted) as old, _build(ROOT, database, wanted) as new:
         contestants = [
             ("before", old, "config.settings.dev", rate, ours),
-            ("now", new, "config.settings.dev", rate, ours),
+            ("now", new, "config.settings.dev", rate_by_pairs, ours),
             ("bare", new, "benchmarks.serving_bare", rate_barely, ours | {"images"}),
         ]
         for turn in range(options.times):
@@ -258,7 +263,7 @@ def _measured(database: str, before: Path, options: argparse.Namespace) -> dict:
                         run["server_cpu_ms"] = 1000 * spent / run["vote"]["n"]
                         runs.setdefault(f"{name}, {crowd}", []).append(run)
         with new.serving(settings="config.settings.dev", by_nginx=ours) as (ports, _):
-            calm = drive(ports, new.raters[-CALM:], options.seconds + LOOK_SECONDS, rate, LOOK_SECONDS)
+            calm = drive(ports, new.raters[-CALM:], options.seconds + LOOK_SECONDS, rate_by_pairs, LOOK_SECONDS)
     rows = {name: _median_of(found) for name, found in runs.items()}
     for crowd in CROWDS:
         now = rows[f"now, {crowd}"]

@@ -98,7 +98,7 @@ def _around_token(path: str) -> tuple[str, str, str]:
     """Return what stands before, in, and after the second part of a path: ``/r/``, the token, ``/api/votes``."""
     _, first, rest = path.split("/", 2)
     token, slash, after = rest.partition("/")
-    if not slash and token.endswith((".png", ".webp")):
+    if not slash and token.endswith((".png", ".webp", ".pair")):
         token, dot, after = token.rpartition(".")
         after = dot + after
     return f"/{first}/", token, slash + after

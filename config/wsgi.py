@@ -1,4 +1,6 @@
 import os
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
@@ -8,4 +10,14 @@ _django = get_wsgi_application()
 from config.metrics import observe_request  # noqa: E402 - the settings have to be there first
 from survey.views.image import ImageMiddleware  # noqa: E402
 
-application = ImageMiddleware(_django, observe_request)
+
+def _in_one_piece(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer with a list, which the server sends at once: what has to be iterated goes back and forth for each part."""
+    response = _django(environ, start_response)
+    if response.streaming:
+        return response
+    response.close()
+    return [response.content]
+
+
+application = ImageMiddleware(_in_one_piece, observe_request)

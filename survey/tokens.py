@@ -111,6 +111,8 @@ class ImageClaim:
     """What an image address grants, for one side of one trial, until a time: a folder of copies, or one PNG."""
 
     name: str
+    trial: uuid.UUID
+    side: str
 
     @property
     def is_folder(self) -> bool:
@@ -136,10 +138,12 @@ def image_token(*, served: str, trial_id: uuid.UUID = NO_TRIAL, side: str, now: 
 
 def image_claim_of(token: str, *, now: float | None = None) -> ImageClaim:
     """Return what an image token grants. Raises TokenInvalid or TokenExpired."""
-    _, _, until, length, granted = _IMAGE.unpack(_unseal(token, purpose="image", length=_IMAGE.size))
+    trial, side, until, length, granted = _IMAGE.unpack(_unseal(token, purpose="image", length=_IMAGE.size))
     if until < (time.time() if now is None else now):
         raise TokenExpired
     if length:
-        return ImageClaim(name=f"served/{length}/{granted.hex()[:2]}/{granted.hex()}.png")
-    image, setup, is_spoilt = _FOLDER.unpack(granted)
-    return ImageClaim(name=f"served/{setup.hex()}/{image.hex()[:2]}/{image.hex()}{'s' if is_spoilt else ''}")
+        name = f"served/{length}/{granted.hex()[:2]}/{granted.hex()}.png"
+    else:
+        image, setup, is_spoilt = _FOLDER.unpack(granted)
+        name = f"served/{setup.hex()}/{image.hex()[:2]}/{image.hex()}{'s' if is_spoilt else ''}"
+    return ImageClaim(name=name, trial=uuid.UUID(bytes=trial), side=side.decode())

@@ -24,5 +24,6 @@ urlpatterns = [
     path("r/<str:token>/api/faults", api.fault, name="api-fault"),
     path("r/<str:token>/api/events", api.events, name="api-events"),
     path("i/<str:token>.webp", image.image, name="image"),
+    path("i/<str:token>.pair", image.image, name="image-pair"),
     path("i/<str:token>.png", image.image, name="image-png"),
 ]

@@ -90,9 +90,11 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
-# How long the address of an image works, and the proxy's internal location that sends it (X-Accel-Redirect), if any.
+# How long the address of an image works, and the proxy's internal locations (X-Accel-Redirect), if any, that send one
+# image and the two of a trial, one behind the other.
 RATER_IMAGE_SECONDS = env.integer("BLINDPAIR_IMAGE_SECONDS", 3600, minimum=60)
 RATER_IMAGE_ACCEL = env.text("BLINDPAIR_IMAGE_ACCEL")
+RATER_PAIR_ACCEL = env.text("BLINDPAIR_PAIR_ACCEL")
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
@@ -104,7 +106,8 @@ SECURE_CSP = {
     "default-src": ["'none'"],
     "script-src": ["'self'"],
     "style-src": ["'self'"],
-    "img-src": ["'self'", "data:"],
+    # A trial's images come in one answer, and are shown as parts of it: blobs.
+    "img-src": ["'self'", "data:", "blob:"],
     "font-src": ["'self'"],
     "connect-src": ["'self'"],
     "form-action": ["'self'"],

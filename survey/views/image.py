@@ -1,4 +1,8 @@
-"""Serve images by sealed addresses: no query, no file name, nothing in the headers that differs by image."""
+"""Serve images by sealed addresses: no query, no file name, nothing in the headers that differs by image.
+
+The two images of a trial also have an address together, ``LEFT~RIGHT.SIZE.pair``, made of both tokens: one file behind
+the other. They have one length, so the page knows where to cut.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,13 @@ from survey.api.errors import error_response
 from survey.exceptions import SurveyError, TokenInvalid
 from survey.selectors.copies import copy_file
 from survey.services.blinding.timing import response_jitter
-from survey.tokens import image_claim_of
+from survey.tokens import ImageClaim, image_claim_of
 
-__all__ = ["ImageMiddleware", "image", "served_copy"]
+__all__ = ["ImageMiddleware", "are_pairs_served", "image", "served_copy", "served_pair"]
 
 _SIZE = re.compile("[0-9]{1,2}")
-_TYPES = {".webp": "image/webp", ".png": "image/png"}
+_PAIR = ".pair"
+_TYPES = {".webp": "image/webp", ".png": "image/png", _PAIR: "application/octet-stream"}
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -39,15 +44,51 @@ def served_copy(token: str) -> tuple[dict[str, str], bytes]:
     return {"Content-Length": str(len(content))}, content
 
 
+def are_pairs_served() -> bool:
+    """Whether a page should ask for both images of a trial at once.
+
+    Not where that made the application pass on what the proxy sends by itself, or fetch from a bucket.
+    """
+    if settings.RATER_IMAGE_ACCEL:
+        return bool(settings.RATER_PAIR_ACCEL)
+    return isinstance(default_storage, FileSystemStorage)
+
+
+def served_pair(tokens: str) -> tuple[dict[str, str], bytes]:
+    """Return the same of both images of one trial, the left one first.
+
+    The proxy sends them where ``RATER_PAIR_ACCEL`` names its internal location. Raises SurveyError for tokens that
+    grant nothing, or are not of the two sides of one trial, and FileNotFoundError.
+    """
+    left, _, rest = tokens.partition("~")
+    right, _, size = rest.partition(".")
+    claims = image_claim_of(left), image_claim_of(right)
+    is_pair = claims[0].trial == claims[1].trial and [claim.side for claim in claims] == ["l", "r"]
+    if not is_pair or not all(claim.is_folder for claim in claims):
+        raise TokenInvalid
+    names = [_copy(claim, size) for claim in claims]
+    response_jitter()
+    if settings.RATER_PAIR_ACCEL:
+        return {"X-Accel-Redirect": "/".join([settings.RATER_PAIR_ACCEL.rstrip("/"), *names])}, b""
+    content = b"".join(map(_content, names))
+    return {"Content-Length": str(len(content))}, content
+
+
 def _granted(token: str) -> str:
     """Return the file that a token grants; to a folder of copies belongs the number of a size: ``TOKEN.3``."""
     sealed, _, size = token.partition(".")
     claim = image_claim_of(sealed)
-    if not claim.is_folder:
-        return claim.name
+    return _copy(claim, size) if claim.is_folder else claim.name
+
+
+def _copy(claim: ImageClaim, size: str) -> str:
     if not _SIZE.fullmatch(size):
         raise TokenInvalid
     return copy_file(claim.name, int(size))
+
+
+def _served(token: str, suffix: str) -> tuple[dict[str, str], bytes]:
+    return served_pair(token) if suffix == _PAIR else served_copy(token)
 
 
 def _content(name: str) -> bytes:
@@ -64,14 +105,18 @@ def _content(name: str) -> bytes:
 
 def content_type(path: str) -> str:
     """Return the type of the copies at an address: all of a version have one."""
-    return _TYPES[path[path.rindex(".") :]]
+    return _TYPES[_suffix(path)]
+
+
+def _suffix(path: str) -> str:
+    return path[path.rindex(".") :]
 
 
 @require_GET
 def image(request: HttpRequest, token: str) -> HttpResponse:
-    """Return one served copy."""
+    """Return one served copy, or the two of a trial."""
     try:
-        own, content = served_copy(token)
+        own, content = _served(token, _suffix(request.path_info))
     except SurveyError as error:
         return error_response(error)
     except FileNotFoundError:
@@ -109,7 +154,7 @@ class ImageMiddleware:
             return self._application(environ, self._learning(scheme, start_response))
         start = time.perf_counter()
         try:
-            own, content = served_copy(path[len(self.PREFIX) : -len(suffix)])
+            own, content = _served(path[len(self.PREFIX) : -len(suffix)], suffix)
         except (SurveyError, FileNotFoundError):
             return self._application(environ, start_response)
         start_response("200 OK", [*shared, *own.items()])

@@ -23,6 +23,7 @@ def trials_context(
     practice: int,
     order: list[str],
     first: dict[str, Any] | None = None,
+    are_pairs_served: bool = False,
 ) -> dict[str, Any]:
     """Return what the page needs; ``order`` is that of the criteria in this visit.
 
@@ -44,6 +45,7 @@ def trials_context(
         "breakEvery": config["plan"]["break_every"],
         "practice": practice,
         "first": first,
+        "pairs": are_pairs_served,
         "texts": worded(trial_texts(), config, language),
     }
     steps = beyond_steps(config, language)

@@ -23,6 +23,7 @@ from survey.selectors.visit import example_images
 from survey.services.visit.device import Device
 from survey.tokens import session_token
 from survey.views.exit_questions import questions_context
+from survey.views.image import are_pairs_served
 from survey.views.page import rater_page, visit_page
 from survey.views.trials import trials_context
 
@@ -95,6 +96,7 @@ def _trials_context(session: RaterSession, config: dict[str, Any]) -> dict[str, 
         practice=session.assignment.get("practice", 0),
         order=session.assignment.get("criteria", [""]),
         first=trial_links(trials[0], session) if trials else None,
+        are_pairs_served=are_pairs_served(),
     )
 
 

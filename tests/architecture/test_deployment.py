@@ -92,6 +92,7 @@ def test_ports_and_paths_agree_between_the_files() -> None:
         assert f"upstream {pool} {{ server {pool}:8000" in nginx
         assert pool in environment["BLINDPAIR_ALLOWED_HOSTS"].split(",")
     assert f"location {environment['BLINDPAIR_IMAGE_ACCEL']} {{" in nginx
+    assert f"location ~ ^{environment['BLINDPAIR_PAIR_ACCEL']}(" in nginx
     assert f"alias {environment['BLINDPAIR_MEDIA_ROOT']}/;" in nginx
     assert {port.split(":")[1] for port in COMPOSE["services"]["proxy"]["ports"]} == set(
         re.findall(r"listen (\d+)", nginx)

@@ -42,7 +42,7 @@ _CHARACTERS = 20
 _MOST_CATEGORIES = 40
 # The size of copies that the visits are shown, counted from the original's.
 SIZE = 0
-_TIMES = ("left.ms", "right.ms", "reference.ms", "vote.ms")
+_TIMES = ("pair.ms", "left.ms", "right.ms", "reference.ms", "vote.ms")
 clock = time.perf_counter
 
 
@@ -139,6 +139,7 @@ def _visit(client: Client, images: Images, token: str):
 def _look(images: Images, trial: dict[str, Any], place: int) -> dict[str, Any]:
     row: dict[str, Any] = {"json.keys": ",".join(trial), "json.length": len(json.dumps(trial)), "json.place": place}
     row |= {f"json.{name}": value for name, value in _flat(trial)}
+    row |= _look_at_pair(images, trial)
     sides = {}
     for side in ("left", "right", *(["reference"] if trial.get("reference") else [])):
         before = clock()
@@ -156,6 +157,20 @@ def _look(images: Images, trial: dict[str, Any], place: int) -> dict[str, Any]:
         row["order.reference_url"] = float(trial["left"] > trial["reference"])
         row["order.reference_length"] = sides["left"]["length"] - sides["reference"]["length"]
     return row
+
+
+def _look_at_pair(images: Images, trial: dict[str, Any]) -> dict[str, Any]:
+    """Ask for both images in one answer, as the page does, and cut it where the page does."""
+    tokens = [trial[side].rpartition("/")[2].removesuffix(".0.webp") for side in ("left", "right")]
+    before = clock()
+    status, headers, content = images.get(f"/i/{'~'.join(tokens)}.{SIZE}.pair")
+    elapsed = 1000 * (clock() - before)
+    assert status == "200 OK"
+    row = {"pair.ms": elapsed, "pair.length": len(content), "pair.status": status}
+    row |= {f"pair.header.{name}": value for name, value in headers}
+    halves = [_bytes(half) for half in (content[: len(content) // 2], content[len(content) // 2 :])]
+    row |= {f"pair.{place}.{name}": value for place, half in enumerate(halves) for name, value in half.items()}
+    return row | {f"pair.order.{name}": float(halves[0][name] == halves[1][name]) for name in halves[0]}
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, Any]]:

@@ -221,7 +221,7 @@ def test_the_page_says_nothing_of_arms_checks_or_files(rater) -> None:
     bodies: list[str] = []
     one.page.on(
         "response",
-        lambda response: "image" in response.headers.get("content-type", "") or bodies.append(response.text()),
+        lambda response: "/i/" in response.url or bodies.append(response.text()),
     )
     one.start()
     one.finish_trials()
@@ -232,7 +232,7 @@ def test_the_page_says_nothing_of_arms_checks_or_files(rater) -> None:
     assert cookies == []
 
 
-def test_the_first_pair_loads_while_the_page_asks_for_its_trials_and_no_image_loads_twice(rater) -> None:
+def test_the_first_pair_loads_while_the_page_asks_for_its_trials_and_no_pair_loads_twice(rater) -> None:
     one = rater(plain_study())
     one.start_until("form[action$=begin]")
     asked: list[str] = []
@@ -241,12 +241,13 @@ def test_the_first_pair_loads_while_the_page_asks_for_its_trials_and_no_image_lo
     one.page.route("**/window", lambda route: held.append(route))
     one.primary()
     one.page.wait_for_function(
-        "() => performance.getEntriesByType('resource').filter(({ name }) => name.includes('/i/')).length === 2"
+        "() => performance.getEntriesByType('resource').filter(({ name }) => name.includes('/i/')).length === 1"
     )
     assert one.page.locator("#trial").is_hidden()
     held[0].continue_()
     one.page.unroute("**/window")
     one.finish_trials()
     images = [url for url in asked if "/i/" in url]
-    assert len(images) == len(set(images)) == 2 * 8
+    assert len(images) == len(set(images)) == 8
+    assert all(url.endswith(".pair") for url in images)
     assert len(one.voted_once_each()) == 8

@@ -65,6 +65,7 @@ def proxy(tmp_path: Path, static_root: Path) -> Iterator[Proxy]:
         "BLINDPAIR_ALLOWED_HOSTS": "127.0.0.1",
         "BLINDPAIR_PROXIES": "1",
         "BLINDPAIR_IMAGE_ACCEL": "/protected/",
+        "BLINDPAIR_PAIR_ACCEL": "/protected-pair/",
         "BLINDPAIR_METRICS_TOKEN": METRICS_TOKEN,
         "BLINDPAIR_STATIC_ROOT": str(static_root),
         "WEB_CONCURRENCY": "1",
@@ -118,6 +119,26 @@ def test_images_come_from_the_proxy_after_the_application_has_checked_the_token(
     assert not {"ETag", "Last-Modified", "X-Accel-Redirect", "Set-Cookie", "Accept-Ranges"} & names
     image = images[0]
     for path in (f"/protected/{copy_name(image)}", f"/protected/../protected/{copy_name(image)}", f"/i/{'x' * 60}.png"):
+        assert proxy.ask("GET", path)[0] == 404, path
+
+
+def test_both_images_of_a_trial_come_from_the_proxy_in_one_answer(proxy: Proxy) -> None:
+    version = make_running()
+    headers_seen = set()
+    for pair in version.study.pairs.all():
+        left, right = pair.images.all()
+        trial = uuid.uuid4()
+        tokens = [
+            image_token(served=copy_folder(image), trial_id=trial, side=side)
+            for image, side in ((left, "left"), (right, "right"))
+        ]
+        status, headers, content = proxy.ask("GET", f"/i/{'~'.join(tokens)}.0.pair")
+        assert (status, content) == (200, copy_bytes(left) + copy_bytes(right))
+        headers_seen.add(tuple((name, value) for name, value in headers.items() if name != "Date"))
+    assert len(headers_seen) == 1, headers_seen
+    names = {name for name, _ in headers_seen.pop()}
+    assert not {"ETag", "Last-Modified", "X-Accel-Redirect", "Set-Cookie", "Accept-Ranges"} & names
+    for path in (f"/protected-pair/{copy_name(left)}/{copy_name(right)}", "/protected-right"):
         assert proxy.ask("GET", path)[0] == 404, path
 
 

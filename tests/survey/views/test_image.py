@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.test import Client
 from django.urls import resolve
 
 from survey.tokens import image_token
-from survey.views.image import ImageMiddleware
+from survey.views.image import ImageMiddleware, are_pairs_served
 from tests.copies import copy_name
 from tests.factories import make_version
 
@@ -76,6 +77,67 @@ def test_the_proxy_is_told_which_file_to_send(served, settings) -> None:
         assert door.answer(path) == behind(path)
         assert door.answer(path)[1]["X-Accel-Redirect"] == f"/protected/{name}"
     assert len(door.passed_on) == 1
+
+
+def address_of_two(left: str, right: str, *, trial: uuid.UUID | None = None, sides: str = "lr", size: str = "0") -> str:
+    trials = [trial or uuid.UUID(int=7), uuid.UUID(int=7)]
+    tokens = [
+        image_token(served=name.removesuffix("/0.webp"), trial_id=of, side=side)
+        for name, of, side in zip((left, right), trials, sides, strict=True)
+    ]
+    return f"/i/{'~'.join(tokens)}.{size}.pair"
+
+
+def test_both_images_of_a_trial_come_in_one_answer_the_left_one_first(served) -> None:
+    door = Door()
+    left, right = served[:2]
+    for _ in range(2):
+        answer = door.answer(address_of_two(left, right))
+        assert answer == behind(address_of_two(left, right))
+        assert (
+            answer[2] == Path(default_storage.path(left)).read_bytes() + Path(default_storage.path(right)).read_bytes()
+        )
+        assert answer[1]["Content-Type"] == "application/octet-stream"
+    one = door.answer(address(left))[1]
+    assert {name: value for name, value in answer[1].items() if name not in {"Content-Type", "Content-Length"}} == {
+        name: value for name, value in one.items() if name not in {"Content-Type", "Content-Length"}
+    }
+    assert len(door.passed_on) == 2  # one of each type
+
+
+def test_images_of_two_trials_or_sides_turned_round_are_no_pair(served) -> None:
+    left, right = served[:2]
+    assert behind(address_of_two(left, right))[0] == "200 OK"
+    for path in (
+        address_of_two(left, right, trial=uuid.UUID(int=8)),
+        address_of_two(left, right, sides="rl"),
+        address_of_two(left, right, sides="ll"),
+        address_of_two(left, right, size="x"),
+        address_of_two(left, right).replace("~", ""),
+        address(left).replace(".0.webp", ".0.pair"),
+        address_of_two(left, f"served/1234/ab/{'ab' * 32}.png"),
+    ):
+        assert behind(path)[0] == "404 Not Found", path
+
+
+def test_the_proxy_is_told_which_two_files_to_send(served, settings) -> None:
+    settings.RATER_PAIR_ACCEL = "/protected-pair/"
+    door = Door()
+    for left, right in (served[:2], served[2:4]):
+        path = address_of_two(left, right)
+        assert door.answer(path) == behind(path)
+        assert door.answer(path)[1]["X-Accel-Redirect"] == f"/protected-pair/{left}/{right}"
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "expected"),
+    [("", "", True), ("/protected/", "", False), ("/protected/", "/protected-pair/", True)],
+)
+def test_pages_ask_for_both_images_at_once_unless_the_application_had_to_pass_them_on(
+    one, two, expected, settings
+) -> None:
+    settings.RATER_IMAGE_ACCEL, settings.RATER_PAIR_ACCEL = one, two
+    assert are_pairs_served() is expected
 
 
 def test_what_is_no_image_goes_on_to_django(served) -> None:

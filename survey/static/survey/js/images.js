@@ -1,5 +1,6 @@
 // Load pairs gently: one after the other, each image tried again with growing pauses, both there before either counts.
-// The next pair is asked for once half of this one is there: on a slow line nothing waits for an answer meanwhile.
+// Where the server hands out both images of a trial in one answer they are asked for together, and one by one if that
+// fails. The next pair is asked for once half of this one is there: on a slow line nothing waits for an answer meanwhile.
 import { pause, TooLong, within } from "./limits.js";
 
 const ATTEMPTS = 4;
@@ -33,17 +34,25 @@ export async function pixelsOf(image) {
   }
 }
 
+async function paintable(url) {
+  const image = new Image();
+  image.draggable = false;
+  image.decoding = "sync";
+  try {
+    await within(ARRIVAL_MS, arrival(image, url));
+    const [pixels] = await Promise.all([pixelsOf(image), decoding(image)]);
+    return { image, pixels };
+  } catch (error) {
+    image.src = ""; // no longer asked for
+    throw error;
+  }
+}
+
 async function loadImage(url) {
   for (let attempt = 1; ; attempt += 1) {
-    const image = new Image();
-    image.draggable = false;
-    image.decoding = "sync";
     try {
-      await within(ARRIVAL_MS, arrival(image, url));
-      const [pixels] = await Promise.all([pixelsOf(image), decoding(image)]);
-      return { image, pixels };
+      return await paintable(url);
     } catch (error) {
-      image.src = ""; // no longer asked for
       if (attempt === ATTEMPTS) throw error;
       await pause(400 * 2 ** attempt);
     }
@@ -55,12 +64,67 @@ let queue = Promise.resolve();
 // The address of one of an image's sizes; a study of an earlier release has one size alone.
 export const addressOf = (url, index) => url.replace(/\.\d+\.webp$/, `.${index}.webp`);
 
+// The address of both images of a trial, the left one first.
+export function pairAddressOf(left, right, index) {
+  const [one, other] = [left, right].map((url) => url.replace(/\.\d+\.webp$/, ""));
+  return `${one}~${other.split("/").pop()}.${index}.pair`;
+}
+
+// Each file says at its start how long it is, and both are equally long.
+function halfOf(bytes) {
+  return bytes.length < 8 ? Infinity : new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true) + 8;
+}
+
+// The images of an answer that holds two; `onHalf` is called when one of them is there.
+async function received(response, onHalf) {
+  if (!response.ok) throw new Error(`no pair: status ${response.status}`);
+  const reader = response.body.getReader();
+  const parts = [];
+  let length = 0;
+  for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
+    parts.push(value);
+    length += value.length;
+    if (length >= halfOf(parts[0])) onHalf();
+  }
+  const whole = new Blob(parts);
+  if (!length || length !== 2 * halfOf(parts[0])) throw new Error(`no pair: ${length} bytes`);
+  return [whole.slice(0, length / 2, "image/webp"), whole.slice(length / 2, length, "image/webp")];
+}
+
+async function shownBlob(blob) {
+  const url = URL.createObjectURL(blob);
+  try {
+    return await paintable(url);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+async function loadTogether(url, onHalf) {
+  const blobs = await within(ARRIVAL_MS, fetch(url, { credentials: "omit" }).then((response) => received(response, onHalf)));
+  return Promise.all(blobs.map(shownBlob));
+}
+
+// Returns promises: of all images, and that one of them is there.
+function load({ left, right, reference }, index, isPaired) {
+  const urls = [left, right, reference].filter(Boolean).map((url) => addressOf(url, index));
+  if (!isPaired) {
+    const each = urls.map(loadImage);
+    return { images: Promise.all(each), some: Promise.race(each) };
+  }
+  let onHalf;
+  const half = new Promise((resolve) => (onHalf = resolve));
+  const both = loadTogether(pairAddressOf(left, right, index), onHalf).catch(() => Promise.all(urls.slice(0, 2).map(loadImage)));
+  const images = Promise.all([both, ...urls.slice(2).map(loadImage)]).then((parts) => parts.flat());
+  return { images, some: Promise.race([half, images]) };
+}
+
 // Returns a promise of [left, right] and the reference where there is one, {image, pixels} each, of the size with this
 // number.
-export function loadPair({ left, right, reference }, index) {
-  const both = queue.then(() => [left, right, reference].filter(Boolean).map((url) => loadImage(addressOf(url, index))));
-  const loading = both.then((images) => Promise.all(images));
-  queue = both.then((images) => Promise.race(images)).catch(() => {});
+export function loadPair(trial, index, isPaired = false) {
+  const started = queue.then(() => load(trial, index, isPaired));
+  const loading = started.then(({ images }) => images);
+  queue = started.then(({ some }) => some).catch(() => {});
   loading.catch(() => {}); // whoever shows the pair hears of it
   return loading;
 }

@@ -80,7 +80,7 @@ export class Visit {
   load(trial) {
     const { ahead } = this;
     trial.size = this.presenter.sizeOf(trial);
-    trial.pair = ahead?.id === trial.id && ahead.size === trial.size ? ahead.pair : loadPair(trial, trial.size);
+    trial.pair = ahead?.id === trial.id && ahead.size === trial.size ? ahead.pair : loadPair(trial, trial.size, this.setup.pairs);
     // Once alone: whoever loads a pair again wants other files.
     if (ahead?.id === trial.id) this.ahead = null;
   }
