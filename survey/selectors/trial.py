@@ -50,6 +50,12 @@ class NextTrial(NamedTuple):
     criterion: str
 
 
+@lru_cache(maxsize=1024)
+def _sizes(width: int, height: int, least_px: int | None) -> list[tuple[int, int]]:
+    """Return the sizes of copies; a study has few shapes of images, and shows them all the time."""
+    return rendition_sizes(width, height, least_px=least_px)
+
+
 @lru_cache(maxsize=4)
 def _compiled(vendor: str, limit: int) -> tuple[str, tuple[Any, ...]]:
     """Return the query and its parameters. Building it costs ten times what running it does, so it is built once.
@@ -134,7 +140,7 @@ def trial_facts(trial: NextTrial, session: RaterSession) -> dict[str, Any]:
         "number": trial.position if is_practice else trial.position - practice,
         "practice": is_practice,
         "question": question_filled(asked[0].question, trial),
-        "sizes": rendition_sizes(trial.width, trial.height, least_px=least_px_of(config)),
+        "sizes": _sizes(trial.width, trial.height, least_px_of(config)),
         **sides,
     }
     facts |= _beside(trial, config)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.utils import timezone
 
 from survey.exceptions import SessionUnknown
@@ -55,7 +55,8 @@ def _rows(sql: str, parameters: Sequence[Any], *, is_planned: bool = False) -> l
 
 
 def _prepared(field: str, value: Any, model: type = Trial) -> Any:
-    return model._meta.get_field(field).get_db_prep_save(value, connection)
+    # The connection itself: each look through its proxy costs as much as preparing a value.
+    return model._meta.get_field(field).get_db_prep_save(value, connections[DEFAULT_DB_ALIAS])
 
 
 def moment_of(value: datetime | str | None) -> datetime | None:
