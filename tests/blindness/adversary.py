@@ -160,7 +160,7 @@ def _look(images: Images, trial: dict[str, Any], place: int) -> dict[str, Any]:
 
 
 def _look_at_pair(images: Images, trial: dict[str, Any]) -> dict[str, Any]:
-    """Ask for both images in one answer, as the page does, and cut it where the page does."""
+    """Ask for both images in one answer, as the page does, and cut it where the first file says that it ends."""
     tokens = [trial[side].rpartition("/")[2].removesuffix(".0.webp") for side in ("left", "right")]
     before = clock()
     status, headers, content = images.get(f"/i/{'~'.join(tokens)}.{SIZE}.pair")
@@ -168,7 +168,8 @@ def _look_at_pair(images: Images, trial: dict[str, Any]) -> dict[str, Any]:
     assert status == "200 OK"
     row = {"pair.ms": elapsed, "pair.length": len(content), "pair.status": status}
     row |= {f"pair.header.{name}": value for name, value in headers}
-    halves = [_bytes(half) for half in (content[: len(content) // 2], content[len(content) // 2 :])]
+    first = int.from_bytes(content[4:8], "little") + 8
+    halves = [_bytes(half) for half in (content[:first], content[first:])]
     row |= {f"pair.{place}.{name}": value for place, half in enumerate(halves) for name, value in half.items()}
     return row | {f"pair.order.{name}": float(halves[0][name] == halves[1][name]) for name in halves[0]}
 
