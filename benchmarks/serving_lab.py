@@ -32,7 +32,7 @@ http {{
         proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
         location /media/ {{ alias {media}/; }}
         location /protected/ {{ internal; alias {media}/; }}
-        location ~ ^/protected-pair/(?<left>([^/]+/){{4}}[0-9]+.webp)/(?<right>.+)$ {{
+        location ~ ^/protected-pair/(?<left>[^/]+/[^/]+/[^/]+/[^/]+/[^/]+)/(?<right>.+)$ {{
             internal; alias {media}/$left; add_after_body /protected-right; addition_types *;
         }}
         location = /protected-right {{ internal; alias {media}/$right; }}

@@ -106,10 +106,10 @@ SECURE_CSP = {
     "default-src": ["'none'"],
     "script-src": ["'self'"],
     "style-src": ["'self'"],
-    # A trial's images come in one answer, and are shown as parts of it: blobs.
+    # A trial's images come in one answer, and are shown as parts of it: blobs, which tests of the page read again.
     "img-src": ["'self'", "data:", "blob:"],
     "font-src": ["'self'"],
-    "connect-src": ["'self'"],
+    "connect-src": ["'self'", "blob:"],
     "form-action": ["'self'"],
     "base-uri": ["'none'"],
     "frame-ancestors": ["'none'"],

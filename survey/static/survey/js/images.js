@@ -79,30 +79,36 @@ function halfOf(bytes) {
 async function received(response, onHalf) {
   if (!response.ok) throw new Error(`no pair: status ${response.status}`);
   const reader = response.body.getReader();
-  const parts = [];
+  const chunks = [];
   let length = 0;
   for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
-    parts.push(value);
+    chunks.push(value);
     length += value.length;
-    if (length >= halfOf(parts[0])) onHalf();
+    if (length >= halfOf(chunks[0])) onHalf();
   }
-  const whole = new Blob(parts);
-  if (!length || length !== 2 * halfOf(parts[0])) throw new Error(`no pair: ${length} bytes`);
+  const whole = new Blob(chunks);
+  if (!length || length !== 2 * halfOf(chunks[0])) throw new Error(`no pair: ${length} bytes`);
   return [whole.slice(0, length / 2, "image/webp"), whole.slice(length / 2, length, "image/webp")];
 }
 
-async function shownBlob(blob) {
+// A part of an answer has an address for as long as there is an image of it.
+const parts = new FinalizationRegistry((url) => URL.revokeObjectURL(url));
+
+async function shownPart(blob) {
   const url = URL.createObjectURL(blob);
   try {
-    return await paintable(url);
-  } finally {
+    const shown = await paintable(url);
+    parts.register(shown.image, url);
+    return shown;
+  } catch (error) {
     URL.revokeObjectURL(url);
+    throw error;
   }
 }
 
 async function loadTogether(url, onHalf) {
   const blobs = await within(ARRIVAL_MS, fetch(url, { credentials: "omit" }).then((response) => received(response, onHalf)));
-  return Promise.all(blobs.map(shownBlob));
+  return Promise.all(blobs.map(shownPart));
 }
 
 // Returns promises: of all images, and that one of them is there.
