@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from analysis.votes.columns import Field
 
-__all__ = ["ANSWER_PREFIX", "PHASES", "RATER_COLUMNS", "answer_columns"]
+__all__ = ["ANSWER_PREFIX", "LEAST_CELL", "PHASES", "RATER_COLUMNS", "answer_columns"]
 
 PHASES = ("main", "pilot", "rehearsal")
 ANSWER_PREFIX = "answer_"
+# A value that fewer raters share could point at one of them (the usual threshold of statistical offices is 3 to 10).
+LEAST_CELL = 5
 
 RATER_COLUMNS = (
     Field(name="rater", kind="string", required=True, description="Pseudonym of the rater, as in the votes table."),

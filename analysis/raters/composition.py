@@ -12,12 +12,11 @@ from analysis.inference.crossing import group_index
 from analysis.inference.estimate import Estimate
 from analysis.preference.groups import group_rates, heterogeneity
 from analysis.preference.per_class import adjusted_p_values
+from analysis.raters.columns import LEAST_CELL
 from analysis.votes.table import Comparison
 
 __all__ = ["LEAST_CELL", "GroupRow", "Grouping", "composition"]
 
-# Smaller groups are counted together: a report is published, and a cell of few could point at one of them.
-LEAST_CELL = 5
 NOT_STATED = "not stated"
 SMALL_GROUPS = "groups of fewer than {least} raters"
 
@@ -29,8 +28,9 @@ class GroupRow:
     Parameters
     ----------
     group : str
-    raters, votes : int
-    share : float
+    raters, votes : int or None
+        None for fewer raters than may be told: a report is published, and a cell of few could point at one of them.
+    share : float or None
         Of the raters who voted.
     result : Estimate or None
         Preference rate; None for those who did not state a group and for small groups counted together.
@@ -39,9 +39,9 @@ class GroupRow:
     """
 
     group: str
-    raters: int
-    votes: int
-    share: float
+    raters: int | None
+    votes: int | None
+    share: float | None
     result: Estimate | None
     p_adjusted: float | None = None
 
@@ -66,7 +66,7 @@ def composition(
     groups : mapping of str to sequence of str
         For each column the group of every rater code; empty where it is not stated.
     least_cell : int
-        Groups of fewer raters are counted together and have no rate.
+        Groups of fewer raters are counted together and have no rate; together still fewer, they have no counts either.
 
     Returns
     -------
@@ -100,6 +100,8 @@ def _rows(comparison: Comparison, group_of: np.ndarray, least_cell: int) -> tupl
     total = max(len(present), 1)
 
     def row(name: str, raters: int, votes: int, result: Estimate | None) -> GroupRow:
+        if raters < least_cell:
+            return GroupRow(group=name, raters=None, votes=None, share=None, result=None)
         return GroupRow(group=name, raters=raters, votes=votes, share=raters / total, result=result)
 
     rows = [row(name, counted[name], len(votes), rate) for name, votes, rate in zip(large, tested, rates, strict=True)]

@@ -77,6 +77,8 @@ class Rule:
     ----------
     id, version : str, int
         The name in plans and ledgers; the version rises whenever the same votes could be flagged differently.
+    title : str
+        What readers call it.
     description : str
         What is measured and flagged, with parameter names in braces.
     defaults : mapping of str to float
@@ -91,6 +93,7 @@ class Rule:
     """
 
     id: str
+    title: str
     version: int
     description: str
     defaults: Mapping[str, float]
@@ -300,6 +303,7 @@ RULES: dict[str, Rule] = {
     for rule in (
         Rule(
             id="too_fast",
+            title="fast median",
             version=1,
             description="median response time under {median_ms} ms",
             defaults={"median_ms": 500.0},
@@ -307,6 +311,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             id="many_fast",
+            title="many fast answers",
             version=1,
             description="share of responses under {floor_ms} ms above {share}",
             defaults={"floor_ms": 300.0, "share": 0.2},
@@ -314,6 +319,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             id="same_side_run",
+            title="one side many times running",
             version=2,
             description="longest run of one side, flagged when a fair coin makes one so long with p < {significance}",
             defaults={"significance": 0.001},
@@ -322,6 +328,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             id="left_share",
+            title="one side too often",
             version=1,
             description="share of decisive votes for the left, flagged when its exact two-sided p < {significance}",
             defaults={"significance": 0.001},
@@ -330,6 +337,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             id="tie_share",
+            title="ties nearly always",
             version=1,
             description="share of ties above {share} in at least {least_votes} votes",
             defaults={"share": 0.9, "least_votes": 10},
@@ -338,6 +346,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             id="failed_checks",
+            title="failed checks",
             version=1,
             description="{failures} or more degraded checks in which the intact image was not chosen",
             defaults={"failures": 2},
@@ -345,6 +354,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             id="duplicates",
+            title="pairs voted on again",
             version=1,
             description="more than {votes} votes on images that the rater had voted on before, repeat trials apart",
             defaults={"votes": 0},
@@ -353,6 +363,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             id="log_likelihood",
+            title="unlike the other raters",
             version=1,
             description="mean leave-one-out log-likelihood more than {deviations} scaled MADs below the raters' "
             "median; never the only ground of an exclusion",

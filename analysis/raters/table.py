@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,14 +87,14 @@ def _number(line: int, text: str, faults: Faults) -> float:
     return value
 
 
-def groupings(raters: Raters, labels: Sequence[str]) -> dict[str, list[str]]:
+def groupings(raters: Raters, labels: Sequence[str], *, withheld: Collection[str] = ()) -> dict[str, list[str]]:
     """Return, for each column that groups raters, the group of each label; empty where the file does not say.
 
-    Columns of one value, and of more than twelve, group nobody.
+    Columns of one value, of more than twelve, and those withheld group nobody.
     """
     found = {}
     for name in raters.columns:
-        if name in _GROUPED or name.startswith(ANSWER_PREFIX):
+        if name not in withheld and (name in _GROUPED or name.startswith(ANSWER_PREFIX)):
             different = {values[name] for values in raters.values.values() if name in values}
             if 2 <= len(different) <= MOST_GROUPS:
                 found[name] = [raters.values.get(label, {}).get(name, "") for label in labels]

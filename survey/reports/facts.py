@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.storage import default_storage
 from django.db.models import Count
 
+from analysis.raters.columns import ANSWER_PREFIX, LEAST_CELL
 from analysis.report.provenance import code_version
 from survey.beyond import beyond_of
 from survey.criteria import criteria_of, design_of, has_ties, headline_of
-from survey.models import ImageMetric, ImagePair, Study, StudyFigure
-from survey.reports.wording import checks_in_words, provider_in_words, question_shown, rules_in_words
-from survey.selectors.rater import sessions_in_table
+from survey.models import AuditEntry, ImageMetric, ImagePair, PairImage, Study, StudyFigure
+from survey.reports.wording import (
+    checks_in_words,
+    criterion_name,
+    provider_in_words,
+    question_shown,
+    questions_in_words,
+    rules_in_words,
+)
+from survey.selectors.pair_rows import pairs_in_table
+from survey.selectors.rater import questions_withheld, sessions_in_table
 from survey.selectors.texts import consent_digests, question_in, reasons_in, text_languages, texts_in
 from survey.selectors.version import version_current
 
@@ -167,6 +176,25 @@ def _display(config: dict[str, Any]) -> str:
     return f"{text}; near-lossless copies of quality {copies['near_lossless']} ({arms})"
 
 
+_MOST_SIZES = 6
+
+
+def _image_sizes(study: Study) -> str:
+    """Return how large the images are, the most frequent size first."""
+    images = PairImage.objects.filter(pair__in=pairs_in_table(study)).order_by().values("width", "height")
+    rows = images.annotate(n=Count("pk")).order_by("-n", "width", "height").values_list("width", "height", "n")
+    sizes = [f"{width} x {height} pixels ({n})" for width, height, n in rows[: _MOST_SIZES + 1]]
+    return f"images of {', '.join(sizes[:_MOST_SIZES])}{' and other sizes' if len(sizes) > _MOST_SIZES else ''}"
+
+
+def _arms_removed(study: Study, config: dict[str, Any]) -> str:
+    """Return the arms that once were in the study and in the end were not compared, as its log tells."""
+    removed = AuditEntry.objects.filter(study=study, action="remove arm").order_by("number")
+    names = dict.fromkeys(detail["arm"] for detail in removed.values_list("detail", flat=True))
+    compared = {arm["name"] for arm in config["arms"]}
+    return ", ".join(name for name in names if name not in compared) or "none"
+
+
 def _arm_titles(config: dict[str, Any]) -> dict[str, str]:
     return {arm["name"]: arm["title"] for arm in config["arms"] if arm.get("title")}
 
@@ -189,11 +217,13 @@ def study_facts(study: Study) -> dict[str, Any]:
         "manifest_sha256": version.manifest_sha256,
         "organisation": texts["organisation"],
         "arms": {arm["name"]: arm["description"] for arm in config["arms"]},
+        "arms_not_compared": _arms_removed(study, config),
         **({"arm_titles": titles} if (titles := _arm_titles(config)) else {}),
         "recruitment": provider_in_words(config),
         "qualification": told["eligibility"],
         "payment": texts["payment"],
         "payment_amount": _amount(texts["payment"]),
+        **({"answers_withheld": withheld} if (withheld := _answers_withheld(study)) else {}),
         "ethics": "; ".join(filter(None, (told["ethics"], consent))),
         "funding": told["funding"],
         "preregistration": told["preregistration"],
@@ -204,7 +234,8 @@ def study_facts(study: Study) -> dict[str, Any]:
         **_criteria(config),
         **_beyond(config),
         "side_randomisation": "drawn on the server before showing, balanced over each pair and within each session",
-        "display": f"{_display(config)}, at least {trial['minimum_exposure_ms']} ms before an answer",
+        "display": f"{_image_sizes(study)}, {_display(config)}, at least {trial['minimum_exposure_ms']} ms before an "
+        "answer",
         "practice": f"{plan['practice_trials']} practice trials",
         "images": (
             "every arm from the same class and the same noise; recipes in the manifest"
@@ -230,7 +261,7 @@ def _looks_in_words(frozen: dict[str, Any]) -> str:
 
 
 def _ties(config: dict[str, Any]) -> str:
-    without = [one.key for one in criteria_of(config) if not one.is_tie_allowed]
+    without = [criterion_name(one.key) for one in criteria_of(config) if not one.is_tie_allowed]
     if without and has_ties(config):
         return f"yes, but not by {', '.join(without)}"
     return "yes" if has_ties(config) else "no, forced choice"
@@ -240,14 +271,14 @@ def _criteria(config: dict[str, Any]) -> dict[str, str]:
     """Return what the design table says of several criteria; nothing of one question."""
     if not design_of(config):
         return {}
-    listed = "; ".join(
-        f"{one.key}: {one.question}" + (f" ({one.definition})" if one.definition else "") for one in criteria_of(config)
-    )
     design = {
         "blocks": "one block of trials each, the order of the blocks drawn for each rater",
         "together": "all below each pair, in an order drawn for each rater",
     }[design_of(config)]
-    return {"criteria": f"{listed}. Asked {design}; the headline is {headline_of(config)}"}
+    return {
+        "criteria": f"{questions_in_words(config)}. Asked {design}; the headline is "
+        f"{criterion_name(headline_of(config))}"
+    }
 
 
 def _amount(payment: str) -> float | None:
@@ -283,11 +314,17 @@ def _by_language(texts: Mapping[str, str]) -> str:
     return "; ".join(f"{language}: {text}" for language, text in texts.items() if text)
 
 
+def _answers_withheld(study: Study) -> list[str]:
+    """Return the columns of the raters' table whose words no report repeats, for want of consent."""
+    return [f"{ANSWER_PREFIX}{name}" for name in questions_withheld(study)]
+
+
 def _languages(study: Study) -> str:
-    """Return in which languages the pages were read, the most frequent first."""
-    counted = sessions_in_table(study).order_by().values_list("language").annotate(n=Count("pk"))
+    """Return in which languages the pages were read, the most frequent first; small counts would point at raters."""
+    counted = sessions_in_table(study).order_by().values_list("language").annotate(n=Count("rater", distinct=True))
     named = sorted(((n, language or "the browser's own") for language, n in counted), reverse=True)
-    return ", ".join(f"{language} ({n})" for n, language in named)
+    few = f"fewer than {LEAST_CELL} raters"
+    return ", ".join(f"{language} ({n if n >= LEAST_CELL else few})" for n, language in named)
 
 
 _STEPS = {

@@ -14,7 +14,7 @@ from survey.reports.wording import (
     questions_in_words,
     rules_in_words,
 )
-from survey.selectors.texts import text_languages
+from survey.selectors.texts import reasons_in, text_languages
 
 __all__ = ["NOT_STATED", "Sayings", "preregistration_text"]
 
@@ -110,7 +110,7 @@ class Sayings:
 
     def beyond(self) -> str:
         asked = beyond_of(self.config)
-        reasons = ", ".join(asked.reasons)
+        reasons = ", ".join(entry["caption"] for entry in reasons_in(self.config, ""))
         said = [
             " Raters also say which of the two images are acceptable: a second quantity, the share of acceptable "
             "images of each arm; both or neither without a preference is a tie in the preference rate."

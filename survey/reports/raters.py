@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from analysis.raters.columns import ANSWER_PREFIX, RATER_COLUMNS, answer_columns
+from analysis.raters.columns import ANSWER_PREFIX, LEAST_CELL, RATER_COLUMNS, answer_columns
 from analysis.votes.columns import Field
 from survey.models import Study
-from survey.selectors.rater import exit_questions, question_kind, rater_rows, sessions_in_table, sessions_publishable
+from survey.selectors.rater import (
+    exit_questions,
+    question_kind,
+    questions_withheld,
+    rater_rows,
+    sessions_in_table,
+    sessions_publishable,
+)
 
 __all__ = ["LEAST_CELL", "rater_columns", "raters_export", "raters_published"]
 
-# A value that fewer raters share could point at one of them (the usual threshold of statistical offices is 3 to 10).
-LEAST_CELL = 5
 # What a rater brings along; everything else in the table comes from the study.
 _PERSONAL = ("language", "layout", "viewport_width_px", "viewport_height_px", "pixel_ratio", "input", "site")
 
@@ -42,29 +47,27 @@ def raters_published(study: Study, *, least_cell: int = LEAST_CELL) -> tuple[tup
     A cell that fewer than ``least_cell`` raters share is left empty; answers in raters' own words are left out unless
     the consent covers them.
     """
-    is_free_text_consented = all(
-        config.get("publication", {}).get("is_free_text_consented", False)
-        # Of all versions: answers were given under the consent of their own one.
-        for config in study.versions.values_list("config", flat=True)
-    )
-    free = {entry["name"] for entry in exit_questions(study) if question_kind(entry) == "text"}
-    left_out = set() if is_free_text_consented else {f"{ANSWER_PREFIX}{name}" for name in free}
+    left_out = {f"{ANSWER_PREFIX}{name}" for name in questions_withheld(study)}
     columns = tuple(column for column in rater_columns(study) if column.name not in left_out)
     hidden = {column.name for column in columns if column.name in _PERSONAL or column.name.startswith(ANSWER_PREFIX)}
     # Two passes: whether a value is rare is known only when all rows have been seen.
-    shared = _shared(study, hidden)
+    shared = _shared(study, hidden, least_cell)
 
     def row(entry: dict[str, Any]) -> dict[str, Any]:
         kept = {name: value for name, value in entry.items() if name not in left_out}
         return {
-            name: None if name in hidden and shared[name, value] < least_cell else value for name, value in kept.items()
+            name: None if name in hidden and len(shared[name, value]) < least_cell else value
+            for name, value in kept.items()
         }
 
     return columns, map(row, rater_rows(study, sessions_publishable(study)))
 
 
-def _shared(study: Study, names: set[str]) -> Counter[tuple[str, Any]]:
-    counted: Counter[tuple[str, Any]] = Counter()
+def _shared(study: Study, names: set[str], enough: int) -> dict[tuple[str, Any], set[str]]:
+    """Return who has each value, up to as many raters as are enough: one who came twice is one."""
+    found: dict[tuple[str, Any], set[str]] = defaultdict(set)
     for entry in rater_rows(study, sessions_publishable(study)):
-        counted.update((name, entry.get(name)) for name in names)
-    return counted
+        for name in names:
+            if len(having := found[name, entry.get(name)]) < enough:
+                having.add(entry["rater"])
+    return found

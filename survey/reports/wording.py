@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from analysis.report.parts.wording import key_in_words
 from survey.criteria import criteria_of
 
-__all__ = ["checks_in_words", "provider_in_words", "question_shown", "questions_in_words", "rules_in_words"]
+__all__ = [
+    "checks_in_words",
+    "criterion_name",
+    "provider_in_words",
+    "question_shown",
+    "questions_in_words",
+    "rules_in_words",
+]
 
 _PROVIDERS = {
     "open": "an open link",
@@ -29,7 +37,7 @@ def question_shown(question: str) -> str:
 
 def criterion_name(key: str) -> str:
     """Return a criterion's key as a sentence holds it."""
-    return key.replace("_", " ")
+    return key_in_words(key)
 
 
 def questions_in_words(config: Mapping[str, Any]) -> str:

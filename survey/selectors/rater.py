@@ -13,7 +13,14 @@ from django.db.models import Q, QuerySet
 from survey.models import RaterSession, Study, Trial, Vote
 from survey.selectors.vote import exclusion_reasons, has_real_votes
 
-__all__ = ["exit_questions", "question_kind", "rater_rows", "sessions_in_table", "sessions_publishable"]
+__all__ = [
+    "exit_questions",
+    "question_kind",
+    "questions_withheld",
+    "rater_rows",
+    "sessions_in_table",
+    "sessions_publishable",
+]
 
 _BATCH = 500
 Check = Trial.CheckKind
@@ -57,6 +64,17 @@ def exit_questions(study: Study) -> list[dict[str, Any]]:
 def question_kind(question: Mapping[str, Any]) -> Any:
     """Return the kind of an exit question; up to release 0.1 none was named, and options made it a choice."""
     return question.get("kind") or ("single" if question.get("options") else "text")
+
+
+def questions_withheld(study: Study) -> list[str]:
+    """Return the names of the questions answered in raters' own words, unless every version's consent covers them."""
+    is_consented = all(
+        config.get("publication", {}).get("is_free_text_consented", False)
+        # Of all versions: answers were given under the consent of their own one.
+        for config in study.versions.values_list("config", flat=True)
+    )
+    asked = [] if is_consented else exit_questions(study)
+    return [entry["name"] for entry in asked if question_kind(entry) == "text"]
 
 
 def rater_rows(study: Study, sessions: QuerySet[RaterSession]) -> Iterator[dict[str, Any]]:

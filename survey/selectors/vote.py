@@ -14,6 +14,7 @@ from survey.models import Exclusion, RaterSession, Study, Trial, Vote
 
 __all__ = [
     "DEGRADED_ARM",
+    "answered_before",
     "current_votes",
     "exclusion_reasons",
     "has_real_votes",
@@ -67,12 +68,12 @@ def vote_rows(
     votes = votes.select_related(
         "trial__session__version", "trial__pair", "trial__arm_left", "trial__arm_right", "trial__session"
     ).order_by("trial__session__started_at", "trial__session_id", "trial__position", "pk")
-    votes = votes.annotate(is_over_quota=_answered_before())
+    votes = votes.annotate(is_over_quota=answered_before())
     for vote in votes.iterator(chunk_size=2000):
         yield _row(vote, study.slug, excluded)
 
 
-def _answered_before() -> Exists:
+def answered_before() -> Exists:
     """Return whether a vote came to a place that had one: its rater came back after the lease had run out.
 
     Both are answers and stay; the first counts. Which one that is depends on when they came, never on what they say.

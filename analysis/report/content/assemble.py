@@ -225,6 +225,7 @@ def build_report(
             selection.table.raters,
             raters,
             payment=(study or {}).get("payment_amount"),
+            withheld=(study or {}).get("answers_withheld") or (),
         ),
         "judges": judges_section(comparisons[0] if comparisons else None, selection.table.pairs, scores),
         "influence": (

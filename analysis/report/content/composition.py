@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -17,7 +17,12 @@ _NOT_GIVEN = "no raters' table was given (--raters RATERS.csv)"
 
 
 def composition_section(
-    comparison: Comparison | None, labels: Sequence[str], raters: Raters | None, *, payment: float | None = None
+    comparison: Comparison | None,
+    labels: Sequence[str],
+    raters: Raters | None,
+    *,
+    payment: float | None = None,
+    withheld: Collection[str] = (),
 ) -> dict:
     """Return the report's ``composition``.
 
@@ -31,6 +36,8 @@ def composition_section(
         What the raters' table says.
     payment : float or None
         What a rater was paid, where it is a number: for the pay per hour.
+    withheld : collection of str
+        Columns of the raters' table that group nobody: answers in own words, which no consent covers.
 
     Raises
     ------
@@ -46,9 +53,10 @@ def composition_section(
             f"none of the {len(voters)} raters of the votes is in the raters' table; its column rater must hold their "
             f"names as the votes spell them, such as {min(voters)!r}"
         )
+    known = groupings(raters, labels, withheld=withheld)
     minutes = float(np.median(raters.minutes)) if raters.minutes else None
     return {
-        "groups": [_grouping(entry) for entry in composition(comparison, groupings(raters, labels))],
+        "groups": [_grouping(entry) for entry in composition(comparison, known)],
         "unknown_raters": len(voters - set(raters.values)),
         "minutes": minutes,
         "pay_per_hour": 60.0 * payment / minutes if payment is not None and minutes else None,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from analysis.preference.rate import headline
+from analysis.raters.columns import LEAST_CELL
 from analysis.votes.table import Comparison
 
 __all__ = ["display_section", "size_rows"]
@@ -80,6 +81,8 @@ def display_section(showings: Iterable[Mapping] | None) -> dict:
 def size_rows(comparison: Comparison, labels: Sequence[str], showings: Iterable[Mapping] | None) -> list[dict]:
     """Return the headline of raters who saw images smaller than the median rater did, and of the others.
 
+    None where either are fewer raters than may be told apart in what is published.
+
     Parameters
     ----------
     comparison : Comparison
@@ -97,11 +100,12 @@ def size_rows(comparison: Comparison, labels: Sequence[str], showings: Iterable[
     middle = float(np.median(list(known.values())))
     small = [code for code, width in known.items() if width < middle]
     large = [code for code, width in known.items() if width >= middle]
+    if min(len(small), len(large)) < LEAST_CELL:
+        return []
     return [
         {"name": name, "description": words, **headline(comparison.rows(np.isin(comparison.rater, codes))).as_json()}
         for name, words, codes in (
             ("shown_smaller", f"raters who saw images less than {middle:.0f} CSS pixels wide", small),
             ("shown_larger", f"raters who saw images {middle:.0f} CSS pixels wide or more", large),
         )
-        if codes
     ]

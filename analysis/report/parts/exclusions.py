@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from analysis.report.parts.wording import count
 
-__all__ = ["kept_out_words"]
+__all__ = ["kept_out_words", "rule_shown"]
 
 _WORDS = {
     "simulated vote": "simulated",
@@ -30,6 +30,15 @@ def kept_out_words(excluded: Mapping[str, int]) -> str:
         The report's ``data.excluded``: votes by the first rule that kept them out.
     """
     return ", ".join(f"{count(number)} {_words(rule)}" for rule, number in excluded.items())
+
+
+def rule_shown(rule: str) -> str:
+    """Return what kept votes out as a table holds it: without the ledger's name of the rule.
+
+    >>> rule_shown("excluded: too_fast: median response time under 500 ms")
+    'excluded: median response time under 500 ms'
+    """
+    return _RULE_NAME.sub("excluded: ", rule, count=1)
 
 
 def _words(rule: str) -> str:

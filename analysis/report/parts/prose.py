@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.report.parts.exclusions import kept_out_words
-from analysis.report.parts.wording import count, percent
+from analysis.report.parts.wording import count, key_in_words, percent
 from analysis.votes.spelling import spelling_key
 
 __all__ = ["finding", "lead", "looks", "methods_paragraph", "paper_sentence", "ties_offered"]
@@ -51,13 +51,13 @@ def lead(report: Mapping) -> str:
     section = report.get("criteria")
     if section is None:
         return said
-    return " ".join([f"By the criterion {section['headline']}: {said}", *_other_criteria(section)])
+    return " ".join([f"By the criterion {key_in_words(section['headline'])}: {said}", *_other_criteria(section)])
 
 
 def _other_criteria(section: Mapping) -> list[str]:
     """Return the verdict by each criterion beside the headline, on the first comparison."""
     return [
-        f"By {entry['criterion']}: {entry['comparisons'][0]['verdict']['sentence']}"
+        f"By {key_in_words(entry['criterion'])}: {entry['comparisons'][0]['verdict']['sentence']}"
         for entry in section["criteria"][1:]
         if entry["comparisons"]
     ]
@@ -116,12 +116,12 @@ def _criteria_sentence(report: Mapping) -> str | None:
     section = report.get("criteria")
     if section is None:
         return None
-    names = [entry["criterion"] for entry in section["criteria"]]
+    names = [key_in_words(entry["criterion"]) for entry in section["criteria"]]
     asked = f"Pairs were judged by {count(len(names), 'criterion', plural='criteria')} ({', '.join(names)})."
     if section["is_planned"]:
         return (
-            f"{asked} {section['headline']} was named in the plan as the headline and is tested alone; the others are "
-            "one family, adjusted by Holm."
+            f"{asked} The plan named {names[0]} as the headline, which is tested alone; the others are one family, "
+            "adjusted by Holm."
         )
     return f"{asked} No plan names a headline, so that all criteria and comparisons are one family (Bonferroni)."
 

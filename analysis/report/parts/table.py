@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from analysis.raters.screening_rules import RULES
 from analysis.report.parts import wording
+from analysis.report.parts.exclusions import rule_shown
 
 __all__ = ["MOST_SHOWN", "MOST_WHOLE", "Column", "Table", "View", "result_columns", "shows_all", "versus"]
 
@@ -29,10 +31,15 @@ def _mean_and_deviation(value: Sequence[float | None] | None) -> str:
     return "\u00a0±\u00a0".join(shown)
 
 
+# Kinds that are prose. Keys and rules are names for programs, which CSV keeps; readers see words.
+_PROSE = ("text", "key", "rule", "kept_out")
 # kind -> how a raw value is shown; a remark becomes a lettered note. Kinds that end in "interval" are two columns in
 # CSV.
 _SHOWN: dict[str, Callable[[Any], str]] = {
     "text": lambda value: "" if value is None else str(value),
+    "key": wording.key_in_words,
+    "rule": lambda value: RULES[value].title,
+    "kept_out": rule_shown,
     "remark": lambda value: value or "",
     "count": wording.count,
     "rate": wording.percent,
@@ -58,7 +65,7 @@ class Column:
 
     @property
     def is_text(self) -> bool:
-        return self.kind == "text"
+        return self.kind in _PROSE
 
     def shown(self, value: object) -> str:
         """Return the value as people read it."""

@@ -14,6 +14,7 @@ __all__ = [
     "equivalence_sentence",
     "fact",
     "interval",
+    "key_in_words",
     "metric",
     "p_text",
     "p_value",
@@ -46,6 +47,15 @@ SIGNIFICANCE_LEVEL = 0.05
 def class_shown(entry: Mapping) -> str:
     """Return what to call the class of an entry: its name, or its label in reports that have no names."""
     return str(entry.get("class_name") or entry["class_label"])
+
+
+def key_in_words(key: str) -> str:
+    """Return a key of the plan, such as a criterion's, as a sentence holds it.
+
+    >>> key_in_words("fine_detail")
+    'fine detail'
+    """
+    return key.replace("_", " ")
 
 
 def percent(value: float | None) -> str:

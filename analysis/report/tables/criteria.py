@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.report.parts.table import Column, Table, versus
+from analysis.report.parts.wording import key_in_words
 from analysis.report.tables.verdicts import LONGEST, verdict_cells, verdict_columns
 
 __all__ = ["criteria_tables"]
@@ -25,13 +26,13 @@ def _verdicts(section: Mapping) -> Table:
         for comparison in entry["comparisons"]
     ]
     note = (
-        f"The plan tests {section['headline']} alone; the other criteria are one family, adjusted by Holm. Their "
-        "intervals are at the level of each one's step."
+        f"The plan tests {key_in_words(section['headline'])} alone; the other criteria are one family, adjusted by "
+        "Holm. Their intervals are at the level of each one's step."
         if section["is_planned"]
         else "No plan names a headline criterion: all criteria and comparisons are one family (Bonferroni)."
     )
     columns = (
-        Column("line", "Criterion"),
+        Column("line", "Criterion", "key"),
         Column("compared", "Comparison"),
         *verdict_columns("Adjusted 95 % interval"),
     )
@@ -50,7 +51,7 @@ def _together(section: Mapping) -> Table:
         for name, said in names.items()
     ]
     columns = (
-        Column("line", "Criteria"),
+        Column("line", "Criteria", "key"),
         Column("compared", "Comparison"),
         Column("what", "What"),
         Column("estimate", "Value", "number"),
@@ -79,7 +80,7 @@ def _checks(section: Mapping) -> Table:
         for entry in section["criteria"]
     ]
     columns = (
-        Column("line", "Criterion"),
+        Column("line", "Criterion", "key"),
         Column("degraded", "Spoilt copies shown", "count"),
         Column("degraded_failed", "of these preferred", "count"),
         Column("identical", "Identical images shown", "count"),

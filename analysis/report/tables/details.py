@@ -82,7 +82,7 @@ def _screening(report: Mapping) -> Table | None:
     if not summary["rules"]:
         return None
     columns = (
-        Column("rule", "Rule"),
+        Column("rule", "Rule", "rule"),
         Column("description", "Flags raters by"),
         Column("measured", "Raters measured", "count"),
         Column("flagged", "Raters flagged", "count"),
@@ -105,7 +105,7 @@ def _screened_raters(report: Mapping) -> Table | None:
     rows.sort(key=lambda row: row["flagged"] == "no")
     columns = (
         Column("rater", "Rater"),
-        Column("rule", "Rule"),
+        Column("rule", "Rule", "rule"),
         Column("value", "Value", "number"),
         Column("flagged", "Flagged"),
         Column("reason", "Note", "remark"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from analysis.raters.columns import LEAST_CELL
 from analysis.report.parts import wording
 from analysis.report.parts.table import Column, Table
 
@@ -36,7 +37,10 @@ def composition_table(report: Mapping) -> Table | None:
         Column("ci95", "95 % interval", "rate_interval"),
         Column("p_adjusted", "p, Holm", "p"),
     )
-    note = "Rates have raters and pairs crossed; their p-values are one family."
+    note = (
+        "Rates have raters and pairs crossed; their p-values are one family. Fewer raters than "
+        f"{LEAST_CELL} have neither counts nor a rate."
+    )
     if tests:
         note += f" Test that the groups prefer alike, {'; '.join(tests)}."
     if section["unknown_raters"]:

@@ -18,6 +18,7 @@ def design_table(report: Mapping) -> Table:
         ("Question", study.get("question")),
         ("Criteria", study.get("criteria")),
         ("Arms", ", ".join(data["arms"]) or None),
+        ("Arms made but not compared", study.get("arms_not_compared")),
         ("Raters", wording.count(data["raters"])),
         ("Image pairs", wording.count(data["pairs"])),
         ("Classes", wording.count(data["classes"] or None)),
@@ -29,6 +30,7 @@ def design_table(report: Mapping) -> Table:
         ("First and last vote", f"{data['first_vote']} to {data['last_vote']}" if data["first_vote"] else None),
         ("Recruitment", study.get("recruitment")),
         ("Payment", study.get("payment")),
+        *_times(report["composition"]),
         ("Instructions", study.get("instructions")),
         ("Side randomisation", study.get("side_randomisation")),
         ("Images of a pair", study.get("images")),
@@ -45,6 +47,13 @@ def design_table(report: Mapping) -> Table:
     return Table("design", "Design of the study", (Column("fact", "Fact"), Column("value", "Value")), rows)
 
 
+def _times(composition: Mapping) -> list[tuple[str, str]]:
+    """Return how long a visit took and what an hour paid, as far as the raters' table and the payment tell."""
+    minutes, pay = composition["minutes"], composition["pay_per_hour"]
+    told = [] if minutes is None else [("Minutes a visit, median", wording.decimal(minutes, digits=1))]
+    return told if pay is None else [*told, ("Payment by the hour", wording.decimal(pay, digits=2))]
+
+
 def kept_out_table(report: Mapping) -> Table | None:
     """Return the votes kept out of the estimates by rule, or None when every vote counts."""
     data = report["data"]
@@ -55,7 +64,7 @@ def kept_out_table(report: Mapping) -> Table | None:
     ]
     if not rows:
         return None
-    columns = (Column("rule", "Rule"), Column("votes", "Votes", "count"))
+    columns = (Column("rule", "Rule", "kept_out"), Column("votes", "Votes", "count"))
     note = "A vote is counted under the first rule that applies to it."
     return Table("kept_out", "Votes kept out of the estimates", columns, rows, note)
 

@@ -68,20 +68,25 @@ def rai_of(version: StudyVersion, *, least_cell: int) -> dict[str, Any]:
             f"Exclusion rules were fixed before the first vote ({'; '.join(rules) or 'none'}).",
             "Excluded votes are marked.",
         ],
-        "annotatorDemographics": [f"Who could take part: {facts.get('eligibility') or 'not stated'}."],
+        "annotatorDemographics": [f"Who could take part: {_sentence(facts.get('eligibility', ''))}"],
         "dataPreprocessingProtocol": [
             f"Attention checks of each visit are {checks_in_words(config) or 'none'}.",
             "Withdrawn and erased visits, pilots and rehearsals are not part of the release.",
         ],
         "personalSensitiveInformation": [
             f"Pseudonyms only; cells that fewer than {least_cell} raters share are left empty. "
-            f"Ethics: {facts.get('ethics') or 'not stated'}."
+            f"Ethics: {_sentence(facts.get('ethics', ''))}"
         ],
         "dataUseCases": ["Comparison of the arms that were shown; training of preference models on these images."],
         "dataLimitations": ["Preferences of these raters for these images, pairs and question; no more is claimed."],
-        "dataBiases": [f"Self-selected raters of one panel; payment: {texts['payment'] or 'not stated'}."],
+        "dataBiases": [f"Self-selected raters of one panel; payment: {_sentence(texts['payment'])}"],
     }
     return answers
+
+
+def _sentence(told: str) -> str:
+    """Return what the owner wrote with one full stop behind it."""
+    return f"{told.strip().removesuffix('.') or 'not stated'}."
 
 
 def card_text(about: Mapping[str, Any], rai: Mapping[str, Any], *, hub_license: str) -> str:

@@ -12,6 +12,7 @@ from django.core.files.storage import default_storage
 
 from survey.exceptions import ReleaseRefused
 from survey.models import PairImage, ReferenceImage, Study
+from survey.selectors.pair_rows import pairs_in_table
 
 __all__ = ["images_write"]
 
@@ -23,15 +24,15 @@ _ROW_GROUP = 64
 def images_write(
     study: Study, folder: Path, *, arm_names: Mapping[str, str], on_progress: Callable[[int, int], None] | None = None
 ) -> list[Path]:
-    """Write the images of the selected pairs and their references, each as it was stored; return the files.
+    """Write the images of the pairs in the table and their references, each as it was stored; return the files.
 
     Raises
     ------
     ReleaseRefused
         If a stored image is gone or is no longer the one that was frozen.
     """
-    images = PairImage.objects.filter(pair__study=study, pair__is_selected=True)
-    references = ReferenceImage.objects.filter(pair__study=study, pair__is_selected=True)
+    images = PairImage.objects.filter(pair__in=pairs_in_table(study))
+    references = ReferenceImage.objects.filter(pair__in=pairs_in_table(study))
     total = images.count() + references.count()
     rows = _rows(
         chain(

@@ -29,7 +29,7 @@ from survey.reports.release.tables import (
     published_votes,
 )
 from survey.reports.report import vote_columns
-from survey.selectors.pair_rows import pair_rows
+from survey.selectors.pair_rows import pair_rows, pairs_in_table
 from survey.selectors.rater import sessions_publishable
 from survey.selectors.version import version_current
 from survey.services.study.version import manifest_lines
@@ -175,9 +175,9 @@ def _write(
     # Last of all, so that every other file is covered.
     sums = "".join(f"{digest}  {name}\n" for name, digest in _digests(folder).items())
     (folder / "SHA256SUMS").write_text(sums)
-    selected = study.pairs.filter(is_selected=True)
-    counts["images"] = selected.filter(images__isnull=False).count()
-    references = selected.filter(reference__isnull=False).count()
+    released = pairs_in_table(study)
+    counts["images"] = released.filter(images__isnull=False).count()
+    references = released.filter(reference__isnull=False).count()
     return counts | ({"references": references} if references else {})
 
 

@@ -13,7 +13,7 @@ from analysis.votes.columns import Field
 from survey.criteria import headline_of
 from survey.models import PairImage, RaterSession, Study, Trial
 from survey.selectors.version import version_current
-from survey.selectors.vote import current_votes, exclusion_reasons, vote_rows
+from survey.selectors.vote import answered_before, current_votes, exclusion_reasons, vote_rows
 
 __all__ = ["PREFERENCE_COLUMNS", "preference_rows", "published_votes"]
 
@@ -42,6 +42,7 @@ def preference_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield one mapping a compared pair on which raters preferred an image; pairs without a majority are left out."""
     votes = current_votes(study).filter(
+        ~answered_before(),
         trial__session__in=sessions.exclude(pk__in=list(exclusion_reasons(study))),
         trial__check_kind=Trial.CheckKind.NONE,
         criterion=_headline(study),

@@ -36,17 +36,25 @@ def test_each_group_has_its_rate_with_raters_and_pairs_crossed():
 
 
 def test_few_raters_are_counted_together_and_every_rater_once():
-    groups = ["a"] * 20 + ["b"] * 14 + ["c"] * 3 + ["d"] * 1 + [""] * 2
+    groups = ["a"] * 20 + ["b"] * 14 + ["c"] * 3 + ["d"] * 3
     (grouping,) = composition(votes(), {"site": groups})
     assert [(row.group, row.raters) for row in grouping.rows] == [
         ("a", 20),
         ("b", 14),
-        ("groups of fewer than 5 raters", 4),
-        ("not stated", 2),
+        ("groups of fewer than 5 raters", 6),
     ]
     assert sum(row.raters for row in grouping.rows) == 40
     assert sum(row.votes for row in grouping.rows) == 1200
-    assert [row.result is None for row in grouping.rows] == [False, False, True, True]
+    assert [row.result is None for row in grouping.rows] == [False, False, True]
+
+
+def test_fewer_raters_than_may_be_told_have_neither_counts_nor_a_share():
+    groups = ["a"] * 20 + ["b"] * 15 + ["c"] * 2 + ["d"] * 2 + [""]
+    (grouping,) = composition(votes(), {"site": groups})
+    small, silent = grouping.rows[2:]
+    assert (small.group, silent.group) == ("groups of fewer than 5 raters", "not stated")
+    for row in (small, silent):
+        assert (row.raters, row.votes, row.share, row.result) == (None, None, None, None)
 
 
 def test_groups_that_differ_are_found():

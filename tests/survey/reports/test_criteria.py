@@ -108,7 +108,7 @@ def test_platform_and_command_line_give_the_same_verdicts(tmp_path, design) -> N
 def test_facts_and_preregistration_name_criteria_design_and_headline() -> None:
     version = study_of("together")
     facts = study_facts(version.study)
-    assert "detail: Which image has better detail? (Sharp where it should be.)" in facts["criteria"]
+    assert 'detail, "Which image has better detail?" (Sharp where it should be.)' in facts["criteria"]
     assert "the headline is detail" in facts["criteria"]
     assert facts["ties_offered"] == "yes, but not by overall"
     assert analysis_plan(version.study)["ties_offered"] is True

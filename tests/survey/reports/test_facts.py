@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from analysis.report.content.checklist import STUDY_FACTS
+from survey.models import RaterSession, StudyVersion
 from survey.reports.facts import study_facts
 from survey.reports.preregistration import preregistration_text
+from survey.services.study.study import arm_add, arm_remove
 from survey.services.study.version import version_freeze
-from tests.factories import make_running, make_study, make_visit
+from tests.factories import make_running, make_study, make_version, make_visit
 from tests.languages import ENGLISH, GERMAN, THREE_LANGUAGES
 
 pytestmark = pytest.mark.django_db
@@ -33,10 +36,59 @@ def test_every_item_of_the_checklist_has_an_answer():
     facts = study_facts(version.study)
     assert not [key for key in STUDY_FACTS if not facts.get(key)]
     assert facts["ethics"].startswith("Board of the faculty, 2026-17; consent asked")
-    assert facts["language"] == "de (1)"
+    assert facts["language"] == "de (fewer than 5 raters)"
+    assert facts["display"].startswith("images of 16 x 16 pixels (12), ")
     assert facts["selection"] == "6 of 6 pairs took part; none was left out by hand or by rule"
     rule = "median response time under 500 ms"
     assert facts["exclusion_rules"] == f"fixed before the first vote, {rule}; votes beyond a pair's places do not count"
+
+
+def test_languages_are_counted_by_raters_and_only_where_five_share_one():
+    version = make_running(votes_per_pair=12, practice_trials=0)
+    for _ in range(5):
+        make_visit(version, language="en")
+    visit = make_visit(version, language="ar")
+    assert study_facts(version.study)["language"] == "en (5), ar (fewer than 5 raters)"
+    # One who comes back to each later version is one.
+    for number in range(2, 6):
+        later = StudyVersion.objects.get(pk=version.pk)
+        later.pk, later.number = uuid.uuid4(), number
+        later.save(force_insert=True)
+        RaterSession.objects.create(
+            version=later, rater=visit.rater, language="ar", consented_at=visit.consented_at, state="completed", seed=1
+        )
+    assert study_facts(version.study)["language"] == "en (5), ar (fewer than 5 raters)"
+
+
+def test_arms_that_were_made_and_left_out_are_named():
+    study = make_study()
+    assert study_facts(make_version().study)["arms_not_compared"] == "none"
+    arm_remove(arm=arm_add(study=study, name="early"))
+    assert study_facts(make_version(study).study)["arms_not_compared"] == "early"
+
+
+def test_criteria_are_named_in_words_and_shown_as_raters_read_them():
+    criteria = [
+        {"key": "text_match", "question": "Which {class_name} follows the text?"},
+        {"key": "fine_detail", "question": "Which has finer detail?", "definition": "Sharp.", "is_tie_allowed": False},
+    ]
+    reasons = [{"key": "odd_anatomy", "caption": "Odd anatomy"}]
+    version = make_running(criteria=criteria, reasons=reasons, criteria_design="blocks")
+    facts = study_facts(version.study)
+    assert facts["criteria"].startswith('text match, "Which [class of the pair] follows the text?"; fine detail, "')
+    assert facts["criteria"].endswith("the headline is text match")
+    assert facts["ties_offered"] == "yes, but not by fine detail"
+    assert "reasons from a list (Odd anatomy)" in preregistration_text(version)
+
+
+def test_answers_in_own_words_are_named_to_be_withheld_unless_the_consent_covers_them():
+    asked = [
+        {"name": "remark", "caption": "Anything else?", "options": []},
+        {"name": "age", "caption": "Age?", "options": ["a", "b"]},
+    ]
+    assert study_facts(make_running(exit_questions=asked).study)["answers_withheld"] == ["answer_remark"]
+    covered = make_running(exit_questions=asked, is_free_text_published=True, is_publication_consented=True)
+    assert "answers_withheld" not in study_facts(covered.study)
 
 
 def test_the_report_holds_the_texts_of_every_language():

@@ -9,6 +9,7 @@ import io
 import json
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import mlcroissant
@@ -20,7 +21,7 @@ from django.core.management import CommandError, call_command
 from PIL import Image
 
 from survey.exceptions import ReleaseRefused
-from survey.models import PairImage, Rater, RaterSession, StudyVersion, Vote
+from survey.models import ImagePair, PairImage, Rater, RaterSession, StudyVersion, Trial, Vote
 from survey.reports.release.release import ReleaseOptions, release_write
 from survey.services.study.study import study_transition
 from survey.services.visit.session import session_resume, session_withdraw
@@ -31,6 +32,7 @@ from tests.survey.reports.test_report import prefer
 from tests.visits import active, next_trial, vote
 
 pytestmark = pytest.mark.django_db
+NAMED = ("chosen", "rejected")
 OPTIONS = ReleaseOptions(license="CC-BY-4.0", least_cell=2)
 QUESTIONS = [
     {"name": "age", "caption": "How old are you?", "options": ["under 30", "30 or more"]},
@@ -160,6 +162,39 @@ def test_cells_that_few_raters_share_and_words_of_their_own_stay_at_home(version
     assert sorted(row["language"] for row in rows) == ["", "en", "en"]
     assert "answer_remark" not in rows[0]
     assert b"Alice" not in everything(folder)
+
+
+def test_a_rater_who_came_often_is_one_rater_of_a_cell(version, tmp_path):
+    often = RaterSession.objects.order_by("started_at").first()
+    RaterSession.objects.filter(pk=often.pk).update(language="fr")
+    later = StudyVersion.objects.get(pk=version.pk)
+    later.pk, later.number = uuid.uuid4(), 2
+    later.save(force_insert=True)
+    RaterSession.objects.create(
+        version=later, rater=often.rater, language="fr", consented_at=often.consented_at, state="completed", seed=1
+    )
+    with (release(version, tmp_path) / "raters.csv").open() as file:
+        assert "fr" not in {row["language"] for row in csv.DictReader(file)}
+
+
+def test_answers_that_came_after_a_place_was_answered_are_no_preference(version, tmp_path):
+    late, early = Vote.objects.filter(is_current=True, trial__check_kind="").order_by("-pk")[:2]
+    Trial.objects.filter(pk=late.trial_id).update(slot=early.trial.slot)
+    folder = release(version, tmp_path)
+    rows = pq.read_table(folder / "preferences.parquet").to_pylist()
+    votes = pd.read_csv(folder / "votes.csv", keep_default_na=False)
+    assert votes["exclusion_reason"].str.startswith("over_quota").sum() == 1
+    ordinary = Vote.objects.filter(is_current=True, trial__check_kind="")
+    assert sum(row["votes"] for row in rows) == ordinary.count() - 1
+
+
+def test_pairs_that_were_voted_on_and_then_left_out_keep_their_images(version, tmp_path):
+    left = version.study.pairs.filter(trials__isnull=False).first()
+    ImagePair.objects.filter(pk=left.pk).update(is_selected=False)
+    folder = release(version, tmp_path)
+    images = {row["image_id"] for row in pq.read_table(folder / "images" / "images-00000.parquet").to_pylist()}
+    chosen = {row[name] for row in pq.read_table(folder / "preferences.parquet").to_pylist() for name in NAMED}
+    assert {str(image.pk) for image in left.images.all()} <= chosen <= images
 
 
 def test_arms_are_published_under_the_names_that_the_owner_chose(version, tmp_path):

@@ -42,16 +42,27 @@ def test_what_is_no_number_is_left_out(odd) -> None:
 def test_preference_stands_for_small_and_large_images_apart() -> None:
     rows = [
         {"rater": f"r{rater}", "pair": f"p{pair}", "arm_left": "x", "arm_right": "y", "choice": choice}
-        for rater in range(6)
-        for pair, choice in enumerate(("left", "right", "left") if rater < 3 else ("right", "right", "left"))
+        for rater in range(10)
+        for pair, choice in enumerate(("left", "right", "left") if rater < 5 else ("right", "right", "left"))
     ]
     showings = [
-        {"rater": f"r{rater}", "scale": 1, "width_px": 200 if rater < 3 else 400}
-        for rater in range(6)
+        {"rater": f"r{rater}", "scale": 1, "width_px": 200 if rater < 5 else 400}
+        for rater in range(10)
         for _ in range(3)
     ]
     found = {row["name"]: row for row in build_report(votes_from_rows(rows).table, showings=showings)["sensitivity"]}
     assert found["shown_smaller"]["estimate"] == pytest.approx(2 / 3)
     assert found["shown_larger"]["estimate"] == pytest.approx(1 / 3)
-    assert found["shown_smaller"]["n_raters"] == found["shown_larger"]["n_raters"] == 3
+    assert found["shown_smaller"]["n_raters"] == found["shown_larger"]["n_raters"] == 5
     assert "shown_smaller" not in {row["name"] for row in build_report(votes_from_rows(rows).table)["sensitivity"]}
+
+
+def test_few_raters_of_one_size_have_no_row_of_their_own() -> None:
+    rows = [
+        {"rater": f"r{rater}", "pair": f"p{pair}", "arm_left": "x", "arm_right": "y", "choice": "left"}
+        for rater in range(9)
+        for pair in range(3)
+    ]
+    showings = [{"rater": f"r{rater}", "scale": 1, "width_px": 200 if rater < 2 else 400} for rater in range(9)]
+    found = build_report(votes_from_rows(rows).table, showings=showings)["sensitivity"]
+    assert not {"shown_smaller", "shown_larger"} & {row["name"] for row in found}

@@ -109,8 +109,33 @@ def test_a_group_of_one_rater_is_counted_without_a_rate(tmp_path):
     found, page = report(tmp_path, "--raters", str(raters))
     rows = {row["group"]: row for row in found["composition"]["groups"][0]["rows"]}
     assert rows["many"]["result"]["estimate"] is not None
-    assert rows["groups of fewer than 5 raters"]["result"] is None
+    few = rows["groups of fewer than 5 raters"]
+    assert [few[name] for name in ("raters", "votes", "share", "result")] == [None] * 4
     assert "hermit" not in page
+
+
+def test_words_that_no_consent_covers_group_nobody(tmp_path):
+    raters = tmp_path / "raters.csv"
+    rows = "".join(f"{name},{'too dark' if n % 2 else 'fine'}\n" for n, name in enumerate(labels("rater")))
+    raters.write_text("rater,answer_remark\n" + rows)
+    found, page = report(tmp_path, "--raters", str(raters))
+    assert "too dark" in page
+    study = tmp_path / "study.json"
+    study.write_text(json.dumps({"answers_withheld": ["answer_remark"]}))
+    found, page = report(tmp_path, "--raters", str(raters), "--study", str(study))
+    assert found["composition"]["groups"] == []
+    assert "too dark" not in page
+
+
+def test_minutes_and_pay_by_the_hour_stand_in_the_design(tmp_path):
+    raters, study = tmp_path / "raters.csv", tmp_path / "study.json"
+    raters.write_text("rater,minutes\n" + "".join(f"{name},12\n" for name in labels("rater")))
+    study.write_text(json.dumps({"payment": "3 EUR", "payment_amount": 3.0}))
+    _, page = report(tmp_path, "--raters", str(raters), "--study", str(study))
+    design = (tmp_path / "out" / "tables" / "design.csv").read_text()
+    assert '"Minutes a visit, median",12.0' in design.replace("Minutes a visit, median,", '"Minutes a visit, median",')
+    assert "Payment by the hour,15.00" in design
+    assert "Payment by the hour" in page
 
 
 @pytest.mark.parametrize(("pair", "arm"), [("elsewhere", "robust"), (None, "another")], ids=["pairs", "arms"])

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from analysis.raters.screening_rules import RULES
-from analysis.report import build_report
+from analysis.report import build_report, write_report
 from analysis.report.parts.exclusions import kept_out_words
 from analysis.votes.reading import votes_from_rows
 from tests.analysis.vote_rows import study_rows
@@ -72,3 +72,21 @@ def test_texts_to_paste_name_no_rule_and_no_setting_whatever_the_plan(table, loo
         answers = [item["answer"] for item in text["checklist"] if item["answer"]]
         for pasted in (*text["sentences"], text["methods"], *answers):
             assert not _CODE.search(pasted), pasted
+
+
+def test_pages_and_tables_to_paste_call_rules_and_criteria_by_words(tmp_path):
+    pasted = []
+    for row in rows():
+        pasted += [row | {"criterion": key, "trial": f"{row['trial']}-{key}"} for key in ("text_match", "fine_detail")]
+    votes = votes_from_rows(pasted).table
+    plan = {"criterion": "text_match", "exclusion_rules": sorted(RULES)}
+    write_report(build_report(votes, plan=plan), votes, tmp_path, formats=("html", "tables"))
+    pages = [tmp_path / "report.html", tmp_path / "text.tex", *sorted((tmp_path / "tables").glob("*.tex"))]
+    assert len(pages) > 10
+    for page in pages:
+        told = page.read_text(encoding="utf-8").replace("\\_", "_")
+        for name in (*(rule for rule in RULES if "_" in rule), "text_match", "fine_detail"):
+            assert not re.search(rf"\b{name}\b", told), (page.name, name)
+    assert "By the criterion text match" in pages[0].read_text(encoding="utf-8")
+    # Programs read the names.
+    assert "too_fast" in (tmp_path / "tables" / "screening.csv").read_text()
