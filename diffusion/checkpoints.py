@@ -22,6 +22,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from diffusion.card_header import CARD_KEY
 from diffusion.catalogue import DIGESTS
 from diffusion.classifier import Classifier, ClassifierConfig
 from diffusion.files import write_atomically
@@ -40,7 +41,6 @@ from diffusion.weights import (
 
 log = logging.getLogger(__name__)
 
-CARD_KEY = "blindpair_card"
 Kind = Literal["classifier", "denoiser"]
 NetworkConfig = ClassifierConfig | DenoiserConfig
 CONFIGS: dict[Kind, type[NetworkConfig]] = {"classifier": ClassifierConfig, "denoiser": DenoiserConfig}

@@ -14,15 +14,16 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from generation.models import GenerationRun
-from generation.recipes.class_labels import classes_written
 from generation.recipes.recipe import GUIDANCE_FACTORS, recipe_fields
-from generation.selectors import RunProgress, run_complete_pairs, run_progress
+from generation.selectors import RunProgress, run_classes, run_complete_pairs, run_progress
 from generation.services.order import (
     DEFAULT_MICRO_BATCH,
+    classes_asked,
     run_cancel,
     run_create,
     run_enqueue_plan,
     run_retry,
+    study_class_names,
 )
 from jobs.job_page import WorkPage, error_shown
 from survey.admin.access import StudyListFilter, StudyScopedAdmin
@@ -35,6 +36,8 @@ __all__ = ["GenerationRunAdmin"]
 
 # Enough to see at a glance that images come out, few enough to load at once.
 NEWEST_PAIRS = 12
+# Of the thousand classes of ImageNet a few show how they are written.
+LISTED_CLASSES = 20
 _BROKEN_OFF = {GenerationRun.State.FAILED, GenerationRun.State.CANCELLED}
 
 
@@ -42,7 +45,9 @@ class GenerationRunForm(forms.ModelForm):
     """An order, as the command takes it."""
 
     class_labels = forms.CharField(
-        required=False, label="Classes", help_text="Class labels such as 207,360 or 0-9; empty for all classes."
+        required=False,
+        label="Classes",
+        help_text="Names or numbers, such as Ankle boot, Bag or 0-9; empty for all classes.",
     )
     noise_seed = forms.IntegerField(
         required=False, min_value=0, label="Seed", help_text="Of the noise; empty for the study's own seed."
@@ -66,13 +71,9 @@ class GenerationRunForm(forms.ModelForm):
         self.fields["study"].queryset = drafts
         self.fields["micro_batch"].initial = DEFAULT_MICRO_BATCH
         self.user = user
-
-    def clean_class_labels(self) -> list[int] | None:
-        text = self.cleaned_data["class_labels"].strip()
-        try:
-            return classes_written(text) if text else None
-        except ValueError as error:
-            raise forms.ValidationError(str(error)) from error
+        chosen = drafts.filter(pk=self.initial.get("study") or None).first()
+        if known := _names_listed(chosen):
+            self.fields["class_labels"].help_text += f" The networks know {known}."
 
     def clean_study(self) -> Study:
         study = self.cleaned_data["study"]
@@ -83,6 +84,12 @@ class GenerationRunForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """Place the order: what it refuses is shown with the form."""
         cleaned = super().clean()
+        if not self.errors:
+            text, study = cleaned["class_labels"].strip(), cleaned["study"]
+            try:
+                cleaned["class_labels"] = classes_asked(study, text, cleaned["other_factors"]) if text else None
+            except ValueError as error:
+                self.add_error("class_labels", str(error))
         if not self.errors:
             try:
                 # Placed while the form is checked: what the service refuses can then stand beside the fields.
@@ -101,6 +108,16 @@ class GenerationRunForm(forms.ModelForm):
         return cleaned
 
 
+def _names_listed(study: Study | None) -> str:
+    """Return the classes that an order of the study can name, with their numbers; empty where nobody can tell yet."""
+    try:
+        names = study_class_names(study) if study else ()
+    except ValueError:
+        return ""
+    shown = ", ".join(f"{label} {name}" for label, name in enumerate(names[:LISTED_CLASSES]))
+    return shown + (f" and {len(names) - LISTED_CLASSES} more" if len(names) > LISTED_CLASSES else "")
+
+
 @admin.register(GenerationRun)
 class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
     """Progress is read from the pairs that are there and the jobs that work on them."""
@@ -116,7 +133,7 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
         (None, {"fields": ["study", "shown_state", "progress", "shards_at_work", "shown_error", "newest"]}),
         (
             "Order",
-            {"fields": ["pairs", "classes", "seed", "micro_batch", "shard_pairs", "factors", "minimum_distance"]},
+            {"fields": ["pairs", "shown_classes", "seed", "micro_batch", "shard_pairs", "factors", "minimum_distance"]},
         ),
         ("Arms", {"fields": ["shown_recipes"], "classes": ["collapse"]}),
         (
@@ -264,6 +281,10 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
             )
             or "none yet"
         )
+
+    @admin.display(description="classes", empty_value="all that the networks know")
+    def shown_classes(self, run: GenerationRun) -> str | None:
+        return ", ".join(f"{label} {name}".strip() for label, name in run_classes(run)) or None
 
     @admin.display(description="recipes")
     def shown_recipes(self, run: GenerationRun) -> SafeString:

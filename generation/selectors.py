@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet
 
+from diffusion.card_header import class_names_in
 from generation.models import GenerationRun
-from generation.recipes.class_labels import class_texts
+from generation.recipes.class_labels import class_text, class_texts
 from generation.recipes.noise import PairSpec
 from jobs.models import Job, time_in_words
 from survey.models import ImagePair, PairImage, Study
@@ -16,6 +18,7 @@ from survey.models import ImagePair, PairImage, Study
 __all__ = [
     "RunProgress",
     "arms_present",
+    "run_classes",
     "run_complete_pairs",
     "run_progress",
     "shards_missing",
@@ -75,6 +78,25 @@ def shards_missing(run: GenerationRun) -> list[int]:
     # Rounded up: the last shard may be a short one.
     shards = -(-run.pairs // run.shard_pairs)
     return [n for n in range(shards) if done.get(n, 0) < min(run.shard_pairs, run.pairs - n * run.shard_pairs)]
+
+
+def run_classes(run: GenerationRun) -> list[tuple[int, str]]:
+    """Return an order's classes and what its pairs, or else its checkpoints, call them; none before it is planned."""
+    labels = run.classes or []
+    rows = run.study.pairs.filter(class_label__in=class_texts(labels)).values_list("class_label", "class_name")
+    called = dict(rows.order_by().distinct())
+    if labels and not any(called.values()):
+        called = dict(zip(class_texts(range(max(labels) + 1)), _names_in_files(run), strict=False))
+    return [(label, called.get(class_text(label), "")) for label in labels]
+
+
+def _names_in_files(run: GenerationRun) -> tuple[str, ...]:
+    for recipe in run.recipes.values():
+        # A file that cannot be read here is the worker's to find.
+        with suppress(OSError):
+            if names := class_names_in(recipe["denoiser"]["path"]):
+                return names
+    return ()
 
 
 def study_generated_seed(study: Study) -> int | None:

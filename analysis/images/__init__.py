@@ -20,6 +20,7 @@ from analysis.images.moments import FeatureMoments, moments_of
 from analysis.images.neighbours import manifold_metrics, nearest_squared_distances
 from analysis.images.results import FeatureIdentity, MetricResult, refused_metric
 from analysis.images.seeds import metrics_over_seeds
+from analysis.images.sliced import sliced_distance
 from analysis.images.uncertainty import (
     bootstrap_frechet,
     extrapolate_frechet,
@@ -55,4 +56,5 @@ __all__ = [
     "nearest_squared_distances",
     "polynomial_mmd2",
     "refused_metric",
+    "sliced_distance",
 ]

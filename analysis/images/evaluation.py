@@ -16,6 +16,7 @@ from analysis.images.inception_score import inception_score
 from analysis.images.kernel import KernelDistance, kernel_distance
 from analysis.images.neighbours import ManifoldMetrics, manifold_metrics
 from analysis.images.results import FeatureIdentity, MetricResult, refused_metric
+from analysis.images.sliced import SlicedDistance, sliced_distance
 from analysis.images.uncertainty import bootstrap_frechet, extrapolate_frechet, frechet_standard_error
 
 __all__ = ["METRIC_NAMES", "PER_CLASS", "Evaluation", "class_accuracy", "evaluate_arm", "evaluate_per_class"]
@@ -30,18 +31,22 @@ METRIC_NAMES = (
     "density",
     "coverage",
     "kid",
+    "mind",
     "frechet_distance",
     "frechet_distance_extrapolated",
 )
 
 #: What is measured of single classes, and compared between arms.
-PER_CLASS = ("kid", "frechet_distance", "precision", "recall", "class_accuracy")
+PER_CLASS = ("kid", "mind", "frechet_distance", "precision", "recall", "class_accuracy")
 
 #: The smallest of the sizes is a fifth of the images and needs a covariance.
 _FEWEST_TO_EXTRAPOLATE = 10
 
 #: A resample is held in memory; larger sets get the jackknife interval.
 _BOOTSTRAP_NUMBERS = 2**25
+
+#: Images a side of published MIND values.
+_PUBLISHED_MIND = 5000
 
 _NOT_INCEPTION = (
     "not computed: needs the published Inception weights (weights-inception-2015-12-05-6726825d.pth, SHA-256 beginning "
@@ -79,7 +84,8 @@ def evaluate_arm(
         If a feature is NaN or infinite, or the dimensions of arm and reference differ.
     """
     run = Evaluation(arm, reference, features, rules or EvaluationRules(), progress or (lambda name: None))
-    results = run.frechet_results() | run.inception_results() | run.manifold_results() | {"kid": run.kid()}
+    results = run.frechet_results() | run.inception_results() | run.manifold_results()
+    results |= {"kid": run.kid(), "mind": run.mind()}
     results["frechet_distance_extrapolated"] = run.extrapolated(
         results["fid" if features.is_published_inception else "frechet_distance"]
     )
@@ -139,8 +145,8 @@ def evaluate_per_class(
             rules or EvaluationRules(),
             lambda name: None,
         )
-        found = {"frechet_distance": run.frechet(run.arm.pool, run.reference.pool_fit), "kid": run.kid()}
-        found |= run.manifold_results()
+        found = {"frechet_distance": run.frechet(run.arm.pool, run.reference.pool_fit)}
+        found |= run.manifold_results() | {"kid": run.kid(), "mind": run.mind()}
         found |= {} if arm.seen is None else {"class_accuracy": run.class_accuracy()}
         results[int(label)] = {name: found[name] for name in PER_CLASS if name in found}
     return results
@@ -359,6 +365,30 @@ class Evaluation:
         if found.value < 0:
             remarks.append("below zero, as an unbiased estimate may be: no difference was found")
         return self.result(found.value, found.standard_error, remarks, rows.shape[0])
+
+    @cached_property
+    def sliced(self) -> SlicedDistance:
+        """The sliced distance; there are at least four images on both sides."""
+        if self.reference.pool is None:
+            raise ValueError("the reference holds no images, only their moments")
+        return sliced_distance(
+            self.arm.pool, self.reference.pool, projections=self.rules.mind_projections, seed=self.rules.seed
+        )
+
+    def mind(self) -> MetricResult:
+        rows = self.reference.pool
+        if rows is None:
+            return self.refused(_NO_PAIR.format(what="the reference holds no images, only their moments"))
+        if min(self.n, rows.shape[0]) < 4:
+            return self.refused("refused: at least 4 images are needed on both sides", rows.shape[0])
+        self.progress("mind")
+        found = self.sliced
+        remarks = []
+        if not self.features.is_published_inception:
+            remarks.append(f"sliced distance in {self.features.name!r} features, not comparable with published MIND")
+        if found.n < _PUBLISHED_MIND:
+            remarks.append(f"biased upward at {found.n} images a side, not comparable across sample sizes")
+        return self.result(found.value, found.standard_error, remarks, rows.shape[0], lowest=0.0)
 
 
 def _wilson(share: float, n: int) -> tuple[float, float]:

@@ -28,6 +28,8 @@ class EvaluationRules:
         Neighbours for precision and recall, for density and coverage.
     kid_subsets, kid_subset_size : int
         Random subsets of the kernel distance, and the images in each.
+    mind_projections : int
+        Random directions of the sliced distance.
     split_size : int
         Images per split of the Inception score; images are put in a random order first.
     extrapolation_points : int
@@ -52,6 +54,7 @@ class EvaluationRules:
     coverage_k: int = 5
     kid_subsets: int = 100
     kid_subset_size: int = 1000
+    mind_projections: int = 1000
     split_size: int = 5000
     extrapolation_points: int = 6
     bootstrap_replicates: int = 100

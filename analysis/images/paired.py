@@ -54,7 +54,7 @@ def arm_variation(
         The same for all arms: its seed draws the halves.
     """
     run = Evaluation(arm, reference, features, rules or EvaluationRules(), lambda name: None)
-    metrics = run.frechet_results() | run.manifold_results() | {"kid": run.kid()}
+    metrics = run.frechet_results() | run.manifold_results() | {"kid": run.kid(), "mind": run.mind()}
     if arm.seen is not None:
         metrics["class_accuracy"] = run.class_accuracy()
     metrics = {name: metrics[name] for name in PAIRED_METRICS if name in metrics}

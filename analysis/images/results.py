@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 __all__ = ["PUBLISHED_INCEPTION", "FeatureIdentity", "MetricResult", "refused_metric"]
 
@@ -105,6 +107,19 @@ class MetricResult:
     def with_reason(self, reason: str) -> MetricResult:
         """Return the same result carrying one more remark."""
         return replace(self, remarks=(*self.remarks, reason))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> MetricResult:
+        """Return the metric that :meth:`as_json` wrote, its remarks in one."""
+        features = values.get("features")
+        return cls(
+            value=values["value"],
+            ci95=None if values["ci95"] is None else tuple(values["ci95"]),
+            n=values["n"],
+            n_reference=values["n_reference"],
+            features=None if features is None else FeatureIdentity(name=features["name"], sha256=features["sha256"]),
+            remarks=() if values["reason"] is None else (values["reason"],),
+        )
 
     def as_json(self) -> dict:
         """Return the mapping written to ``report.json``.

@@ -31,7 +31,8 @@ def deviations(run: Evaluation, name: str) -> np.ndarray | None:
     ----------
     run : Evaluation
     name : str
-        ``fid``, ``frechet_distance``, ``kid``, ``precision``, ``recall`` or ``class_accuracy``; it has a value.
+        ``fid``, ``frechet_distance``, ``kid``, ``mind``, ``precision``, ``recall`` or ``class_accuracy``; it has a
+        value.
 
     Returns
     -------
@@ -42,6 +43,7 @@ def deviations(run: Evaluation, name: str) -> np.ndarray | None:
         "fid": _of_frechet,
         "frechet_distance": _of_frechet,
         "kid": _of_kernel,
+        "mind": _of_sliced,
         "precision": _of_precision,
         "recall": _of_recall,
         "class_accuracy": _of_accuracy,
@@ -54,8 +56,9 @@ def _halves(run: Evaluation, n: int) -> np.ndarray:
 
 
 def _of_share(run: Evaluation, is_in: np.ndarray) -> np.ndarray:
-    halves = _halves(run, run.n)
-    return halves @ np.asarray(is_in, dtype=np.float64) / halves[0].sum() * half_scale(run.n)
+    values = np.asarray(is_in, dtype=np.float64)
+    halves = _halves(run, values.size)
+    return halves @ values / halves[0].sum() * half_scale(values.size)
 
 
 def _of_precision(run: Evaluation) -> np.ndarray | None:
@@ -82,6 +85,11 @@ def _resampled(rows: np.ndarray, fit: GaussianFit, halves: np.ndarray) -> np.nda
 def _of_kernel(run: Evaluation) -> np.ndarray:
     rows, beside, factor = _thinned(run)
     return kernel_half_estimates(rows, beside, _halves(run, len(rows))) * factor
+
+
+def _of_sliced(run: Evaluation) -> np.ndarray:
+    # Of the images that were taken: those of the same pairs in every arm.
+    return _of_share(run, run.sliced.influence)
 
 
 def _of_recall(run: Evaluation) -> np.ndarray:

@@ -6,11 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 
-from analysis.images import ArmFeatures, EvaluationRules, ReferenceFeatures, evaluate_arm
+from analysis.images import (
+    ArmFeatures,
+    EvaluationRules,
+    MetricResult,
+    ReferenceFeatures,
+    evaluate_arm,
+    metrics_over_seeds,
+)
 from analysis.report.content.metric_differences import difference_sentences, differences_section
 from analysis.report.figures.differences import difference_figures
 from analysis.report.formats.document import FigureBlock, Heading, Paragraph, TableBlock
@@ -31,7 +39,14 @@ from generation.recipes.recipe import ArmRecipe, NetworkFile
 from generation.reproduction.experiment import Experiment, Laboratory
 from generation.reproduction.run import provenance
 from generation.reproduction.samples import pairs_in_turn
-from generation.reproduction.sweep import HELD_OUT_SEED, best_scales, curve_figure, curve_table, sweep_scales
+from generation.reproduction.sweep import (
+    HELD_OUT_SEED,
+    best_scales,
+    curve_figure,
+    curve_over_seeds,
+    curve_table,
+    sweep_scales,
+)
 
 __all__ = ["COMPARISONS", "Comparison", "compare"]
 
@@ -82,7 +97,7 @@ def compare(laboratory: Laboratory, *, formats: Sequence[str] = ("svg",)) -> dic
     require_formats(formats)
     run = _Run(laboratory)
     curve = [point for seed in run.experiment.seeds for point in run.curve(seed)]
-    scales = best_scales(_over_seeds(curve))
+    scales = best_scales(curve_over_seeds(curve))
     found = run.compared(scales)
     results = {
         "schema": "blindpair.comparison/1",
@@ -92,6 +107,7 @@ def compare(laboratory: Laboratory, *, formats: Sequence[str] = ("svg",)) -> dic
         "curve": curve,
         "classifiers": {str(seed): run.accuracy(seed) for seed in run.experiment.seeds},
         **found,
+        "metrics_over_seeds": _metrics_over_seeds(found["metrics"]),
         "provenance": provenance(laboratory),
     }
     results = json.loads(json.dumps(results))
@@ -186,15 +202,15 @@ class _Run:
     def pictures(self, scales: Mapping[str, float]) -> list[FigureSpec]:
         """Return one image of each class, a method a row, from the first seed's classifiers."""
         names = read_card(self.laboratory.denoiser()).class_names
-        files = self._samples(self.experiment.seeds[0], scales)
+        seed = self.experiment.seeds[0]
+        files = self._samples(seed, scales)
         rows = {}
         for method in METHODS:
             with np.load(files[method]) as archive:
                 rows[method] = archive["arr_0"][: len(names)]
         title = "Matched images: one class and noise a column, a method a row"
-        return [
-            image_rows_figure("matched_pairs", title, rows, list(names), description=f"Rows: {', '.join(METHODS)}.")
-        ]
+        described = f"Rows: {', '.join(METHODS)}, training seed {seed}."
+        return [image_rows_figure("matched_pairs", title, rows, list(names), description=described)]
 
     def _samples(self, seed: int, scales: Mapping[str, float]) -> dict[str, Path]:
         # The same noise for all training seeds: that is what crosses seeds with pairs.
@@ -247,28 +263,28 @@ class _Run:
         }
 
 
-def _over_seeds(curve: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the mean KID over seeds of each arm and scale; a scale that one seed refuses has none."""
-    values: dict[tuple[str, float], list[float | None]] = {}
-    for point in curve:
-        values.setdefault((point["arm"], point["scale"]), []).append(point["kid"]["value"])
-    return [
-        {"arm": arm, "scale": scale, "kid": {"value": None if None in found else float(np.mean(found))}}
-        for (arm, scale), found in values.items()
-    ]
+def _metrics_over_seeds(by_seed: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Return every method's metrics as their mean over training seeds, with the interval and spread over these."""
+    return {
+        method: {
+            name: metric.as_json()
+            for name, metric in metrics_over_seeds(
+                [{name: MetricResult.from_json(one) for name, one in seed[method].items()} for seed in by_seed.values()]
+            ).items()
+        }
+        for method in next(iter(by_seed.values()))
+    }
 
 
 def _figures(results: Mapping[str, Any]) -> list[FigureSpec]:
-    first = results["curve"][0]["seed"]
-    curve = curve_figure([point for point in results["curve"] if point["seed"] == first])
-    return [curve, *difference_figures(_as_report(results))]
+    return [curve_figure(results["curve"]), *difference_figures(_as_report(results))]
 
 
 def _as_report(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a report that its tables and figures of image metrics read: metrics of the first seed."""
-    first, names = next(iter(results["metrics"].values())), results["class_names"]
+    """Return the part of a report that its tables and figures of image metrics read: means over the seeds."""
+    names = results["class_names"]
     return {
-        "image_metrics": first,
+        "image_metrics": results["metrics_over_seeds"],
         "image_metrics_seen": {},
         "image_metrics_by_class": {},
         "image_metric_differences": results["differences"],
@@ -317,4 +333,17 @@ def _classifiers_table(results: Mapping[str, Any]) -> Table:
         Column("accuracy", "Accuracy", "rate"),
         Column("robust_accuracy", "Attacked", "rate"),
     )
-    return Table("classifiers", "Accuracy on held-out noisy images, clean and attacked", columns, rows)
+    note = _accuracy_note(results["classifiers"]) if len(results["classifiers"]) > 1 else ""
+    return Table("classifiers", "Accuracy on held-out noisy images, clean and attacked", columns, rows, note)
+
+
+def _accuracy_note(classifiers: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Return mean and standard deviation over the training seeds of each kind of classifier."""
+    said = []
+    for kind in next(iter(classifiers.values())):
+        parts = []
+        for measure, word in (("accuracy", "clean"), ("robust_accuracy", "attacked")):
+            values = [100 * kinds[kind][measure] for kinds in classifiers.values()]
+            parts.append(f"{word} {fmean(values):.1f} \u00b1 {stdev(values):.1f} %")
+        said.append(f"{kind} {', '.join(parts)}")
+    return f"Mean \u00b1 standard deviation over {len(classifiers)} training seeds: {'; '.join(said)}."

@@ -17,7 +17,16 @@ from generation.reproduction.experiment import arm_name
 __all__ = ["reproduction_page"]
 
 _TITLE = "Robust classifier guidance, reproduced on handwritten digits"
-_METRICS = ("frechet_distance", "frechet_distance_extrapolated", "kid", "precision", "recall", "density", "coverage")
+_METRICS = (
+    "frechet_distance",
+    "frechet_distance_extrapolated",
+    "kid",
+    "mind",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+)
 #: All distances here are in the judge's features, so there are no others to tell them from.
 _NAMES = METRIC_NAMES | {"frechet_distance": "Fréchet distance"}
 _QUARTERS = ("least noisy quarter", "second", "third", "most noisy quarter")
@@ -111,6 +120,8 @@ def _images_table(seeds: Sequence[Mapping[str, Any]]) -> Table:
         {"line": _NAMES[name]}
         | {arm: _over_seeds([seed["arms"][arm][name]["value"] for seed in seeds]) for arm in arms}
         for name in _METRICS
+        # Results of before have no MIND.
+        if all(name in seed["arms"][arm] for seed in seeds for arm in arms)
     ]
     seen = {arm: _over_seeds([seed["arms"][arm]["judge_accuracy"] for seed in seeds]) for arm in arms}
     rows.append({"line": "Share seen as their class"} | seen)

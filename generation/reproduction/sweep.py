@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from analysis.report.parts import wording
@@ -15,13 +16,14 @@ from generation.recipes.noise import PairSpec
 from generation.recipes.recipe import ArmRecipe
 from generation.reproduction.samples import SampleFolder
 
-__all__ = ["HELD_OUT_SEED", "best_scales", "curve_figure", "curve_table", "sweep_scales"]
+__all__ = ["HELD_OUT_SEED", "best_scales", "curve_figure", "curve_over_seeds", "curve_table", "sweep_scales"]
 
 #: Seed of the pairs of a sweep: far from those that studies are given.
 HELD_OUT_SEED = 2**62
 #: What a curve shows where it was measured, and whether more is better.
 CURVES = {
     "kid": False,
+    "mind": False,
     "frechet_distance": False,
     "fid": False,
     "precision": True,
@@ -90,13 +92,14 @@ def best_scales(points: Sequence[Mapping[str, Any]], *, metric: str = "kid") -> 
 
 
 def curve_table(points: Sequence[Mapping[str, Any]]) -> str:
-    """Return the curves as CSV: arm, scale, and value and interval of every metric."""
+    """Return the curves as CSV: arm, scale (and seed, where they have one), and value and interval of every metric."""
     metrics = _metrics(points)
+    keys = ("arm", "scale", "seed") if any("seed" in point for point in points) else ("arm", "scale")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["arm", "scale", *(f"{name}{end}" for name in metrics for end in ("", "_low", "_high"))])
+    writer.writerow([*keys, *(f"{name}{end}" for name in metrics for end in ("", "_low", "_high"))])
     for point in points:
-        cells = [point["arm"], point["scale"]]
+        cells = [point.get(key) for key in keys]
         for name in metrics:
             result = point.get(name) or {}
             cells += [result.get("value"), *(result.get("ci95") or (None, None))]
@@ -104,8 +107,46 @@ def curve_table(points: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
+def curve_over_seeds(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return every metric's mean over the training seeds of the points, by arm and scale.
+
+    Instead of an interval each has `range`, the smallest and the largest of the seeds; one that a seed lacks or refuses
+    has no value. Points of one seed are returned as they are.
+    """
+    if len({point.get("seed") for point in points}) < 2:
+        return [dict(point) for point in points]
+    together: dict[tuple[str, float], list[Mapping[str, Any]]] = {}
+    for point in points:
+        together.setdefault((point["arm"], point["scale"]), []).append(point)
+    names = _metrics(points)
+    return [
+        {"arm": arm, "scale": scale} | {name: _mean([point.get(name) or {} for point in seeds]) for name in names}
+        for (arm, scale), seeds in together.items()
+    ]
+
+
+def _mean(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    values = [result.get("value") for result in found]
+    if None in values:
+        reason = next((result["reason"] for result in found if result.get("reason")), "not measured for every seed")
+        return {"value": None, "ci95": None, "n": found[0].get("n"), "reason": reason}
+    ends = [min(values), max(values)]
+    return {
+        "value": fmean(values),
+        "ci95": None,
+        "range": ends,
+        "seeds": len(values),
+        "n": found[0]["n"],
+        "reason": None,
+    }
+
+
 def curve_figure(points: Sequence[Mapping[str, Any]]) -> FigureSpec:
-    """Return a panel a metric: its value over the scale, a line an arm, with 95 % intervals."""
+    """Return a panel a metric: its value over the scale, a line an arm, with 95 % intervals.
+
+    Points of several training seeds are drawn as their mean, from the smallest to the largest of them.
+    """
+    points = curve_over_seeds(points)
     metrics = _metrics(points)
     described = " ".join(
         f"{wording.METRIC_NAMES[name]}: "
@@ -118,8 +159,10 @@ def curve_figure(points: Sequence[Mapping[str, Any]]) -> FigureSpec:
         for name in metrics
     )
     images = max(point[name]["n"] for point in points for name in metrics if point.get(name))
-    subject = "Quality over the classifier scale, on pairs that are used for nothing else, 95 % intervals"
-    n = f"{images} images an arm and scale"
+    seeds = max((point[name].get("seeds", 1) for point in points for name in metrics if point.get(name)), default=1)
+    bars = "95 % intervals" if seeds == 1 else f"mean of {seeds} training seeds, smallest to largest"
+    subject = f"Quality over the classifier scale, on pairs that are used for nothing else, {bars}"
+    n = f"{images} images an arm and scale" + ("" if seeds == 1 else " of each seed")
     return FigureSpec("scale_curve", subject, described, lambda: _draw(points, metrics), n=n)
 
 
@@ -141,8 +184,8 @@ def _draw(points: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Any:
             scales, values = [p["scale"] for p in mine], [p[name]["value"] for p in mine]
             axes.plot(scales, values, "o-", color=colour, markersize=4, linewidth=1.2, label=plain(arm))
             for point in mine:
-                if point[name]["ci95"]:
-                    axes.plot([point["scale"]] * 2, point[name]["ci95"], color=colour, linewidth=0.8)
+                if bar := point[name].get("range") or point[name]["ci95"]:
+                    axes.plot([point["scale"]] * 2, bar, color=colour, linewidth=0.8)
         better = "higher" if CURVES[name] else "lower"
         axes.set_title(f"{wording.METRIC_NAMES[name]} ({better} is better)")
     for axes in cells[len(metrics) :]:

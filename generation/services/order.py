@@ -9,8 +9,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from diffusion.card_header import class_names_in
 from generation.models import GenerationRun, GenerationShard
-from generation.recipes.class_labels import CLASS_LIMIT
+from generation.recipes.class_labels import CLASS_LIMIT, are_classes_numbered, classes_called, classes_written
 from generation.recipes.noise import SEED_LIMIT
 from generation.recipes.recipe import FILE_FIELDS, GUIDANCE_FACTORS, ArmRecipe, check_matched
 from generation.selectors import shards_missing, study_generated_seed
@@ -25,6 +26,7 @@ from survey.services.study.study import study_locked_draft
 __all__ = [
     "DEFAULT_MICRO_BATCH",
     "MAXIMUM_PAIRS",
+    "classes_asked",
     "run_cancel",
     "run_create",
     "run_enqueue_plan",
@@ -34,6 +36,7 @@ __all__ = [
     "run_require_draft",
     "run_retry",
     "run_start",
+    "study_class_names",
     "study_recipes",
 ]
 
@@ -60,6 +63,52 @@ def study_recipes(study: Study, factors: Sequence[str] = ()) -> dict[str, ArmRec
     recipes = {arm.name: ArmRecipe.from_json(arm.name, arm.recipe) for arm in arms}
     check_matched(list(recipes.values()), [*GUIDANCE_FACTORS, *factors])
     return recipes
+
+
+def study_class_names(study: Study, factors: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what the arms' checkpoints call their classes, in label order; none where no file says.
+
+    Raises
+    ------
+    ValueError
+        If a recipe is bad, or no checkpoint can be read here.
+    """
+    recipes = study_recipes(study, factors).values()
+    # A file of a published configuration has no card.
+    files = [file for recipe in recipes for file in (recipe.denoiser, recipe.classifier) if file and not file.config]
+    unread = None
+    for path in dict.fromkeys(file.path for file in files):
+        try:
+            if names := class_names_in(path):
+                return names
+        except OSError as error:
+            unread = error
+    if unread is not None:
+        raise ValueError(
+            f"the names of the classes are in {unread.filename}, which cannot be read here ({unread.strerror}); "
+            "give class numbers"
+        )
+    return ()
+
+
+def classes_asked(study: Study, asked: str | Sequence[str | int], factors: Sequence[str] = ()) -> list[int]:
+    """Return the labels of classes that people named or numbered, in a line or a list.
+
+    Raises
+    ------
+    ValueError
+        If one is no class of the arms' networks; it says the nearest name.
+    """
+    if isinstance(asked, str):
+        is_numbered = are_classes_numbered(asked)
+        return classes_written(asked) if is_numbered else classes_called(asked, study_class_names(study, factors))
+    if all(isinstance(one, int) for one in asked):
+        return list(asked)
+    names = study_class_names(study, factors)
+    found = []
+    for one in asked:
+        found += [one] if isinstance(one, int) else classes_called(one, names)
+    return found
 
 
 def _checked_classes(classes: Sequence[int] | None) -> list[int] | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
 
 from survey.admin.access import StudyListFilter, StudyScopedAdmin
-from survey.models import ImageMetric, StudyFigure
+from survey.models import ImageMetric, ImagePair, StudyFigure
 
 __all__ = ["ImageMetricAdmin", "StudyFigureAdmin"]
 
@@ -17,7 +19,7 @@ class ImageMetricAdmin(StudyScopedAdmin):
         "arm",
         "baseline",
         "is_of_pairs_seen",
-        "class_label",
+        "of_class",
         "name",
         "value",
         "interval",
@@ -30,6 +32,16 @@ class ImageMetricAdmin(StudyScopedAdmin):
     list_filter = [StudyListFilter, "name", "is_of_pairs_seen"]
     list_select_related = ["arm__study", "baseline"]
     ordering = ["arm_id", "class_label", "name"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ImageMetric]:
+        # One pair tells what its class is called: a class has one name.
+        of_class = ImagePair.objects.filter(study=OuterRef("arm__study"), class_label=OuterRef("class_label"))
+        called = Subquery(of_class.order_by().values("class_name")[:1])
+        return super().get_queryset(request).annotate(class_name=called)
+
+    @admin.display(description="class", ordering="class_label", empty_value="all")
+    def of_class(self, metric: ImageMetric) -> str | None:
+        return metric.class_name or metric.class_label or None
 
     @admin.display(empty_value="not computed")
     def value(self, metric: ImageMetric) -> str | None:

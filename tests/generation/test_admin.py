@@ -66,11 +66,40 @@ def test_order_is_placed_done_by_a_worker_and_shown(draft, owner):
     assert "4 of 4" in client.get(LIST).content.decode()
 
 
+def test_classes_are_ordered_by_name_and_shown_with_their_numbers(draft, owner):
+    study, client = draft(owner=owner), client_of(owner)
+    form = client.get(LIST + "add/", {"study": study.pk}).content.decode()
+    assert "The networks know 0 digit 0, 1 digit 1, 2 digit 2, 3 digit 3." in form
+    place(client, study, class_labels="digit 3, 0")
+    run = GenerationRun.objects.get()
+    assert run.classes == [3, 0]
+    page = client.get(reverse("admin:generation_generationrun_change", args=[run.pk])).content.decode()
+    assert "3 digit 3, 0 digit 0" in page
+    work()
+    study.pairs.filter(class_label="3").update(class_name="three")
+    page = client.get(reverse("admin:generation_generationrun_change", args=[run.pk])).content.decode()
+    assert "3 three, 0 digit 0" in page
+
+
+def test_names_in_a_file_that_the_web_server_cannot_read_are_refused_with_the_remedy(draft, owner, tmp_path):
+    study, client = draft(owner=owner), client_of(owner)
+    for arm in study.arms.all():
+        for part in ("denoiser", "classifier"):
+            arm.recipe[part]["path"] = str(tmp_path / "elsewhere.safetensors")
+        arm.save(update_fields=["recipe"])
+    page = place(client, study, class_labels="digit 3").content.decode()
+    assert "elsewhere.safetensors, which cannot be read here (No such file or directory); give class numbers" in page
+    assert "The networks know" not in client.get(LIST + "add/", {"study": study.pk}).content.decode()
+    assert place(client, study, class_labels="3").status_code == 302
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
         ({"pairs": 0}, "pairs is 0"),
-        ({"class_labels": "cats"}, "is no class label"),
+        ({"class_labels": "cats"}, "is no class of the arms"),
+        ({"class_labels": "digt 0"}, "did you mean &#x27;digit 0&#x27;?"),
+        ({"class_labels": "0--3"}, "is no class label"),
         ({"minimum_distance": 3}, "minimum_distance is 3.0"),
         ({"micro_batch": 0}, "micro_batch is 0"),
     ],

@@ -41,6 +41,26 @@ def test_an_order_is_cancelled_and_taken_up_again(draft, owner) -> None:
     problem(call("get", f"studies/{study.slug}/orders/{study.arms.first().pk:032d}/"), 404, "not_found")
 
 
+def test_classes_are_ordered_by_name_and_told_with_it(draft, owner) -> None:
+    study, call = draft(owner=owner), Caller(owner)
+    orders = f"studies/{study.slug}/orders/"
+    placed = call("post", orders, ORDER | {"classes": ["digit 2", 0, "1"]})
+    assert placed.status_code == 202, placed.content
+    named = [{"label": label, "name": f"digit {label}"} for label in (2, 0, 1)]
+    assert placed.json()["classes"] == named
+    assert call("post", orders, ORDER | {"classes": [2, 0, 1]}).json()["id"] == placed.json()["id"]
+    for classes, part in (
+        (["digt 0"], "did you mean 'digit 0'?"),
+        ([True], "integer"),
+        ([1.5], "integer"),
+        ([""], "blank"),
+        (["digit 1", 1], "named twice"),
+        ([-1], "greater than or equal to 0"),
+    ):
+        refused = call("post", orders, ORDER | {"classes": classes})
+        assert part in str(problem(refused, 400, "invalid")["errors"]), classes
+
+
 def test_a_wrong_order_is_refused_with_its_reason(draft, owner) -> None:
     study, call = draft(owner=owner), Caller(owner)
     orders = f"studies/{study.slug}/orders/"

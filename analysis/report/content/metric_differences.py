@@ -10,7 +10,7 @@ from analysis.report.parts import wording
 __all__ = ["difference_sentences", "differences_section"]
 
 _KEYS = ("value", "ci95", "n", "n_reference", "features", "reason")
-_LOWER_IS_BETTER = ("fid", "sfid", "kid", "frechet_distance")
+_LOWER_IS_BETTER = ("fid", "sfid", "kid", "mind", "frechet_distance")
 
 
 def differences_section(given: Iterable[Mapping] | None, directions: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ METRIC_NAMES = {
     "inception_score": "Inception score",
     "frechet_distance": "Fréchet distance",
     "kid": "KID",
+    "mind": "MIND",
     "precision": "Precision",
     "recall": "Recall",
     "density": "Density",

@@ -107,8 +107,8 @@ def _differences(report: Mapping) -> Table | None:
 
 _ABOUT_DIFFERENCES = (
     "The first arm less the second, over images of the same class and noise: intervals over new pairs with the "
-    "reference fixed, and over new seeds where there are several. Lower is better for distances and KID, higher for "
-    "the others. Intervals are not adjusted for their number."
+    "reference fixed, and over new seeds where there are several. Lower is better for distances, KID and MIND, higher "
+    "for the others. Intervals are not adjusted for their number."
 )
 
 

@@ -19,7 +19,7 @@ from survey.services.study.study import study_get
 class Command(BaseCommand):
     # Given by a command that shows several of these on its own board.
     stealth_options = ("report",)
-    help = "Measure the images of a study's arms: FID, sFID, Inception score, precision, recall, KID, by arm and class."
+    help = "Measure a study's arms, in total and by class: FID, sFID, Inception score, precision, recall, KID, MIND."
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("--study", required=True, metavar="SLUG")

@@ -9,14 +9,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from generation.models import GenerationRun, GenerationShard
-from generation.recipes.class_labels import are_classes_numbered, classes_called, classes_written
 from generation.selectors import run_complete_pairs, shards_missing
 from generation.services.order import (
+    classes_asked,
     run_create,
     run_enqueue_shards,
     run_errors_recorded,
     run_require_draft,
-    study_recipes,
 )
 from jobs.console import Report, Stopped, shown
 from jobs.exceptions import JobError
@@ -57,10 +56,11 @@ class Command(BaseCommand):
 
     def handle(self, *, study: str, queue: bool, check_files: bool, **options: Any) -> None:
         try:
+            row = study_get(study)
             run = run_create(
-                study=study_get(study),
+                study=row,
                 pairs=options["pairs"],
-                classes=_classes(study_get(study), options),
+                classes=classes_asked(row, options["classes"], options["factor"]) if options["classes"] else None,
                 seed=options["seed"],
                 micro_batch=options["batch"],
                 shard_pairs=options["shard"],
@@ -147,16 +147,3 @@ class Command(BaseCommand):
         run_settle(run)
         run.refresh_from_db()
         self.stdout.write(f"made {made} pairs; manifest {run.manifest_file}")
-
-
-def _classes(study: Any, options: dict[str, Any]) -> list[int] | None:
-    """Return the classes that are asked for; names are those of the arms' checkpoints, which only they tell."""
-    text = options["classes"]
-    if not text or are_classes_numbered(text):
-        return classes_written(text) if text else None
-    from diffusion.checkpoints import read_card
-
-    recipes = study_recipes(study, options["factor"]).values()
-    files = [file for recipe in recipes for file in (recipe.denoiser, recipe.classifier) if file and not file.config]
-    names = next((names for file in files if (names := read_card(file.path).class_names)), ())
-    return classes_called(text, names)

@@ -145,6 +145,7 @@ def test_progress_names_the_metrics_in_turn():
         "frechet_distance",
         "precision, recall, density, coverage",
         "kid",
+        "mind",
         "frechet_distance_extrapolated",
     ]
 

@@ -41,7 +41,7 @@ def _width(metric: MetricResult) -> float:
 def test_a_difference_shows_that_separate_intervals_hide():
     far, near = _variations()
     found = metric_differences([far], [near])
-    assert list(found) == ["fid", "kid", "frechet_distance", "precision", "recall", "class_accuracy"]
+    assert list(found) == ["fid", "kid", "mind", "frechet_distance", "precision", "recall", "class_accuracy"]
     separate = [arm.metrics["frechet_distance"].ci95 for arm in (far, near)]
     assert separate[0][0] < separate[1][1], "the separate intervals are meant to overlap"
     distance = found["frechet_distance"]

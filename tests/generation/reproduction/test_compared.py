@@ -1,5 +1,6 @@
 """The comparison on real images, end to end on a few: seeds crossed with pairs, everything found again, one page."""
 
+import csv
 import gzip
 import json
 import struct
@@ -60,13 +61,59 @@ def test_three_methods_are_compared_over_seeds_and_pairs_and_found_again(clothes
         ("steadied", "vanilla", 10, 2),
         ("robust", "steadied", 10, 2),
     ]
+    assert first["metrics_over_seeds"]["robust"]["kid"]["value"] == pytest.approx(
+        np.mean([first["metrics"][seed]["robust"]["kid"]["value"] for seed in ("0", "1")])
+    )
+    rows = list(csv.DictReader((tmp_path / "out" / "curve.csv").open()))
+    assert {(row["arm"], row["scale"], row["seed"]) for row in rows} == {
+        (point["arm"], str(point["scale"]), str(point["seed"])) for point in first["curve"]
+    }
     page = (tmp_path / "out" / "reproduction.html").read_text()
+    assert "mean of 2 training seeds, smallest to largest" in page
+    assert "mean of 2 seeds, standard deviation from seed to seed" in page
+    assert "standard deviation over 2 training seeds: vanilla clean" in page
     assert "robust less vanilla" in page
     assert {path.stem for path in (tmp_path / "out" / "figures").iterdir()} >= {"scale_curve", "matched_pairs"}
     seen.clear()
     assert compare(laboratory()) == first
     assert seen == []
     assert json.loads((tmp_path / "out" / "reproduction.json").read_text()) == first
+
+
+@pytest.mark.slow
+def test_results_that_an_earlier_version_remembered_are_read(clothes: Path, tmp_path: Path):
+    """Without MIND, which 0.1 did not measure."""
+    tiny = replace(
+        COMPARISONS["fashion_mnist"],
+        data=str(clothes),
+        seeds=(0, 1),
+        images_per_class=1,
+        sweep_per_class=1,
+        sweep_scales=(1.0,),
+        iterations=1,
+        spacing="2",
+        attack_steps=1,
+        evaluation_steps=1,
+        validation_images=4,
+        micro_batch=10,
+    )
+    folder = tmp_path / "out"
+    compare(Laboratory(tiny, folder, device=torch.device("cpu")))
+    for path in (folder / "results").glob("*.json"):
+        kept = json.loads(path.read_text())
+        path.write_text(json.dumps(_without_mind(kept)))
+    again = compare(Laboratory(tiny, folder, device=torch.device("cpu")))
+    assert "mind" not in again["metrics_over_seeds"]["robust"]
+    assert "mind" not in json.dumps(again)
+    assert "KID" in (folder / "reproduction.html").read_text()
+
+
+def _without_mind(kept: object) -> object:
+    if isinstance(kept, dict):
+        return {key: _without_mind(value) for key, value in kept.items() if key != "mind"}
+    if isinstance(kept, list):
+        return [_without_mind(e) for e in kept if not (isinstance(e, dict) and e.get("metric") == "mind")]
+    return kept
 
 
 def test_the_preset_says_that_it_needs_its_images():

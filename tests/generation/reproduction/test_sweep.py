@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from generation.reproduction.samples import SampleFolder, pairs_in_turn
-from generation.reproduction.sweep import HELD_OUT_SEED, best_scales, curve_figure, curve_table, sweep_scales
+from generation.reproduction.sweep import (
+    HELD_OUT_SEED,
+    best_scales,
+    curve_figure,
+    curve_over_seeds,
+    curve_table,
+    sweep_scales,
+)
 from generation.sampling.networks import NetworkStore
 from tests.generation.conftest import NUM_CLASSES, Checkpoints
 
@@ -70,3 +77,34 @@ def test_curves_are_a_table_and_a_panel_a_metric():
     spec = curve_figure(POINTS)
     assert "a at 1 0.100" in spec.description
     assert [axes.get_title() for axes in spec.draw().axes if axes.get_visible()] == ["KID (lower is better)"]
+
+
+def _seeded(*kids):
+    return [_point("a", 0.5, kid) | {"seed": seed} for seed, kid in enumerate(kids)]
+
+
+def test_several_seeds_are_drawn_as_their_mean_from_the_smallest_to_the_largest():
+    points = _seeded(0.1, 0.4, 0.4)
+    (mean,) = curve_over_seeds(points)
+    assert mean["kid"]["value"] == pytest.approx(0.3)
+    assert mean["kid"]["range"] == [0.1, 0.4]
+    spec = curve_figure(points)
+    assert "a at 0.5 0.300" in spec.description
+    assert "mean of 3 training seeds, smallest to largest" in spec.title
+    assert spec.n == "9 images an arm and scale of each seed"
+    (axes,) = (axes for axes in spec.draw().axes if axes.get_visible())
+    line, bar = axes.get_lines()
+    assert line.get_ydata().tolist() == pytest.approx([0.3])
+    assert list(bar.get_ydata()) == [0.1, 0.4]
+    rows = list(csv.DictReader(io.StringIO(curve_table(points))))
+    assert [(row["seed"], row["kid"]) for row in rows] == [("0", "0.1"), ("1", "0.4"), ("2", "0.4")]
+
+
+def test_a_scale_that_one_seed_refuses_has_no_mean():
+    (mean,) = curve_over_seeds([*_seeded(0.1), _point("a", 0.5, None) | {"seed": 1}])
+    assert mean["kid"]["value"] is None
+    assert best_scales([mean]) == {}
+
+
+def test_one_seed_keeps_its_intervals():
+    assert curve_over_seeds(_seeded(0.1))[0]["kid"]["ci95"] == [0.1, 0.1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -39,3 +41,14 @@ def test_strangers_see_nothing_and_nobody_edits(owner) -> None:
     change = reverse("admin:survey_imagemetric_change", args=[metric.pk])
     assert stranger.get(change).status_code in (302, 403, 404)
     assert client_of(owner).post(change, {"name": "fid"}).status_code == 403
+
+
+def test_classes_are_named(owner) -> None:
+    study = make_study(owner=owner, pairs=2)
+    pair = study.pairs.order_by("key").first()
+    study.pairs.filter(pk=pair.pk).update(class_label="9", class_name="Ankle boot")
+    by_class = {"robust": {"9": {"kid": _KID}, "7": {"kid": _KID}}}
+    image_metrics_store(study=study, results={"robust": {"kid": _KID}}, by_class=by_class, reference="digits")
+    page = client_of(owner).get(reverse("admin:survey_imagemetric_changelist")).content.decode()
+    cells = re.findall(r'class="field-of_class">([^<]*)<', page)
+    assert sorted(cells) == ["7", "Ankle boot", "all"]
