@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from diffusion.cpu_convolutions import DoublingConv2d, PackedConv2d, has_packed_kernels
 from diffusion.dropout import KeyedDropout
+from diffusion.settings import GROUPS
 
-# Both as in the published networks, whose weights these must take.
-GROUPS = 32
+# As in the published networks, whose weights these must take.
 MAX_PERIOD = 10_000
 
 

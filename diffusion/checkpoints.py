@@ -24,10 +24,11 @@ from torch import Tensor
 
 from diffusion.card_header import CARD_KEY
 from diffusion.catalogue import DIGESTS
-from diffusion.classifier import Classifier, ClassifierConfig
+from diffusion.classifier import Classifier
 from diffusion.files import write_atomically
 from diffusion.published import PUBLISHED
-from diffusion.unet import Denoiser, DenoiserConfig
+from diffusion.settings import ClassifierConfig, DenoiserConfig
+from diffusion.unet import Denoiser
 from diffusion.weights import (
     CheckpointError,
     Weights,

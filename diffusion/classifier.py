@@ -1,48 +1,17 @@
 """The time-dependent classifier: ADM's half UNet with a pooling head."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from diffusion.blocks import AttentionPool2d, GroupNorm32, zero_init
-from diffusion.encoder import Encoder, EncoderConfig
+from diffusion.encoder import Encoder
+from diffusion.settings import ClassifierConfig
 
-Pool = Literal["attention", "adaptive", "spatial", "spatial_v2"]
 # Of the published classifiers with spatial pooling.
 SPATIAL_HIDDEN = 2048
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifierConfig(EncoderConfig):
-    """Settings of a classifier; see `EncoderConfig` for the rest.
-
-    Parameters
-    ----------
-    num_classes : int
-        Number of logits.
-    num_head_channels : int
-        Width of one attention head (64 in every published classifier).
-    pool : {"attention", "adaptive", "spatial", "spatial_v2"}
-        Head; every published checkpoint uses "attention".
-    """
-
-    num_classes: int
-    num_head_channels: int | None = 64
-    pool: Pool = "attention"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(self.num_classes >= 1, "num_classes", "at least 1")
-        self._require(self.pool in get_args(Pool), "pool", f"one of {get_args(Pool)}")
-        needs_heads = self.pool == "attention" and not self.num_head_channels
-        self._require(not needs_heads, "num_head_channels", "given when pool is 'attention'")
-
-    def build(self) -> "Classifier":
-        """Make the network with fresh weights."""
-        return Classifier(self)
 
 
 class Classifier(Encoder):

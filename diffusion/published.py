@@ -5,8 +5,7 @@ ImageNet classifier has the layout of `adm128_classifier`. `cifar10_*`: the CIFA
 experiments, the denoiser being improved-diffusion's.
 """
 
-from diffusion.classifier import ClassifierConfig
-from diffusion.unet import DenoiserConfig
+from diffusion.settings import ClassifierConfig, DenoiserConfig
 
 # Channel multipliers of the published networks at these sizes.
 _MULT_256 = (1, 1, 2, 2, 4, 4)

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusion.settings import LEAST_TIMESTEPS, SCHEDULE_NAMES
 from diffusion.spacing import space_timesteps
 
-__all__ = ["LEAST_TIMESTEPS", "SCHEDULE_NAMES", "NoiseSchedule", "cosine_betas", "linear_betas"]
+__all__ = ["NoiseSchedule", "cosine_betas", "linear_betas"]
 
 
 def linear_betas(timesteps: int) -> np.ndarray:
@@ -44,9 +45,6 @@ def cosine_betas(timesteps: int, max_beta: float = 0.999) -> np.ndarray:
 
 
 _BUILDERS = {"linear": linear_betas, "cosine": cosine_betas}
-# With 20 the last beta of the linear schedule is 1, which leaves nothing of the image to divide by.
-LEAST_TIMESTEPS = {"linear": 21, "cosine": 2}
-SCHEDULE_NAMES = tuple(_BUILDERS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

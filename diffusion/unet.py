@@ -1,46 +1,11 @@
 """The denoiser: ADM's UNet, which also covers the improved-diffusion network of the CIFAR-10 experiments."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from diffusion.blocks import GroupNorm32, PassingSiLU, TimestepSequential, zero_init
-from diffusion.encoder import Encoder, EncoderConfig, attention, residual, up_layer
-
-
-@dataclass(frozen=True, kw_only=True)
-class DenoiserConfig(EncoderConfig):
-    """Settings of a denoiser; see `EncoderConfig` for the rest.
-
-    Parameters
-    ----------
-    out_channels : int
-        `in_channels` for predicted noise alone, twice that for noise and variance.
-    num_classes : int or None
-        Number of classes of a class-conditional network.
-    num_heads_upsample : int or None
-        Heads on the way up where they differ from `num_heads`.
-    """
-
-    out_channels: int = 6
-    num_classes: int | None = None
-    num_heads_upsample: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        allowed = (self.in_channels, 2 * self.in_channels)
-        self._require(self.out_channels in allowed, "out_channels", f"one of {allowed}")
-        self._require(self.num_classes is None or self.num_classes >= 1, "num_classes", "None or at least 1")
-
-    @property
-    def learns_variance(self) -> bool:
-        """Whether the second half of the output channels is the variance."""
-        return self.out_channels == 2 * self.in_channels
-
-    def build(self) -> "Denoiser":
-        """Make the network with fresh weights (its output is zero until trained)."""
-        return Denoiser(self)
+from diffusion.encoder import Encoder, attention, residual, up_layer
+from diffusion.settings import DenoiserConfig
 
 
 class Denoiser(Encoder):

@@ -81,6 +81,12 @@ class Job(models.Model):
         return self.state in {self.State.SUCCEEDED, self.State.FAILED, self.State.CANCELLED}
 
     @property
+    def is_abandoned(self) -> bool:
+        """Whether it was at work when its worker died: nobody has renewed its lease."""
+        ends = self.lease_expires_at
+        return self.state == self.State.RUNNING and ends is not None and ends < timezone.now()
+
+    @property
     def reason(self) -> str:
         """What went wrong, without the place in the code."""
         return self.error.partition("\n\n")[0]

@@ -61,15 +61,20 @@ class TrainingRun(models.Model):
         """The state, as far as training could tell; the job's where that says more.
 
         A worker that was killed writes nothing, and between two slices of work a run is paused without anybody's wish.
-        A command that was killed has let go of the run's folder.
+        A process that was killed has let go of the run's folder, and of its lease after a while.
         """
-        if self.state == self.State.RUNNING and self.job is None and not is_locked(self.folder):
-            return self.State.PAUSED
-        if self.job is None or self.state in {self.State.FINISHED, self.State.CANCELLED}:
+        if self.state in {self.State.FINISHED, self.State.CANCELLED}:
             return self.state
-        return {Job.State.FAILED: self.State.FAILED, Job.State.QUEUED: self.State.WAITING}.get(
-            self.job.state, self.state
-        )
+        is_running = self.state == self.State.RUNNING
+        if is_running and is_locked(self.folder):
+            return self.state
+        if self.job is not None and not self.job.is_over:
+            # The next worker takes up what one that died has left behind.
+            is_waiting = self.job.state == Job.State.QUEUED or self.job.is_abandoned
+            return self.State.WAITING if is_waiting else self.state
+        if self.job is not None and self.job.state == Job.State.FAILED:
+            return self.State.FAILED
+        return self.State.PAUSED if is_running else self.state
 
     @property
     def is_trained(self) -> bool:

@@ -14,6 +14,7 @@ from diffusion.files import is_locked
 from jobs.exceptions import JobCancelled, LeaseLost, WorkerLeaving, error_text
 from jobs.models import Job
 from jobs.services import job_cancel, job_enqueue, job_retry
+from training.learning.config import config_from_dict
 from training.models import Checkpoint, TrainingRun
 from training.presets import INTAKE_SETTINGS, LENGTH_SETTINGS, ConfigError, differing, read_settings, with_changes
 
@@ -50,6 +51,8 @@ def run_create(
     """
     order = {"preset": str(preset), "settings": read_settings(preset), "changes": dict(changes or {})}
     asked = with_changes(order["settings"], order["changes"])
+    # Before anything is stored: a bad setting must not take a run's name.
+    config_from_dict(asked)
     with transaction.atomic():
         # Two who begin a run of one name at the same time must not both find that it is new or idle.
         run = TrainingRun.objects.select_for_update().filter(name=name).first()
@@ -128,6 +131,7 @@ def run_restart(run: TrainingRun, *, preset: str, changes: Mapping[str, Any]) ->
         A process trains the run at the moment.
     """
     _refuse_in_use(run)
+    config_from_dict(read_settings(preset, changes=changes))
     run.preset, run.settings, run.changes = str(preset), read_settings(preset), dict(changes)
     run.iteration, run.curve, run.config, run.error, run.note = 0, [], {}, "", ""
     run.state, run.finished_at = State.WAITING, None

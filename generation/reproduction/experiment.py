@@ -229,7 +229,7 @@ class Laboratory:
 
     def classifier_accuracy(self, path: Path, seed: int = 0) -> dict[str, Any]:
         """Return accuracy on held-out x_t, clean and attacked harder than in training, in total and by band."""
-        from training.attack.threat_model import AttackConfig
+        from training.attack.config import AttackConfig
         from training.data.batches import evaluation_images, open_data
         from training.learning.config import read_config
         from training.learning.validation import classifier_measures, noised_images

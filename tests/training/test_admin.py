@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.urls import reverse
 from django.utils import timezone
 
+from diffusion.files import folder_locked
 from jobs.models import Job
 from jobs.runner import job_run
 from training.models import TrainingRun
@@ -44,6 +45,17 @@ def test_run_is_ordered_and_queued(admin, django_capture_on_commit_callbacks):
         ({"other_settings": "epsilon"}, "write section.name=value"),
         ({"preset": "none"}, "not one of the available choices"),
         ({"name": "two words"}, "valid"),
+        ({"other_settings": "data.flip=False"}, "data.flip is the text &#x27;False&#x27;; write false"),
+        ({"other_settings": "attack.random_start=no"}, "attack.random_start is the text &#x27;no&#x27;; write false"),
+        ({"other_settings": "optimizer.batch_size=64.5"}, "optimizer.batch_size is 64.5; it must be a whole number"),
+        ({"other_settings": "optimizer.learning_rate=inf"}, "optimizer.learning_rate is inf; it must be a finite"),
+        ({"other_settings": "optimizer.iterations=true"}, "optimizer.iterations is True; it must be a whole number"),
+        ({"other_settings": "optimizer.iterations=1e3"}, "optimizer.iterations is 1000.0; write the whole number 1000"),
+        ({"other_settings": "optimizer.learnin_rate=1"}, "did you mean &#x27;learning_rate&#x27;"),
+        ({"other_settings": "network.model_channels=20"}, "model_channels is 20"),
+        ({"other_settings": "schedule.timesteps=20"}, "schedule.timesteps is 20; it must be at least 2"),
+        ({"other_settings": "data.kind=video"}, "data.kind is &#x27;video&#x27;; it must be one of"),
+        ({"other_settings": "attack.norm=l3"}, "attack.norm is &#x27;l3&#x27;; it must be one of l2, linf"),
     ],
 )
 def test_bad_order_is_shown_with_the_form(admin, fields, message):
@@ -116,6 +128,30 @@ def test_a_run_whose_workers_died_is_shown_as_failed_with_what_to_do(admin):
     assert "goes on from its last saved state" in text
     assert 'value="continue_training"' in text
     assert "failed" in admin.get(reverse("admin:training_trainingrun_changelist")).content.decode()
+
+
+def test_a_dead_run_never_reads_running(admin):
+    run = run_create(name="a-run", preset="digits_robust")
+    job = run_enqueue(run)
+    TrainingRun.objects.update(state="running")
+    address = reverse("admin:training_trainingrun_change", args=[run.pk])
+
+    def shown(**changes):
+        Job.objects.filter(pk=job.pk).update(**changes)
+        found = TrainingRun.objects.get()
+        assert found.current_state in admin.get(address).content.decode()
+        return found.current_state
+
+    hour = timedelta(hours=1)
+    assert shown(state="running", lease_expires_at=timezone.now() + hour) == "running"
+    # Its worker was killed, and no other has come yet.
+    assert shown(lease_expires_at=timezone.now() - hour) == "waiting"
+    # The order was cancelled, the command went on with it and was killed.
+    assert shown(state="cancelled", lease_expires_at=None) == "paused"
+    with folder_locked(run.folder):
+        assert shown() == "running"
+        assert shown(state="failed") == "running"
+    assert shown() == "failed"
 
 
 def test_stranger_sees_nothing(client):

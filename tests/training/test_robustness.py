@@ -1,7 +1,7 @@
 import pytest
 
 from diffusion.checkpoints import load_network
-from training.attack.threat_model import AttackConfig
+from training.attack.config import AttackConfig
 from training.data.batches import evaluation_images, open_data
 from training.learning.config import read_config
 from training.learning.loop import train

@@ -24,8 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion.schedule import NoiseSchedule
+from training.attack.config import Norm
 from training.attack.pgd import frozen, loss_gradient, per_image
-from training.attack.threat_model import Generators, Norm, drawn, threat_of
+from training.attack.threat_model import Generators, drawn, threat_of
 
 __all__ = ["Apgd", "ApgdLoss", "ApgdResult", "apgd", "apgd_attack", "boundary_start", "dlr_targeted"]
 

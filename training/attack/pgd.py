@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion.schedule import NoiseSchedule
-from training.attack.threat_model import AttackConfig, Generators, Norm, drawn, threat_of
+from training.attack.config import AttackConfig, Norm
+from training.attack.threat_model import Generators, drawn, threat_of
 
 # Half-precision input gradients would underflow; both threat models are free of the gradient's scale.
 HALF_PRECISION_SCALE = 2.0**12

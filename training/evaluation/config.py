@@ -7,7 +7,7 @@ from itertools import product
 from typing import Literal, get_args
 
 from training.attack.apgd import Apgd, ApgdLoss
-from training.attack.threat_model import AttackConfig, Norm
+from training.attack.config import AttackConfig, Norm
 from training.learning.validation import TOP_FEW
 
 __all__ = ["ALL_ATTACKS", "METHODS", "Attack", "EvaluationConfig", "Method", "attack_facts", "attack_name"]

@@ -1,18 +1,16 @@
-"""Settings of a training run: frozen dataclasses, read from TOML presets, checked when built."""
+"""Settings of a training run: frozen dataclasses, read from TOML presets, checked when built. No torch."""
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from diffusion.classifier import ClassifierConfig
-from diffusion.encoder import EncoderConfig
 from diffusion.published import PUBLISHED
-from diffusion.schedule import LEAST_TIMESTEPS, SCHEDULE_NAMES, NoiseSchedule
-from diffusion.unet import DenoiserConfig
-from training.attack.threat_model import AttackConfig
-from training.data.batches import DataConfig
+from diffusion.settings import LEAST_TIMESTEPS, SCHEDULE_NAMES, ClassifierConfig, DenoiserConfig, EncoderConfig
+from training.attack.config import AttackConfig
+from training.data.config import DataConfig
 from training.presets import ConfigError, nearest, read_settings
 from training.presets.typing import typed_values
 
@@ -53,9 +51,11 @@ class ScheduleConfig:
         }
         _check(self, "schedule", rules)
 
-    def build(self) -> NoiseSchedule:
-        """Make the schedule's tables."""
-        return NoiseSchedule.named(self.name, self.timesteps, rescale_timesteps=self.rescale_timesteps)
+    def build(self) -> Any:
+        """Make the tables: a `diffusion.schedule.NoiseSchedule`."""
+        # By name: an import at the top would load torch for whoever only checks settings.
+        tables = import_module("diffusion.schedule").NoiseSchedule
+        return tables.named(self.name, self.timesteps, rescale_timesteps=self.rescale_timesteps)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,9 @@ from torch import Tensor
 from diffusion.dropout import without_dropout
 from diffusion.posterior import p_mean_variance, q_posterior
 from diffusion.schedule import NoiseSchedule
+from training.attack.config import AttackConfig
 from training.attack.pgd import attack
-from training.attack.threat_model import AttackConfig, Generators
+from training.attack.threat_model import Generators
 
 LN2 = math.log(2.0)
 # Half the width of one of 256 grey levels in [-1, 1].

@@ -12,11 +12,9 @@ import typing
 from collections.abc import Iterator
 from typing import Any, Literal, Union
 
-from diffusion.classifier import ClassifierConfig
-from diffusion.encoder import EncoderConfig
-from diffusion.unet import DenoiserConfig
-from training.attack.threat_model import AttackConfig
-from training.data.batches import DataConfig
+from diffusion.settings import ClassifierConfig, DenoiserConfig, EncoderConfig
+from training.attack.config import AttackConfig
+from training.data.config import DataConfig
 from training.learning.config import OptimizerConfig, RunConfig, ScheduleConfig, TrainingConfig
 from training.presets import INTAKE_SETTINGS, LENGTH_SETTINGS
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from diffusion.posterior import p_mean_variance, predict_noise
 from diffusion.schedule import NoiseSchedule
-from training.data.batches import DataConfig, Dataset, read_pixels
+from training.data.batches import Dataset, read_pixels
+from training.data.config import DataConfig
 from training.data.image_sets import DataError
 from training.data.streams import Purpose, sample_noise
 

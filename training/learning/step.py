@@ -10,7 +10,8 @@ from diffusion.classifier import Classifier
 from diffusion.dropout import keyed_dropout
 from diffusion.schedule import NoiseSchedule
 from diffusion.unet import Denoiser
-from training.attack.threat_model import AttackConfig, Generators
+from training.attack.config import AttackConfig
+from training.attack.threat_model import Generators
 from training.learning.objectives import ClassifierObjective, DenoiserObjective, Losses
 
 __all__ = ["objective_of", "training_step"]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from diffusion.schedule import NoiseSchedule
 from training.attack.apgd import Apgd, apgd_attack
+from training.attack.config import AttackConfig
 from training.attack.pgd import attack, is_among_top
-from training.attack.threat_model import AttackConfig
 from training.data.streams import Purpose, sample_noise, sample_uniforms, torch_seed
 from training.learning.distributed import Processes
 from training.learning.meters import BANDS, Meter

@@ -64,7 +64,7 @@ def test_three_methods_are_compared_over_seeds_and_pairs_and_found_again(clothes
     assert first["metrics_over_seeds"]["robust"]["kid"]["value"] == pytest.approx(
         np.mean([first["metrics"][seed]["robust"]["kid"]["value"] for seed in ("0", "1")])
     )
-    rows = list(csv.DictReader((tmp_path / "out" / "curve.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out" / "curve.csv").read_text().splitlines()))
     assert {(row["arm"], row["scale"], row["seed"]) for row in rows} == {
         (point["arm"], str(point["scale"]), str(point["seed"])) for point in first["curve"]
     }

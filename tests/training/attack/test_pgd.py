@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from benchmarks.published_attack import published_l2, published_linf
 from diffusion.schedule import NoiseSchedule
 from tests.training.networks import tiny_batch, tiny_classifier
+from training.attack.config import AttackConfig
 from training.attack.pgd import attack, input_gradient, pgd
-from training.attack.threat_model import AttackConfig
 
 PUBLISHED = {"l2": published_l2, "linf": published_linf}
 SETTINGS = {

@@ -9,7 +9,8 @@ from PIL import Image
 
 from tests.training.data.test_array_files import write_idx
 from training.data import sources
-from training.data.batches import DataConfig, evaluation_images, open_data
+from training.data.batches import evaluation_images, open_data
+from training.data.config import DataConfig
 from training.data.image_sets import ArrayImages, DataError
 
 CLASSES = {"boot": 10, "bag": 60, "shirt": 110}

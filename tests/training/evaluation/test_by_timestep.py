@@ -16,8 +16,8 @@ from diffusion.checkpoints import read_checkpoint
 from diffusion.classifier import classifier_gradient
 from diffusion.schedule import NoiseSchedule
 from tests.training.networks import tiny_classifier
+from training.attack.config import AttackConfig
 from training.attack.pgd import is_among_top, pgd
-from training.attack.threat_model import AttackConfig
 from training.evaluation.by_timestep import calibration, evaluate_classifier, table
 from training.evaluation.chart import figure_svg
 from training.evaluation.config import EvaluationConfig, attack_name

@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from diffusion.schedule import NoiseSchedule
-from training.data.batches import DataConfig, Dataset
+from training.data.batches import Dataset
+from training.data.config import DataConfig
 from training.data.image_sets import ArrayImages
 from training.learning.samples import CAPTION_WIDTH, GAP, denoiser_samples, example_grid
 

@@ -8,7 +8,7 @@ import torch
 
 from diffusion.schedule import NoiseSchedule
 from tests.training.learning.test_loop import ATTACK, config
-from training.attack.threat_model import AttackConfig
+from training.attack.config import AttackConfig
 from training.data.batches import Batch
 from training.data.streams import Purpose, torch_seed
 from training.learning.distributed import Processes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import signal
 import threading
@@ -19,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError
 from jobs.console import Report, Stopped, shown
 from jobs.exceptions import JobError
 from jobs.leaving import end_with_parent
+from training.learning.config import config_from_dict
 from training.models import TrainingRun
 from training.presets import ConfigError, parse_change, preset_names, read_settings
 from training.services import State, run_create, run_enqueue, run_errors_recorded, run_extend, run_restart
@@ -76,7 +76,8 @@ class TrainCommand(BaseCommand):
             values = read_settings(config, changes=changes)
             if values.get("task") != self.task:
                 raise ConfigError(f"{config} trains a {values.get('task')}, not a {self.task}")
-            _check_whole(values, is_trained_here=not queue)
+            if not queue:
+                _check_start(values)
             name = options["name"] or values.get("name") or Path(config).stem
             run = self._run(name, config, changes, options["processes"], resume=resume)
             if options["extend"] is not None:
@@ -130,20 +131,17 @@ class TrainCommand(BaseCommand):
             self.stdout.write(f"  on held-out images: {measured}")
 
 
-def _check_whole(values: dict[str, Any], *, is_trained_here: bool) -> None:
-    """Refuse what training would refuse before anything is stored: a bad setting must not take a run's name.
+def _check_start(values: dict[str, Any]) -> None:
+    """Refuse a start that training here would refuse, before anything is stored.
 
-    A machine that only queues work may have no torch, and then the worker checks.
+    A worker elsewhere may have a file that is not here, so an order for the queue is left to it.
     """
-    if importlib.util.find_spec("torch") is not None:
-        from training.learning.config import config_from_dict
+    config = config_from_dict(values)
+    if config.init:
+        # Torch is loaded from here on.
+        from training.learning.start import check_init
 
-        config = config_from_dict(values)
-        # A worker elsewhere may have a file that is not here.
-        if config.init and is_trained_here:
-            from training.learning.start import check_init
-
-            check_init(config)
+        check_init(config)
 
 
 def _is_cancelled(run: TrainingRun, _asked: dict[int, float] = {}) -> bool:  # noqa: B006  the cache is the point
