@@ -70,6 +70,8 @@ class EncoderConfig:
         for name in ("image_size", "model_channels", "in_channels", "num_res_blocks", "num_heads"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
         self._require(len(self.channel_mult) >= 1, "channel_mult", "at least one level")
+        is_side = all(side >= 1 for side in self.attention_resolutions)
+        self._require(is_side, "attention_resolutions", "sides of feature maps, each at least 1")
         self._require(0 <= self.dropout < 1, "dropout", "in [0, 1)")
         factor = 2 ** (len(self.channel_mult) - 1)
         self._require(

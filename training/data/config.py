@@ -8,6 +8,8 @@ from training.data.sources import kinds
 
 LabelFrom = Literal["folder", "file_prefix"]
 OnCorrupt = Literal["refuse", "skip"]
+# Threads of one process: many times the cores of any machine.
+MOST_WORKERS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class DataConfig:
         for name, kind in choices.items():
             self._require(getattr(self, name) in get_args(kind), name, f"one of {', '.join(get_args(kind))}")
         self._require(0 <= self.validation_share < 1, "validation_share", "in [0, 1)")
-        self._require(self.workers >= 0, "workers", "0 or more")
+        self._require(0 <= self.workers <= MOST_WORKERS, "workers", f"0 or more, and at most {MOST_WORKERS}")
 
     def _require(self, holds: bool, name: str, allowed: str) -> None:
         if not holds:

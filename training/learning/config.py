@@ -17,6 +17,10 @@ from training.presets.typing import typed_values
 Task = Literal["classifier", "denoiser"]
 Precision = Literal["float32", "bfloat16", "float16"]
 TimestepSampler = Literal["uniform", "loss_second_moment"]
+# Twenty-five times the longest published schedule; its tables still fit anywhere.
+MOST_TIMESTEPS = 100_000
+# More than anybody trains, and both together fit into a column of whole numbers.
+MOST_ITERATIONS = 10**9
 NETWORKS: dict[str, type[EncoderConfig]] = {"classifier": ClassifierConfig, "denoiser": DenoiserConfig}
 
 
@@ -47,7 +51,10 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         rules = {
             "name": (self.name in SCHEDULE_NAMES, f"one of {', '.join(SCHEDULE_NAMES)}"),
-            "timesteps": (self.timesteps >= LEAST_TIMESTEPS.get(self.name, 2), "at least 2, linear ones at least 21"),
+            "timesteps": (
+                LEAST_TIMESTEPS.get(self.name, 2) <= self.timesteps <= MOST_TIMESTEPS,
+                f"at least 2, linear ones at least 21, and at most {MOST_TIMESTEPS}",
+            ),
         }
         _check(self, "schedule", rules)
 
@@ -104,8 +111,8 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
         rules = {
-            "iterations": (self.iterations >= 1, "at least 1"),
-            "extension": (self.extension >= 0, "0 or more"),
+            "iterations": (1 <= self.iterations <= MOST_ITERATIONS, f"at least 1 and at most {MOST_ITERATIONS}"),
+            "extension": (0 <= self.extension <= MOST_ITERATIONS, f"0 or more, and at most {MOST_ITERATIONS}"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "microbatch": (self.microbatch >= 0, "0 (everything at once) or more"),
             "learning_rate": (self.learning_rate > 0, "above 0"),
@@ -256,7 +263,7 @@ def config_from_dict(values: Mapping[str, Any]) -> TrainingConfig:
     """
     values = dict(values)
     task = values.get("task")
-    if task not in NETWORKS:
+    if not isinstance(task, str) or task not in NETWORKS:
         raise ConfigError(f"task is {task!r}; it must be one of {', '.join(NETWORKS)}")
     sections = {
         "data": DataConfig,
@@ -276,10 +283,14 @@ def config_from_dict(values: Mapping[str, Any]) -> TrainingConfig:
 
 
 def _network(task: str, values: Mapping[str, Any] | str) -> EncoderConfig:
+    if not isinstance(values, str | Mapping):
+        raise ConfigError(f"network is {values!r}; it must be a section, [network] in the file, or a published name")
     values = {"published": values} if isinstance(values, str) else dict(values)
     name = values.pop("published", None)
     if name is None:
         return _build(NETWORKS[task], values, "network")
+    if not isinstance(name, str):
+        raise ConfigError(f"network.published is {name!r}; it must be a name in quotes, one of {', '.join(PUBLISHED)}")
     if name not in PUBLISHED:
         raise ConfigError(f"network.published is {name!r}; known: {', '.join(PUBLISHED)}{nearest(name, PUBLISHED)}")
     # What is given beside the name replaces single fields of the published network.
@@ -307,7 +318,8 @@ def _build(cls: type, values: Mapping[str, Any], section: str) -> Any:
     except ConfigError:
         raise
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        # Networks name their class, which who writes settings does not know.
+        raise ConfigError(str(error).replace(f"{cls.__name__}.", f"{section}.")) from error
 
 
 def read_config(name_or_path: str | Path, *, changes: Mapping[str, Any] | None = None) -> TrainingConfig:
