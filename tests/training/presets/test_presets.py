@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from diffusion.published import PUBLISHED
@@ -172,3 +175,11 @@ def test_a_bad_base_is_refused_by_name(tmp_path, text, message):
 def test_a_changed_published_network_stays_that_network(tmp_path):
     path = write(tmp_path, "mine.toml", 'base = "adm128_classifier"\n[network]\nnum_classes = 10\n')
     assert read_settings(path)["network"] == {"published": "adm128_classifier", "num_classes": 10}
+
+
+def test_settings_are_checked_without_torch():
+    program = (
+        "import sys\nfrom training.learning.config import read_config\nread_config('digits_robust')\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
