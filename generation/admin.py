@@ -71,8 +71,8 @@ class GenerationRunForm(forms.ModelForm):
         self.fields["study"].queryset = drafts
         self.fields["micro_batch"].initial = DEFAULT_MICRO_BATCH
         self.user = user
-        chosen = drafts.filter(pk=self.initial.get("study") or None).first()
-        if known := _names_listed(chosen):
+        chosen = str(self.data.get("study") or self.initial.get("study") or "")
+        if known := _names_listed(drafts.filter(pk=chosen).first() if chosen.isdecimal() else None):
             self.fields["class_labels"].help_text += f" The networks know {known}."
 
     def clean_study(self) -> Study:

@@ -70,6 +70,8 @@ def test_classes_are_ordered_by_name_and_shown_with_their_numbers(draft, owner):
     study, client = draft(owner=owner), client_of(owner)
     form = client.get(LIST + "add/", {"study": study.pk}).content.decode()
     assert "The networks know 0 digit 0, 1 digit 1, 2 digit 2, 3 digit 3." in form
+    assert client.get(LIST + "add/", {"study": "none"}).status_code == 200
+    assert "The networks know 0 digit 0" in place(client, study, class_labels="digt 0").content.decode()
     place(client, study, class_labels="digit 3, 0")
     run = GenerationRun.objects.get()
     assert run.classes == [3, 0]
