@@ -21,7 +21,9 @@ from analysis.images.paired import ArmVariation, arm_variation, metric_differenc
 RECORD = Path(__file__).with_suffix(".json")
 JUDGE = FeatureIdentity(name="simulated", sha256="0" * 64)
 FEATURES = 8
-RULES = EvaluationRules(kid_subsets=4, kid_subset_size=40, minimum_frechet=2, minimum_per_feature=1, halves=100)
+RULES = EvaluationRules(
+    kid_subsets=4, kid_subset_size=40, mind_projections=100, minimum_frechet=2, minimum_per_feature=1, halves=100
+)
 #: (pairs, seeds): few and more pairs, one training and three.
 SETTINGS = ((50, 1), (200, 1), (100, 3))
 #: How far a training moves an arm, in standard deviations of a feature.
