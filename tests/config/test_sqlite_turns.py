@@ -159,3 +159,14 @@ def test_a_forked_child_takes_turns_of_its_own(database) -> None:
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert numbers_after_a_race(parent, database()) == [1, 2]
+
+
+def test_a_thousand_pages_of_the_log_make_no_writer_wait_for_the_disk(database, tmp_path) -> None:
+    """SQLite would copy them into the database's file, with the turn in hand, and wait for the disk twice."""
+    connection = database()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE pages (content TEXT)")
+        for _ in range(20):
+            cursor.execute("INSERT INTO pages VALUES (%s)", ["x" * 4096 * 100])
+    sizes = [(tmp_path / f"turns.sqlite3{suffix}").stat().st_size // 4096 for suffix in ("", "-wal")]
+    assert sizes[0] < 100 < 2000 <= sizes[1]
