@@ -13,6 +13,7 @@ from survey.reports.wording import (
     provider_in_words,
     questions_in_words,
     rules_in_words,
+    sentence,
 )
 from survey.selectors.texts import reasons_in, text_languages
 
@@ -72,17 +73,24 @@ class Sayings:
             ("Hypotheses.", NOT_STATED),
             ("Study type.", "Experiment."),
             ("Blinding.", "Raters do not know which arm made which image; sides are drawn by the server."),
+            ("Additional blinding.", self.blinding()),
             ("Study design.", self.conditions()),
             ("Randomization.", self.randomization()),
             ("Existing data.", "There are none; registered before any vote under this version."),
+            ("Explanation of existing data.", "There is nothing to explain."),
             ("Data collection procedures.", self.procedure()),
             ("Sample size.", self.size()),
+            ("Sample size rationale.", NOT_STATED),
             ("Stopping rule.", self.stopping()),
+            ("Manipulated variables.", f"Which arm made an image: {self.arms}."),
             ("Measured variables.", self.measure()),
+            ("Indices.", "The preference rate of each comparison: a vote for the arm is 1, a tie 1/2, another vote 0."),
             ("Statistical models.", self.model()),
+            ("Transformations.", "Votes are used as they were given."),
             ("Inference criteria.", self.inference()),
             ("Data exclusion.", self.exclusions()),
             ("Missing data.", "Trials that were not answered have no vote; no value is imputed."),
+            ("Exploratory analysis.", NOT_STATED),
             ("Other.", self.checks()),
         ]
 
@@ -134,9 +142,16 @@ class Sayings:
             "each visit."
         )
 
+    def blinding(self) -> str:
+        if self.analysis["stopping_rule"] == "anytime":
+            return "Preferences may be looked at while the study runs, under the stopping rule below."
+        if self.analysis.get("looks"):
+            return "Researchers see no preferences but at the planned looks."
+        return "Researchers see no preferences before the study is closed."
+
     def procedure(self) -> str:
-        who = self.facts.get("eligibility") or NOT_STATED
-        paid = self.texts["payment"] or NOT_STATED
+        who = sentence(self.facts.get("eligibility", ""), empty=NOT_STATED)
+        paid = sentence(self.texts["payment"], empty=NOT_STATED)
         return f"Recruitment by {provider_in_words(self.config)}. Raters: {who} Payment: {paid}"
 
     def size(self) -> str:
@@ -179,6 +194,7 @@ class Sayings:
         return f"{fixed} Withdrawn visits are not used."
 
     def checks(self) -> str:
-        practice = f"{self.plan['practice_trials']} practice trials" if self.plan["practice_trials"] else ""
+        count = self.plan["practice_trials"]
+        practice = f"{count} practice {'trial' if count == 1 else 'trials'}" if count else ""
         beside = ", ".join(filter(None, (practice, checks_in_words(self.config))))
         return f"Beside the ordinary trials each visit has {beside or 'no others'}."

@@ -15,6 +15,7 @@ __all__ = [
     "question_shown",
     "questions_in_words",
     "rules_in_words",
+    "sentence",
 ]
 
 _PROVIDERS = {
@@ -55,6 +56,11 @@ def questions_in_words(config: Mapping[str, Any]) -> str:
 def provider_in_words(config: Mapping[str, Any]) -> str:
     """Return where raters come from."""
     return _PROVIDERS[config["recruitment"].get("provider") or "open"]
+
+
+def sentence(told: str, *, empty: str = "not stated") -> str:
+    """Return what a person wrote with one full stop behind it, or what stands for nothing."""
+    return f"{told.strip().removesuffix('.') or empty}."
 
 
 def rules_in_words(config: Mapping[str, Any]) -> list[str]:

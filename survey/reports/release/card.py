@@ -9,7 +9,7 @@ from django.utils.text import capfirst
 
 from survey.criteria import has_ties
 from survey.models import Study, StudyVersion
-from survey.reports.wording import checks_in_words, provider_in_words, questions_in_words, rules_in_words
+from survey.reports.wording import checks_in_words, provider_in_words, questions_in_words, rules_in_words, sentence
 
 __all__ = ["about_of", "card_text", "rai_of"]
 
@@ -68,25 +68,20 @@ def rai_of(version: StudyVersion, *, least_cell: int) -> dict[str, Any]:
             f"Exclusion rules were fixed before the first vote ({'; '.join(rules) or 'none'}).",
             "Excluded votes are marked.",
         ],
-        "annotatorDemographics": [f"Who could take part: {_sentence(facts.get('eligibility', ''))}"],
+        "annotatorDemographics": [f"Who could take part: {sentence(facts.get('eligibility', ''))}"],
         "dataPreprocessingProtocol": [
             f"Attention checks of each visit are {checks_in_words(config) or 'none'}.",
             "Withdrawn and erased visits, pilots and rehearsals are not part of the release.",
         ],
         "personalSensitiveInformation": [
             f"Pseudonyms only; cells that fewer than {least_cell} raters share are left empty. "
-            f"Ethics: {_sentence(facts.get('ethics', ''))}"
+            f"Ethics: {sentence(facts.get('ethics', ''))}"
         ],
         "dataUseCases": ["Comparison of the arms that were shown; training of preference models on these images."],
         "dataLimitations": ["Preferences of these raters for these images, pairs and question; no more is claimed."],
-        "dataBiases": [f"Self-selected raters of one panel; payment: {_sentence(texts['payment'])}"],
+        "dataBiases": [f"Self-selected raters of one panel; payment: {sentence(texts['payment'])}"],
     }
     return answers
-
-
-def _sentence(told: str) -> str:
-    """Return what the owner wrote with one full stop behind it."""
-    return f"{told.strip().removesuffix('.') or 'not stated'}."
 
 
 def card_text(about: Mapping[str, Any], rai: Mapping[str, Any], *, hub_license: str) -> str:

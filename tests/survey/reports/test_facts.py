@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 
 import pytest
@@ -137,6 +138,55 @@ def test_the_plan_is_registered_in_the_words_of_the_frozen_version(capsys):
     ):
         assert expected in told
     assert told.count("**Hypothes") == 2
+
+
+# The forms of AsPredicted.org and of the OSF ("OSF Preregistration"), question by question.
+AS_PREDICTED = [
+    "Data collection",
+    "Hypothesis",
+    "Dependent variable",
+    "Conditions",
+    "Analyses",
+    "Outliers and exclusions",
+    "Sample size",
+    "Other",
+    "Type of study",
+]
+OSF = [
+    "Description",
+    "Hypotheses",
+    "Study type",
+    "Blinding",
+    "Additional blinding",
+    "Study design",
+    "Randomization",
+    "Existing data",
+    "Explanation of existing data",
+    "Data collection procedures",
+    "Sample size",
+    "Sample size rationale",
+    "Stopping rule",
+    "Manipulated variables",
+    "Measured variables",
+    "Indices",
+    "Statistical models",
+    "Transformations",
+    "Inference criteria",
+    "Data exclusion",
+    "Missing data",
+    "Exploratory analysis",
+    "Other",
+]
+
+
+def test_answers_stand_in_the_order_of_the_forms():
+    told = preregistration_text(make_version(**TOLD, practice_trials=1))
+    first, _, second = told.partition("## OSF preregistration")
+    for part, questions in ((first, AS_PREDICTED), (second, OSF)):
+        asked = re.findall(r"^(\d+)\. \*\*(.+?)\.\*\* \S", part, flags=re.MULTILINE)
+        assert asked == [(str(number), name) for number, name in enumerate(questions, start=1)]
+    assert "Raters: Adults with normal vision. Payment: 3.50 EUR." in told
+    assert "each visit has 1 practice trial," in told
 
 
 def test_a_draft_has_nothing_to_register():
