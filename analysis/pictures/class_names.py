@@ -36,7 +36,7 @@ NO_CLASS = -1
 RANKS = "ranks"
 NAMED = 5
 _HEADERS = {"class", "class_label", "found"}
-CLASS_MAP_HELP = "class map: a table (CSV, Excel) of class as found, class as wanted; or `ranks`, the order of the names"
+CLASS_MAP_HELP = "class map: a table (CSV, Excel) of class as found, class as wanted; or `ranks`, the names' order"
 
 
 class ClassMismatch(PictureError):
