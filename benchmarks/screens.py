@@ -107,6 +107,7 @@ def _visit(page: Any, address: str, name: str, size: tuple[int, int]) -> Iterato
         page.wait_for_load_state("networkidle")
         yield f"{window}: {caption}", page.screenshot(full_page=True)
         page.locator(".primary:visible").click()
+    page.wait_for_selector("#trial", state="attached")
     while _is_asked(page):
         yield f"{window}: {page.evaluate(SHOWN)}", page.screenshot()
         page.click("#choose-left")
