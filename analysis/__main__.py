@@ -70,10 +70,18 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("votes", metavar="VOTES", help="file of votes: .csv, .jsonl or .parquet")
-    parser.add_argument("--out", metavar="DIR", help="folder for report.html, report.json, tables and figures")
-    parser.add_argument("--arm", help="arm whose preference rate is reported (default: alphabetical)")
-    parser.add_argument("--baseline", help="arm it is compared with")
+    parser.add_argument("votes", metavar="VOTES", help="file of votes: .csv, .jsonl or .parquet; with --from others")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder for report.html, report.pdf, report.json, tables and figures (default: none written)",
+    )
+    parser.add_argument(
+        "--arm",
+        help="arm whose preference rate is reported (default: the plan's; else the first by name, "
+        "of three or more the strongest)",
+    )
+    parser.add_argument("--baseline", help="arm it is compared with (default: the plan's; else the second of these)")
     parser.add_argument("--criterion", help="of votes by several criteria, the one to report (default: the plan's)")
     plan = parser.add_mutually_exclusive_group()
     plan.add_argument(
@@ -91,24 +99,46 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument(
         "--information",
         metavar="T1,T2,...",
-        help="information fractions of all looks so far, this one last, planned or not",
+        help="information fractions of all looks so far, this one last, planned or not (default: the plan's)",
     )
     ranking = parser.add_argument_group("ranking of several arms (each wins over the plan's)")
     ranking.add_argument("--no-left-effect", action="store_true", help="leave the advantage of the left out")
-    ranking.add_argument("--reference", metavar="ARM", help="arm whose strength is 0 (default: they sum to 0)")
+    ranking.add_argument("--reference", metavar="ARM", help="arm whose strength is 0 (default: none, they sum to 0)")
     ranking.add_argument("--bias-reduction", action="store_true", help="Firth's penalty: finite under separation")
-    ranking.add_argument("--covariates", metavar="FILE.csv", help="pair, arm and a number a column to adjust for")
-    parser.add_argument("--study", metavar="STUDY.json", help="facts of the study for the design table and checklist")
-    parser.add_argument("--figures", metavar="DIR", help="figures of `manage.py make_figures`, PNG among their formats")
-    parser.add_argument("--image-metrics", metavar="FILE", help="what `manage.py evaluate_images --out` wrote")
-    parser.add_argument("--pair-distances", metavar="FILE", help="pair_distances.json of an earlier report")
-    parser.add_argument("--raters", metavar="RATERS.csv", help="who the raters are: preference by group, sites")
-    parser.add_argument("--pairs", metavar="PAIRS.csv", help="prompts, names and tags: preference by tag and by prompt")
-    parser.add_argument("--scores", metavar="SCORES.csv", help="what automatic judges said of the images")
+    ranking.add_argument(
+        "--covariates", metavar="FILE.csv", help="pair, arm and a number a column to adjust for (default: none)"
+    )
+    parser.add_argument(
+        "--study",
+        metavar="STUDY.json",
+        help="facts of the study for the design table and checklist (default: study.json beside the votes)",
+    )
+    parser.add_argument(
+        "--figures", metavar="DIR", help="figures of `manage.py make_figures`, PNG among their formats (default: none)"
+    )
+    parser.add_argument(
+        "--image-metrics", metavar="FILE", help="what `manage.py evaluate_images --out` wrote (default: none)"
+    )
+    parser.add_argument(
+        "--pair-distances", metavar="FILE", help="pair_distances.json of an earlier report (default: none)"
+    )
+    parser.add_argument(
+        "--raters",
+        metavar="RATERS.csv",
+        help="who the raters are: preference by group, sites (default: raters.csv beside the votes)",
+    )
+    parser.add_argument(
+        "--pairs",
+        metavar="PAIRS.csv",
+        help="prompts, names and tags: preference by tag and by prompt (default: pairs.csv beside the votes)",
+    )
+    parser.add_argument(
+        "--scores", metavar="SCORES.csv", help="what automatic judges said of the images (default: none)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print report.json to standard output")
     parser.add_argument("--skip-bad-rows", action="store_true", help="drop rows that cannot be used, and count them")
-    add_reading_options(parser)
+    add_reading_options(parser, default="our own table")
     spelling = parser.add_mutually_exclusive_group()
     spelling.add_argument(
         "--trim",

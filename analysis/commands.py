@@ -26,6 +26,25 @@ from analysis.votes.writing import FORMATS, write_votes
 __all__ = ["power_command", "simulate_command"]
 
 _CHOICES = ("left", "right", "tie")
+_POWER_EPILOG = """\
+examples:
+  python -m analysis power --raters 30 --pairs 60 --preference 0.6
+  python -m analysis power --raters 30 --pairs 60 --votes-per-rater 20 --looks 3
+  python -m analysis power --raters 40 --pairs 100 --pilot pilot.csv --json
+
+exit codes:
+  0  the plan is printed
+  2  the pilot or an option cannot be used
+"""
+_SIMULATE_EPILOG = """\
+examples:
+  python -m analysis simulate --out votes.csv --raters 20 --pairs 60 --preference 0.65 --tie-rate 0.1
+  python -m analysis simulate --out votes.csv --strength a=0.5 --strength b=0 --strength c=-0.5
+
+exit codes:
+  0  the votes are written, and the true rates printed
+  2  an option cannot be used, or the file cannot be written
+"""
 
 
 def power_command(arguments: list[str]) -> int:
@@ -80,16 +99,27 @@ def _power_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis power",
         description="Precision and power of a planned study under the headline's test, and the ceiling that pairs set.",
+        epilog=_POWER_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_design(parser)
     parser.add_argument("--target-power", type=float, default=0.8, help="power to reach (default: %(default)s)")
     parser.add_argument("--significance", type=float, default=0.05, help="two-sided level (default: %(default)s)")
-    parser.add_argument("--pilot", metavar="VOTES", help="take the variances from these votes instead of the SDs given")
-    parser.add_argument("--arm", help="arm of the pilot whose rate is meant (default: alphabetical)")
-    parser.add_argument("--baseline", help="arm of the pilot it is compared with")
-    parser.add_argument("--repetitions", type=int, default=0, help="also simulate the design so often, at least 10")
+    parser.add_argument("--pilot", metavar="VOTES", help="take the variances from these votes (default: the SDs given)")
+    parser.add_argument("--arm", help="arm of the pilot whose rate is meant (default: the first by name)")
+    parser.add_argument("--baseline", help="arm of the pilot it is compared with (default: the next by name)")
+    parser.add_argument(
+        "--repetitions",
+        type=int,
+        default=0,
+        help="also simulate the design so often, at least 10 (default: %(default)s, not at all)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulation (default: %(default)s)")
-    parser.add_argument("--looks", metavar="K", help="also the price of K looks at the results, or of 'anytime'")
+    parser.add_argument(
+        "--looks",
+        metavar="K",
+        help="also the price of K looks at the results, or of 'anytime' (default: one look, no price)",
+    )
     parser.add_argument(
         "--spending", choices=SPENDING, default=SPENDING[0], help="how looks spend the level (default: %(default)s)"
     )
@@ -182,19 +212,30 @@ def _simulate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis simulate",
         description="Votes with known truth: raters and pairs that differ, ties, position bias, careless raters.",
+        epilog=_SIMULATE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", metavar="FILE", required=True, help="a .csv, .jsonl or .parquet file")
     _add_design(parser)
     parser.add_argument("--sd-class", type=float, default=0.0, help="SD of classes, log-odds (default: %(default)s)")
     parser.add_argument("--classes", type=int, default=1, help="number of classes (default: %(default)s)")
-    parser.add_argument("--careless-share", type=float, default=0.0, help="share of careless raters")
-    parser.add_argument("--left-share", type=float, help="probability that the first arm stands on the left")
-    parser.add_argument("--repeats", type=int, default=0, help="repeated pairs a rater, sides swapped")
+    parser.add_argument(
+        "--careless-share", type=float, default=0.0, help="share of careless raters (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--left-share",
+        type=float,
+        help="probability that the first arm stands on the left (default: as often left as right for each rater)",
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=0, help="repeated pairs a rater, sides swapped (default: %(default)s)"
+    )
     parser.add_argument(
         "--strength",
         action="append",
         metavar="ARM=LOGODDS",
-        help="an arm and its log strength, once for each of two arms or more; replaces --preference",
+        help="an arm and its log strength, once for each of two arms or more; replaces --preference "
+        "(default: robust and vanilla by --preference)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
     return parser

@@ -4,7 +4,10 @@ import sys
 
 import pytest
 
-from analysis.__main__ import _EPILOG, _parser, main
+from analysis.__main__ import _parser, main
+from analysis.commands import _power_parser as power_parser
+from analysis.commands import _simulate_parser as simulate_parser
+from analysis.votes.foreign.command import _parser as convert_parser
 from analysis.votes.writing import write_votes
 from tests.analysis.vote_rows import study_rows, vote_row
 
@@ -64,15 +67,32 @@ def test_a_plan_that_is_no_object_is_refused(votes, tmp_path, capsys):
     assert "not a JSON object" in capsys.readouterr().err
 
 
-def test_every_example_of_the_help_is_understood():
-    lines = [line.split() for line in _EPILOG.splitlines() if line.startswith("  python -m analysis ")]
-    commands = {"convert", "power", "simulate"}
-    examples = [words[3:] for words in lines if words[3] not in commands]
-    assert len(examples) >= 5
-    assert {words[3] for words in lines} >= commands
-    for arguments in examples:
-        options = _parser().parse_args(arguments)
-        assert options.out or options.json
+PARSERS = {"": _parser, "convert": convert_parser, "power": power_parser, "simulate": simulate_parser}
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_every_example_of_the_help_is_understood(command):
+    parser = PARSERS[command]()
+    lines = [line.split() for line in parser.epilog.splitlines() if line.startswith("  python -m analysis ")]
+    if not command:
+        assert {words[3] for words in lines} >= PARSERS.keys() - {""}
+        lines = [words for words in lines if words[3] not in PARSERS]
+    assert len(lines) >= 2
+    for words in lines:
+        options = parser.parse_args(words[4:] if command else words[3:])
+        assert command == "power" or options.out or options.json
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_help_names_the_default_of_every_option_and_all_exit_codes(command):
+    parser = PARSERS[command]()
+    assert "\nexit codes:\n  0  " in parser.epilog
+    assert "\n  2  " in parser.epilog
+    asked = [
+        action for action in parser._actions if action.option_strings and action.nargs != 0 and not action.required
+    ]
+    assert len(asked) >= 4
+    assert [action.dest for action in asked if "(default: " not in action.help] == []
 
 
 def test_pairs_are_taken_beside_the_votes_or_named_and_left_out_alone(votes, tmp_path, capsys):

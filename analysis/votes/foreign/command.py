@@ -15,6 +15,17 @@ from analysis.votes.writing import FORMATS, write_package, write_table
 
 __all__ = ["convert_command"]
 
+_EPILOG = """\
+examples:
+  python -m analysis convert battles.csv --from arena --out votes.csv
+  python -m analysis convert user_state.json --from potato --items items.json --out votes.parquet
+  python -m analysis convert mine.xlsx --map rater=who,pair=item,arm_left=a,arm_right=b,choice=best --out votes.csv
+
+exit codes:
+  0  the table is written
+  2  the file or an option cannot be used: every bad row is listed, nothing is written
+"""
+
 
 def convert_command(arguments: list[str]) -> int:
     """Write the votes table of a file that is none; return the exit code.
@@ -49,10 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis convert",
         description="Write the votes table of a file that another tool wrote, or that a spreadsheet touched.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("votes", metavar="VOTES", help="the file")
     parser.add_argument("--out", metavar="FILE", required=True, help="a new .csv, .jsonl or .parquet file")
-    add_reading_options(parser)
+    add_reading_options(parser, default="table")
     return parser
 
 

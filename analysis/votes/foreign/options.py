@@ -12,11 +12,15 @@ from analysis.votes.reading import ReadVotes, read_votes
 __all__ = ["add_reading_options", "foreign_options", "read_as_told"]
 
 
-def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--from``, ``--map``, ``--answer``, ``--items`` and ``--own-raters``."""
+def add_reading_options(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """Add ``--from``, which says that ``default`` is read without it, and what goes with it."""
     listed = "; ".join(f"{name}: {tool.title}" for name, tool in TOOLS.items())
     parser.add_argument(
-        "--from", dest="tool", metavar="TOOL", choices=list(TOOLS), help=f"what wrote the file. {listed}"
+        "--from",
+        dest="tool",
+        metavar="TOOL",
+        choices=list(TOOLS),
+        help=f"what wrote the file (default: {default}). {listed}",
     )
     parser.add_argument(
         "--map",
@@ -24,7 +28,8 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="OURS=THEIRS",
-        help="the file's name of a column, as in --map arm_left=model_a,arm_right=model_b (implies --from table)",
+        help="the file's name of a column, as in --map arm_left=model_a,arm_right=model_b; implies --from table "
+        "(default: the usual names)",
     )
     parser.add_argument(
         "--answer",
@@ -32,9 +37,12 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ANSWER=SIDE",
-        help="what an answer of the file means, as in --answer A=left --answer B=right (implies --from table)",
+        help="what an answer of the file means, as in --answer A=left --answer B=right; implies --from table "
+        "(default: the tool's own)",
     )
-    parser.add_argument("--items", metavar="FILE", help="table of the pairs with their arms, joined by its id")
+    parser.add_argument(
+        "--items", metavar="FILE", help="table of the pairs with their arms, joined by its id (default: none)"
+    )
     parser.add_argument(
         "--own-raters",
         action="store_true",
