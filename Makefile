@@ -8,7 +8,7 @@ JOBS ?= auto
 # A test that fails is tried once more. One that passes only then is listed as RERUN: a defect of that test, to be fixed.
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --reruns 1
 
-.PHONY: demo setup test check coverage lint lint-scripts types format bench screenshots serve worker lock audit clean
+.PHONY: demo setup test check coverage lint lint-scripts types format bench screenshots serve worker lock audit release clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python manage.py demo $(ARGS)
@@ -64,9 +64,12 @@ format: $(VENV)/.test
 bench: $(VENV)/.test
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
 
-# The pictures of docs/tutorial.md, taken while a browser follows it. A test says when the pages have changed since.
+# The pictures of the guides, taken while a browser follows the tutorial and looks at a run, an order and a report. A test
+# says when the pages have changed since.
 screenshots: $(VENV)/.test
-	@BLINDPAIR_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q --db sqlite tests/e2e/test_tutorial.py -k leads
+	@BLINDPAIR_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q --db sqlite tests/e2e/test_tutorial.py \
+	    tests/e2e/test_pictures.py --deselect tests/e2e/test_pictures.py::test_the_pictures_of_the_guides_are_of_todays_pages
+	@$(BIN)/python -m tests.pages
 
 serve: $(VENV)/.demo
 	@$(BIN)/python manage.py migrate --verbosity 0
@@ -80,6 +83,11 @@ lock: $(VENV)/.maintain
 
 audit: $(VENV)/.maintain
 	@$(BIN)/python deploy/audit.py
+
+# Version, date and migrations of a release: make release VERSION=0.2.0
+release: $(VENV)/.test
+	@test -n "$(VERSION)" || { echo "name the version: make release VERSION=0.2.0"; exit 2; }
+	@$(BIN)/python deploy/release.py $(VERSION) $(ARGS)
 
 clean:
 	rm -rf $(VENV)

@@ -77,10 +77,11 @@ LISTS = [
 ]
 
 
-# A list that scrolls inside its frame is wider than the window, too.
+# What scrolls inside its frame is wider than the window, too.
 WIDEST = """() => Math.max(
     document.documentElement.scrollWidth,
-    ...[...document.querySelectorAll('.results, .bp-facts')].map((one) => 1280 + one.scrollWidth - one.clientWidth),
+    ...[...document.querySelectorAll('.results, .bp-facts, .bp-preview')]
+        .map((one) => 1280 + one.scrollWidth - one.clientWidth),
 )"""
 
 
