@@ -1,6 +1,6 @@
 """The pictures of pages in the documentation, and which files those pages are made of.
 
-``make screenshots`` takes them anew: browser tests keep what they see in the folder that ``BLINDPAIR_SCREENSHOTS`` names,
+``make screenshots`` takes them anew: browser tests keep what they see in the folder of BLINDPAIR_SCREENSHOTS,
 and ``python -m tests.pages`` then records what the pages were.
 """
 
@@ -30,7 +30,7 @@ _SHOWN = re.compile(r"images/([\w-]+\.png)")
 def picture(page: Page, name: str) -> None:
     """Keep what the window shows, in 256 colours, where somebody asked for it."""
     if folder := os.environ.get("BLINDPAIR_SCREENSHOTS"):
-        seen = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        seen = Image.open(io.BytesIO(page.screenshot(scale="css"))).convert("RGB")
         seen.quantize(256, method=Image.Quantize.MEDIANCUT).save(Path(folder) / f"{name}.png", optimize=True)
 
 
