@@ -34,7 +34,7 @@ from survey.services.results.report_build import (
     results_require_visible,
 )
 from survey.services.study.criteria import MOST_CRITERIA, blocks_of
-from survey.services.study.plan import looks_price_of, power_of, rule_captions
+from survey.services.study.plan import looks_price_of, power_of, rule_captions, rules_described
 from survey.services.study.windows import windows_outlook
 
 __all__ = ["exclusions", "planning", "report_file", "reports", "revoke"]
@@ -72,7 +72,7 @@ def exclusions(request: HttpRequest, study: Study) -> HttpResponse:
             messages.error(request, str(error))
     elif screened := study_jobs(study).filter(kind=SCREENING, state="succeeded").first():
         name, is_pilot = _screened_name(screened.parameters["rules"]), screened.parameters["is_pilot"]
-    version = version_current(study)
+    version, captions = version_current(study), rule_captions()
     ledger = (
         Exclusion.objects.filter(session__version__study=study)
         .select_related("session", "made_by", "revoked_by")
@@ -88,9 +88,9 @@ def exclusions(request: HttpRequest, study: Study) -> HttpResponse:
         is_pilot=is_pilot,
         screened=screened,
         **jobs_context(study, SCREENING),
-        captions=rule_captions(),
-        waiting=rules_that_wait(study),
-        plan=version.config["analysis"]["exclusion_rules"] if version else [],
+        captions=captions,
+        waiting=[captions[name] for name in rules_that_wait(study)],
+        plan=rules_described(version.config["analysis"]["exclusion_rules"]) if version else [],
         version=version,
         page=Paginator(ledger, 50).get_page(request.GET.get("p")),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.report.parts.wording import key_in_words
 from survey.criteria import criteria_of
+from survey.services.study.plan import rules_described
 
 __all__ = [
     "checks_in_words",
@@ -65,9 +66,7 @@ def sentence(told: str, *, empty: str = "not stated") -> str:
 
 def rules_in_words(config: Mapping[str, Any]) -> list[str]:
     """Return what each exclusion rule of the plan looks at, with its limits."""
-    from analysis.raters.screening import RULES
-
-    return [RULES[rule["rule"]].described(rule.get("parameters")) for rule in config["analysis"]["exclusion_rules"]]
+    return rules_described(config["analysis"]["exclusion_rules"])
 
 
 def checks_in_words(config: Mapping[str, Any]) -> str:

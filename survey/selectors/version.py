@@ -18,6 +18,7 @@ __all__ = [
     "frozen_config",
     "frozen_plan",
     "frozen_room",
+    "is_plan_complete",
     "version_current",
 ]
 
@@ -57,6 +58,12 @@ def frozen_class_sizes(version_id: uuid.UUID) -> dict[str, int]:
 def version_current(study: Study) -> StudyVersion | None:
     """Return the newest version, the one that raters get."""
     return study.versions.order_by("-number").first()
+
+
+def is_plan_complete(study: Study) -> bool:
+    """Return whether every vote that the current version plans is in."""
+    slots = Slot.objects.filter(version=version_current(study), pool=Slot.Pool.MAIN)
+    return slots.exists() and not slots.filter(is_answered=False).exists()
 
 
 def comparisons_of(study: Study) -> list[tuple[Arm, Arm]]:

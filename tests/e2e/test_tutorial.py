@@ -96,6 +96,7 @@ def test_the_tutorial_leads_from_two_folders_to_a_report(
     page.fill("#id_trials_per_session", "6")
     page.get_by_text("More, with defaults").click()
     page.fill("#id_minimum_exposure_ms", "0")
+    page.select_option("#id_narrow_screens", "stack")
     go_on.click()
     page.get_by_role("button", name="Save and preview").click()
     preview = page.locator("iframe").first

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["PlanRule", "looks_price_of", "power_of", "rule_captions", "rule_faults", "rule_problems", "rules_known"]
+__all__ = [
+    "PlanRule",
+    "looks_price_of",
+    "power_of",
+    "rule_captions",
+    "rule_faults",
+    "rule_problems",
+    "rules_described",
+    "rules_known",
+]
 
 # The one rule set is analysis' own; it is loaded when asked for, because it brings scipy.
 
@@ -38,6 +47,13 @@ def rule_captions() -> dict[str, str]:
     from analysis.raters.screening import RULES
 
     return {name: rule.described() for name, rule in RULES.items()}
+
+
+def rules_described(rules: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return what each rule of a plan looks at, with its limits."""
+    from analysis.raters.screening import RULES
+
+    return [RULES[rule["rule"]].described(rule.get("parameters")) for rule in rules]
 
 
 def rule_faults(entry: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from survey.models import RaterSession, Study
-from survey.selectors.version import frozen_config
+from survey.selectors.version import frozen_config, is_plan_complete
+from survey.services.study.plan import rules_described
 from survey.services.study.study import TRANSITIONS
 from survey.services.study.version import version_problems
 
@@ -58,12 +59,13 @@ class Todo:
 
 def study_steps(study: Study) -> list[Step]:
     """Return the transitions that the state allows, the sensible one first."""
+    sensible = _sensible(study)
     steps = [
         Step(
             name=name,
             caption=rule.caption,
             why=_WHY[name],
-            is_sensible=_SENSIBLE.get(study.state) == name,
+            is_sensible=sensible == name,
             needs_reason=name in _NEEDS_REASON,
             is_final=name in {"close", "archive"},
         )
@@ -71,6 +73,13 @@ def study_steps(study: Study) -> list[Step]:
         if study.state in rule.sources
     ]
     return sorted(steps, key=lambda step: not step.is_sensible)
+
+
+def _sensible(study: Study) -> str | None:
+    """Return the step that the state asks for; while raters vote, none before every planned vote is in."""
+    if study.state in {Study.State.RUNNING, Study.State.PAUSED} and is_plan_complete(study):
+        return "close"
+    return _SENSIBLE.get(study.state)
 
 
 def study_next(study: Study) -> str:
@@ -110,12 +119,12 @@ def _frozen_todos(study: Study) -> list[Todo]:
 
 
 def _closed_todos(study: Study) -> list[Todo]:
-    rules = [rule["rule"] for rule in frozen_config(study.versions.first().pk)["analysis"]["exclusion_rules"]]
+    rules = rules_described(frozen_config(study.versions.first().pk)["analysis"]["exclusion_rules"])
     log = study.audit_entries.order_by("-number")
     closed = log.filter(action="close").values_list("number", flat=True).first() or 0
     is_screened = log.filter(action="exclude", number__gt=closed).exists()
     is_reported = study.reports.filter(is_pilot=False, finished_at__isnull=False, ledger_revision__gte=closed).exists()
-    planned = f"the plan's rules: {', '.join(rules)}" if rules else "the plan names no rule"
+    planned = f"the plan's rules: {'; '.join(rules)}" if rules else "the plan names no rule"
     return [
         Todo("Apply the exclusions", planned, is_screened or is_reported or not rules, "exclusions"),
         Todo("Build the report", "HTML, PDF, tables and the votes", is_reported, "reports"),

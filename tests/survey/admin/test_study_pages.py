@@ -20,6 +20,7 @@ from survey.services.access.member import member_remove, member_set
 from survey.services.assignment.slots import slots_ensure
 from survey.services.results.progress import progress_of
 from survey.services.study.study import study_transition, study_update
+from survey.services.study.transitions import study_next
 from survey.services.study.weaknesses import version_weaknesses
 from tests.factories import make_running, make_study, make_user, make_version, make_visit
 from tests.sent_forms import sent_by
@@ -390,6 +391,24 @@ def test_next_leads_from_frozen_to_the_archive(owner) -> None:
         job_run(job.pk)
     reported = client.get(page).content.decode()
     assert f'class="bp-button bp-primary bp-final" href="{page}step/archive/"' in reported
+
+
+def test_next_is_to_close_once_every_planned_vote_is_in(owner) -> None:
+    version = make_running(owner=owner, pairs=6, votes_per_pair=2, exclusion_rules=[{"rule": "too_fast"}])
+    client, page = client_of(owner), f"/admin/survey/study/{version.study_id}/"
+    close = f'class="bp-button bp-primary bp-final" href="{page}step/close/"'
+    make_visit(version)
+    assert close not in client.get(page).content.decode()
+    assert study_next(version.study) == ""
+    make_visit(version)
+    assert close in client.get(page).content.decode()
+    assert study_next(version.study) == "Close for good"
+    client.post(f"{page}step/close/", {"reason": "r"})
+    # The rules stand there in words.
+    assert "the plan&#x27;s rules: median response time under 500 ms" in client.get(page).content.decode()
+    exclusions = client.get(f"{page}exclusions/").content.decode()
+    assert "The frozen plan excludes by: median response time under 500 ms." in exclusions
+    assert "too_fast:" not in exclusions
 
 
 def test_a_study_keeps_an_owner(owner) -> None:
