@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help="a preset, a .toml file, or a run's config.json")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="change a setting")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run")
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--no-resume", action="store_true", help="start afresh")
     parser.add_argument("--max-seconds", type=float, help="pause after this time")
     parser.add_argument("--json", action="store_true", help="progress and result as lines of JSON")

@@ -13,7 +13,7 @@ from django.core.management import get_commands, load_command_class
 from analysis.__main__ import _parser as report_parser
 from analysis.commands import _power_parser, _simulate_parser
 from analysis.votes.foreign.command import _parser as convert_parser
-from tests.architecture.test_contracts import ROOT
+from tests.architecture.test_contracts import PACKAGES, ROOT
 
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("training/presets/*.toml")]
 ANALYSIS = {"convert": convert_parser, "power": _power_parser, "simulate": _simulate_parser}
@@ -93,3 +93,24 @@ def test_commands_are_found_and_wrong_ones_told() -> None:
     found = commands_of(text)
     assert [faults(*command) for command in found] == [["nothing"], ["--oot"], ["lost"], ["--never"]]
     assert len(commands_of((ROOT / "README.md").read_text())) >= 3
+
+
+OURS = sorted(name for name, app in get_commands().items() if app in PACKAGES)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_help_names_every_value_that_is_taken_where_none_is_given(name: str) -> None:
+    parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
+    assert "%" not in re.sub(r"\d+ ?%", "", parser.format_help())
+    djangos = {"--verbosity", "--settings", "--pythonpath"}
+    taken = [
+        action
+        for action in parser._actions
+        if action.nargs != 0 and action.option_strings and action.default not in (None, "", []) and not action.required
+    ]
+    untold = [one.option_strings[-1] for one in taken if "default" not in (one.help or "")]
+    assert [option for option in untold if option not in djangos] == []
+
+
+def test_there_are_commands_to_look_at() -> None:
+    assert len(OURS) > 20

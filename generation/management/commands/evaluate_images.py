@@ -50,7 +50,7 @@ class Command(BaseCommand):
             help="a folder or .npz with more images of an arm; one per seed gives the spread over seeds",
         )
         parser.add_argument("--classes", metavar="FILE", help=f"{CLASS_MAP_HELP}; or `none`: no class by itself")
-        parser.add_argument("--batch-size", type=int, default=32)
+        parser.add_argument("--batch-size", type=int, default=32, help="images at once (default: %(default)s)")
         parser.add_argument("--minimum", type=int, help="fewest images for a Frechet distance (default 2048)")
         parser.add_argument("--kid-subsets", type=int, metavar="N", help="random subsets of the KID (default 100)")
         parser.add_argument("--kid-subset-size", type=int, metavar="N", help="images in each subset (default 1000)")

@@ -19,15 +19,27 @@ class Command(BaseCommand):
         parser.add_argument(
             "--out", type=Path, metavar="DIR", help="output folder (default: reproduction/ in the data folder)"
         )
-        parser.add_argument("--seeds", default="", metavar="0,1,2", help="training and sampling seeds")
-        parser.add_argument("--images-per-class", type=int, help="images to generate per class, arm and seed")
-        parser.add_argument("--iterations", type=int, help="training iterations of every network")
-        parser.add_argument("--spacing", help="sampling steps")
-        parser.add_argument("--formats", default="svg", help="formats of the figures: svg, png, pdf")
+        parser.add_argument(
+            "--seeds", default="", metavar="0,1,2", help="training and sampling seeds (default: the preset's)"
+        )
+        parser.add_argument(
+            "--images-per-class", type=int, help="images per class, arm and seed (default: the preset's)"
+        )
+        parser.add_argument(
+            "--iterations", type=int, help="training iterations of every network (default: the preset's)"
+        )
+        parser.add_argument("--spacing", help="sampling steps (default: the preset's)")
+        parser.add_argument(
+            "--formats", default="svg", help="formats of the figures: svg, png, pdf (default: %(default)s)"
+        )
         parser.add_argument("--ablation", action="store_true", help="run the grid of the three options below instead")
-        parser.add_argument("--epsilons", default="0.25,0.5,1", help="attack radii of the ablation")
-        parser.add_argument("--attack-steps", default="1,5", help="attack steps of the ablation")
-        parser.add_argument("--scales", default="0.5,1,2", help="guidance scales of the ablation")
+        parser.add_argument(
+            "--epsilons", default="0.25,0.5,1", help="attack radii of the ablation (default: %(default)s)"
+        )
+        parser.add_argument("--attack-steps", default="1,5", help="attack steps of the ablation (default: %(default)s)")
+        parser.add_argument(
+            "--scales", default="0.5,1,2", help="guidance scales of the ablation (default: %(default)s)"
+        )
 
     def handle(self, *, preset: str, out: Path | None, ablation: bool, **options) -> None:
         from diffusion.checkpoints import CheckpointError

@@ -14,12 +14,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("--study", required=True, metavar="SLUG")
-        parser.add_argument("--scales", default="0,0.25,0.5,1,2,4,8", help="classifier scales to try")
-        parser.add_argument("--per-class", type=int, default=20, help="images of each class, arm and scale")
+        parser.add_argument(
+            "--scales", default="0,0.25,0.5,1,2,4,8", help="classifier scales to try (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--per-class", type=int, default=20, help="images of each class, arm and scale (default: %(default)s)"
+        )
         parser.add_argument("--reference", required=True, metavar="REF", help="as in evaluate_images")
         parser.add_argument("--features", default="classifier", help="as in evaluate_images (default: classifier)")
         parser.add_argument("--weights", metavar="FILE", help="weights of the feature network")
-        parser.add_argument("--batch", type=int, default=16, help="pairs sampled at once")
+        parser.add_argument("--batch", type=int, default=16, help="pairs sampled at once (default: %(default)s)")
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="curve.csv, .json, .svg and samples")
 
     def handle(self, *, study: str, scales: str, out: Path, **options) -> None:

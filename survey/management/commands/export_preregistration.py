@@ -25,7 +25,8 @@ class Command(BaseCommand):
             "--form",
             choices=list(FORMS),
             default="text",
-            help="text: AsPredicted's and OSF's questions; heds: JSON to upload to the HEDS 3.0 form",
+            help="text: AsPredicted's and OSF's questions; heds: JSON to upload to the HEDS 3.0 form "
+            "(default: %(default)s)",
         )
 
     def handle(self, *, study: str, form: str, **options: Any) -> None:

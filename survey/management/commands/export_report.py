@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--arm", help="the arm whose preference rate is reported (default: the plan's)")
         parser.add_argument("--baseline", help="the arm it is compared with")
         parser.add_argument("--pilot", action="store_true", help="report the pilot's votes instead of the main ones")
-        parser.add_argument("--seed", type=int, default=0, help="of the resampling methods")
+        parser.add_argument("--seed", type=int, default=0, help="of the resampling methods (default: %(default)s)")
 
     def handle(self, *, study: str, out: Path, arm, baseline, pilot: bool, seed: int, **options) -> None:
         try:

@@ -15,8 +15,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("--study", required=True, metavar="SLUG")
-        parser.add_argument("--format", default="csv", help="of csv, jsonl, parquet; several separated by commas")
-        parser.add_argument("--out", type=Path, default=Path("."), metavar="DIR")
+        parser.add_argument(
+            "--format", default="csv", help="of csv, jsonl, parquet; several separated by commas (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--out", type=Path, default=Path("."), metavar="DIR", help="folder (default: the current one)"
+        )
         parser.add_argument("--pilot", action="store_true", help="the pilot's votes instead of the main ones")
 
     def handle(self, *, study: str, format: str, out: Path, pilot: bool, **options) -> None:

@@ -36,25 +36,72 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--study", required=True, metavar="SLUG")
-        parser.add_argument("--raters", type=int, default=30, metavar="N")
+        parser.add_argument("--raters", type=int, default=30, metavar="N", help="visits to make (default: %(default)s)")
         parser.add_argument(
             "--arm", default="", help="the arm that they prefer (default: the first that is not the baseline)"
         )
-        parser.add_argument("--preference", type=float, default=0.6, metavar="P", help="how often they choose it")
-        parser.add_argument("--position-bias", type=float, default=0.0, metavar="B", help="left rate above one half")
-        parser.add_argument("--lapse", type=float, default=0.02, metavar="L", help="share of answers without looking")
-        parser.add_argument("--tie-rate", type=float, default=0.1, metavar="T", help="ties where no difference is seen")
         parser.add_argument(
-            "--rater-sd", type=float, default=0.3, metavar="SD", help="spread between raters, in logits"
+            "--preference", type=float, default=0.6, metavar="P", help="how often they choose it (default: %(default)s)"
         )
-        parser.add_argument("--pair-sd", type=float, default=0.5, metavar="SD", help="spread between pairs, in logits")
-        parser.add_argument("--drop-out", type=float, default=0.0, metavar="D", help="share who leave before the end")
-        parser.add_argument("--response-ms", type=float, default=1800.0, metavar="MS", help="median response time")
         parser.add_argument(
-            "--speed", type=float, default=0.0, help="1: in real time; 10: ten times as fast; 0: at once"
+            "--position-bias",
+            type=float,
+            default=0.0,
+            metavar="B",
+            help="left rate above one half (default: %(default)s)",
         )
-        parser.add_argument("--concurrency", type=int, default=8, metavar="N", help="raters at the same time")
-        parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument(
+            "--lapse",
+            type=float,
+            default=0.02,
+            metavar="L",
+            help="share of answers without looking (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--tie-rate",
+            type=float,
+            default=0.1,
+            metavar="T",
+            help="ties where no difference is seen (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--rater-sd",
+            type=float,
+            default=0.3,
+            metavar="SD",
+            help="spread between raters, in logits (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--pair-sd",
+            type=float,
+            default=0.5,
+            metavar="SD",
+            help="spread between pairs, in logits (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--drop-out",
+            type=float,
+            default=0.0,
+            metavar="D",
+            help="share who leave before the end (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--response-ms",
+            type=float,
+            default=1800.0,
+            metavar="MS",
+            help="median response time (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--speed",
+            type=float,
+            default=0.0,
+            help="1: in real time; 10: ten times as fast; 0: at once (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--concurrency", type=int, default=8, metavar="N", help="raters at the same time (default: %(default)s)"
+        )
+        parser.add_argument("--seed", type=int, default=1, help="of what they choose (default: %(default)s)")
         parser.add_argument("--base-url", default="", help="a running server (default: one of its own)")
 
     def handle(self, **options: Any) -> None:

@@ -52,7 +52,11 @@ class TrainCommand(BaseCommand):
         )
         parser.add_argument("--queue", action="store_true", help="leave the run to the GPU workers")
         parser.add_argument(
-            "--processes", type=int, default=1, metavar="N", help="GPUs to use on one machine, through torchrun"
+            "--processes",
+            type=int,
+            default=1,
+            metavar="N",
+            help="GPUs to use on one machine, through torchrun (default: %(default)s)",
         )
         parser.add_argument("--json", action="store_true", help="progress as JSON lines, for a program that shows it")
         parser.add_argument(

@@ -44,7 +44,7 @@ class Command(BaseCommand):
             help="settings that give [network], [data] and [schedule] for a file without a card",
         )
         parser.add_argument("--limit", type=int, default=1000, metavar="N", help="images (default 1000; 0 for all)")
-        parser.add_argument("--norm", default="l2", choices=["l2", "linf"])
+        parser.add_argument("--norm", default="l2", choices=["l2", "linf"], help="of the attack (default: %(default)s)")
         parser.add_argument(
             "--attack",
             action="append",
@@ -61,7 +61,9 @@ class Command(BaseCommand):
             metavar="N",
             help="attack steps (default 20 of PGD, 100 of APGD); may be repeated",
         )
-        parser.add_argument("--restarts", type=int, default=1, help="attacks per image, from random points")
+        parser.add_argument(
+            "--restarts", type=int, default=1, help="attacks per image, from random points (default: %(default)s)"
+        )
         parser.add_argument("--bands", type=int, default=4, help="timestep bands (default 4)")
         parser.add_argument(
             "--denoiser",
@@ -81,7 +83,7 @@ class Command(BaseCommand):
                 metavar="C",
                 help=f"network of --{name} if its file has no card: a published name, or a card's .json",
             )
-        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--seed", type=int, default=0, help="of noise and attacks (default: %(default)s)")
         parser.add_argument("--out", type=Path, help="folder (default: beside the checkpoint)")
 
     def handle(self, *, checkpoints: list[Path], out: Path | None, **options: Any) -> None:
