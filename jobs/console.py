@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import IO, Any
 
 from django.core.management.base import CommandError
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 __all__ = ["Board", "Report", "Stopped", "console_of", "shown"]
@@ -25,6 +27,12 @@ Report = Callable[[float, float, str], None]
 _LINE_SECONDS = 10.0
 # Before the first of them: whoever waits sees early that something moves, and how long it takes.
 _FIRST_LINE_SECONDS = 2.0
+# Room at the right of a page, where a terminal writes ^C: pushed onto a line of its own, it would break the page.
+_RIGHT = 3
+# A shorter bar says nothing, and neither does a shorter note.
+_LEAST_BAR, _MOST_BAR, _LEAST_NOTE = 6, 24, 16
+# A phase's state, share and "2:54:21 left", each with a space.
+_BESIDE_NAME_AND_BAR = 2 + 6 + 13
 
 
 class Stopped(CommandError):
@@ -188,8 +196,8 @@ class _StateColumn(SpinnerColumn):
 class _RunningBar(ProgressColumn):
     """A bar for what runs or is over, nothing for what is to come."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
+    def __init__(self, width: int, table_column: Column) -> None:
+        super().__init__(table_column=table_column)
         self._bar = BarColumn(bar_width=width)
 
     def render(self, task: Task) -> RenderableType:
@@ -201,17 +209,46 @@ class _ShareColumn(ProgressColumn):
         return Text("" if task.total is None or task.finished else f"{task.percentage:.0f} %")
 
 
+@dataclass(frozen=True)
+class _Indented:
+    """A table that leaves room at the right of the terminal, however wide that is now."""
+
+    table: Table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self.table, options.update(width=options.max_width - _RIGHT))
+
+
+class _Page(Progress):
+    """One line a phase, whatever the width of the terminal."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield _Indented(self.make_tasks_table(self.tasks))
+
+
+def _columns(phases: Sequence[str], width: int) -> list[ProgressColumn]:
+    """Return the columns that fit into a line: state, share and time, then name, bar and what else is told."""
+    room = width - _RIGHT - _BESIDE_NAME_AND_BAR
+    name = min(max(map(len, phases)), room - 1)
+    bar = min(room - name - 2, _MOST_BAR)
+    note = room - name - bar - 3
+
+    def whole(at_most: int | None = None) -> Column:
+        return Column(no_wrap=True, overflow="ellipsis", max_width=at_most)
+
+    return [
+        _StateColumn(finished_text="[green]✓", table_column=whole()),
+        TextColumn("{task.description}", table_column=whole(name)),
+        *([_RunningBar(width=bar, table_column=whole())] if bar >= _LEAST_BAR else []),
+        _ShareColumn(table_column=whole()),
+        _TimeColumn(table_column=whole()),
+        *([TextColumn("[dim]{task.fields[note]}", table_column=whole(note))] if note >= _LEAST_NOTE else []),
+    ]
+
+
 class _Bars:
     def __init__(self, phases: Sequence[str], console: Console) -> None:
-        self._progress = Progress(
-            _StateColumn(finished_text="[green]✓"),
-            TextColumn("{task.description}"),
-            _RunningBar(width=24),
-            _ShareColumn(),
-            _TimeColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
-            console=console,
-        )
+        self._progress = _Page(*_columns(phases, console.width), console=console)
         self._tasks = {
             name: self._progress.add_task(name, total=None, start=False, note="", pace=None) for name in phases
         }

@@ -175,11 +175,11 @@ class Rater:
         self.pass_cards()
         self.page.keyboard.press(key)
 
-    def skip_practice(self) -> None:
+    def skip_practice(self, key: str = "ArrowLeft") -> None:
         """Answer the practice pairs, up to the first main trial."""
         self.pass_cards()
         while self.session.trials.filter(check_kind="practice", state=Trial.State.OPEN).exists():
-            self.vote()
+            self.vote(key)
             self.pass_cards()
 
     def finish_trials(self, key: str = "ArrowLeft") -> None:

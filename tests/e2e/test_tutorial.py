@@ -64,15 +64,15 @@ def voted(session: RaterSession, rng: random.Random) -> None:
 
 
 def on_a_phone(browser: Browser, address: str, version: StudyVersion) -> None:
-    """Take part on a phone, from the first page to the last."""
+    """Take part on a phone, where the images stand one above the other."""
     rater = Rater(browser, address, version, **PHONE)
     rater.land()
     picture(rater.page, "rater-welcome")
     rater.start()
-    rater.skip_practice()
+    rater.skip_practice("ArrowUp")
     rater.pass_cards()
     picture(rater.page, "rater-phone")
-    rater.finish_trials("ArrowRight")
+    rater.finish_trials("ArrowUp")
     rater.close()
 
 

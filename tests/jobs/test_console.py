@@ -125,6 +125,28 @@ def test_a_terminal_shows_phases_that_run_at_the_same_time_on_one_page(clock: Cl
     assert (last + stream.getvalue()).count("✓") >= 2
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_a_phase_is_one_line_at_any_width_with_room_for_what_ctrl_c_writes(
+    width: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page broken into longer lines, or into others by the terminal's own ^C, is drawn twice."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    stream = Terminal()
+    phases = ["train the classifier that judges the images of both arms", "make pairs"]
+    with Board(phases, stream) as board, board.phase(phases[0]) as report:
+        for done in (1, 2):
+            clock.now += 3600
+            report(done, 400, "loss 0.934 mse 0.9198, 2 images/s")
+            board._shown._progress.refresh()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", text)]
+    assert max(map(len, lines)) <= width - 3
+    shown = [line for line in lines if line.endswith("398:00:00 left") or "398:00:00 left loss" in line]
+    assert shown, lines
+    assert all(("loss 0.934" in line) == (width == 160) for line in shown)
+    assert {line.split()[0] for line in lines if "make pairs" in line} == {"·"}
+
+
 def test_a_failure_leaves_the_terminal_in_order(clock: Clock) -> None:
     stream = Terminal()
     with pytest.raises(ValueError, match="broken"), shown("train", stream):
