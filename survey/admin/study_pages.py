@@ -69,14 +69,15 @@ def _todos(study: Study) -> list[dict[str, Any]]:
 @study_page()
 def overview(request: HttpRequest, study: Study) -> HttpResponse:
     version = study.versions.order_by("-number").first()
-    todos, arms = _todos(study), list(study.arms.all())
+    todos, arms, steps = _todos(study), list(study.arms.all()), study_steps(study)
     return render(
         request,
         study,
         "study.html",
         tab="overview",
-        steps=study_steps(study),
+        steps=steps,
         todos=todos,
+        is_waiting=study.state == Study.State.RUNNING and not any(step.is_sensible for step in steps),
         # A rehearsal and a pilot are advice: recruitment may open without them.
         is_unready=study.state != Study.State.FROZEN and any(not todo["is_done"] for todo in todos),
         states=_rail(study),

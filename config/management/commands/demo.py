@@ -121,8 +121,9 @@ class Command(BaseCommand):
         lines = [
             f"Rate images      {url}/s/{demo.SLUG}/",
             f"Run studies      {url}/admin/",
-            f"                 user researcher, password {password} (until the next start)",
-            f"Read a report    {url}/admin/survey/study/{rehearsal.pk}/reports/ (of the rehearsal)",
+            "         user    researcher",
+            f"     password    {password}  (another at each start)",
+            f"Read a report    {url}/admin/survey/study/{rehearsal.pk}/reports/",
             "",
             "Next: vote on a few pairs, then log in and follow them on the study's page.",
             "Own images: New study in the admin, or docs/researcher.md.",
@@ -130,7 +131,9 @@ class Command(BaseCommand):
         ]
         console = console_of(self.stdout)
         if console.is_terminal:
-            console.print(Panel("\n".join(lines), title="Blindpair is ready", border_style="green", expand=False))
+            box = Panel("\n".join(lines), title="Blindpair is ready", border_style="green", expand=False)
+            # In a narrow window lines are folded, not cut.
+            console.print(box, soft_wrap=False, overflow="fold")
         else:
             self.stdout.write("\n".join(["", *lines]))
             self.stdout.flush()

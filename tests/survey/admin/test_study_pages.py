@@ -399,9 +399,12 @@ def test_next_is_to_close_once_every_planned_vote_is_in(owner) -> None:
     close = f'class="bp-button bp-primary bp-final" href="{page}step/close/"'
     make_visit(version)
     assert close not in client.get(page).content.decode()
+    assert "nothing to do before the planned votes are in" in client.get(page).content.decode()
     assert study_next(version.study) == ""
     make_visit(version)
-    assert close in client.get(page).content.decode()
+    page_now = client.get(page).content.decode()
+    assert close in page_now
+    assert "Every planned vote is in." in page_now
     assert study_next(version.study) == "Close for good"
     client.post(f"{page}step/close/", {"reason": "r"})
     # The rules stand there in words.
