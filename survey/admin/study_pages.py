@@ -282,7 +282,15 @@ def preview(request: HttpRequest, study: Study) -> HttpResponse:
 @study_page()
 def log(request: HttpRequest, study: Study) -> HttpResponse:
     page = Paginator(study.audit_entries.order_by("-number"), 100).get_page(request.GET.get("p"))
-    return render(request, study, "log.html", tab="log", page=page, first_break=audit_first_break(study))
+    entries = [(entry, _told(entry.detail)) for entry in page]
+    context = {"tab": "log", "page": page, "entries": entries, "first_break": audit_first_break(study)}
+    return render(request, study, "log.html", **context)
+
+
+def _told(detail: dict[str, Any]) -> str:
+    """Return what an entry of the log holds, without what is empty."""
+    parts = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in detail.items()}
+    return "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in parts.items() if value not in ("", None))
 
 
 @require_GET
