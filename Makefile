@@ -64,7 +64,7 @@ format: $(VENV)/.test
 bench: $(VENV)/.test
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
 
-# The pictures of the guides, taken while a browser follows the tutorial and looks at a run, an order and a report. A test
+# The pictures of the guides, taken while a browser follows the tutorial and looks at a run and a report. A test
 # says when the pages have changed since.
 screenshots: $(VENV)/.test
 	@BLINDPAIR_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q --db sqlite tests/e2e/test_tutorial.py \
