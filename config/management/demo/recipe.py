@@ -46,9 +46,9 @@ class DemoRecipe:
         """The networks, the longest training first: side by side they are then done soonest."""
         return (
             Network("Train the denoiser that both arms share", "train_denoiser", self.run("denoiser")),
-            Network("Train the robust classifier (PGD on diffused images)", "train_classifier", self.run("robust")),
+            Network("Train the robust classifier (PGD)", "train_classifier", self.run("robust")),
             Network("Train the vanilla classifier", "train_classifier", self.run("vanilla")),
-            Network("Train an independent classifier that judges the images", "train_classifier", self.run("judge")),
+            Network("Train a classifier that judges the images", "train_classifier", self.run("judge")),
         )
 
 
