@@ -7,7 +7,7 @@ import uuid
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Count, Max
+from django.db.models import Count, Exists, Max, OuterRef
 
 from survey.geometry import Room
 from survey.models import Arm, PairImage, Slot, Study, StudyVersion
@@ -62,8 +62,11 @@ def version_current(study: Study) -> StudyVersion | None:
 
 def is_plan_complete(study: Study) -> bool:
     """Return whether every vote that the current version plans is in."""
-    slots = Slot.objects.filter(version=version_current(study), pool=Slot.Pool.MAIN)
-    return slots.exists() and not slots.filter(is_answered=False).exists()
+    slots = Slot.objects.filter(version=OuterRef("pk"), pool=Slot.Pool.MAIN)
+    asked = study.versions.order_by("-number").annotate(
+        is_planned=Exists(slots), is_open=Exists(slots.filter(is_answered=False))
+    )
+    return asked.values_list("is_planned", "is_open").first() == (True, False)
 
 
 def comparisons_of(study: Study) -> list[tuple[Arm, Arm]]:
