@@ -1,7 +1,7 @@
 """The picture as a colour-managed browser shows it, in sRGB: profiles of every kind, and the colour chunks of a PNG.
 
 The order of a PNG's marks is that of the specification's third edition, section 4.3: cICP, then iCCP, then sRGB, then
-gAMA and cHRM. What has no mark is sRGB.
+gAMA and cHRM; one that browsers cannot follow leaves the word to the next. What has no mark is sRGB.
 """
 
 from __future__ import annotations
@@ -22,23 +22,44 @@ from analysis.pictures.pixels import Picture, read_picture
 __all__ = ["PIXEL_RULES", "Colours", "colours_of", "in_srgb", "read_in_srgb"]
 
 # Raised when a file would give other pixels than before, so that what is kept of its pixels is computed anew.
-PIXEL_RULES = 2
+PIXEL_RULES = 3
 _SRGB = ImageCms.createProfile("sRGB")
 # CIE 1931 x and y of white, red, green and blue.
-_WHITE = (0.3127, 0.3290)
+_D65, _C = (0.3127, 0.3290), (0.310, 0.316)
+_SMPTE = (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070)
 _PRIMARIES = {
-    1: (0.64, 0.33, 0.30, 0.60, 0.15, 0.06),  # BT.709 and sRGB
-    5: (0.64, 0.33, 0.29, 0.60, 0.15, 0.06),  # BT.601, 625 lines
-    6: (0.630, 0.340, 0.310, 0.595, 0.155, 0.070),  # BT.601, 525 lines
-    9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046),  # BT.2020
-    12: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060),  # Display P3
+    1: (*_D65, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06),  # sRGB's too
+    4: (*_C, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
+    5: (*_D65, 0.64, 0.33, 0.29, 0.60, 0.15, 0.06),
+    6: _SMPTE,
+    7: _SMPTE,
+    8: (*_C, 0.681, 0.319, 0.243, 0.692, 0.145, 0.049),
+    9: (*_D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
+    10: (1 / 3, 1 / 3, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0),
+    11: (0.314, 0.351, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+    12: (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+    22: (*_D65, 0.630, 0.340, 0.295, 0.605, 0.155, 0.077),
 }
-_PRIMARY_NAMES = {1: "BT.709", 5: "BT.601", 6: "BT.601", 9: "BT.2020", 12: "Display P3"}
+_PRIMARY_NAMES = {
+    1: "BT.709",
+    4: "BT.470 M",
+    5: "BT.601",
+    6: "BT.601",
+    7: "SMPTE 240M",
+    8: "film",
+    9: "BT.2020",
+    10: "XYZ",
+    11: "DCI P3",
+    12: "Display P3",
+    22: "EBU 3213",
+}
 _HDR = {16: "PQ", 18: "HLG"}
 # The modes of pictures that a profile of this space is for: a grey picture is a colour picture of three equal channels.
 _GREY = {"1", "L", "LA"}
 _MODES = {"GRAY": _GREY, "RGB": _GREY | {"RGB", "RGBA", "RGBX", "P", "PA", "YCbCr"}, "CMYK": {"CMYK"}}
 
+# How far the product of a gamma and 2.2 may be off 1.
+_NEAR_SRGB = 0.05
 # A PNG's marks of colour, and how long each is.
 _MARKS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
 
@@ -53,6 +74,7 @@ class Colours(NamedTuple):
 
 
 _UNREADABLE = Colours("sRGB (its profile cannot be read; browsers ignore it too)")
+_UNKNOWN = Colours("sRGB (its code points name no colours that browsers follow)")
 
 
 def colours_of(picture: Picture, content: bytes) -> Colours:
@@ -64,11 +86,16 @@ def colours_of(picture: Picture, content: bytes) -> Colours:
         If they are those of a high dynamic range, which each browser brings down in its own way.
     """
     chunks = dict(_png_chunks(content))
+    said = Colours("sRGB")
     if code := chunks.get(b"cICP"):
-        return _of_code_points(*code[:2])
+        said = _of_code_points(*code)
+        if said is not _UNKNOWN:
+            return said
     if picture.profile:
-        return _of_profile(picture.profile, picture.mode)
-    return Colours("sRGB") if b"sRGB" in chunks or b"gAMA" not in chunks else _of_gamma(chunks)
+        said = _of_profile(picture.profile, picture.mode)
+        if said is not _UNREADABLE:
+            return said
+    return said if b"sRGB" in chunks or b"gAMA" not in chunks else _of_gamma(chunks)
 
 
 def read_in_srgb(content: bytes, *, name: str = "", most_px: int | None = None) -> Picture:
@@ -150,23 +177,30 @@ def _through(transform: ImageCms.ImageCmsTransform, mode: str, picture: Image.Im
 # --- a PNG's own marks ----------------------------------------------------------------------------------------------
 
 
-def _of_code_points(primaries: int, transfer: int) -> Colours:
-    """Return the colours of a cICP chunk (ITU-T H.273)."""
+def _of_code_points(primaries: int, transfer: int, matrix: int, is_full_range: int) -> Colours:
+    """Return the colours of a cICP chunk (ITU-T H.273): of RGB, in all of its range."""
+    if matrix or not is_full_range:
+        return _UNKNOWN
     if transfer in _HDR:
         raise PictureError(f"is a picture of high dynamic range ({_HDR[transfer]}); convert it to sRGB")
     curve = _CURVES.get(transfer)
     if primaries not in _PRIMARIES or curve is None:
-        return Colours("sRGB (its code points are not known here; browsers differ in them)")
+        return _UNKNOWN
     name = f"{_PRIMARY_NAMES[primaries]} by code points ({primaries}, {transfer})"
     if (primaries, transfer) == (1, 13):
         return Colours("sRGB")
-    return Colours(name, lambda picture: _converted(picture, curve, _WHITE + _PRIMARIES[primaries]))
+    return Colours(name, lambda picture: _converted(picture, curve, _PRIMARIES[primaries]))
 
 
 def _of_gamma(chunks: dict[bytes, bytes]) -> Colours:
-    """Return the colours of gAMA, with the primaries of cHRM or sRGB's; browsers ignore primaries without gamma."""
+    """Return the colours of gAMA, with the primaries of cHRM or sRGB's; browsers ignore primaries without gamma.
+
+    A gamma about 1/2.2 without primaries is what older programs write for sRGB, and browsers take it for that.
+    """
     gamma = struct.unpack(">I", chunks[b"gAMA"])[0] / 1e5
-    white_and_primaries = _WHITE + _PRIMARIES[1]
+    if b"cHRM" not in chunks and abs(2.2 * gamma - 1) < _NEAR_SRGB:
+        return Colours("sRGB")
+    white_and_primaries = _PRIMARIES[1]
     if b"cHRM" in chunks:
         white_and_primaries = tuple(value / 1e5 for value in struct.unpack(">8I", chunks[b"cHRM"]))
     if gamma == 0 or min(white_and_primaries) < 0 or not all(white_and_primaries[1::2]):
@@ -187,20 +221,31 @@ def _srgb_light(code: np.ndarray) -> np.ndarray:
     return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
 
 
+def _smpte_240m_light(code: np.ndarray) -> np.ndarray:
+    return np.where(code < 4 * 0.0228, code / 4, ((code + 0.1115) / 1.1115) ** (1 / 0.45))
+
+
+def _smpte_428_light(code: np.ndarray) -> np.ndarray:
+    return 52.37 / 48 * code**2.6
+
+
 # Chromium shows the curves of television as a display of BT.1886 does, not as its camera's curve turned round.
-_CURVES: dict[int, Curve] = dict.fromkeys((1, 6, 14, 15), _power(2.4)) | {
+_CURVES: dict[int, Curve] = dict.fromkeys((1, 6, 11, 14, 15), _power(2.4)) | {
     4: _power(2.2),
     5: _power(2.8),
+    7: _smpte_240m_light,
     8: _power(1.0),
     13: _srgb_light,
+    17: _smpte_428_light,
 }
 
 
 def _to_xyz(white_and_primaries: tuple[float, ...]) -> np.ndarray:
     """Return the matrix from light to XYZ under D50, by Bradford's adaptation, as profiles hold it."""
     xy = np.asarray(white_and_primaries).reshape(4, 2)
-    xyz = np.column_stack([xy[:, 0] / xy[:, 1], np.ones(4), (1 - xy.sum(axis=1)) / xy[:, 1]])
-    white, primaries = xyz[0], xyz[1:].T
+    xyz = np.column_stack([xy, 1 - xy.sum(axis=1)])
+    # How much there is of each primary follows from the white, whose luminance is 1.
+    white, primaries = xyz[0] / xyz[0, 1], xyz[1:].T
     matrix = primaries * np.linalg.solve(primaries, white)
     cone = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
     d50 = np.array([0.9642, 1.0, 0.8249])
@@ -209,7 +254,7 @@ def _to_xyz(white_and_primaries: tuple[float, ...]) -> np.ndarray:
 
 def _converted(picture: Image.Image, curve: Curve, white_and_primaries: tuple[float, ...]) -> Image.Image:
     light = np.take(curve(np.arange(256) / 255), np.asarray(picture.convert("RGB")))
-    matrix = np.linalg.solve(_to_xyz(_WHITE + _PRIMARIES[1]), _to_xyz(white_and_primaries))
+    matrix = np.linalg.solve(_to_xyz(_PRIMARIES[1]), _to_xyz(white_and_primaries))
     linear = (light @ matrix.T).clip(0, 1)
     code = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return Image.fromarray((code * 255 + 0.5).astype(np.uint8))

@@ -28,6 +28,7 @@ CANVAS = """async (url) => {
     return [...context.getImageData(0, 0, canvas.width, canvas.height).data];
 }"""
 P3 = (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
+SRGB = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 ADOBE = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 
 
@@ -132,6 +133,11 @@ def with_profile(mode: str, kind: str = "PNG", space: str | None = None) -> byte
     return saved(picture, kind, icc_profile=profile(own), **options)
 
 
+def cicp(primaries: int, transfer: int) -> Callable[[], bytes]:
+    return lambda: marked(chunk(b"cICP", bytes([primaries, transfer, 0, 1])))
+
+
+ICC = chunk(b"iCCP", b"broken\0\0" + zlib.compress(b"no profile" * 30))
 CASES: dict[str, Callable[[], bytes]] = {
     "no mark": lambda: saved(Image.fromarray(ramp())),
     "profile, RGB": lambda: with_profile("RGB"),
@@ -148,6 +154,11 @@ CASES: dict[str, Callable[[], bytes]] = {
     "gamma of 1.8": lambda: marked(gamma(1 / 1.8)),
     "gamma, grey": lambda: marked(gamma(1 / 1.8), mode="L"),
     "gamma, palette": lambda: marked(gamma(1 / 1.8), mode="P"),
+    "gamma of old programs for sRGB": lambda: marked(gamma(0.45455)),
+    "gamma of 1 / 2.2, grey": lambda: marked(gamma(0.45455), mode="L"),
+    "gamma just near sRGB": lambda: marked(gamma(0.4319)),
+    "gamma just not near sRGB": lambda: marked(gamma(0.4317)),
+    "gamma near sRGB and primaries": lambda: marked(gamma(0.45455), primaries(SRGB)),
     "primaries alone": lambda: marked(primaries(P3)),
     "gamma and primaries": lambda: marked(gamma(1 / 2.2), primaries(ADOBE)),
     "sRGB before gamma": lambda: marked(chunk(b"sRGB", b"\0"), gamma(1.0)),
@@ -155,6 +166,14 @@ CASES: dict[str, Callable[[], bytes]] = {
     "cICP, BT.2020": lambda: marked(chunk(b"cICP", bytes([9, 14, 0, 1]))),
     "cICP, BT.709": lambda: marked(chunk(b"cICP", bytes([1, 1, 0, 1]))),
     "cICP, linear": lambda: marked(chunk(b"cICP", bytes([1, 8, 0, 1]))),
+    **{f"cICP, primaries {code}": cicp(code, 13) for code in (2, 4, 5, 6, 7, 8, 10, 11, 22)},
+    **{f"cICP, transfer {code}": cicp(1, code) for code in (2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17)},
+    "cICP, DCI P3": cicp(11, 17),
+    "cICP of part of the range": lambda: marked(chunk(b"cICP", bytes([12, 13, 0, 0]))),
+    "cICP that says nothing, before gamma": lambda: marked(chunk(b"cICP", bytes([2, 2, 0, 1])), gamma(1.0)),
+    "profile that cannot be read": lambda: marked(ICC),
+    "profile that cannot be read, before gamma": lambda: marked(ICC, gamma(1.0)),
+    "profile that cannot be read, before sRGB": lambda: marked(ICC, chunk(b"sRGB", b"\0"), gamma(1.0)),
     "cICP before gamma": lambda: marked(chunk(b"cICP", bytes([12, 13, 0, 1])), gamma(1.0)),
 }
 
