@@ -9,12 +9,13 @@ from survey.exceptions import ImportRefused
 
 __all__ = ["MOST_CLASS_BYTES", "class_names_read"]
 
+_COLUMNS = ("class_label", "class_name")
 # Of an upload: ten thousand classes fit many times.
 MOST_CLASS_BYTES = 4 * 1024**2
 
 
 def class_names_read(content: bytes) -> dict[str, str]:
-    """Return {class label: name} of a table with these two columns; a header is optional.
+    """Return {class label: name} of a table with these two columns; a header is optional, and may turn them round.
 
     Parameters
     ----------
@@ -36,13 +37,17 @@ def class_names_read(content: bytes) -> dict[str, str]:
 
 def _class_names(content: bytes, faults: Faults) -> dict[str, str]:
     names: dict[str, str] = {}
-    for line, cells in sheet_rows(content, file=faults.file, wanted=("class_label", "class_name")):
+    is_turned = False
+    for place, (line, cells) in enumerate(sheet_rows(content, file=faults.file, wanted=_COLUMNS)):
         row = [nfc(cell.strip()) for cell in cells]
-        if row[0] == "class_label":
+        if place == 0 and row[0].lower() in _COLUMNS:
+            is_turned = row[0].lower() == "class_name"
             continue
         if len(row) != 2 or not all(row):
             faults.add(line, "", "expected class_label,class_name", kind="width")
-        elif names.setdefault(*row) != row[1]:
-            faults.add(line, "", f"{row[0]} has the name {names[row[0]]} already", kind="twice")
+            continue
+        label, name = reversed(row) if is_turned else row
+        if names.setdefault(label, name) != name:
+            faults.add(line, "", f"{label} has the name {names[label]} already", kind="twice")
     faults.refuse()
     return names

@@ -26,6 +26,7 @@ def test_every_table_is_read_in_every_disguise(disguise, tmp_path):
     names = class_names_read(_bytes([["class_label", "class_name"], ["n01 ", "Schleie "], ["", ""]], disguise))
     assert names == {"n01": "Schleie"}
     assert class_names_read(_bytes([["n01", "Schleie"]], disguise)) == {"n01": "Schleie"}
+    assert class_names_read(_bytes([["Class_Name", "class_label"], ["Schleie", "n01"]], disguise)) == {"n01": "Schleie"}
     (row,) = panel_rows(_bytes([["Submission id", "Status"], ["s1 ", "APPROVED"]], disguise))
     assert (row.submission, row.status) == ("s1", "APPROVED")
     path = tmp_path / "raters.csv"
