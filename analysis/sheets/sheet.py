@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _SIGNATURES = {
     b"<html": "is a web page; the download probably asked for a login",
     b"version https://git-lfs": "is a git-lfs pointer, not the file: fetch it with `git lfs pull`",
 }
+# The line with which exports tell Excel what separates the columns.
+_TOLD = re.compile(r'"?sep=(?P<delimiter>[^"\r\n])"?(\r\n|\r|\n)', re.IGNORECASE)
 _ENCODINGS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -94,13 +97,16 @@ def sheet_rows(content: bytes, *, file: str, wanted: Iterable[str] = ()) -> list
 
 def _text_rows(text: str, wanted: Iterable[str], faults: Faults) -> list[tuple[int, list[str]]]:
     rows = []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text, set(wanted)))
-    line = 1
+    told = _TOLD.match(text)
+    before, text = (1, text[told.end() :]) if told else (0, text)
+    delimiter = told["delimiter"] if told else _delimiter(text, set(wanted))
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+    line = before + 1
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 rows.append((line, cells))
-            line = reader.line_num + 1
+            line = before + reader.line_num + 1
     except csv.Error as error:
         raise faults.whole(f"is not CSV: {error}; look for a quote that is not closed", line=line) from None
     return rows

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from analysis.votes.columns import REQUIRED
-from analysis.votes.foreign.tool import Tool, records_of
+from analysis.votes.csv_text import unguard
+from analysis.votes.foreign.tool import Record, Tool, records_of
 
 __all__ = ["TABLE"]
+
+# Forms in which a text is itself. In CSV ours may be guarded from spreadsheets, which may have touched it since.
+_PLAIN = (".json", ".jsonl", ".ndjson", ".parquet")
+
+
+def _records(path: Path) -> Iterator[Record]:
+    is_plain = path.suffix.lower() in _PLAIN
+    for line, record in records_of(path, wanted=REQUIRED):
+        yield line, record if is_plain else {name: unguard(str(text)) for name, text in record.items()}
+
 
 TABLE = Tool(
     name="table",
     title="any table (CSV, semicolons, tabs, UTF-16, Excel, JSON, JSON Lines, Parquet)",
-    records=lambda path: records_of(path, wanted=REQUIRED),
+    records=_records,
     columns={},
     no_answer=("", "nan"),
 )

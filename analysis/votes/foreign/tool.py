@@ -95,6 +95,10 @@ def table_records(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[tuple
         sheet = read_sheet(path.read_bytes(), file=path.name, wanted=wanted)
     except BadTableError as error:
         raise BadVotesError(error.bad_rows, error.total, error.unlisted) from None
+    if not sheet.rows and not set(wanted) <= set(sheet.names):
+        # A page or a text of one line would pass for a table without votes.
+        names = ", ".join(sheet.names)
+        raise unreadable(path.name, 1, f"holds no row below its header, which has {names[:200]}; is it a table?")
     yield from sheet.records()
 
 

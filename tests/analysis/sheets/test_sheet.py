@@ -31,6 +31,12 @@ def test_a_table_is_read_in_every_disguise(disguise, end):
     assert [record["rater"] for _, record in sheet.records()] == ["zoë"]
 
 
+@pytest.mark.parametrize("told", ["sep=|\r\n", '"sep=|"\n', "SEP=|\r"])
+def test_the_line_that_tells_excel_the_separator_is_followed(told):
+    sheet = read_sheet(f"{told}rater|pair\nr1|p1\n".encode(), file="table.csv")
+    assert (sheet.names, sheet.rows) == (["rater", "pair"], [(3, ["r1", "p1"])])
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -105,3 +111,22 @@ def test_whatever_is_given_is_read_as_plain_cells_or_refused_by_name(tmp_path_fa
     found = [(read.table.raters[rater], ("left", "right", "tie")[choice]) for rater, choice in with_names]
     expected = [(row[0], row[4]) for row in good if '"' not in row]
     assert all(pair in found for pair in expected)
+
+
+@pytest.mark.parametrize("content", ["<table><tr><td>rater", '[{"rater": 1}]', "rater,pair\n"])
+def test_a_text_of_one_line_is_no_table_without_votes(content, tmp_path):
+    path = tmp_path / "votes.csv"
+    path.write_text(content)
+    with pytest.raises(BadVotesError, match="no row below its header"):
+        read_foreign_votes(path, "table")
+    path.write_text(",".join(NAMES) + "\n")
+    assert len(read_foreign_votes(path, "table").table) == 0
+
+
+def test_our_own_table_that_a_spreadsheet_touched_keeps_its_names(tmp_path):
+    path = tmp_path / "votes.csv"
+    path.write_text(";".join(NAMES) + "\nr1;p1;'=a;'+b;left\n")
+    assert read_foreign_votes(path, "table").table.arms == ("+b", "=a")
+    path = tmp_path / "votes.jsonl"
+    path.write_text('{"rater": "r1", "pair": "p1", "arm_left": "\'=a", "arm_right": "b", "choice": "left"}\n')
+    assert read_foreign_votes(path, "table").table.arms == ("'=a", "b")
