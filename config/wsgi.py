@@ -14,7 +14,8 @@ from survey.views.image import ImageMiddleware  # noqa: E402
 def _in_one_piece(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer with a list, which the server sends at once: what has to be iterated goes back and forth for each part."""
     response = _django(environ, start_response)
-    if response.streaming:
+    # A file may come in a wrapper of the server's own, which does not say.
+    if getattr(response, "streaming", True):
         return response
     response.close()
     return [response.content]
