@@ -40,7 +40,7 @@ class ImportForm(forms.Form):
     )
     pairs = forms.FileField(
         required=False,
-        label="Prompts and more of each pair (pairs.csv or pairs.jsonl)",
+        label="Prompts and more of each pair (pairs.csv, .xlsx or .jsonl)",
         help_text="Columns path, prompt, class, tags, reference, seed; not needed if it lies in the zip.",
     )
     are_texts_read = forms.BooleanField(required=False, label="The .txt beside an image is its prompt")

@@ -75,7 +75,7 @@ class ImportInputSerializer(StrictSerializer):
     classes = serializers.FileField(required=False, help_text="CSV of class_label,class_name: what raters read")
     pairs = serializers.FileField(
         required=False,
-        help_text="pairs.csv or pairs.jsonl (path, prompt, class, tags, reference, seed), if not in the zip",
+        help_text="pairs.csv, .xlsx or .jsonl (path, prompt, class, tags, reference, seed), if not in the zip",
     )
     leave_out_unmatched = serializers.BooleanField(required=False, default=False)
     are_texts_read = serializers.BooleanField(

@@ -1,6 +1,6 @@
 """Import finished images of several arms, matched by their path below each arm's folder.
 
-A pairs.csv or pairs.jsonl beside the folders describes the pairs: path, prompt, class, tags, reference, seed.
+A pairs.csv, .xlsx or .jsonl beside the folders describes the pairs: path, prompt, class, tags, reference, seed.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Command(BaseCommand):
         parser.add_argument("--study", required=True, help="slug of a draft")
         parser.add_argument("--arm", action="append", default=[], metavar="NAME=DIR", help="give one per arm")
         parser.add_argument("--zip", type=Path, help="a zip with one folder per arm, instead of --arm")
-        parser.add_argument("--classes", type=Path, help="CSV of class_label,class_name; raters read the name")
-        parser.add_argument("--pairs", type=Path, metavar="FILE", help="a pairs.csv or pairs.jsonl that lies elsewhere")
+        parser.add_argument("--classes", type=Path, help="CSV or Excel: class_label,class_name; raters read the name")
+        parser.add_argument("--pairs", type=Path, metavar="FILE", help="pairs.csv, .xlsx or .jsonl that lies elsewhere")
         parser.add_argument("--text-prompts", action="store_true", help="the .txt beside an image is its prompt")
         parser.add_argument(
             "--leave-out-unmatched",
