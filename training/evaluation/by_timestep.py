@@ -73,8 +73,9 @@ def evaluate_classifier(
         {} if outcomes is None else outcomes, images=len(images), draws=config.draws, bands=config.bands
     )
     clean = classifier_measures(
-        classifier, noised, schedule, on_progress=progress.of("clean", 1), on_facts=gathered.of("accuracy"), **options
+        classifier, noised, schedule, on_progress=progress.part("clean"), on_facts=gathered.of("accuracy"), **options
     )
+    progress.withstood(clean["accuracy"])
     attacks = _attacked(classifier, noised, schedule, config, progress, gathered, options)
     calibrated = calibration(
         classifier,
@@ -112,7 +113,7 @@ def _attacked(
 ) -> list[dict]:
     """Return what is left of the accuracy under every attack, and under all of a radius where there are several."""
     rows = []
-    for attack, cost in zip(config.attacks, progress.costs, strict=True):
+    for attack in config.attacks:
         facts = attack_facts(attack, config.restarts)
         found = classifier_measures(
             classifier,
@@ -121,10 +122,11 @@ def _attacked(
             attack_config=attack,
             restarts=config.restarts,
             with_top5=True,
-            on_progress=progress.of(attack_name(facts), cost),
+            on_progress=progress.part(attack_name(facts)),
             on_facts=gathered.of("robust_accuracy", called=attack_name(facts)),
             **options,
         )
+        progress.withstood(found["robust_accuracy"])
         rows.append(facts | {name: value for name, value in found.items() if name.startswith("robust")})
     if len(config.methods) < 2:
         return rows

@@ -12,26 +12,42 @@ from training.evaluation.config import EvaluationConfig
 __all__ = ["Outcomes", "Progress"]
 
 
+# Of a first run's steps, what an image takes that is fooled.
+_FOOLED = 0.2
+
+
 class Progress:
-    """How far the parts of an evaluation are together, in images weighted by passes of the network."""
+    """How far the parts of an evaluation are together, in images weighted by passes of the network.
+
+    An image that errs is attacked no further, so what an attack takes follows from how many withstand it: all that
+    are right, for a start, then as many as withstood the attack before.
+    """
 
     def __init__(
         self, config: EvaluationConfig, images: int, told: Callable[[str, float, int], None] | None, *, classes: int
     ):
         self.images, self.told = images, told
-        self.costs = [config.passes(attack, classes) for attack in config.attacks]
-        self.total = 1.0 + sum(self.costs)
-        self.before = 0.0
+        self.whole = [config.passes(attack, classes) for attack in config.attacks]
+        self.fooled = [1.0 + 2.0 * _FOOLED * attack.steps for attack in config.attacks]
+        self.costs = [1.0, *self.whole]
+        self.place, self.latest = 0, 0.0
 
-    def of(self, what: str, cost: float) -> Callable[[float, int], None]:
-        """Return what tells the progress of a part."""
-        start, self.before = self.before, self.before + cost
+    def part(self, what: str) -> Callable[[float, int], None]:
+        """Return what tells the progress of the next part."""
+        start, cost = sum(self.costs[: self.place]), self.costs[self.place]
+        self.place += 1
 
         def report(done: float, total: int) -> None:
+            self.latest = max(self.latest, (start + cost * done / total) / sum(self.costs))
             if self.told:
-                self.told(what, self.images * (start + cost * done / total) / self.total, self.images)
+                self.told(what, self.images * self.latest, self.images)
 
         return report
+
+    def withstood(self, share: float) -> None:
+        """Learn from the part that has ended, for itself and those to come."""
+        for place in range(max(self.place - 1, 1), len(self.costs)):
+            self.costs[place] = share * self.whole[place - 1] + (1.0 - share) * self.fooled[place - 1]
 
     def note(self, what: str) -> None:
         """Tell that all images are through and something else follows."""

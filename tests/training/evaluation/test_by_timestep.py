@@ -122,6 +122,31 @@ def test_auto_pgd_is_measured_beside_pgd_and_all_attacks_together():
     assert again["robust_accuracy"] == results["attacks"][6]["robust_accuracy"]
 
 
+def test_the_work_left_is_told_within_a_fifth_of_the_whole():
+    network = tiny_classifier(num_classes=4)
+    x, _ = images(48)
+    with torch.no_grad():
+        y = network(x, torch.zeros(len(x), dtype=torch.long)).argmax(-1)
+    passes, told = [0], []
+
+    def counted(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        # There and back again where a gradient is asked for.
+        passes[0] += len(x_t) * (2 if x_t.requires_grad else 1)
+        return network(x_t, t)
+
+    config = EvaluationConfig(
+        epsilons=(2.0,), methods=("pgd", "apgd-ce", "apgd-t"), attack_steps=(10,), draws=1, batch_size=8
+    )
+    evaluate_classifier(
+        counted, x, y, SCHEDULE, config, on_progress=lambda what, done, total: told.append((done / total, passes[0]))
+    )
+    whole = told[-1][1]
+    late = [(share, done) for share, done in told if 0.5 < done / whole < 0.95]
+    assert len(late) > 5
+    for share, done in late:
+        assert done * (1 - share) / share == pytest.approx(whole - done, abs=0.2 * whole)
+
+
 def test_usual_steps_are_those_of_the_method():
     config = EvaluationConfig(methods=("pgd", "apgd-ce"))
     assert [attack.steps for attack in config.attacks] == [20, 100]
