@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
@@ -25,7 +28,12 @@ class Command(BaseCommand):
         try:
             row = study_get(study)
             results_require_visible(row, is_pilot=pilot)
-            report = report_write(row, out, arm=arm, baseline=baseline, is_pilot=pilot, seed=seed)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            # Beside its place, and moved in once it is whole: a full disk leaves nothing half-written.
+            with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+                made = Path(scratch) / "report"
+                report = report_write(row, made, arm=arm, baseline=baseline, is_pilot=pilot, seed=seed)
+                shutil.copytree(made, out, copy_function=os.replace, dirs_exist_ok=True)
         except (SurveyError, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(report["text"]["lead"])

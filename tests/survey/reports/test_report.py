@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -278,3 +279,24 @@ def test_the_pairs_table_joins_the_votes_and_says_what_raters_read(tmp_path: Pat
     assert ["pairs", "prompt"] in [line[:2] for line in dictionary]
     digest = hashlib.sha256((tmp_path / "manifest.jsonl").read_bytes()).hexdigest()
     assert digest == version.config["pairs"]["manifest_sha256"]
+
+
+def test_a_full_disk_leaves_no_part_of_a_report_and_an_earlier_one_as_it_was(tmp_path: Path, monkeypatch) -> None:
+    version = make_running(practice_trials=0)
+    make_visit(version)
+    study_transition(study=version.study, name="close", actor=None)
+    out = tmp_path / "report"
+    call_command("export_report", study=version.study.slug, out=out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert out / "tables" / "design.csv" in before
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    # Votes and plan are written by then.
+    monkeypatch.setattr("survey.reports.report.study_flow", full)
+    for place in (out, tmp_path / "another"):
+        with pytest.raises(CommandError, match="No space left on device"):
+            call_command("export_report", study=version.study.slug, out=place, seed=5)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert list(tmp_path.iterdir()) == [out]
