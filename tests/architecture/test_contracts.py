@@ -73,7 +73,7 @@ WEB_FOLDERS = [
     "survey/services/visit",
 ]
 FORBIDDEN = dict.fromkeys(PURE_FOLDERS, "import django\n") | dict.fromkeys(WEB_FOLDERS, "import torch\n")
-DJANGO_FOLDERS = {"locale", "management", "migrations", "settings", "sqlite3", "static", "templates"}
+DJANGO_FOLDERS = {"locale", "management", "migrations", "postgresql", "settings", "sqlite3", "static", "templates"}
 
 
 def lint(tree: Path) -> subprocess.CompletedProcess[str]:
