@@ -39,9 +39,10 @@ class CrossTable:
         Level of each cell.
     slot : (C,) int64
         Index of the distinct (row, column) combination of each cell; slots are sorted by row, then column.
-    slot_rows, slot_columns : (S,) int64
+    slot_rows : (S,) int64
+    slot_columns : (S,) int32
     n_rows, n_columns : int
-    indptr : (n_rows + 1,) int64
+    indptr : (n_rows + 1,) int32
         Row pointer of the slots, as in a CSR matrix.
     """
 
@@ -74,10 +75,11 @@ def cross_table(rows: np.ndarray, columns: np.ndarray, n_rows: int, n_columns: i
         columns=columns,
         slot=slot,
         slot_rows=slot_rows,
-        slot_columns=keys % n_columns,
+        # 32 bits, as compressed sparse rows have them: wider ones would be copied for every factor.
+        slot_columns=(keys % n_columns).astype(np.int32),
         n_rows=n_rows,
         n_columns=n_columns,
-        indptr=np.concatenate(([0], np.cumsum(counts))),
+        indptr=np.concatenate(([0], np.cumsum(counts))).astype(np.int32),
     )
 
 

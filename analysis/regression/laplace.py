@@ -86,11 +86,13 @@ class LaplaceLikelihood:
         fixed = self.cells.design @ parameters[:-2]
         if self._path is not None and np.abs(parameters - self._path.parameters).max() <= _STRAIGHT:
             self._mode = self._path.at(parameters)
+        # With millions of votes each of these takes as much room as they do: none is kept longer than it serves.
+        self._last = None
         try:
             point, factor = self._find_mode(fixed, float(row_sd), float(column_sd))
         except np.linalg.LinAlgError:
-            self._factor = None
             return undefined
+        self._factor = factor
         self._last = parameters.copy(), point, factor
         joint, gradient = self._gradients(point, factor)
         shift = np.concatenate((extra_gradient, (0.0, 0.0)))
@@ -128,7 +130,7 @@ class LaplaceLikelihood:
         rows, columns = np.column_stack(by_row), np.column_stack(by_column)
         row_moves, column_moves = factor.solve(rows, columns)
         order = self._in_order(np.arange(len(slopes)))
-        self._path = _ModePath(parameters, point, row_moves[:, order], column_moves[:, order])
+        self._path = _ModePath(parameters, point.row, point.column, row_moves[:, order], column_moves[:, order])
         joint = (rows.T @ row_moves + columns.T @ column_moves - inner)[np.ix_(order, order)]
         joint[:-2, :-2] -= term_curvature(parameters[:-2], self.term)
         alone = [
@@ -144,6 +146,7 @@ class LaplaceLikelihood:
     def _find_mode(self, fixed: np.ndarray, row_sd: float, column_sd: float) -> tuple[_Point, CrossedFactor]:
         """Newton's method for the mode on a kept factor, renewed when it stops contracting; the last is fresh."""
         table, factor, fresh, last = self.table, self._factor, False, np.inf
+        self._factor = None
         point = self._at(fixed, row_sd, column_sd, *self._mode)
         for _ in range(_MODE_ITERATIONS):
             if factor is None:
@@ -164,10 +167,9 @@ class LaplaceLikelihood:
         # The next call starts here: parameters move little from one to the next.
         self._mode = (point.row, point.column)
         # The gradient needs the factor at the mode itself; one from before would bias it.
-        if factor is None or not fresh:
-            factor = CrossedFactor(table, point.weight, row_sd, column_sd)
-        self._factor = factor
-        return point, factor
+        if not fresh:
+            factor = None
+        return point, factor or CrossedFactor(table, point.weight, row_sd, column_sd)
 
     def _shorter(
         self, fixed: np.ndarray, row_sd: float, column_sd: float, point: _Point, step: tuple[np.ndarray, np.ndarray]
@@ -242,13 +244,14 @@ class _ModePath:
     """How the mode moves with the parameters, to first order."""
 
     parameters: np.ndarray
-    point: _Point
+    row: np.ndarray
+    column: np.ndarray
     row_moves: np.ndarray
     column_moves: np.ndarray
 
     def at(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         change = parameters - self.parameters
-        return self.point.row + self.row_moves @ change, self.point.column + self.column_moves @ change
+        return self.row + self.row_moves @ change, self.column + self.column_moves @ change
 
 
 def _log_determinant_bend(sd: float, weight: np.ndarray) -> float:

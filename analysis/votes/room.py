@@ -68,8 +68,10 @@ def is_constant(values: np.ndarray) -> bool:
 
 
 def kept(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Return the rows of a mask."""
-    return np.broadcast_to(values[:1], (int(np.count_nonzero(keep)),)) if is_constant(values) else values[keep]
+    """Return the rows of a mask, or of an index array."""
+    if not is_constant(values):
+        return values[keep]
+    return np.broadcast_to(values[:1], (int(np.count_nonzero(keep)) if keep.dtype == bool else len(keep),))
 
 
 def looked_up(values: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from analysis.votes.room import kept
+
 __all__ = ["LEFT", "RIGHT", "TIE", "Comparison", "VoteTable"]
 
 # Codes of the choice; counts of outcomes stand in this order.
@@ -58,7 +60,7 @@ class VoteTable:
             arm_left=self.arm_left[keep],
             arm_right=self.arm_right[keep],
             choice=self.choice[keep],
-            extra={name: column[keep] for name, column in self.extra.items()},
+            extra={name: kept(column, keep) for name, column in self.extra.items()},
         )
 
     def comparison(self, arm: str, baseline: str) -> Comparison:
@@ -89,7 +91,7 @@ class VoteTable:
             side=side,
             rater=self.rater[keep],
             pair=self.pair[keep],
-            extra={name: column[keep] for name, column in self.extra.items()},
+            extra={name: kept(column, keep) for name, column in self.extra.items()},
         )
 
 
@@ -134,5 +136,5 @@ class Comparison:
             side=self.side[keep],
             rater=self.rater[keep],
             pair=self.pair[keep],
-            extra={name: column[keep] for name, column in self.extra.items()},
+            extra={name: kept(column, keep) for name, column in self.extra.items()},
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +28,8 @@ __all__ = ["ArmResults", "compare_arms"]
 
 # Its bounds then differ from seed to seed by about 2 % of the interval (the error of a 2.5 % quantile of 2000).
 BOOTSTRAP_REPETITIONS = 2000
+# A model of votes takes some 200 bytes for each: of more votes than these one is fitted at a time.
+MOST_SIDE_BY_SIDE = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +128,8 @@ def _slow_methods(comparison: Comparison, plan: Mapping, seed: int) -> dict:
     with ThreadPoolExecutor(max_workers=1) as beside:
         # The two longest fits stand side by side on two cores; neither shares anything with the other.
         ordinal = beside.submit(ordinal_mixed, comparison)
+        if len(comparison) > MOST_SIDE_BY_SIDE:
+            wait([ordinal])
         return {
             "product_bootstrap": product_bootstrap(comparison, seed=seed, repetitions=BOOTSTRAP_REPETITIONS),
             "lmm": lmm(comparison),
