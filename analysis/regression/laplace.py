@@ -116,12 +116,12 @@ class LaplaceLikelihood:
         if self._last is None:
             raise ValueError("there are no curvatures before a likelihood has been evaluated")
         parameters, point, factor = self._last
-        table, residual = self.table, point.residual
+        table, weight, residual = self.table, point.weight, point.residual
         slopes = [*self.cells.design.T, point.row[table.rows], point.column[table.columns]]
         inner, by_row, by_column = np.empty((len(slopes), len(slopes))), [], []
         # One column at a time: all of them weighted would take as much room again.
         for which, slope in enumerate(slopes):
-            weighted = point.weight * slope
+            weighted = weight * slope
             inner[which] = [weighted @ other for other in slopes]
             by_row.append(-factor.row_sd * table.row_sums(weighted))
             by_column.append(-factor.column_sd * table.column_sums(weighted))
@@ -189,50 +189,56 @@ class LaplaceLikelihood:
         small = np.exp(-np.abs(eta))
         mean = np.where(eta >= 0.0, 1.0, small) / (1.0 + small)
         value = float(cells.successes @ eta - cells.trials @ (np.maximum(eta, 0.0) + np.log1p(small)))
-        return _Point(
-            row=row,
-            column=column,
-            value=value - 0.5 * float(row @ row + column @ column),
-            residual=cells.successes - cells.trials * mean,
-            weight=cells.trials * mean * (1.0 - mean),
-            mean=mean,
-        )
+        joint = value - 0.5 * float(row @ row + column @ column)
+        return _Point(row=row, column=column, value=joint, mean=mean, cells=cells)
 
     def _gradients(self, point: _Point, factor: CrossedFactor) -> tuple[np.ndarray, np.ndarray]:
         """Derivatives of g(mode), and of g(mode) - log|H| / 2, the mode's own movement taken by one adjoint solve."""
         table, row_sd, column_sd = self.table, factor.row_sd, factor.column_sd
-        inverse = factor.inverse()
+        weight, residual, inverse = point.weight, point.residual, factor.inverse()
+        row_trace, column_trace = factor.scale_traces(inverse)
         leverage = row_sd**2 * inverse.row[table.rows] + column_sd**2 * inverse.column[table.columns]
         leverage += 2.0 * row_sd * column_sd * inverse.slot[table.slot]
+        del inverse
         # The third derivative of the logit likelihood: how log |H| moves with the linear predictor.
-        bend = point.weight * (1.0 - 2.0 * point.mean) * leverage
+        bend = weight * (1.0 - 2.0 * point.mean) * leverage
+        del leverage
         row_adjoint, column_adjoint = factor.solve(row_sd * table.row_sums(bend), column_sd * table.column_sums(bend))
         shift = row_sd * row_adjoint[table.rows] + column_sd * column_adjoint[table.columns]
-        slope = point.residual - 0.5 * bend + 0.5 * point.weight * shift
-        row_trace, column_trace = factor.scale_traces(inverse)
-        row_residual, column_residual = table.row_sums(point.residual), table.column_sums(point.residual)
+        slope = residual - 0.5 * bend + 0.5 * weight * shift
+        row_residual, column_residual = table.row_sums(residual), table.column_sums(residual)
         by_row = point.row @ table.row_sums(slope) - 0.5 * row_adjoint @ row_residual - 0.5 * row_trace
         by_column = point.column @ table.column_sums(slope) - 0.5 * column_adjoint @ column_residual
         by_column -= 0.5 * column_trace
         joint = (point.row @ row_residual, point.column @ column_residual)
         design = self.cells.design.T
-        return np.append(design @ point.residual, joint), np.append(design @ slope, (by_row, by_column))
+        return np.append(design @ residual, joint), np.append(design @ slope, (by_row, by_column))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Point:
-    """Random effects (spherical) with the penalised log-likelihood and its derivatives in eta there."""
+    """Random effects (spherical) with the penalised log-likelihood and the mean of each cell there.
+
+    What follows from the mean is made when asked for: two points are held at a time, and cells are as many as votes.
+    """
 
     row: np.ndarray
     column: np.ndarray
     value: float
-    residual: np.ndarray
-    weight: np.ndarray
     mean: np.ndarray
+    cells: BinomialCells
+
+    @property
+    def residual(self) -> np.ndarray:
+        return self.cells.successes - self.cells.trials * self.mean
+
+    @property
+    def weight(self) -> np.ndarray:
+        return self.cells.trials * self.mean * (1.0 - self.mean)
 
     def force(self, table: CrossTable, row_sd: float, column_sd: float) -> tuple[np.ndarray, np.ndarray]:
-        by_row = row_sd * table.row_sums(self.residual) - self.row
-        return by_row, column_sd * table.column_sums(self.residual) - self.column
+        residual = self.residual
+        return row_sd * table.row_sums(residual) - self.row, column_sd * table.column_sums(residual) - self.column
 
     def is_as_high(self, other: _Point) -> bool:
         """Whether the value is at least the other's, up to the rounding of a sum over all votes."""
