@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -108,5 +108,10 @@ def _running(command: list[str], port: int, folder: Path, environment: dict[str,
                 raise SystemExit(log.read().decode()[-2000:])
             yield process
         finally:
+            children = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=90)
+            # oTree leaves one behind.
+            for child in children:
+                with suppress(psutil.NoSuchProcess):
+                    child.terminate()
