@@ -41,6 +41,8 @@ class RaterVotes:
         Trials that show a pair again on purpose.
     response_ms : (N,) float64
         NaN where missing.
+    criterion : (N,) int64
+        What the trial was judged by; 0 throughout where one question was asked.
     """
 
     table: VoteTable
@@ -51,6 +53,7 @@ class RaterVotes:
     is_degraded: np.ndarray
     is_repeat: np.ndarray
     response_ms: np.ndarray
+    criterion: np.ndarray
 
     @property
     def count(self) -> int:
@@ -124,6 +127,8 @@ def votes_by_rater(table: VoteTable) -> RaterVotes:
     """Return the votes of every rater in the order shown: in each session by ``position``, without one by row."""
     index, present = group_index(table.rater)
     session = label_index(table.extra["session"])[0] if "session" in table.extra else np.zeros_like(index)
+    asked = table.extra.get("criterion")
+    criterion = np.zeros_like(index) if asked is None else label_index(asked)[0]
     order = np.lexsort((table.extra.get("position", np.arange(len(table))), session, index))
     kinds = table.extra.get("check_kind")
     ordinary = np.ones(len(table), dtype=bool) if kinds is None else (kinds == "") | (kinds == "repeat")
@@ -141,6 +146,7 @@ def votes_by_rater(table: VoteTable) -> RaterVotes:
         is_degraded=degraded[order].astype(bool),
         is_repeat=repeats[order],
         response_ms=times[order],
+        criterion=criterion[order],
     )
 
 
@@ -260,9 +266,13 @@ def _comparison(table: VoteTable, rows: np.ndarray) -> np.ndarray:
 
 
 def _duplicates(raters: RaterVotes, given: Mapping[str, float]) -> Measured:
-    """Votes beyond a rater's first one on the same images: a second visit, or a row that was stored twice."""
+    """Votes beyond a rater's first one on the same images: a second visit, or a row that was stored twice.
+
+    Where criteria are asked in blocks, the same images come once by each on purpose.
+    """
     rows = np.flatnonzero(raters.asks_preference & ~raters.is_repeat)
-    unit, units = group_index(_comparison(raters.table, rows))
+    criteria = int(raters.criterion.max(initial=0)) + 1
+    unit, units = group_index(_comparison(raters.table, rows) * criteria + raters.criterion[rows])
     own = np.unique(raters.index[rows] * max(len(units), 1) + unit)
     first = np.bincount(own // max(len(units), 1), minlength=raters.count)
     votes = np.bincount(raters.index[rows], minlength=raters.count)
@@ -355,7 +365,7 @@ RULES: dict[str, Rule] = {
         Rule(
             id="duplicates",
             title="pairs voted on again",
-            version=1,
+            version=2,
             description="more than {votes} votes on images that the rater had voted on before, repeat trials apart",
             defaults={"votes": 0},
             measure=_duplicates,

@@ -7,6 +7,7 @@ import pytest
 from analysis.planning.simulation import Scenario, simulate_votes
 from analysis.raters.screening import RULES, flagged_raters, screen
 from analysis.raters.screening_rules import run_tail
+from analysis.votes.reading import votes_from_rows
 from analysis.votes.table import LEFT, RIGHT, TIE
 from tests.analysis.votes_factory import make_table, stored_table
 
@@ -195,3 +196,18 @@ def test_unknown_rules_and_parameters_are_refused_by_name():
 def test_descriptions_name_their_parameters():
     for rule in RULES.values():
         assert rule.description.format(**rule.defaults) != rule.description
+
+
+def test_pairs_that_come_once_by_each_criterion_are_no_duplicates():
+    rows = [
+        {"rater": "r", "pair": f"p{pair}", "arm_left": "x", "arm_right": "y", "choice": "left", "criterion": key}
+        | {"trial": f"{key}{pair}", "session": "s", "position": pair + 6 * place + 1}
+        for place, key in enumerate(("detail", "realism"))
+        for pair in range(6)
+    ]
+    again = rows[0] | {"trial": "again", "session": "later", "position": 1, "rater": "q"}
+    twice = [again, again | {"trial": "once more", "position": 2}]
+    table = votes_from_rows([*rows, *twice]).table
+    found = {row.rater: row for row in screen(table, [{"rule": "duplicates"}], criterion="detail")}
+    assert (found["r"].value, found["r"].flagged) == (0, False)
+    assert (found["q"].value, found["q"].flagged) == (1, True)
