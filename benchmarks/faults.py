@@ -144,10 +144,10 @@ def poison(lab: Lab) -> dict:
 
 
 def is_clean(count: dict) -> bool:
-    """Return whether a round lost, doubled, changed or left out nothing."""
-    bad = ("lost", "changed", "duplicated", "images_different", "jobs_unfinished")
+    """Return whether a round lost, doubled, changed or left out nothing, and showed nobody another's trials."""
+    bad = ("lost", "changed", "duplicated", "misdirected", "images_different", "jobs_unfinished")
     return (
-        not any(count[name] for name in bad)
+        not any(count.get(name) for name in bad)
         and count["acknowledged"] == count["sent"] > 0
         and count["images"] == count["images_wanted"] > 0
     )
@@ -190,7 +190,9 @@ def summary(runs: list[dict]) -> dict:
         "rounds_run": len(rounds),
         "faults": dict(Counter(fault["kind"] for fault in faults)),
         "faults_amid_votes_and_jobs": sum(bool(fault["votes_open"] and fault["pairs_open"]) for fault in faults),
-        "totals": {key: sum(count[key] for count in rounds) for key, value in rounds[0].items() if type(value) is int},
+        "totals": {
+            key: sum(count.get(key, 0) for count in rounds) for key, value in rounds[-1].items() if type(value) is int
+        },
         "longest_wait_seconds": _longest(rounds),
         "longest_recovery_seconds": max(count["seconds_from_last_fault_to_all_pairs"] for count in rounds),
         "seconds": round(sum(run["seconds"] for run in runs), 1),

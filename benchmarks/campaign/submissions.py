@@ -25,6 +25,8 @@ class RaterSubmissions:
     number: int = 0
     acknowledged: dict[str, str] = field(default_factory=dict)
     retries: int = 0
+    # Trials in answers to this rater that are another's.
+    misdirected: int = 0
     # (when the vote was first sent, for how long it was sent until it was acknowledged)
     waits: list[tuple[float, float]] = field(default_factory=list)
 
@@ -50,7 +52,9 @@ class RaterSubmissions:
             connection.close()
             return False
         if answer.status == 200:
-            stored = json.loads(content)["stored"]
+            said = json.loads(content)
+            stored, own = said["stored"], {one["trial"] for one in self.bodies}
+            self.misdirected += sum(trial["id"] not in own for trial in said["trials"])
             if stored["trial"] != body["trial"]:
                 raise AssertionError(f"the answer to {body['trial']} is about {stored['trial']}")
             self.acknowledged[body["key"]] = stored["choice"]
@@ -109,22 +113,24 @@ def patiently(read):
 
 
 def count_votes(submissions: list[RaterSubmissions]) -> dict[str, int]:
-    """Compare what was acknowledged with the rows of the table."""
+    """Compare what was acknowledged with the rows of the table; what is misdirected was shown to another rater."""
     from survey.models import Vote
 
-    keys = [body["key"] for submission in submissions for body in submission.bodies]
+    sent = {body["key"]: body["trial"] for submission in submissions for body in submission.bodies}
     acknowledged = {key: choice for submission in submissions for key, choice in submission.acknowledged.items()}
-    rows = Vote.objects.filter(submission_key__in=keys).values_list(
+    rows = Vote.objects.filter(submission_key__in=list(sent)).values_list(
         "submission_key", "choice", "trial_id", "is_current"
     )
     stored = Counter(str(key) for key, *_ in rows)
     choices = {str(key): choice for key, choice, *_ in rows}
     trials = Counter(trial for _, _, trial, is_current in rows if is_current)
     return {
-        "sent": len(keys),
+        "sent": len(sent),
         "acknowledged": len(acknowledged),
         "lost": sum(stored[key] == 0 for key in acknowledged),
         "changed": sum(choices.get(key, choice) != choice for key, choice in acknowledged.items()),
+        "misdirected": sum(submission.misdirected for submission in submissions)
+        + sum(sent[str(key)] != str(trial) for key, _, trial, _ in rows),
         "duplicated": sum(count - 1 for count in stored.values()) + sum(count - 1 for count in trials.values()),
         "retries": sum(submission.retries for submission in submissions),
     }

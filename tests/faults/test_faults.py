@@ -32,7 +32,7 @@ def test_each_kind_of_fault_happened(counts) -> None:
 def test_every_acknowledged_vote_is_there_exactly_once(counts) -> None:
     totals = counts["totals"]
     assert totals["sent"] == totals["acknowledged"] == ROUNDS * RATERS * VOTES
-    assert (totals["lost"], totals["changed"], totals["duplicated"]) == (0, 0, 0)
+    assert (totals["lost"], totals["changed"], totals["duplicated"], totals["misdirected"]) == (0, 0, 0, 0)
 
 
 @pytest.mark.slow
