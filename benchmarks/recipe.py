@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.before_and_after import compared, earlier, machine
+from benchmarks.before_and_after import compared, machine
 from config.management.demo.recipe import ARM, BASELINE, EARLIER, NOW, DemoRecipe
 from diffusion.checkpoints import load_network
 from diffusion.schedule import NoiseSchedule
@@ -82,8 +82,7 @@ def main() -> int:
         folder = options.trained or options.keep or Path(aside)
         timed = {}
         if options.trained is None:
-            with earlier() as before:
-                timed = compared(TRAIN, [str(folder.resolve())], before=before, times=options.times)
+            timed = compared(TRAIN, [str(folder.resolve())], times=options.times)
         found = {name: _measured(_first(folder, name), recipe) for name, recipe in _RECIPES.items()}
     for name, facts in found.items():
         facts |= timed.get(name, {})
