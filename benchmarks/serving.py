@@ -58,14 +58,12 @@ def main() -> int:
     with earlier() as before:
         results = {name: _measured(name, before, options) for name in options.database or ["sqlite", "postgresql"]}
     _show(results)
-    if not options.database:
-        record = {
-            "machine": facts,
-            "before": BEFORE,
-            "options": {name: getattr(options, name) for name in ("seconds", "times")},
-            "results": results,
-        }
-        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    # A database that was not asked for keeps its place in the record.
+    record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    settings = {name: getattr(options, name) for name in ("seconds", "times")}
+    for name, result in results.items():
+        record[name] = {"before": BEFORE, "machine": facts, "options": settings, "results": result}
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
