@@ -12,7 +12,7 @@ import pytest
 import torch
 from django.core.management import CommandError, call_command
 
-from generation.reproduction.compared import COMPARISONS, compare
+from generation.reproduction.compared import COMPARISONS, Comparison, compare
 from generation.reproduction.experiment import Laboratory
 
 
@@ -30,15 +30,14 @@ def clothes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
-def test_three_methods_are_compared_over_seeds_and_pairs_and_found_again(clothes: Path, tmp_path: Path):
-    tiny = replace(
+def tiny_comparison(clothes: Path, *, sweep_scales: tuple[float, ...]) -> Comparison:
+    return replace(
         COMPARISONS["fashion_mnist"],
         data=str(clothes),
         seeds=(0, 1),
         images_per_class=1,
         sweep_per_class=1,
-        sweep_scales=(0.5, 2.0),
+        sweep_scales=sweep_scales,
         iterations=1,
         spacing="2",
         attack_steps=1,
@@ -46,6 +45,11 @@ def test_three_methods_are_compared_over_seeds_and_pairs_and_found_again(clothes
         validation_images=4,
         micro_batch=10,
     )
+
+
+@pytest.mark.slow
+def test_three_methods_are_compared_over_seeds_and_pairs_and_found_again(clothes: Path, tmp_path: Path):
+    tiny = tiny_comparison(clothes, sweep_scales=(0.5, 2.0))
     seen: list[str] = []
 
     def laboratory() -> Laboratory:
@@ -83,20 +87,7 @@ def test_three_methods_are_compared_over_seeds_and_pairs_and_found_again(clothes
 @pytest.mark.slow
 def test_results_that_an_earlier_version_remembered_are_read(clothes: Path, tmp_path: Path):
     """Without MIND, which 0.1 did not measure."""
-    tiny = replace(
-        COMPARISONS["fashion_mnist"],
-        data=str(clothes),
-        seeds=(0, 1),
-        images_per_class=1,
-        sweep_per_class=1,
-        sweep_scales=(1.0,),
-        iterations=1,
-        spacing="2",
-        attack_steps=1,
-        evaluation_steps=1,
-        validation_images=4,
-        micro_batch=10,
-    )
+    tiny = tiny_comparison(clothes, sweep_scales=(1.0,))
     folder = tmp_path / "out"
     compare(Laboratory(tiny, folder, device=torch.device("cpu")))
     for path in (folder / "results").glob("*.json"):
