@@ -9,17 +9,27 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 from django.conf import settings
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.management.base import CommandError
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler, get_internal_wsgi_application
 
-__all__ = ["address_parsed", "address_require_free", "serve", "server_on", "worker_beside"]
+__all__ = [
+    "address_parsed",
+    "address_require_free",
+    "interrupt_on_signals",
+    "serve",
+    "server_on",
+    "undisturbed",
+    "worker_beside",
+]
 
 # A worker saves what it does; one that does not listen is killed after this.
 _PATIENCE_SECONDS = 20
+_TO_END = (signal.SIGINT, signal.SIGTERM)
 
 
 def address_parsed(address: str) -> tuple[str, int]:
@@ -69,9 +79,33 @@ class _Handler(WSGIRequestHandler):
 
 
 def interrupt_on_signals() -> None:
-    """Let SIGTERM end this process as Ctrl-C does; a shell may have had both ignored."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    """Let SIGTERM end this process as Ctrl-C does; a shell may have had both ignored.
+
+    Only the first signal interrupts: an impatient second one would break into what is ended in order.
+    """
+    for number in _TO_END:
+        signal.signal(number, _interrupt)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hear no further signal to end for a while: what is ended is ended in order."""
+    before = {number: signal.signal(number, _not_now) for number in _TO_END}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in _TO_END:
+        signal.signal(number, _not_now)
+    raise KeyboardInterrupt
+
+
+def _not_now(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing. SIG_IGN in its place prints a warning for a signal that has arrived and is not handled yet."""
 
 
 def server_on(host: str, port: int, *, access_log: bool) -> ThreadedWSGIServer:
@@ -93,11 +127,8 @@ def serve(server: ThreadedWSGIServer) -> None:
     """Serve until Ctrl-C or SIGTERM, which is no error."""
     interrupt_on_signals()
     try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        # A second one would break into what follows: everything is ended in order.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
     finally:
         server.server_close()
 

@@ -9,15 +9,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from typing import IO
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
 from config.management.demo.recipe import EARLIER, NOW, DemoRecipe, Network
+from config.management.demo.serving import undisturbed
 from jobs.console import Board
 from training.models import TrainingRun
 
@@ -71,7 +71,7 @@ def train_side_by_side(networks: Sequence[Network], board: Board, *, cores: int)
             for one in as_completed(begun):
                 one.result()
         except BaseException:
-            with _undisturbed():
+            with undisturbed():
                 trainings.end()
             raise
 
@@ -137,14 +137,3 @@ def _failure(network: Network, code: int, said: str) -> CommandError:
     else:
         why = lines[-1].removeprefix("CommandError: ") if lines else f"its process ended with code {code}"
     return CommandError(f"{network.title}, run {network.preset}: {why}\nmake demo goes on from what was saved.")
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ignore further signals to end for a while: what is ended is ended in order."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -36,6 +36,23 @@ with serving.worker_beside():
 print("ended", flush=True)
 """
 
+# Is told twice to end: once both arrive together, once the second while the first is being dealt with.
+END_TWICE = """
+import os, signal
+from config.management.demo.serving import interrupt_on_signals
+both = {signal.SIGINT, signal.SIGTERM}
+interrupt_on_signals()
+signal.pthread_sigmask(signal.SIG_BLOCK, both)
+for number in both:
+    os.kill(os.getpid(), number)
+try:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+except KeyboardInterrupt:
+    for number in both:
+        signal.raise_signal(number)
+    print("ended in order")
+"""
+
 
 @pytest.fixture
 def taken() -> Iterator[int]:
@@ -98,6 +115,13 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen, int, list[psutil.
         with contextlib.suppress(psutil.NoSuchProcess):
             one.kill()
     process.wait()
+
+
+def test_an_impatient_second_signal_breaks_into_nothing() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", END_TWICE], cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ended in order\n", "")
 
 
 def test_pages_are_served_without_a_line_for_each_request(served) -> None:
