@@ -18,7 +18,7 @@ from jobs.runner import job_next, job_run
 class Command(BaseCommand):
     help = (
         "Run queued jobs from the job table, one at a time (no broker needed), and show how far each is. "
-        "With --once the exit code says whether one failed."
+        "However it ends, the exit code says whether one failed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             end_with_parent()
         names = [name.strip() for name in queues.split(",") if name.strip()]
         self.stdout.write(f"waiting for jobs in {', '.join(names)} (Ctrl-C to stop)")
-        failed: list[Job] = []
+        failed: list[str] = []
         try:
             while not is_leaving():
                 housekeeping_due()
@@ -44,12 +44,11 @@ class Command(BaseCommand):
                         break
                     time.sleep(1.0)
                 elif (done := self._run(job)) is not None and done.state == Job.State.FAILED:
-                    failed.append(done)
+                    failed.append(str(done))
         except KeyboardInterrupt:
             self.stdout.write("stopped")
-        # A worker that goes on for days is not to blame for one job of the first; who asked for these wants to know.
-        if once and failed:
-            raise CommandError(f"{len(failed)} job(s) failed: {', '.join(str(job) for job in failed)}")
+        if failed:
+            raise CommandError(f"{len(failed)} job(s) failed: {', '.join(failed)}")
 
     def _run(self, job: Job) -> Job | None:
         self.stdout.write(f"{job}: started")

@@ -108,3 +108,17 @@ def test_it_shows_how_far_a_job_is_and_ends_with_an_error_after_a_failed_one(
     assert shown.err.count("3 of 10, pairs") == 2
     assert f"{bad}: failed: no such file" in shown.out
     assert f"{good}: succeeded" in shown.out
+
+
+def test_one_that_waits_for_jobs_says_at_its_end_which_failed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    @registry.handles(kind)
+    def handler(lease: Lease) -> None:
+        raise ValueError("no such file")
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    bad = job_enqueue(kind=kind)
+    with pytest.raises(CommandError, match=rf"1 job\(s\) failed: {bad}"):
+        call_command("run_jobs")
