@@ -41,6 +41,7 @@ from generation.reproduction.run import provenance
 from generation.reproduction.samples import pairs_in_turn
 from generation.reproduction.sweep import (
     HELD_OUT_SEED,
+    best_in_words,
     best_scales,
     curve_figure,
     curve_over_seeds,
@@ -69,7 +70,7 @@ class Comparison(Experiment):
         Images of a class at each of them, from pairs that are used for nothing else.
     """
 
-    sweep_scales: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+    sweep_scales: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
     sweep_per_class: int = 40
 
 
@@ -296,7 +297,8 @@ def _as_report(results: Mapping[str, Any]) -> dict[str, Any]:
 def _page(results: Mapping[str, Any], figures: Sequence[FigureSpec]) -> str:
     experiment = results["experiment"]
     sentences = difference_sentences(results["differences"], _DIRECTIONS)
-    scales = ", ".join(f"{method} {scale:g}" for method, scale in results["scales"].items())
+    best = best_in_words(results["scales"], experiment["sweep_scales"])
+    scales = "; ".join(f"{method} {words}" for method, words in best.items())
     tables = [table for table in metrics_tables(_as_report(results)) if table is not None]
     blocks = [
         Heading("Robust and steadied classifier guidance on real images", level=1, anchor="top"),

@@ -16,7 +16,15 @@ from generation.recipes.noise import PairSpec
 from generation.recipes.recipe import ArmRecipe
 from generation.reproduction.samples import SampleFolder
 
-__all__ = ["HELD_OUT_SEED", "best_scales", "curve_figure", "curve_over_seeds", "curve_table", "sweep_scales"]
+__all__ = [
+    "HELD_OUT_SEED",
+    "best_in_words",
+    "best_scales",
+    "curve_figure",
+    "curve_over_seeds",
+    "curve_table",
+    "sweep_scales",
+]
 
 #: Seed of the pairs of a sweep: far from those that studies are given.
 HELD_OUT_SEED = 2**62
@@ -89,6 +97,12 @@ def best_scales(points: Sequence[Mapping[str, Any]], *, metric: str = "kid") -> 
         if value is not None:
             found[point["arm"]] = min(found.get(point["arm"], (float("inf"), 0.0)), (sign * value, point["scale"]))
     return {arm: scale for arm, (_, scale) in found.items()}
+
+
+def best_in_words(best: Mapping[str, float], scales: Sequence[float]) -> dict[str, str]:
+    """Return each arm's best scale as text, which says so where it is the largest that was tried."""
+    beyond = ", the largest tried: larger ones may be better"
+    return {arm: f"{scale:g}{beyond if scale == max(scales) else ''}" for arm, scale in best.items()}
 
 
 def curve_table(points: Sequence[Mapping[str, Any]]) -> str:
@@ -190,7 +204,19 @@ def _draw(points: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Any:
         axes.set_title(f"{wording.METRIC_NAMES[name]} ({better} is better)")
     for axes in cells[len(metrics) :]:
         axes.set_visible(False)
+    _space_by_octaves(cells, sorted({point["scale"] for point in points}))
     for axes in grid[-1]:
         axes.set_xlabel("classifier scale")
     cells[0].legend()
     return figure
+
+
+def _space_by_octaves(cells: Sequence[Any], scales: Sequence[float]) -> None:
+    """Show every doubling of the scale as wide as the next, and 0, which no logarithm shows, before the smallest."""
+    positive = [scale for scale in scales if scale > 0]
+    if not positive:
+        return
+    for axes in cells:
+        axes.set_xscale("symlog", base=2, linthresh=positive[0])
+        axes.set_xticks(scales, [f"{scale:g}" for scale in scales])
+        axes.set_xticks([], minor=True)

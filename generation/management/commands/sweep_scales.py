@@ -28,13 +28,15 @@ class Command(BaseCommand):
 
     def handle(self, *, study: str, scales: str, out: Path, **options) -> None:
         from diffusion.checkpoints import CheckpointError
+        from generation.reproduction.sweep import best_in_words
         from generation.worker.sweep import study_sweep
 
         try:
+            tried = _scales(scales)
             with shown(f"sweeping the scales of {study}", self.stderr, options.get("report")) as told:
                 best = study_sweep(
                     study_get(study),
-                    scales=_scales(scales),
+                    scales=tried,
                     reference=options["reference"],
                     features=options["features"],
                     weights=options["weights"],
@@ -45,8 +47,8 @@ class Command(BaseCommand):
                 )
         except (SurveyError, CheckpointError, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
-        for arm, scale in best.items():
-            self.stdout.write(f"{arm}: lowest KID at scale {scale:g}")
+        for arm, words in best_in_words(best, tried).items():
+            self.stdout.write(f"{arm}: lowest KID at scale {words}")
         self.stdout.write(f"curve: {out / 'curve.csv'}")
 
 

@@ -11,6 +11,7 @@ import pytest
 from generation.reproduction.samples import SampleFolder, pairs_in_turn
 from generation.reproduction.sweep import (
     HELD_OUT_SEED,
+    best_in_words,
     best_scales,
     curve_figure,
     curve_over_seeds,
@@ -68,6 +69,21 @@ POINTS = [_point("a", 0.5, 0.3), _point("a", 1.0, 0.1), _point("a", 2.0, None), 
 
 def test_the_best_scale_is_that_of_the_lowest_kid():
     assert best_scales(POINTS) == {"a": 1.0, "b": 1.0}
+
+
+def test_a_best_scale_at_the_end_of_those_tried_is_said_to_be_so():
+    assert best_in_words({"a": 1.0, "b": 2.0}, [0.5, 2.0, 1.0]) == {
+        "a": "1",
+        "b": "2, the largest tried: larger ones may be better",
+    }
+
+
+def test_scales_are_spaced_by_octaves_with_zero_before_the_smallest():
+    axes = curve_figure([_point("a", scale, 0.1) for scale in (0.0, 0.5, 1.0, 8.0)]).draw().axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.5", "1", "8"]
+    at = axes.transData.transform([(scale, 0.1) for scale in (0.0, 0.5, 1.0, 2.0)])[:, 0]
+    assert at[2] - at[1] == pytest.approx(at[3] - at[2])
+    assert at[0] < at[1]
 
 
 def test_curves_are_a_table_and_a_panel_a_metric():
