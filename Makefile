@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 ARGS ?=
 JOBS ?= auto
 # A test that fails is tried once more. One that passes only then is listed as RERUN: a defect of that test, to be fixed.
-PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --reruns 1
+PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --reruns 1 --rerun-show-tracebacks
 
 .PHONY: demo setup test check coverage lint lint-scripts types format bench screenshots serve worker lock audit release clean
 
