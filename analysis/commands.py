@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -103,6 +103,9 @@ def _power_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_design(parser)
+    parser.add_argument(
+        "--votes-per-pair", type=int, help="where a pair is full: raters beyond find no place (default: never)"
+    )
     parser.add_argument("--target-power", type=float, default=0.8, help="power to reach (default: %(default)s)")
     parser.add_argument("--significance", type=float, default=0.05, help="two-sided level (default: %(default)s)")
     parser.add_argument("--pilot", metavar="VOTES", help="take the variances from these votes (default: the SDs given)")
@@ -130,7 +133,7 @@ def _power_parser() -> argparse.ArgumentParser:
 def _price(options: argparse.Namespace, plan: PowerPlan) -> LooksPrice | None:
     if options.looks is None:
         return None
-    design = {"raters": plan.raters, "pairs": plan.pairs, "votes_per_rater": options.votes_per_rater}
+    design = {"raters": plan.raters_with_places, "pairs": plan.pairs, "votes_per_rater": options.votes_per_rater}
     if options.looks == "anytime":
         return price_of_any_looks(plan.components, **design, significance=options.significance, seed=options.seed)
     if not options.looks.isdecimal() or int(options.looks) < 2:
@@ -158,7 +161,7 @@ def _price_text(price: LooksPrice) -> str:
 
 def _power(options: argparse.Namespace) -> tuple[PowerPlan, SimulatedPower | None]:
     design = {name: getattr(options, name) for name in ("raters", "pairs", "votes_per_rater")}
-    aims = {"target_power": options.target_power, "significance": options.significance}
+    aims = {name: getattr(options, name) for name in ("votes_per_pair", "target_power", "significance")}
     scenario = Scenario(**design, **_behaviour(options), seed=options.seed)
     if options.pilot:
         plan = plan_power_from(_pilot_components(options), **design, **aims)
@@ -168,6 +171,7 @@ def _power(options: argparse.Namespace) -> tuple[PowerPlan, SimulatedPower | Non
         return plan, None
     if options.pilot:
         raise ValueError("--repetitions simulates the SDs given, not a pilot; leave out --pilot or --repetitions")
+    scenario = replace(scenario, raters=plan.raters_with_places)
     return plan, simulate_power(scenario, repetitions=options.repetitions, significance=options.significance)
 
 
@@ -187,8 +191,9 @@ def _power_text(plan: PowerPlan, simulated: SimulatedPower | None) -> str:
             return f"no number of {unit} reaches {plan.target_power:.0%} with {other}"
         return f"{number:,} {unit} reach {plan.target_power:.0%} with {other}"
 
+    beyond = "" if plan.raters_with_places == plan.raters else f" of whom {plan.raters_with_places:,} find a place,"
     lines = [
-        f"design          {plan.raters:,} raters, {plan.pairs:,} pairs, {plan.votes:,} votes",
+        f"design          {plan.raters:,} raters,{beyond} {plan.pairs:,} pairs, {plan.votes:,} votes",
         f"expected rate   {plan.rate:.3f} +- {plan.half_width:.3f} (95 % interval, {plan.df} degrees of freedom)",
         f"power           {plan.power:.3f}",
         f"ceiling         {plan.ceiling_power:.3f} with any number of raters on these {plan.pairs:,} pairs",

@@ -21,6 +21,7 @@ __all__ = [
     "expected_components",
     "plan_power",
     "plan_power_from",
+    "raters_with_places",
     "simulate_power",
 ]
 
@@ -34,7 +35,12 @@ class PowerPlan:
 
     Parameters
     ----------
-    raters, pairs, votes : int
+    raters, pairs : int
+        As planned.
+    raters_with_places : int
+        Of the raters those who can vote before every pair has its votes; see :func:`raters_with_places`.
+    votes : int
+        Of the raters with places.
     rate : float
         The expected preference rate.
     se, df, half_width : float
@@ -45,9 +51,12 @@ class PowerPlan:
         The same with infinitely many raters on these pairs: s_p / sqrt(P) is left.
     raters_needed, pairs_needed : int or None
         Smallest number that reaches the target power, the other as planned; None with ``reason`` where none does.
+    votes_per_pair_needed : int or None
+        What the raters needed give each pair: no fewer places may be planned for them.
     """
 
     raters: int
+    raters_with_places: int
     pairs: int
     votes: int
     rate: float
@@ -59,6 +68,7 @@ class PowerPlan:
     ceiling_power: float
     target_power: float
     raters_needed: int | None
+    votes_per_pair_needed: int | None
     pairs_needed: int | None
     components: VarianceComponents
     method: str
@@ -74,7 +84,24 @@ _METHOD = (
 )
 
 
-def plan_power(scenario: Scenario, *, target_power: float = 0.8, significance: float = 0.05) -> PowerPlan:
+def raters_with_places(*, raters: int, pairs: int, votes_per_rater: int, votes_per_pair: int | None) -> int:
+    """Return how many of the raters can vote before every pair has its votes; at least two, below them nothing is told.
+
+    ``votes_per_pair`` is where a pair is full; None for pairs that take any number of votes.
+
+    Examples
+    --------
+    >>> raters_with_places(raters=60, pairs=100, votes_per_rater=20, votes_per_pair=4)
+    20
+    """
+    if votes_per_pair is None:
+        return raters
+    return max(2, min(raters, pairs * votes_per_pair // min(votes_per_rater, pairs)))
+
+
+def plan_power(
+    scenario: Scenario, *, votes_per_pair: int | None = None, target_power: float = 0.8, significance: float = 0.05
+) -> PowerPlan:
     """Return precision and power of a design whose votes follow a scenario.
 
     Parameters
@@ -82,6 +109,8 @@ def plan_power(scenario: Scenario, *, target_power: float = 0.8, significance: f
     scenario : Scenario
         At least two raters and two pairs, one load for all raters; see :func:`expected_components` for the behaviour
         that it may state.
+    votes_per_pair : int, optional
+        Where a pair is full: raters beyond it find nothing to vote on and buy no power.
     target_power, significance : float in (0, 1)
 
     Examples
@@ -102,6 +131,7 @@ def plan_power(scenario: Scenario, *, target_power: float = 0.8, significance: f
         raters=scenario.raters,
         pairs=scenario.pairs,
         votes_per_rater=load,
+        votes_per_pair=votes_per_pair,
         target_power=target_power,
         significance=significance,
     )
@@ -113,44 +143,58 @@ def plan_power_from(
     raters: int,
     pairs: int,
     votes_per_rater: int | None = None,
+    votes_per_pair: int | None = None,
     target_power: float = 0.8,
     significance: float = 0.05,
 ) -> PowerPlan:
     """Return ``plan_power`` for components from elsewhere, for example a pilot's ``estimated_components``."""
-    _check_design(raters, pairs, votes_per_rater, target_power, significance)
-    design = _Design(components, votes_per_rater, significance)
-    se, df = design.se(raters, pairs), min(raters, pairs) - 1
+    _check_design(raters, pairs, votes_per_rater, votes_per_pair, target_power, significance)
+    design = _Design(components, votes_per_rater, votes_per_pair, significance)
+    placed = design.placed(raters, pairs)
+    se, df = design.se(placed, pairs), min(placed, pairs) - 1
     # What is left with endlessly many raters: these pairs are a sample too.
     ceiling_se = math.sqrt(components.pair / pairs)
     ceiling = design.power_at(ceiling_se, pairs - 1)
     # Not asked where the ceiling is lower: the search would end at its limit.
     raters_needed = _smallest(lambda r: design.power(r, pairs), target_power) if ceiling >= target_power else None
-    pairs_needed = _smallest(lambda p: design.power(raters, p), target_power)
+    # More pairs have more places, too.
+    pairs_needed = _smallest(lambda p: design.power(design.placed(raters, p), p), target_power)
     return PowerPlan(
         raters=raters,
+        raters_with_places=placed,
         pairs=pairs,
-        votes=raters * design.load(pairs),
+        votes=placed * design.load(pairs),
         rate=components.rate,
         se=se,
         df=df,
         half_width=float(stats.t.ppf(0.975, df) * se),
-        power=design.power(raters, pairs),
+        power=design.power(placed, pairs),
         ceiling_se=ceiling_se,
         ceiling_power=ceiling,
         target_power=target_power,
         raters_needed=raters_needed,
+        votes_per_pair_needed=raters_needed and math.ceil(raters_needed * design.load(pairs) / pairs),
         pairs_needed=pairs_needed,
         components=components,
         method=_METHOD,
-        reason=_plan_remark(components, raters, pairs, target_power, ceiling, raters_needed, pairs_needed),
+        reason="; ".join(
+            [
+                *design.places_remark(raters, pairs),
+                *_plan_remark(components, raters, pairs, target_power, ceiling, raters_needed, pairs_needed),
+            ]
+        ),
     )
 
 
-def _check_design(raters: int, pairs: int, load: int | None, target: float, significance: float) -> None:
+def _check_design(
+    raters: int, pairs: int, load: int | None, per_pair: int | None, target: float, significance: float
+) -> None:
     if min(raters, pairs) < 2:
         raise ValueError(f"raters is {raters} and pairs {pairs}; the crossed interval needs at least 2 of each")
     if load is not None and not 1 <= load <= pairs:
         raise ValueError(f"votes_per_rater is {load}; it must be 1..{pairs}, the number of pairs")
+    if per_pair is not None and per_pair < 1:
+        raise ValueError(f"votes_per_pair is {per_pair}; it must be 1 or more")
     for name, value in (("target_power", target), ("significance", significance)):
         if not 0.0 < value < 1.0:
             raise ValueError(f"{name} is {value}; it must be in (0, 1)")
@@ -160,10 +204,26 @@ def _check_design(raters: int, pairs: int, load: int | None, target: float, sign
 class _Design:
     components: VarianceComponents
     votes_per_rater: int | None
+    votes_per_pair: int | None
     significance: float
 
     def load(self, pairs: int) -> int:
         return pairs if self.votes_per_rater is None else min(self.votes_per_rater, pairs)
+
+    def placed(self, raters: int, pairs: int) -> int:
+        return raters_with_places(
+            raters=raters, pairs=pairs, votes_per_rater=self.load(pairs), votes_per_pair=self.votes_per_pair
+        )
+
+    def places_remark(self, raters: int, pairs: int) -> list[str]:
+        """Say that raters are beyond the places, with the remedy."""
+        placed, load = self.placed(raters, pairs), self.load(pairs)
+        if placed == raters or self.votes_per_pair is None:
+            return []
+        return [
+            f"more raters than places: {pairs} pairs (votes per pair: {self.votes_per_pair}) are full after {placed} "
+            f"of {raters} raters; plan {placed} raters or {math.ceil(raters * load / pairs)} votes per pair"
+        ]
 
     def se(self, raters: int, pairs: int) -> float:
         parts = self.components
@@ -211,7 +271,7 @@ def _plan_remark(
     ceiling: float,
     raters_needed: int | None,
     pairs_needed: int | None,
-) -> str:
+) -> list[str]:
     words = [f"with {pairs} pairs no number of raters lifts the power above {ceiling:.3f}"]
     if raters_needed is None:
         words.append(f"so {target:g} needs more pairs: too few pairs cannot be bought back with raters")
@@ -219,7 +279,7 @@ def _plan_remark(
         words.append(f"with {raters} raters no number of pairs reaches {target:g}")
     if components.rate == 0.5:
         words.append("the expected rate is 1/2, so there is nothing to find")
-    return "; ".join(words)
+    return words
 
 
 @dataclass(frozen=True, kw_only=True)

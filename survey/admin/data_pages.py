@@ -234,33 +234,35 @@ def report_file(request: HttpRequest, study: Study, build: int, name: str) -> Ht
 class PlanningForm(forms.Form):
     raters = forms.IntegerField(min_value=2, max_value=100_000, label="Raters")
     pairs = forms.IntegerField(min_value=2, max_value=100_000, label="Pairs")
-    votes = forms.IntegerField(min_value=1, max_value=10_000, label="Votes")
-    votes_of = forms.ChoiceField(choices=[("rater", "of each rater"), ("pair", "on each pair")], label="")
+    votes_per_rater = forms.IntegerField(min_value=1, max_value=10_000, label="Votes of each rater", required=False)
+    votes_per_pair = forms.IntegerField(min_value=1, max_value=100_000, label="Votes on each pair", required=False)
     preference = forms.FloatField(min_value=0.501, max_value=0.95, label="Preference rate worth finding")
     criteria = forms.IntegerField(min_value=1, max_value=MOST_CRITERIA, label="Criteria", required=False)
 
     def clean(self) -> dict[str, Any]:
-        """Turn votes on a pair into votes of a rater, which is what the design is made of."""
+        """Fill in what each rater gives from what each pair gets, where that alone is asked."""
         asked = super().clean()
         if self.errors:
             return asked
-        votes, raters, pairs = asked.pop("votes"), asked["raters"], asked["pairs"]
+        load, votes, raters = asked["votes_per_rater"], asked["votes_per_pair"], asked["raters"]
         asked["criteria"] = asked["criteria"] or 1
-        if asked.pop("votes_of") == "rater":
-            return asked | {"votes_per_rater": votes}
+        if load:
+            return asked
+        if not votes:
+            raise forms.ValidationError("Give the votes of each rater, or those on each pair, or both.")
         if votes > raters:
             raise forms.ValidationError(f"{votes} votes on each pair need as many raters: nobody sees a pair twice.")
-        # Rounded up: every pair gets at least the votes that were asked for.
-        return asked | {"votes_per_rater": math.ceil(votes * pairs / raters)}
+        # Rounded up: every pair gets at least the votes that were asked for, and nobody is beyond the places.
+        return asked | {"votes_per_rater": math.ceil(votes * asked["pairs"] / raters), "votes_per_pair": None}
 
 
 # Beyond so many raters the simulation of looks would keep the page waiting.
 _MOST_SIMULATED = 5_000
 
 
-def _looks_percent(study: Study, asked: dict[str, Any]) -> dict[str, Any]:
+def _looks_percent(study: Study, asked: dict[str, Any], raters: int) -> dict[str, Any]:
     """Return the power in percent under the study's looks, or under looks at any time, and what they are called."""
-    asked = {name: value for name, value in asked.items() if name != "criteria"}
+    asked = {name: asked[name] for name in ("pairs", "votes_per_rater", "preference")} | {"raters": raters}
     if study.stopping_rule == Study.StoppingRule.PLANNED:
         price = looks_price_of(**asked, looks=study.planned_looks, spending=study.looks_spending)
         return {
@@ -268,7 +270,7 @@ def _looks_percent(study: Study, asked: dict[str, Any]) -> dict[str, Any]:
             "looks_caption": f"Power at the last of {study.planned_looks} looks",
         }
     # Of a design small enough to simulate in a page.
-    if asked["raters"] > _MOST_SIMULATED:
+    if raters > _MOST_SIMULATED:
         return {}
     price = looks_price_of(**asked)
     return {"looks_percent": f"{100 * price['power']:.0f}", "looks_caption": "Power if results are looked at any time"}
@@ -279,16 +281,17 @@ def _looks_percent(study: Study, asked: dict[str, Any]) -> dict[str, Any]:
 def planning(request: HttpRequest, study: Study) -> HttpResponse:
     """Raters x pairs x votes -> width of the headline interval and power, with the ceiling that pairs set."""
     pairs = study.pairs.filter(is_selected=True, kind=ImagePair.Kind.MAIN).count()
+    comparisons = max(1, len(comparisons_of(study)))
     start = {
         "raters": study.target_raters,
         "pairs": max(2, pairs) if pairs else 100,
-        "votes": max(1, study.trials_per_session // blocks_of(study)),
+        "votes_per_rater": max(1, study.trials_per_session // (comparisons * blocks_of(study))),
+        "votes_per_pair": study.votes_per_pair,
         "criteria": max(1, len(study.criteria)),
-        "votes_of": "rater",
         "preference": 0.6,
     }
     form = PlanningForm(request.GET if "raters" in request.GET else start)
-    context: dict[str, Any] = {"tab": "planning", "form": form, "comparisons": len(comparisons_of(study))}
+    context: dict[str, Any] = {"tab": "planning", "form": form, "comparisons": comparisons}
     if form.is_valid():
         asked = form.cleaned_data
         plan = power_of(**asked)
@@ -297,9 +300,9 @@ def planning(request: HttpRequest, study: Study) -> HttpResponse:
             "power_percent": f"{100 * plan['power']:.0f}",
             "ceiling_percent": f"{100 * plan['ceiling_power']:.0f}",
             "width_percent": f"{100 * plan['half_width']:.1f}",
-            **_looks_percent(study, asked),
+            **_looks_percent(study, asked, plan["raters_with_places"]),
             "others_percent": "" if plan["power_of_others"] is None else f"{100 * plan['power_of_others']:.0f}",
-            "votes_of_rater": f"{round(plan['votes'] / plan['raters'], 1):g}",
+            "votes_of_rater": f"{round(plan['votes'] / plan['raters_with_places'], 1):g}",
             "votes_on_pair": f"{round(plan['votes'] / plan['pairs'], 1):g}",
         }
         steps = sorted({max(2, round(asked["raters"] * factor)) for factor in (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)})

@@ -188,7 +188,7 @@ _PROVIDER_CAPTIONS = {
     "prolific": "Prolific",
     "mturk": "Mechanical Turk",
 }
-_CODES = {"complete": "complete", "screen": "screen too small", "full": "no slots left", "withdrawn": "withdrawn"}
+_CODES = {"complete": "complete", "screen": "screen too small", "full": "no places left", "withdrawn": "withdrawn"}
 _ORIGINS = {"frame_ancestors": "Sites that may frame the pages", "form_action": "Sites that the end may be posted to"}
 
 

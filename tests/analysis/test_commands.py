@@ -16,6 +16,19 @@ def test_power_prints_the_plan_and_its_ceiling(capsys):
     assert f"ceiling         {plan.ceiling_power:.3f}" in text
 
 
+def test_power_knows_where_the_places_end(capsys):
+    asked = ["power", "--raters", "60", "--pairs", "40", "--votes-per-pair", "12", "--looks", "3"]
+    assert main([*asked, "--repetitions", "12", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    alone = plan_power(Scenario(raters=12, pairs=40))
+    assert (found["plan"]["votes"], found["plan"]["power"]) == (480, alone.power)
+    assert found["looks"]["power_of_one_look"] == alone.power
+    assert main(asked) == 0
+    text = capsys.readouterr().out
+    assert "design          60 raters, of whom 12 find a place, 40 pairs, 480 votes" in text
+    assert "more raters than places" in text
+
+
 def test_power_as_json_with_simulation(capsys):
     assert main(["power", "--raters", "8", "--pairs", "10", "--repetitions", "12", "--seed", "3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

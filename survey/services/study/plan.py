@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 __all__ = [
@@ -93,10 +94,19 @@ def _rule_problems(entry: Any) -> list[str]:
     return [f"rule {name!r}: {fault}" for _, fault in rule_faults(entry)]
 
 
-def power_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float, criteria: int = 1) -> dict[str, Any]:
+def power_of(
+    *,
+    raters: int,
+    pairs: int,
+    votes_per_rater: int,
+    preference: float,
+    criteria: int = 1,
+    votes_per_pair: int | None = None,
+) -> dict[str, Any]:
     """Return precision and power of a design under the headline's test, with the ceiling that pairs set.
 
-    ``votes_per_rater`` are those by one criterion. The headline of several is tested alone; ``power_of_others`` is that
+    ``votes_per_rater`` are those by one criterion, and so are ``votes_per_pair``, where a pair is full: raters beyond
+    the places count for nothing. The headline of several is tested alone; ``power_of_others`` is that
     of the first of the others under Holm, the least that any of them has.
     """
     from analysis.planning.power import plan_power
@@ -104,14 +114,18 @@ def power_of(*, raters: int, pairs: int, votes_per_rater: int, preference: float
 
     load = min(votes_per_rater, pairs)
     scenario = Scenario(raters=raters, pairs=pairs, votes_per_rater=load, preference=preference)
-    others = plan_power(scenario, significance=0.05 / (criteria - 1)).power if criteria > 1 else None
-    return plan_power(scenario).as_json() | {"power_of_others": others}
+    plan = partial(plan_power, scenario, votes_per_pair=votes_per_pair)
+    others = plan(significance=0.05 / (criteria - 1)).power if criteria > 1 else None
+    return plan().as_json() | {"power_of_others": others}
 
 
 def looks_price_of(
     *, raters: int, pairs: int, votes_per_rater: int, preference: float, looks: int | None = None, spending: Any = None
 ) -> dict[str, Any]:
-    """Return what looks cost beside one look: a planned number of them, or any number under the confidence sequence."""
+    """Return what looks cost beside one look: a planned number of them, or any number under the confidence sequence.
+
+    ``raters`` are those with places.
+    """
     from analysis.planning.looks import price_of_any_looks, price_of_looks
     from analysis.planning.simulation import Scenario
     from analysis.planning.variance_components import expected_components

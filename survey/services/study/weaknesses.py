@@ -150,7 +150,7 @@ def _plan(study: Study) -> list[str]:
         if largest and largest < 96:
             found.append(f"images of {largest} pixels are tiny at 1 screen pixel each; raise the pixel multiple")
     if pairs >= 2 and study.target_raters >= 2:
-        found += _power(study, pairs, slots)
+        found += _power(study, pairs)
     return found
 
 
@@ -180,7 +180,7 @@ def _criteria(study: Study) -> list[str]:
 
 
 def _raters_and_slots(study: Study, slots: int) -> list[str]:
-    """Compare the votes that the planned raters would give with those that the plan has slots for."""
+    """Compare the votes that the planned raters would give with those that the plan has places for."""
     trials, raters = study.trials_per_session, study.target_raters
     given, needed = raters * trials, math.ceil(slots / trials)
     if given < slots:
@@ -191,30 +191,31 @@ def _raters_and_slots(study: Study, slots: int) -> list[str]:
     if raters > needed:
         votes = given * study.votes_per_pair // slots
         return [
-            f"more raters than slots: {raters} raters could give {given} votes, but the study is full after {slots}, "
+            f"more raters than places: {raters} raters could give {given} votes, but the study is full after {slots}, "
             f"which {needed} raters give; plan {needed} raters or raise the votes per pair to {votes}"
         ]
     return []
 
 
-def _power(study: Study, pairs: int, slots: int) -> list[str]:
-    """Compare the power of one comparison with the usual target, at a preference rate worth finding.
-
-    Only raters who find free slots count: a study is full once every pair has its votes, however many come.
-    """
+def _power(study: Study, pairs: int) -> list[str]:
+    """Compare the power of one comparison with the usual target, at a preference rate worth finding."""
     comparisons = max(1, len(comparisons_of(study)))
-    blocks = blocks_of(study)
-    load = max(1, min(pairs, study.trials_per_session // (comparisons * blocks)))
-    raters = max(2, min(study.target_raters, slots // study.trials_per_session))
-    plan = power_of(raters=raters, pairs=pairs, votes_per_rater=load, preference=TARGET_RATE)
+    load = max(1, min(pairs, study.trials_per_session // (comparisons * blocks_of(study))))
+    plan = power_of(
+        raters=study.target_raters,
+        pairs=pairs,
+        votes_per_rater=load,
+        votes_per_pair=study.votes_per_pair,
+        preference=TARGET_RATE,
+    )
     if plan["power"] >= TARGET_POWER:
         return []
     remedy = f"{plan['pairs_needed']} pairs" if plan["pairs_needed"] else "more pairs and more raters"
     if plan["ceiling_power"] >= TARGET_POWER and plan["raters_needed"]:
-        wanted = plan["raters_needed"]
-        votes = math.ceil(wanted * study.trials_per_session / (pairs * comparisons * blocks))
+        wanted, votes = plan["raters_needed"], plan["votes_per_pair_needed"]
         remedy = f"{wanted} raters" + (f" and {votes} votes per pair" if votes > study.votes_per_pair else "")
-    among = "" if raters == study.target_raters else f" with the {raters} raters that the slots are enough for"
+    raters = plan["raters_with_places"]
+    among = "" if raters == study.target_raters else f" with the {raters} raters that the places are enough for"
     return [
         f"power is {100 * plan['power']:.0f} %{among} for a typical preference of {TARGET_RATE:g}, below "
         f"{100 * TARGET_POWER:.0f} %; {remedy} would reach it (see Planning)"

@@ -72,6 +72,26 @@ def test_raters_needed_are_the_fewest_that_reach_the_target():
     assert plan_power(Scenario(raters=plan.raters_needed - 1, pairs=150, preference=0.6)).power < 0.8
 
 
+def test_raters_beyond_the_places_buy_nothing():
+    design = {"pairs": 40, "votes_per_rater": 40, "preference": 0.6}
+    many = plan_power(Scenario(raters=60, **design), votes_per_pair=12)
+    few = plan_power(Scenario(raters=12, **design))
+    assert (many.raters_with_places, many.votes, many.power) == (12, 480, few.power)
+    assert "more raters than places" in many.reason
+    assert "more raters" not in few.reason
+    # What would be enough has its places: neither the raters nor the pairs needed are bound by today's.
+    reached = Scenario(raters=many.raters_needed, **design)
+    assert plan_power(reached, votes_per_pair=many.votes_per_pair_needed).power >= 0.8
+    assert plan_power(reached, votes_per_pair=many.votes_per_pair_needed - 1).power < 0.8
+    wider = Scenario(raters=60, pairs=many.pairs_needed, votes_per_rater=40, preference=0.6)
+    assert plan_power(wider, votes_per_pair=12).power >= 0.8
+
+
+def test_a_place_for_nobody_is_refused():
+    with pytest.raises(ValueError, match="votes_per_pair is 0"):
+        plan_power(Scenario(), votes_per_pair=0)
+
+
 def test_too_few_pairs_cannot_be_bought_back_with_raters():
     plan = plan_power(Scenario(raters=500, pairs=12, preference=0.58))
     assert plan.raters_needed is None

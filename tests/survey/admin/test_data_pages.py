@@ -20,6 +20,7 @@ from survey.services.results.report_build import report_request
 from survey.services.study.plan import power_of, rule_problems
 from survey.services.study.study import study_transition
 from survey.services.study.version import version_freeze
+from survey.services.study.weaknesses import version_weaknesses
 from tests.factories import make_running, make_study, make_user, make_visit
 from tests.survey.admin.test_study_pages import client_of, vote_on
 
@@ -244,14 +245,35 @@ def test_planning_page_shows_power_and_the_ceiling(owner) -> None:
     assert client.get(address).status_code == 200
     plan = power_of(raters=50, pairs=100, votes_per_rater=40, preference=0.6)
     assert plan["power"] < plan["ceiling_power"]
-    for votes in ("votes=40&votes_of=rater", "votes=20&votes_of=pair"):
+    for votes in ("votes_per_rater=40", "votes_per_pair=20", "votes_per_rater=40&votes_per_pair=20"):
         page = client.get(f"{address}?raters=50&pairs=100&{votes}&preference=0.6").content.decode()
         assert f"<strong>{100 * plan['power']:.0f} %</strong>" in page
         assert "2000: 40 of each rater, 20 on each pair" in page
         assert "Power if results are looked at any time" in page
     planned = make_study(owner=owner, stopping_rule="planned", planned_looks=5)
-    asked = address.replace(f"/{study.pk}/", f"/{planned.pk}/") + "?raters=50&pairs=100&votes=40&votes_of=rater"
+    asked = address.replace(f"/{study.pk}/", f"/{planned.pk}/") + "?raters=50&pairs=100&votes_per_rater=40"
     assert "Power at the last of 5 looks" in client.get(f"{asked}&preference=0.6").content.decode()
-    page = client.get(f"{address}?raters=5&pairs=9&votes=6&votes_of=pair&preference=0.6").content.decode()
+    page = client.get(f"{address}?raters=5&pairs=9&votes_per_pair=6&preference=0.6").content.decode()
     assert "nobody sees a pair twice" in page
-    assert client.get(f"{address}?raters=1&pairs=x&votes=0&votes_of=&preference=2").status_code == 200
+    page = client.get(f"{address}?raters=5&pairs=9&preference=0.6").content.decode()
+    assert "Give the votes of each rater, or those on each pair" in page
+    assert client.get(f"{address}?raters=1&pairs=x&votes_per_rater=0&preference=2").status_code == 200
+
+
+def test_planning_counts_only_raters_who_find_a_place(owner) -> None:
+    study = make_study(
+        owner=owner, pairs=40, trials_per_session=40, target_raters=60, votes_per_pair=12, arms=("a", "b")
+    )
+    client = client_of(owner)
+    address = f"/admin/survey/study/{study.pk}/planning/"
+    page = client.get(address).content.decode()
+    plan = power_of(raters=12, pairs=40, votes_per_rater=40, preference=0.6)
+    assert f"<strong>{100 * plan['power']:.0f} %</strong>" in page, "60 raters have no more votes to give than 12"
+    assert "480: 40 of each rater of the 12 who find a place, 12 on each pair" in page
+    assert "more raters than places: 40 pairs (votes per pair: 12) are full after 12 of 60 raters" in page
+    assert "plan 12 raters or 60 votes per pair" in page
+    (dry,) = [text for text in version_weaknesses(study) if text.startswith("power is")]
+    assert f"power is {100 * plan['power']:.0f} % with the 12 raters" in dry
+    body = {"raters": 60, "pairs": 40, "votes_per_rater": 40, "votes_per_pair": 12, "preference": 0.6}
+    told = client.post("/api/v1/planning/", body, content_type="application/json").json()
+    assert (told["raters_with_places"], told["votes"], told["power"]) == (12, 480, plan["power"])

@@ -349,7 +349,7 @@ def test_weaknesses_name_what_a_reviewer_would_ask() -> None:
     assert [w for w in version_weaknesses(sound) if "Study" not in w] == []
 
 
-def test_raters_beyond_the_slots_are_named_and_give_no_power() -> None:
+def test_raters_beyond_the_places_are_named_and_give_no_power() -> None:
     plan = {"pairs": 40, "trials_per_session": 40, "target_raters": 60}
     full = make_study(votes_per_pair=60, **plan)
     few = make_study(votes_per_pair=12, **plan)
@@ -360,12 +360,12 @@ def test_raters_beyond_the_slots_are_named_and_give_no_power() -> None:
     assert said(full, "more raters") == ""
     assert (
         "the study is full after 480, which 12 raters give; plan 12 raters or raise the votes per pair to 60"
-        in said(few, "more raters than slots: 60 raters")
+        in said(few, "more raters than places: 60 raters")
     )
     twelve = make_study(votes_per_pair=12, **(plan | {"target_raters": 12}))
     power = [re.search(r"power is (\d+) %", said(study, "power is"))[1] for study in (few, twelve)]
     assert power[0] == power[1], "60 raters have no more votes to give than 12"
-    assert "with the 12 raters that the slots are enough for" in said(few, "power is")
+    assert "with the 12 raters that the places are enough for" in said(few, "power is")
 
 
 def test_next_leads_from_frozen_to_the_archive(owner) -> None:

@@ -24,7 +24,7 @@ FIELDS: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
     ({"votes_per_pair": 3}, "3 votes per pair is odd", {"votes_per_pair": 4}),
     ({"votes_per_pair": 8, "target_raters": 4}, "8 votes per pair need as many raters", {"votes_per_pair": 4}),
     ({"target_raters": 2, "votes_per_pair": 10}, "2 raters give 12 votes, the plan wants 60", {"target_raters": 10}),
-    ({"target_raters": 90, "votes_per_pair": 2}, "more raters than slots: 90 raters", {"target_raters": 2}),
+    ({"target_raters": 90, "votes_per_pair": 2}, "more raters than places: 90 raters", {"target_raters": 2}),
     ({"trials_per_session": 400}, "400 trials take about", {"trials_per_session": 6}),
     ({"display": "pixels", "pixel_multiple": 1}, "images of 16 pixels are tiny", {"pixel_multiple": 4}),
 ]
