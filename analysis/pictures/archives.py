@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import IO
 
 from analysis.pictures.errors import PictureError
-from analysis.pictures.formats import HEAD_BYTES
+from analysis.pictures.formats import HEAD_BYTES, kind_of
 from analysis.pictures.listing import Listing, is_leaving, listing_of
 
 __all__ = ["DAMAGED", "Limits", "PictureArchive", "open_archive"]
@@ -182,8 +182,12 @@ def open_archive(file: IO[bytes], limits: Limits | None = None) -> Iterator[Pict
     try:
         archive = zipfile.ZipFile(file)
     except DAMAGED as error:
-        raise PictureError(
-            f"the file is no zip archive, or a damaged one ({_reason(error)}); zip one folder per arm and send that"
-        ) from None
+        file.seek(0)
+        found = kind_of(file.read(HEAD_BYTES))
+        if found == "zip archive":
+            seen = f"a zip archive cut short or damaged ({_reason(error)})"
+        else:
+            seen = f"no zip archive (found: {found})"
+        raise PictureError(f"the file is {seen}; zip one folder per arm and send that") from None
     with archive:
         yield PictureArchive(archive, limits or Limits())

@@ -11,7 +11,18 @@ from pathlib import PurePosixPath
 from analysis.pictures.errors import PictureError
 from analysis.pictures.formats import has_image_ending, kind_of, picture_format, stem
 
-__all__ = ["LEAVINGS", "Classes", "Listing", "class_of", "classes_of", "is_leaving", "listing_of", "nfc", "text_beside"]
+__all__ = [
+    "LEAVINGS",
+    "NAMED",
+    "Classes",
+    "Listing",
+    "class_of",
+    "classes_of",
+    "is_leaving",
+    "listing_of",
+    "nfc",
+    "text_beside",
+]
 
 # What other programs leave behind, in lower case; hidden names are left out besides.
 LEAVINGS = frozenset(

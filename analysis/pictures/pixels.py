@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from analysis.pictures.depth import bits_per_channel
@@ -104,6 +104,9 @@ def read_picture(content: bytes, *, name: str = "", most_px: int | None = None) 
             return _picture(opened, content, found, profile, most_px)
     except PictureError:
         raise
+    except UnidentifiedImageError:
+        # Its own message names an object in memory.
+        raise PictureError(f"cannot be read as an image, perhaps cut short or damaged (it begins as {found})") from None
     # Whatever a decoder's own code runs into on a damaged file: there is no list of it.
     except Exception as error:
         raise PictureError(f"cannot be read as an image, perhaps cut short or damaged ({error})") from error

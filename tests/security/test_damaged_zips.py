@@ -86,9 +86,9 @@ DAMAGED = {
     "entry named .": (zipped(**{".": b"x"}), r"unsafe name '\.'"),
     "entry without a name": (renamed(b"\0"), r"unsafe name '\\x00'"),
     "name with a NUL": (renamed(b"robust/cat/\0.png"), r"unsafe name 'robust/cat/\\x00\.png'"),
-    "directory cut out of the middle": (without(10, 30), "no zip archive, or a damaged one"),
-    "directory cut short": (without(30, None), "no zip archive, or a damaged one"),
-    "end cut off": (zipped()[:-8], "no zip archive, or a damaged one"),
+    "directory cut out of the middle": (without(10, 30), "a zip archive cut short or damaged"),
+    "directory cut short": (without(30, None), "a zip archive cut short or damaged"),
+    "end cut off": (zipped()[:-8], "a zip archive cut short or damaged"),
 }
 
 

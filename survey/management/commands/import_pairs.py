@@ -50,7 +50,7 @@ class Command(BaseCommand):
                 with options["zip"].open("rb") as file, zip_sources(file, manifest=manifest) as sources:
                     report = self._run(study, sources, options)
             else:
-                sources = folder_sources(dict(map(_arm, options["arm"])), manifest=options["pairs"])
+                sources = folder_sources(_arms(options["arm"]), manifest=options["pairs"])
                 report = self._run(study, sources, options)
         except ImportRefused as error:
             for problem in error.problems:
@@ -75,6 +75,15 @@ class Command(BaseCommand):
     def _progress(self, done: int, total: int) -> None:
         if sys.stderr.isatty() and (done == total or done % 50 == 0):
             self.stderr.write(f"\r{done} of {total} images read", ending="\n" if done == total else "")
+
+
+def _arms(given: list[str]) -> dict[str, Path]:
+    arms: dict[str, Path] = {}
+    for name, folder in map(_arm, given):
+        if name in arms:
+            raise CommandError(f"--arm {name} is given twice, as {arms[name]} and {folder}; give each arm its own name")
+        arms[name] = folder
+    return arms
 
 
 def _arm(text: str) -> tuple[str, Path]:

@@ -184,32 +184,63 @@ def images_check(
 def _shared(paths: Mapping[str, Mapping[str, str]], report: ImportReport, *, leave_out_unmatched: bool) -> list[str]:
     """Return the keys that all arms have; report arms and images without a partner."""
     if len(paths) < 2:
-        given = ", ".join(f"{arm} ({_found(keys)})" for arm, keys in paths.items()) or "none"
-        besides = f" ({'; '.join(report.notes)})" if report.notes else ""
-        report.problems.append(f"a comparison needs at least two arms, found: {given}{besides}; {WANTED_TREE}")
+        report.problems.append(_too_few_arms(paths, report))
         return []
-    shared = sorted(set.intersection(*(set(keys) for keys in paths.values())))
-    for arm, keys in paths.items():
-        others = set().union(*(other for name, other in paths.items() if name != arm))
-        if keys and not others & set(keys):
-            report.problems.append(
-                f"arm {arm} ({_found(keys)}) shares no path with any other arm; if it is no arm, leave it out"
-            )
-        elif alone := sorted(set(keys) - set(shared)):
-            report.unmatched[arm] = [keys[key] for key in alone]
-            named = ", ".join(keys[key] for key in alone[:NAMED]) + (", ..." if len(alone) > NAMED else "")
-            text = f"arm {arm}: {len(alone)} image(s) without a partner in every other arm: {named}"
-            (report.notes if leave_out_unmatched else report.problems).append(text)
-    if not shared:
-        report.problems.append(f"no relative path is in every arm; name the files of a pair alike; {WANTED_TREE}")
-    return shared
+    filled = {arm: keys for arm, keys in paths.items() if keys}
+    strays = _strays(filled)
+    for arm in strays:
+        report.problems.append(
+            f"arm {arm} ({_found(paths[arm])}) shares no path with any other arm; if it is no arm, leave it out"
+        )
+    # Beside an arm too many, or an empty one, the others are compared as they are: they lack none of its images.
+    fitting = {arm: keys for arm, keys in filled.items() if arm not in strays}
+    shared = sorted(set.intersection(*(set(keys) for keys in fitting.values()))) if fitting else []
+    if shared:
+        lacks = [_unmatched(arm, keys, shared, report) for arm, keys in fitting.items() if len(keys) > len(shared)]
+        (report.notes if leave_out_unmatched else report.problems).extend(lacks)
+    if not shared and len(fitting) > 1:
+        found = "; ".join(f"{arm}: {_found(keys)}" for arm, keys in fitting.items())
+        report.problems.append(
+            f"no relative path is in every arm ({found}); name the files of a pair alike; {WANTED_TREE}"
+        )
+    elif len(fitting) < len(paths):
+        report.problems.append(WANTED_TREE)
+    return shared if len(fitting) == len(paths) else []
+
+
+def _unmatched(arm: str, keys: Mapping[str, str], shared: Sequence[str], report: ImportReport) -> str:
+    """Note the images of an arm that some other arm does not have; say how many they are, and the first names."""
+    alone = sorted(set(keys) - set(shared))
+    report.unmatched[arm] = [keys[key] for key in alone]
+    named = ", ".join(keys[key] for key in alone[:NAMED]) + (", ..." if len(alone) > NAMED else "")
+    return f"arm {arm}: {len(alone)} image(s) without a partner in every other arm: {named}"
+
+
+def _strays(paths: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return the arms whose images have no partner in any other, where others have some."""
+    others = {arm: set().union(*(keys for name, keys in paths.items() if name != arm)) for arm in paths}
+    alone = [arm for arm, keys in paths.items() if not others[arm] & set(keys)]
+    return alone if len(alone) < len(paths) else []
+
+
+def _too_few_arms(paths: Mapping[str, Mapping[str, str]], report: ImportReport) -> str:
+    given = ", ".join(f"{arm} ({_found(keys)})" for arm, keys in paths.items()) or "none"
+    besides = f" ({'; '.join(report.notes)})" if report.notes else ""
+    around = "".join(
+        f"if the folders in {arm} are the arms, give them without it around them; "
+        for arm, keys in paths.items()
+        if any("/" in name for name in keys.values())
+    )
+    return f"a comparison needs at least two arms, found: {given}{besides}; {around}{WANTED_TREE}"
 
 
 def _found(keys: Mapping[str, str]) -> str:
     """Say in a few words what an arm holds."""
-    folders = sorted({name.split("/")[0] for name in keys.values() if "/" in name})
+    names = sorted(keys.values())
+    folders = sorted({name.split("/")[0] for name in names if "/" in name})
     inside = ", ".join(folders[:NAMED_FOLDERS]) + (", ..." if len(folders) > NAMED_FOLDERS else "")
-    return f"{len(keys)} image(s)" + (f" in {len(folders)} folder(s): {inside}" if folders else "")
+    held = f"{len(names)} image(s)" + (f" in {len(folders)} folder(s): {inside}" if folders else "")
+    return held + (f"; the first is {names[0]}" if names else "")
 
 
 def _changes(pairs: Mapping[str, Mapping[str, ImageFacts]], report: ImportReport) -> None:

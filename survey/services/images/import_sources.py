@@ -15,7 +15,7 @@ from typing import IO, Protocol
 from analysis.pictures.archives import Limits, PictureArchive, open_archive
 from analysis.pictures.errors import PictureError
 from analysis.pictures.folders import list_folder
-from analysis.pictures.listing import Listing, nfc, text_beside
+from analysis.pictures.listing import NAMED, Listing, nfc, text_beside
 from survey.exceptions import BadArchive
 from survey.services.images.manifest import (
     MANIFEST_NAMES,
@@ -231,13 +231,19 @@ class _Wrapper:
     def _sorted_out(self) -> dict[str, dict[str, str]]:
         """Return {arm: {path below it: name in the zip}}. A folder that holds references is no arm."""
         arms: dict[str, dict[str, str]] = {}
+        loose: list[str] = []
         for name in self._listing.names:
             if name.startswith(self._home) and name.removeprefix(self._home).partition("/")[0] in self._beside:
                 continue
             arm, slash, below = name.removeprefix(self.around).partition("/")
-            if not slash:
-                raise BadArchive(f"{name} lies beside the folders; {WANTED_TREE}")
-            arms.setdefault(arm, {})[below] = name
+            if slash:
+                arms.setdefault(arm, {})[below] = name
+            else:
+                loose.append(name)
+        if loose:
+            folders = f"beside the folders {', '.join(sorted(arms)[:NAMED])}" if arms else "in no folder"
+            named = ", ".join(loose[:NAMED]) + (", ..." if len(loose) > NAMED else "")
+            raise BadArchive(f"{len(loose)} image(s) of the zip lie {folders}: {named}; {WANTED_TREE}")
         return arms
 
     def notes(self, *, are_texts_read: bool) -> list[str]:

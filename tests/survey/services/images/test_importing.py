@@ -13,7 +13,7 @@ from jobs.runner import job_run
 from survey.exceptions import BadArchive, ImportRefused, StudyNotEditable
 from survey.models import AuditEntry, ImagePair, PairImage
 from survey.selectors.jobs import study_subject
-from survey.services.images.import_sources import FolderSource, Limits, zip_sources
+from survey.services.images.import_sources import FolderSource, Limits, folder_sources, zip_sources
 from survey.services.images.importing import images_check, images_import, import_check
 from survey.services.study.arm_names import short_name
 from survey.services.study.version import version_freeze
@@ -210,7 +210,7 @@ def test_links_bombs_and_rubbish_are_refused() -> None:
     few = Limits(files=1)
     with pytest.raises(BadArchive, match="allowed are 1"), zip_sources(zipped({"a/1.png": b"x", "b/1.png": b"x"}), few):
         pass
-    with pytest.raises(BadArchive, match="beside the folders"), zip_sources(zipped({"1.png": make_png(1)})):
+    with pytest.raises(BadArchive, match="lie in no folder"), zip_sources(zipped({"1.png": make_png(1)})):
         pass
 
 
@@ -347,6 +347,9 @@ def test_one_arm_is_no_wrapper_and_the_wanted_tree_is_shown(names: tuple[str, ..
     report, pairs = of_zip(*names)
     assert not pairs
     assert "found: vanilla (2 image(s)" in report.problems[0]
+    assert f"; the first is {min(names).removeprefix('vanilla/')})" in report.problems[0]
+    has_folders = any(name.count("/") > 1 for name in names)
+    assert ("if the folders in vanilla are the arms, give them without it" in report.problems[0]) == has_folders
     assert "robust/dog/0001.png" in report.problems[0]
 
 
@@ -356,9 +359,57 @@ def test_an_arm_too_many_and_a_zip_of_videos_are_named() -> None:
         report, _ = images_check(sources)
     assert "(the zip: left out: 1 video (b/clip.mp4))" in report.problems[0]
     report, _ = of_zip("a/cat/1.png", "b/cat/1.png", "originals/x.png")
-    assert any("arm originals (1 image(s)) shares no path" in problem for problem in report.problems)
+    # The others are not blamed for what the folder too many lacks; the tree that is wanted ends the list.
+    stray, tree = report.problems
+    assert "arm originals (1 image(s); the first is x.png) shares no path" in stray
+    assert "robust/dog/0001.png" in tree
+    assert not report.unmatched
     with pytest.raises(BadArchive, match=r"no images; found: 2 videos \(a/1\.mp4, b/1\.mp4\)[^$]*robust"):
         of_zip("a/1.mp4", "b/1.mp4", content=b"\0\0\0\x18ftypisom\0\0\0\0isomavc1")
+
+
+def test_images_beside_the_folders_or_in_none_are_counted_and_named() -> None:
+    with pytest.raises(BadArchive, match=r"4 image\(s\) of the zip lie in no folder: 1\.png, 2\.png, 3\.png, \.\.\."):
+        of_zip(*(f"{number}.png" for number in range(1, 5)))
+    with pytest.raises(BadArchive, match=r"1 image\(s\) of the zip lie beside the folders a, b: grid\.png; wanted"):
+        of_zip("a/1.png", "b/1.png", "grid.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"Rar!\x1a\x07\x01\x00" + bytes(50), r"no zip archive \(found: RAR archive\)"),
+        (b"", r"no zip archive \(found: empty file\)"),
+        (b"PK\x03\x04" + bytes(50), "a zip archive cut short or damaged"),
+    ],
+)
+def test_what_is_no_zip_is_called_by_what_it_is(content: bytes, said: str) -> None:
+    with pytest.raises(BadArchive, match=said), zip_sources(io.BytesIO(content)):
+        pass
+
+
+def test_an_empty_arm_or_names_that_never_meet_are_one_problem_with_what_was_found(tmp_path: Path) -> None:
+    for name in ("a/cat/0.png", "b/cat/0.png", "c/other.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make_png(1))
+    (tmp_path / "none").mkdir()
+
+    def problems(*arms: str) -> list[str]:
+        return images_check(folder_sources({arm: tmp_path / arm for arm in arms}))[0].problems
+
+    empty, tree = problems("a", "b", "none")
+    assert empty == f"arm none: no images in {tmp_path / 'none'}; found: nothing"
+    assert "robust/dog/0001.png" in tree
+    (apart,) = problems("a", "c")
+    assert "a: 1 image(s) in 1 folder(s): cat; the first is cat/0.png; c: 1 image(s); the first is other.png" in apart
+    assert "robust/dog/0001.png" in apart
+
+
+def test_no_message_names_an_object_in_memory() -> None:
+    report, _ = of_zip("a/1.gif", "b/1.gif", content=b"GIF89a" + bytes(20))
+    assert "perhaps cut short or damaged" in report.problems[0]
+    assert "object at 0x" not in " ".join(report.problems)
 
 
 def test_one_damaged_entry_does_not_hide_the_next(tmp_path: Path) -> None:
