@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.sheets.faults import Faults
+from analysis.sheets.faults import Faults, number_hint
 from analysis.sheets.sheet import Sheet, read_sheet
 from analysis.votes.csv_text import unguard
 
@@ -81,7 +81,9 @@ def _scores(sheet: Sheet, faults: Faults) -> dict[tuple[str, str, str], float]:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            faults.add(line, "score", f"is {row['score']!r}; give a finite number", kind="number")
+            faults.add(
+                line, "score", f"is {row['score']!r}; give a finite number{number_hint(row['score'])}", kind="number"
+            )
         elif key in found:
             faults.add(line, "", f"{key[0]} scored {key[2]} on pair {key[1]} twice", kind="twice")
         else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.sheets.faults import Faults
+from analysis.sheets.faults import Faults, number_hint
 from analysis.sheets.sheet import read_sheet
 from analysis.votes.csv_text import unguard
 
@@ -63,7 +63,7 @@ def read_covariates(path: str | Path) -> dict[str, dict[tuple[str, str], float]]
         for name in names:
             found[name][image] = value = _number(row[name])
             if not math.isfinite(value):
-                faults.add(line, name, f"is {row[name]!r}; give a finite number", kind="number")
+                faults.add(line, name, f"is {row[name]!r}; give a finite number{number_hint(row[name])}", kind="number")
     faults.refuse()
     return found
 

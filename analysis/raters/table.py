@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.raters.columns import ANSWER_PREFIX
-from analysis.sheets.faults import Faults
+from analysis.sheets.faults import Faults, number_hint
 from analysis.sheets.sheet import read_sheet
 from analysis.votes.csv_text import unguard
 from analysis.votes.table import VoteTable
@@ -83,7 +83,7 @@ def _number(line: int, text: str, faults: Faults) -> float:
     except ValueError:
         value = -1.0
     if not 0.0 <= value < float("inf"):
-        faults.add(line, "minutes", f"is {text!r}; give a number of 0 or more", kind="number")
+        faults.add(line, "minutes", f"is {text!r}; give a number of 0 or more{number_hint(text)}", kind="number")
     return value
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from analysis.sheets.faults import number_hint
 from analysis.votes.coded import Coded
 from analysis.votes.columns import ACCEPTABLE, CHECK_KINDS, CHOICES
 from analysis.votes.lines import Lines
@@ -244,4 +245,4 @@ def _number_hint(text: str) -> str:
     word = text.strip().casefold()
     if word in NOTHING:
         return _LEAVE_EMPTY
-    return "; write a decimal point" if word.count(",") == 1 and word.replace(",", "").isdecimal() else ""
+    return number_hint(text)

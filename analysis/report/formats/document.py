@@ -49,6 +49,12 @@ _MADE_ELSEWHERE = (
     "What the arms' networks do, drawn from the networks and not from the votes; raters saw none of these figures. "
     "report.json holds the digest of each file."
 )
+_PROVENANCE = {
+    "version": "Version of Blindpair",
+    "commit": "Commit",
+    "seed": "Seed of what is drawn",
+    "plan_sha256": "SHA-256 of the plan of analysis",
+}
 _METRICS = "What the images are like, measured without raters: no measure of what people prefer."
 _GIVEN: tuple[str, ...] = ("given figures",)  # Stands for the names of the figures made elsewhere, in their order.
 
@@ -226,8 +232,11 @@ def _for_the_paper(report: Mapping) -> list[Block]:
 def _provenance(report: Mapping) -> list[Block]:
     data = report["data"]
     blocks: list[Block] = [Heading("Provenance", anchor="provenance")]
-    facts = {**report["provenance"], f"SHA-256 of the votes ({data['sha256_of']})": data["sha256"]}
+    known = report["provenance"]
+    facts = {_PROVENANCE.get(key, wording.key_in_words(key)): value for key, value in known.items()}
+    facts[f"SHA-256 of the votes ({data['sha256_of']})"] = data["sha256"]
     if data["source"]:
-        facts["file of votes"] = data["source"]
-    blocks += [Paragraph(f"{key}: {value}", "note") for key, value in facts.items()]
+        facts["File of votes"] = data["source"]
+    shown = {name: wording.fact(value) or wording.NOT_STATED for name, value in facts.items()}
+    blocks += [Paragraph(f"{name}: {value}", "note") for name, value in shown.items()]
     return blocks

@@ -35,6 +35,7 @@ def test_both_orders_of_a_pairwise_judge_are_averaged(tmp_path):
     [
         ("", "it needs a header"),
         ("pair,arm,score\n", "the header has arm, pair, score; scores need arm, pair, score, scorer, or"),
+        ('pair,arm,scorer,score\np,a,s,"0,5"\n', "score is '0,5'; give a finite number; write a decimal point"),
         ("pair,arm,scorer,score\np,a,s,high\n", r"scores.csv, line 2: score is 'high'; give a finite number"),
         ("pair,arm,scorer,score\np,a,s,nan\n", "line 2: score is 'nan'"),
         ("pair,arm,scorer,score\np,a,s,1\np,a,s,2\n", "line 3: s scored a on pair p twice"),

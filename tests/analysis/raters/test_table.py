@@ -31,6 +31,7 @@ def test_two_sessions_of_one_rater_are_one_rater(tmp_path):
         (HEADER + "r1,s1,1,,,\nr1,s1,2,,,\n", "line 3: session s1 of r1 has a row on line 2 already"),
         ("rater,site\nr1,a\nr1,b\n", "line 3: rater r1 has a row on line 2 already; keep one of them"),
         (HEADER + "r1,s1,soon,,,\n", "line 2: minutes is 'soon'; give a number of 0 or more"),
+        (HEADER + 'r1,s1,"1,5",,,\n', "line 2: minutes is '1,5'; give a number of 0 or more; write a decimal point"),
         (HEADER + "r1,s1,-1,,,\n", "line 2: minutes is '-1'"),
     ],
 )

@@ -132,6 +132,8 @@ def test_a_bad_value_is_reported_with_line_column_and_reason(tmp_path, suffix, c
         ({"excluded": "NA"}, "; leave the cell empty"),
         ({"response_ms": "nan"}, "; leave the cell empty"),
         ({"response_ms": "1250,5"}, "; write a decimal point"),
+        ({"response_ms": "-3,5"}, "; write a decimal point"),
+        ({"response_ms": "1.250,5"}, "; write a decimal point, and nothing between thousands"),
     ],
 )
 def test_what_spreadsheets_and_data_frames_write_is_refused_with_the_remedy(changes, remedy):

@@ -297,3 +297,14 @@ def test_a_long_table_says_where_its_other_rows_are():
     assert len(view.rows) == 60
     assert view.notes == ["The first 60 of 100 rows; all are in tables/many.csv."]
     assert len(table.view().rows) == 100
+
+
+def test_provenance_is_in_words_and_says_what_is_not_known(tmp_path):
+    table = votes_from_rows(study_rows()).table
+    report = build_report(table, plan={"arm": "robust"}, provenance={"version": "0.2", "commit": None})
+    write_report(report, table, tmp_path / "out")
+    page = (tmp_path / "out/report.html").read_text()
+    for words in ("Version of Blindpair: 0.2", "Commit: not stated", "SHA-256 of the plan of analysis: "):
+        assert words in page
+    assert "plan_sha256" not in page
+    assert report["provenance"]["plan_sha256"] in page
