@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -28,6 +28,7 @@ from generation.services.order import (
 from jobs.job_page import WorkPage, error_shown
 from survey.admin.access import StudyListFilter, StudyScopedAdmin
 from survey.admin.page import head_context
+from survey.admin.recipes import recipe_table
 from survey.exceptions import SurveyError
 from survey.models import PairImage, Study
 from survey.selectors.access import may_change, studies_visible_to
@@ -55,7 +56,7 @@ class GenerationRunForm(forms.ModelForm):
     other_factors = forms.MultipleChoiceField(
         required=False,
         label="Arms may also differ in",
-        choices=[(name, name) for name in recipe_fields() if name not in GUIDANCE_FACTORS],
+        choices=[(name, name.replace("_", " ")) for name in recipe_fields() if name not in GUIDANCE_FACTORS],
         widget=forms.CheckboxSelectMultiple,
         help_text="Guidance may always differ. Tick a field only if it is what the study compares.",
     )
@@ -69,6 +70,8 @@ class GenerationRunForm(forms.ModelForm):
         # A frozen study takes no more pairs; offering it would only end in a refusal.
         drafts = studies_visible_to(user).filter(state=Study.State.DRAFT)
         self.fields["study"].queryset = drafts
+        if not drafts.exists():
+            self.fields["study"].help_text = "Only a draft takes pairs, and you have none: begin with New study."
         self.fields["micro_batch"].initial = DEFAULT_MICRO_BATCH
         self.user = user
         chosen = str(self.data.get("study") or self.initial.get("study") or "")
@@ -153,7 +156,7 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
     ) -> HttpResponse:
         """Show an order as a page of its study, under its head."""
         run = self.get_object(request, object_id)
-        head = head_context(request, run.study) | {"is_nav_sidebar_enabled": False} if run else {}
+        head = head_context(request, run.study) if run else {}
         return super().change_view(request, object_id, form_url, {"tab": self.study_tab} | head | (extra_context or {}))
 
     def get_fieldsets(self, request: HttpRequest, obj: GenerationRun | None = None) -> Any:
@@ -269,7 +272,7 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
         )
         return (
             format_html_join(
-                " ",
+                "",
                 '<img src="{}" alt="{} by {}" title="{} by {}" width="72" height="72" loading="lazy">',
                 (
                     (
@@ -282,10 +285,13 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
             or "none yet"
         )
 
-    @admin.display(description="classes", empty_value="all that the networks know")
-    def shown_classes(self, run: GenerationRun) -> str | None:
-        return ", ".join(f"{label} {name}".strip() for label, name in run_classes(run)) or None
+    @admin.display(description="classes")
+    def shown_classes(self, run: GenerationRun) -> str:
+        # The digits are called by their labels; a class of two words has both.
+        named = [str(label) if name in {"", str(label)} else f"{label} {name}" for label, name in run_classes(run)]
+        return ", ".join(named) or "all that the networks know"
 
     @admin.display(description="recipes")
     def shown_recipes(self, run: GenerationRun) -> SafeString:
-        return format_html("<pre>{}</pre>", json.dumps(run.recipes, indent=2, sort_keys=True))
+        table = {"recipe_arms": run.recipes, "recipes": recipe_table(list(run.recipes.values()))}
+        return render_to_string("admin/survey/_recipes.html", table)

@@ -88,7 +88,7 @@ def _pictures(found: list[tuple[str, str]], none: str) -> SafeString:
 class TrainingRunAdmin(WorkPage, admin.ModelAdmin):
     """Runs are ordered here and trained by GPU workers; their settings do not change afterwards."""
 
-    list_display = ["name", "preset", "shown_state", "progress", "note", "created_by", "created_at", "finished_at"]
+    list_display = ["name", "preset", "shown_state", "progress", "note", "created_at", "finished_at"]
     list_filter = ["state"]
     list_select_related = ["created_by", "job"]
     search_fields = ["name", "preset"]
@@ -190,8 +190,13 @@ class TrainingRunAdmin(WorkPage, admin.ModelAdmin):
 
     @admin.display(description="checkpoints")
     def checkpoints(self, run: TrainingRun) -> SafeString:
-        rows = [(c.role, c.path, c.sha256[:12]) for c in run.checkpoints.all()]
-        return format_html_join("", "<div>{}: {} (sha256 {}...)</div>", rows) or format_html("{}", "none yet")
+        rows = [
+            (reverse("admin:training_checkpoint_change", args=[c.pk]), c.role, c.kind, c.sha256[:12])
+            for c in run.checkpoints.all()
+        ]
+        return format_html_join("", '<div><a href="{}">{} {}</a>, SHA-256 {}…</div>', rows) or format_html(
+            "{}", "none yet"
+        )
 
     @admin.display(description="settings")
     def shown_config(self, run: TrainingRun) -> SafeString:
@@ -215,17 +220,26 @@ class TrainingRunAdmin(WorkPage, admin.ModelAdmin):
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(admin.ModelAdmin):
-    """What was trained, to be copied into an arm's recipe."""
+    """What was trained, by run, role and digest: where it lies on the servers is nobody's business here."""
 
-    list_display = ["run", "role", "kind", "path", "sha256", "updated_at"]
+    list_display = ["__str__", "kind", "digest", "updated_at"]
     list_filter = ["kind", "role"]
     list_select_related = ["run"]
-    fields = ["run", "role", "kind", "path", "sha256", "shown_metrics", "updated_at"]
+    fields = ["run", "role", "kind", "whole_digest", "shown_metrics", "updated_at"]
+
+    @admin.display(description="SHA-256")
+    def whole_digest(self, checkpoint: Checkpoint) -> str:
+        return checkpoint.sha256
+
+    @admin.display(description="SHA-256")
+    def digest(self, checkpoint: Checkpoint) -> str:
+        return f"{checkpoint.sha256[:12]}…"
 
     @admin.display(description="measured")
     def shown_metrics(self, checkpoint: Checkpoint) -> SafeString:
-        metrics = checkpoint.card.get("metrics", {})
-        rows = [(name, f"{value:.4g}") for name, value in sorted(metrics.items()) if isinstance(value, float)]
+        metrics = checkpoint.card.get("metrics", {}).items()
+        measured = [(name.replace("_", " "), value) for name, value in sorted(metrics) if isinstance(value, float)]
+        rows = [(name, f"{value:.4g}") for name, value in measured]
         return format_html_join("", "<div>{}: {}</div>", rows) or format_html("{}", "nothing")
 
     def has_add_permission(self, request: HttpRequest) -> bool:

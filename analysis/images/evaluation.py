@@ -216,10 +216,7 @@ class Evaluation:
         fewest = self.n if fit.n is None else min(self.n, fit.n)
         floor = self._frechet_floor(rows.shape[1])
         if fewest < floor:
-            reason = (
-                f"refused: {fewest} images, below {floor} the small-sample bias rules the distance; "
-                "use the kernel distance (kid)"
-            )
+            reason = f"refused: {fewest} images, below {floor} the small-sample bias rules the distance; use KID"
             return self.refused(reason, fit.n)
         value = frechet_distance(fit_gaussian(rows), fit)
         error, remark = self._frechet_error(rows, fit)
@@ -314,7 +311,7 @@ class Evaluation:
             return self.refused(_NO_PAIR.format(what="the reference holds no images, only their moments"))
         if min(self.n, rows.shape[0]) < needed:
             return self.refused(f"refused: at least {needed} images are needed on both sides", rows.shape[0])
-        self.progress("precision, recall, density, coverage")
+        self.progress("Precision, recall, density, coverage")
         return manifold_metrics(
             self.arm.pool, rows, k=self.rules.k, coverage_k=self.rules.coverage_k, memory_bytes=self.rules.memory_bytes
         )

@@ -19,6 +19,7 @@ from analysis.images import (
     fit_gaussian,
     gaussian_from_moments,
 )
+from analysis.metric_names import metric_name
 from generation.features.image_sets import ImageSet, NpzSource, folder_source, npz_members
 from generation.features.inception import file_sha256
 from generation.features.networks import FeatureNetwork
@@ -213,4 +214,4 @@ def _with_classes(stored: StoredFeatures, judged: JudgedClasses | None) -> ArmFe
 
 
 def _metric_progress(progress: Progress, arm: str) -> Callable[[str], None]:
-    return lambda metric: progress(f"{metric} of {arm}", 0, 1)
+    return lambda metric: progress(f"{metric_name(metric)} of {arm}", 0, 1)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from analysis.metric_names import metric_name
 from analysis.report.formats.document import FigureBlock, Heading, Paragraph, TableBlock
 from analysis.report.formats.html import render_html
 from analysis.report.parts.figure import FigureSpec, rendered
 from analysis.report.parts.table import Column, Table
-from analysis.report.parts.wording import METRIC_NAMES
 from generation.reproduction.experiment import arm_name
 
 __all__ = ["reproduction_page"]
@@ -27,8 +27,6 @@ _METRICS = (
     "density",
     "coverage",
 )
-#: All distances here are in the judge's features, so there are no others to tell them from.
-_NAMES = METRIC_NAMES | {"frechet_distance": "Fréchet distance"}
 _QUARTERS = ("least noisy quarter", "second", "third", "most noisy quarter")
 
 
@@ -117,7 +115,7 @@ def _images_table(seeds: Sequence[Mapping[str, Any]]) -> Table:
     """One metric a row, so that the arms compared stand side by side."""
     arms = seeds[0]["arms"]
     rows = [
-        {"line": _NAMES[name]}
+        {"line": metric_name(name)}
         | {arm: _over_seeds([seed["arms"][arm][name]["value"] for seed in seeds]) for arm in arms}
         for name in _METRICS
         # Results of before have no MIND.

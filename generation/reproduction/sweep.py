@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from analysis.metric_names import metric_name
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, BASELINE, INK, MUTED, FigureSpec, grid_figure, plain
 from generation.recipes.noise import PairSpec
@@ -163,7 +164,7 @@ def curve_figure(points: Sequence[Mapping[str, Any]]) -> FigureSpec:
     points = curve_over_seeds(points)
     metrics = _metrics(points)
     described = " ".join(
-        f"{wording.METRIC_NAMES[name]}: "
+        f"{metric_name(name)}: "
         + ", ".join(
             f"{point['arm']} at {point['scale']:g} {wording.metric(point[name]['value'])}"
             for point in points
@@ -201,7 +202,7 @@ def _draw(points: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Any:
                 if bar := point[name].get("range") or point[name]["ci95"]:
                     axes.plot([point["scale"]] * 2, bar, color=colour, linewidth=0.8)
         better = "higher" if CURVES[name] else "lower"
-        axes.set_title(f"{wording.METRIC_NAMES[name]} ({better} is better)")
+        axes.set_title(f"{metric_name(name)} ({better} is better)")
     for axes in cells[len(metrics) :]:
         axes.set_visible(False)
     _space_by_octaves(cells, sorted({point["scale"] for point in points}))

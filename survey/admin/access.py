@@ -13,7 +13,7 @@ from django.utils.functional import cached_property
 from survey.admin.page import head_context
 from survey.selectors.access import of_studies, scoped, studies_visible_to
 
-__all__ = ["IdSearchAdmin", "StudyListFilter", "StudyScopedAdmin"]
+__all__ = ["BooleanFilter", "IdSearchAdmin", "StudyListFilter", "StudyScopedAdmin"]
 
 
 class LargeTablePaginator(Paginator):
@@ -72,9 +72,7 @@ class StudyScopedAdmin(admin.ModelAdmin):
         number = study_number(request.GET.get(StudyListFilter.parameter_name))
         study = studies_visible_to(request.user).filter(pk=number).first() if number else None
         head = head_context(request, study) if study else {}
-        # The list of all tables beside it would push columns out of a usual window; the first page has it, too.
-        shared = {"tab": self.study_tab, "is_nav_sidebar_enabled": False}
-        return super().changelist_view(request, shared | head | (extra_context or {}))
+        return super().changelist_view(request, {"tab": self.study_tab} | head | (extra_context or {}))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return scoped(super().get_queryset(request), request.user, self.study_path)
@@ -100,9 +98,19 @@ class StudyScopedAdmin(admin.ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow the filters that the page offers, no free lookups across relations."""
-        offered = {item if isinstance(item, str) else getattr(item, "parameter_name", "") for item in self.list_filter}
+        # A filter stands there as a field, as a field with its class, or as a class.
+        named = [item[0] if isinstance(item, tuple) else item for item in self.list_filter]
+        offered = {item if isinstance(item, str) else getattr(item, "parameter_name", "") for item in named}
         # A filter across relations could be used to guess, answer by answer, what is hidden.
         return any(lookup == name or lookup.startswith(f"{name}__") for name in offered if name)
+
+
+class BooleanFilter(admin.BooleanFieldListFilter):
+    """A field that is or is not so, called without its "is"."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = str(self.title).removeprefix("is ")
 
 
 class IdSearchAdmin(StudyScopedAdmin):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
-
-from survey.models import Arm
 
 __all__ = ["RecipeRow", "recipe_table"]
 
@@ -24,9 +22,8 @@ class RecipeRow:
         return len(set(self.cells)) > 1
 
 
-def recipe_table(arms: Iterable[Arm]) -> list[RecipeRow]:
-    """Return the fields that any recipe has, those that differ first. Imported images have none."""
-    recipes = [arm.recipe for arm in arms]
+def recipe_table(recipes: Sequence[Mapping[str, Any]]) -> list[RecipeRow]:
+    """Return the fields that any of the arms' recipes has, those that differ first. Imported images have none."""
     names = dict.fromkeys(name for recipe in recipes for name in recipe)
     rows = [RecipeRow(name.replace("_", " "), [_shown(recipe.get(name)) for recipe in recipes]) for name in names]
     # What is compared comes first; sorting is stable, so the rest keeps its order.

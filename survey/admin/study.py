@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -14,6 +15,7 @@ from django.utils.html import format_html
 from survey.admin import setup_pages, study_pages
 from survey.admin.access import StudyScopedAdmin
 from survey.admin.page import head_context
+from survey.admin.recipes import recipe_table
 from survey.admin.study_form import STEPS, ArmForm, StudyForm
 from survey.exceptions import StudyNotDeletable, SurveyError
 from survey.models import Arm, Study
@@ -40,6 +42,20 @@ class ArmInline(admin.StackedInline):
     form = ArmForm
     fields = [("name", "title"), "description", "recipe"]
     extra = 0
+
+    def get_fields(self, request: HttpRequest, obj: Study | None = None) -> Any:
+        """Show a recipe that cannot be edited as a table: its text names folders of the server."""
+        is_edited = self._may(request, obj)
+        return self.fields if is_edited else [("name", "title"), "description", "shown_recipe"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Study | None = None) -> Any:
+        return [] if self._may(request, obj) else ["shown_recipe"]
+
+    @admin.display(description="recipe")
+    def shown_recipe(self, arm: Arm) -> str:
+        if not arm.recipe:
+            return "none: the images are imported"
+        return render_to_string("admin/survey/_recipes.html", {"recipes": recipe_table([arm.recipe])})
 
     def _may(self, request: HttpRequest, study: Study | None) -> bool:
         if study is None:
@@ -167,7 +183,7 @@ class StudyAdmin(StudyScopedAdmin):
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
         study = self.get_object(request, object_id) if object_id else None
-        head = head_context(request, study) | {"tab": "design", "is_nav_sidebar_enabled": False} if study else {}
+        head = head_context(request, study) | {"tab": "design"} if study else {}
         try:
             return super().changeform_view(request, object_id, form_url, head | (extra_context or {}))
         except SurveyError as error:

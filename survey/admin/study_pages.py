@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
@@ -83,7 +84,8 @@ def overview(request: HttpRequest, study: Study) -> HttpResponse:
         states=_rail(study),
         version=version,
         arms=arms,
-        recipes=recipe_table(arms),
+        recipe_arms=[arm.title or arm.name for arm in arms],
+        recipes=recipe_table([arm.recipe for arm in arms]),
         are_results_visible=are_results_visible(study),
         report=_newest_report(study),
         **jobs_context(study),
@@ -265,11 +267,14 @@ def preview(request: HttpRequest, study: Study) -> HttpResponse:
     steps = ["landing", "consent", "device", "instructions", "trials", *(["questions"] if study.exit_questions else [])]
     step = request.GET.get("step", "trials")
     chosen = step if step in steps else "trials"
-    frames = [("Laptop", 1366, 657), ("Phone", 390, 844)]
     languages = [study.language, *study.translations] if study.translations else []
     language = request.GET.get("lang") if request.GET.get("lang") in languages else study.language
-    address = reverse("survey:preview", args=[study.slug, chosen]) + (f"?lang={language}" if language else "")
-    context = {"tab": "preview", "steps": steps, "chosen": chosen, "frames": frames, "address": address}
+    address, asked = reverse("survey:preview", args=[study.slug, chosen]), {"lang": language} if language else {}
+    frames = [
+        ("Laptop", 1366, 657, f"{address}?{urlencode(asked)}"),
+        ("Phone", 390, 844, f"{address}?{urlencode(asked | {'as': 'phone'})}"),
+    ]
+    context = {"tab": "preview", "steps": steps, "chosen": chosen, "frames": frames}
     context |= {"languages": languages, "language": language}
     context["has_images"] = study.pairs.filter(is_selected=True).exists()
     response = render(request, study, "preview.html", **context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from analysis.metric_names import metric_name
 from survey.models.pair import LONGEST_CLASS
 from survey.models.study import Arm, Study, StudyVersion
 
@@ -44,7 +45,7 @@ class ImageMetric(models.Model):
 
     def __str__(self) -> str:
         arms = f"{self.arm}" if self.baseline is None else f"{self.arm} less {self.baseline.name}"
-        return f"{self.name} of {arms}" + (f", class {self.class_label}" if self.class_label else "")
+        return f"{metric_name(self.name)} of {arms}" + (f", class {self.class_label}" if self.class_label else "")
 
 
 class StudyFigure(models.Model):
@@ -63,7 +64,7 @@ class StudyFigure(models.Model):
         constraints = [models.UniqueConstraint(fields=["study", "name"], name="one_figure_per_study_and_name")]
 
     def __str__(self) -> str:
-        return f"{self.name} of {self.study}"
+        return f"{self.title} of {self.study}"
 
 
 class ReportBuild(models.Model):

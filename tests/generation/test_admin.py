@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 
 import pytest
 from django.core.files.storage import default_storage
@@ -63,6 +64,11 @@ def test_order_is_placed_done_by_a_worker_and_shown(draft, owner):
     assert page.count("<img src=") == 8
     assert "1-000001 by robust" in page
     assert f"/admin/survey/study/{study.pk}/exclusions/" in page
+    # Recipes are a table in which no folder of the server is named.
+    file = PurePath(study.arms.first().recipe["denoiser"]["path"])
+    assert '<th scope="row">denoiser</th>' in page
+    assert "/".join(file.parts[-2:]) in page
+    assert str(file.parent) not in page
     assert "4 of 4" in client.get(LIST).content.decode()
 
 

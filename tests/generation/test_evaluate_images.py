@@ -91,7 +91,7 @@ def test_classifier_features_give_labelled_distances_and_no_fid(judge: Path, tru
     assert metrics["vanilla"]["kid"]["n"] == 9
     assert 0.0 <= metrics["vanilla"]["class_accuracy"]["value"] <= 1.0
     assert metrics["vanilla"]["class_accuracy"]["n"] == 9
-    assert "frechet_distance" in shown
+    assert "Fréchet distance " in shown
     written = json.loads(out.read_text())
     assert written["arms"] == metrics
     assert set(written["per_class"]["robust"]) == {"0", "1", "2"}
@@ -107,6 +107,8 @@ def test_arms_are_compared_over_their_pairs_in_total_and_by_class(judge: Path, t
     study = make_study(pairs=30)
     out = tmp_path / "metrics.json"
     shown = _with_judge(study, judge, truth, "--minimum", "6", "--out", str(out))
+    assert "  KID " in shown
+    assert "kid" not in shown.replace(str(out), "")
     stored = image_metric_differences(study)
     assert stored == json.loads(out.read_text())["differences"]
     whole = {entry["metric"]: entry for entry in stored if not entry["class_label"]}
@@ -298,7 +300,7 @@ def test_a_foreign_classifier_is_named_on_the_command_line(judge: Path, truth: P
     with pytest.raises(CommandError, match="give its config"):
         _run(*given, "--weights", str(weights))
     named = _run(*given, "--weights", str(weights), "--config", config)
-    assert "frechet_distance" in named
+    assert "Fréchet distance" in named
     assert named == _run(*given, "--weights", str(judge))
 
 

@@ -12,7 +12,7 @@ from diffusion.files import folder_locked
 from jobs.models import Job
 from jobs.runner import job_run
 from training.models import TrainingRun
-from training.services import MAXIMUM_CURVE_ROWS, run_create, run_enqueue, run_progress
+from training.services import MAXIMUM_CURVE_ROWS, checkpoint_record, run_create, run_enqueue, run_progress
 
 pytestmark = pytest.mark.django_db
 
@@ -77,6 +77,26 @@ def test_run_page_draws_its_curves(admin):
     assert page.count("<polyline") == 3
     assert "30/100" in page
     assert "style=" not in "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
+
+
+def test_checkpoints_are_shown_by_run_role_and_digest_and_never_by_where_they_lie(admin):
+    run = run_create(name="a-run", preset="digits_robust")
+    card = {"sha256": "ab" * 32, "kind": "classifier", "metrics": {"clean_accuracy": 0.97}}
+    checkpoint = checkpoint_record(run, role="best", path="/srv/secret/training/a-run/best.safetensors", card=card)
+    pages = {
+        name: admin.get(reverse(f"admin:training_{name}", args=args)).content.decode()
+        for name, args in (
+            ("trainingrun_change", [run.pk]),
+            ("checkpoint_changelist", []),
+            ("checkpoint_change", [checkpoint.pk]),
+        )
+    }
+    for name, page in pages.items():
+        assert "/srv/secret" not in page, name
+        assert "abababababab" in page, name
+        assert "best" in page, name
+    assert "a-run (best)" in pages["checkpoint_changelist"]
+    assert "clean accuracy: 0.97" in pages["checkpoint_change"]
 
 
 def test_cancel_and_continue_from_the_list(admin):

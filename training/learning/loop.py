@@ -73,20 +73,19 @@ class Progress:
             "active_share": "{:.0%}",
             "mse": "{:.4f}",
         }
-        parts = [f"{name} {form.format(self.metrics[name])}" for name, form in shown.items() if name in self.metrics]
-        held_out = [
-            f"{name} {form.format(self.metrics[f'validation_{name}'])}"
-            for name, form in (shown | {"robust_accuracy": "{:.1%}"}).items()
-            if f"validation_{name}" in self.metrics
-        ]
-        return " ".join(parts + (["held out:", *held_out] if held_out else []))
+        parts = self._shown(shown)
+        held_out = self._shown(shown | {"robust_accuracy": "{:.1%}"}, of="validation_")
+        return ", ".join(parts + ([f"held out: {', '.join(held_out)}"] if held_out else []))
+
+    def _shown(self, forms: dict[str, str], *, of: str = "") -> list[str]:
+        """Return the metrics that there are, called by words."""
+        known = {name: form for name, form in forms.items() if of + name in self.metrics}
+        return [f"{name.replace('_', ' ')} {form.format(self.metrics[of + name])}" for name, form in known.items()]
 
     def __str__(self) -> str:
         minutes, seconds = divmod(round(self.seconds_left), 60)
-        return (
-            f"{self.iteration}/{self.iterations} {self.measured} "
-            f"{self.images_per_second:.0f} images/s {minutes}:{seconds:02d} left"
-        )
+        left = f"{minutes}:{seconds:02d} left" if self.iteration < self.iterations else ""
+        return ", ".join(filter(None, (self.measured, f"{self.images_per_second:.0f} images/s", left)))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from analysis.metric_names import metric_name
 from analysis.report.parts import wording
 
 __all__ = ["difference_sentences", "differences_section"]
@@ -83,7 +84,7 @@ def _clause(entry: Mapping) -> str:
         found = "better" if (high < 0.0) == (entry["metric"] in _LOWER_IS_BETTER) else "worse"
     digits = 3 if max(abs(low), abs(high)) >= 0.1 else 5
     value, *bounds = (wording.decimal(number, digits=digits) for number in (entry["value"], low, high))
-    name = wording.METRIC_NAMES.get(entry["metric"], entry["metric"])
+    name = metric_name(entry["metric"])
     # Initialisms stay as they are.
     name = name if name[1:2].isupper() or name.startswith("Fréchet") else name[0].lower() + name[1:]
     return f"{name} {value} [{', '.join(bounds)}], {found}"

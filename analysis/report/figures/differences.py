@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from analysis.metric_names import metric_name
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, MUTED, FigureSpec, grid_figure, plain
 
@@ -58,7 +59,7 @@ def _figure(name: str, subject: str, entries: Sequence[Mapping], rows: Mapping, 
         return []
     by_metric = {metric: {entry["row"]: entry for entry in known if entry["metric"] == metric} for metric in metrics}
     described = " ".join(
-        f"{_label(metric)}: {', '.join(_told(rows[row], entry) for row, entry in found.items())}."
+        f"{metric_name(metric)}: {', '.join(_told(rows[row], entry) for row, entry in found.items())}."
         for metric, found in by_metric.items()
     )
     n = wording.count(max(entry["n"] for entry in known), "pair")
@@ -67,10 +68,6 @@ def _figure(name: str, subject: str, entries: Sequence[Mapping], rows: Mapping, 
 
 def _told(row: str, entry: Mapping) -> str:
     return f"{row} {wording.metric(entry['value'])} [{', '.join(map(wording.metric, entry['ci95']))}]"
-
-
-def _label(metric: str) -> str:
-    return wording.METRIC_NAMES.get(metric, metric)
 
 
 def _draw(by_metric: Mapping[str, Mapping], rows: Mapping) -> Figure:
@@ -94,6 +91,6 @@ def _panel(axes: Axes, metric: str, found: Sequence[Mapping | None]) -> None:
         if entry is not None:
             axes.plot(entry["ci95"], [place, place], color=MUTED, linewidth=1.4)
             axes.plot(entry["value"], place, "o", color=ARM, markersize=5)
-    axes.set_title(_label(metric))
+    axes.set_title(metric_name(metric))
     axes.locator_params(axis="x", nbins=3)
     axes.tick_params(axis="x", labelsize=8.5)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from analysis.metric_names import metric_name
 from analysis.report.parts import wording
 from analysis.report.parts.figure import ARM, INK, MUTED, FigureSpec, new_figure, plain
-from analysis.report.parts.wording import METRIC_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,12 +33,12 @@ def _arm_figures(report: Mapping) -> list[FigureSpec]:
         points = _metric_points(report, name)
         if len(points) >= 2:
             described = "; ".join(
-                f"{arm}: {METRIC_NAMES[name]} {wording.decimal(value, digits=2)}, share {wording.percent(rate)}"
+                f"{arm}: {metric_name(name)} {wording.decimal(value, digits=2)}, share {wording.percent(rate)}"
                 for arm, value, rate in points
             )
-            subject = f"{METRIC_NAMES[name]} and share of votes of each arm; no test is made on so few points"
+            subject = f"{metric_name(name)} and share of votes of each arm; no test is made on so few points"
             n = f"{wording.count(len(points), 'arm')}, {wording.count(report['data']['votes'], 'vote')}"
-            draw = lambda points=points, name=name: _draw_metric(points, METRIC_NAMES[name])  # noqa: E731
+            draw = lambda points=points, name=name: _draw_metric(points, metric_name(name))  # noqa: E731
             return [FigureSpec("image_metrics", subject, described + ".", draw, n=n)]
     return []
 
@@ -107,7 +107,7 @@ def _class_figures(report: Mapping) -> list[FigureSpec]:
     for metric in _DISTANCES:
         points = _class_points(report["comparisons"][0], by_class, metric)
         if len(points) >= 2:
-            label = METRIC_NAMES[metric]
+            label = metric_name(metric)
             return [metric_against_preference_figure(points, metric=label, arm=names[0], baseline=names[1])]
     return []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 __all__ = [
-    "METRIC_NAMES",
     "NBSP",
     "NOT_STATED",
     "class_shown",
@@ -26,21 +25,6 @@ __all__ = [
 ]
 
 NOT_STATED = "not stated"
-#: Image metrics as readers see them, in the order of the tables.
-METRIC_NAMES = {
-    "fid": "FID",
-    "sfid": "sFID",
-    "inception_score": "Inception score",
-    "frechet_distance": "Fréchet distance",
-    "kid": "KID",
-    "mind": "MIND",
-    "precision": "Precision",
-    "recall": "Recall",
-    "density": "Density",
-    "coverage": "Coverage",
-    "class_accuracy": "Class accuracy",
-    "frechet_distance_extrapolated": "Fréchet distance at infinitely many images",
-}
 NBSP = "\u00a0"
 SIGNIFICANCE_LEVEL = 0.05
 

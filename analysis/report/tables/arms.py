@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from analysis.metric_names import metric_name
 from analysis.report.parts import wording
 from analysis.report.parts.table import Column, Table, result_columns, shows_all, versus
-from analysis.report.parts.wording import METRIC_NAMES
 from analysis.report.tables.metrics import metrics_tables
 
 __all__ = ["arms_tables"]
@@ -75,7 +75,7 @@ def _arms(report: Mapping) -> Table:
         Column("line", "Arm"),
         *_count_columns(),
         Column("rate", "Share of votes, ties split", "rate"),
-        *(Column(name, METRIC_NAMES[name], "metric") for name in measured),
+        *(Column(name, metric_name(name), "metric") for name in measured),
         *([Column("reason", "Note", "remark")] if measured else []),
     )
     note = "Shares of votes are counts, without interval: the comparisons above hold the estimates."
@@ -90,7 +90,7 @@ def _metric_remark(metrics: Mapping) -> str | None:
         if metric.get("value") is not None:
             network = (metric.get("features") or {}).get("name")
             facts = (wording.count(metric.get("n") or None, "image"), network, metric.get("reason"))
-            said.append(f"{METRIC_NAMES[name]}: {', '.join(fact for fact in facts if fact)}")
+            said.append(f"{metric_name(name)}: {', '.join(fact for fact in facts if fact)}")
     return "; ".join(said) or None
 
 

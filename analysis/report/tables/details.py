@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from analysis.metric_names import metric_name
 from analysis.report.parts.table import Column, Table, result_columns, versus
-from analysis.report.parts.wording import METRIC_NAMES
 
 __all__ = ["detail_tables"]
 
@@ -117,8 +117,7 @@ def _screened_raters(report: Mapping) -> Table | None:
 
 def _metric_correlations(report: Mapping) -> Table | None:
     rows = [
-        {"line": f"{METRIC_NAMES.get(entry['metric'], entry['metric'])}: {versus(entry)}", **entry}
-        for entry in report["metric_correlations"]
+        {"line": f"{metric_name(entry['metric'])}: {versus(entry)}", **entry} for entry in report["metric_correlations"]
     ]
     if not rows:
         return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from analysis.metric_names import METRIC_NAMES, metric_name
 from analysis.report.parts import wording
 from analysis.report.parts.table import Column, Table
-from analysis.report.parts.wording import METRIC_NAMES
 
 __all__ = ["metrics_tables"]
 
@@ -34,7 +34,7 @@ def _metrics(report: Mapping) -> Table | None:
         if metric.get("value") is None and shown.get("value") is None:
             refused.add(name, metric or shown)
             continue
-        row = {"metric": METRIC_NAMES.get(name, name), "arm": arm, **_facts(metric)}
+        row = {"metric": metric_name(name), "arm": arm, **_facts(metric)}
         row |= {"seen_value": shown.get("value"), "seen_ci95": shown.get("ci95"), "seen_n": shown.get("n")}
         rows.append(row)
     if not keys:
@@ -82,7 +82,7 @@ class _Refusals:
 
     def add(self, name: str, metric: Mapping) -> None:
         reason = (metric.get("reason") or "not measured").removeprefix("not computed: ").removeprefix("refused: ")
-        self._names.setdefault(reason, {})[METRIC_NAMES.get(name, name)] = None
+        self._names.setdefault(reason, {})[metric_name(name)] = None
 
     def sentence(self) -> str:
         if not self._names:
@@ -134,7 +134,7 @@ def _difference_rows(entries: Sequence[Mapping]) -> tuple[list[dict[str, Any]], 
                 "comparison": f"{entry['arm']} − {entry['baseline']}",
                 "pairs": "pairs that raters saw" if entry["pairs"] == "seen" else "all pairs",
                 **{key: entry[key] for key in ("value", "ci95", "n", "n_seeds", "reason")},
-                "metric": METRIC_NAMES.get(entry["metric"], entry["metric"]),
+                "metric": metric_name(entry["metric"]),
             }
         )
     return rows, refused.sentence()
@@ -165,7 +165,7 @@ def _by_class(report: Mapping) -> Table | None:
         if all(result.get("value") is None for result in results.values()):
             refused.add(name, next((result for result in results.values() if result.get("reason")), {}))
             continue
-        start = {"class_label": names.get(label, label), "metric": METRIC_NAMES.get(name, name)}
+        start = {"class_label": names.get(label, label), "metric": metric_name(name)}
         rows += [_across(start, results)] if len(arms) <= _MOST_ACROSS else _below(start, results)
     if not rows:
         return None

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from analysis.images.results import MetricResult
+from analysis.metric_names import metric_name
 from analysis.pictures.class_names import CLASS_MAP_HELP, class_map_named
 from diffusion.files import write_atomically
 from jobs.console import Report, shown
@@ -120,15 +121,13 @@ def _lines(found: Any) -> Iterator[str]:
     blocks = {arm: metrics.items() for arm, metrics in found.arms.items()}
     seen = found.seen.arms if found.seen is not None else {}
     blocks |= {f"{arm}, pairs that raters saw": metrics.items() for arm, metrics in seen.items()}
-    shown: list[tuple[str, str, MetricResult]] = [
-        (title, name, metric) for title, metrics in blocks.items() for name, metric in metrics
-    ]
-    width = max(len(name) for _, name, _ in shown)
+    shown = [(metric_name(key), metric) for metrics in blocks.values() for key, metric in metrics]
+    width = max(len(name) for name, _ in shown)
     for title, metrics in blocks.items():
         yield f"{title}:"
-        yield from (_line(name, metric, width) for name, metric in metrics if metric.value is not None)
+        yield from (_line(metric_name(name), metric, width) for name, metric in metrics if metric.value is not None)
     yield from _difference_lines(found.differences, width)
-    yield from _remarks([(name, metric) for _, name, metric in shown])
+    yield from _remarks(shown)
     yield from found.lacks
 
 
@@ -149,7 +148,7 @@ def _difference_lines(differences: Sequence[Mapping[str, Any]], width: int) -> I
         begun, title = title, f"{entry['arm']} less {entry['baseline']} over the same {entry['n']} pairs{seeds}:"
         if title != begun:
             yield title
-        yield f"  {entry['metric']:{width}}  {entry['value']:.5g}{_interval(entry['ci95'])}"
+        yield f"  {metric_name(entry['metric']):{width}}  {entry['value']:.5g}{_interval(entry['ci95'])}"
 
 
 def _remarks(metrics: Sequence[tuple[str, MetricResult]]) -> Iterator[str]:

@@ -127,4 +127,4 @@ def test_progress_tells_what_is_done(tmp_path: Path):
         progress=lambda *told: seen.append(told),
     )
     assert ("features of t", 40, 40) in seen
-    assert ("kid of mine", 0, 1) in seen
+    assert ("KID of mine", 0, 1) in seen

@@ -30,6 +30,18 @@ def test_members_read_values_intervals_and_reasons(owner) -> None:
     page = client_of(owner).get(reverse("admin:survey_imagemetric_changelist")).content.decode()
     for text in ("0.0125", "0.01 to 0.015", "800 / 1797", "classifier:judge", "not computed", "no weights here"):
         assert text in page
+    # Metrics are called as in the report, in the table, in its filter and on their own page.
+    shown = re.findall(r'class="field-metric[^"]*">(?:<a[^>]*>)?([^<]*)<', page)
+    assert sorted(shown) == ["FID", "KID"]
+    assert not re.search(r">\s*kid\s*<", page)
+    chosen = client_of(owner).get(reverse("admin:survey_imagemetric_changelist"), {"name": "kid"}).content.decode()
+    assert re.findall(r'class="field-metric[^"]*">(?:<a[^>]*>)?([^<]*)<', chosen) == ["KID"]
+    for name, called in (("kid", "KID of"), ("fid", "FID of")):
+        row = ImageMetric.objects.get(name=name)
+        one = client_of(owner).get(reverse("admin:survey_imagemetric_change", args=[row.pk])).content.decode()
+        assert called in one
+        # What is not there has a word of its own.
+        assert ">None<" not in one
 
 
 def test_strangers_see_nothing_and_nobody_edits(owner) -> None:
