@@ -76,6 +76,7 @@ PASSWORD_HASHERS = [
 ]
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "config.settings.formats"
 LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("ar", "العربية")]
 USE_TZ = True
 TIME_ZONE = "UTC"

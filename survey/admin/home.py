@@ -21,6 +21,9 @@ __all__ = ["home"]
 # The newest; the list of studies has the others.
 STUDIES_SHOWN = 10
 
+# Beside every page it would push columns out of a usual window; the first page has all tables behind a link.
+admin.site.enable_nav_sidebar = False
+
 # Taken before it is replaced below, or the page would call itself.
 _stock_index = admin.site.index
 

@@ -73,7 +73,6 @@ def render(request: HttpRequest, study: Study, template: str, **context: Any) ->
         "may_change": may_change(request.user, study),
         "title": study.title,
         "opts": Study._meta,
-        "is_nav_sidebar_enabled": False,
     }
     return TemplateResponse(request, f"admin/survey/{template}", common | head_context(request, study) | context)
 

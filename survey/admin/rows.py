@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import Case, CharField, Exists, F, OuterRef, QuerySet, Value, When
 from django.http import HttpRequest
 
-from survey.admin.access import IdSearchAdmin, StudyListFilter, StudyScopedAdmin
+from survey.admin.access import BooleanFilter, IdSearchAdmin, StudyListFilter, StudyScopedAdmin
 from survey.models import DeletedStudy, Exclusion, FaultReport, ImagePair, RaterSession, StudyVersion, Trial, Vote
 from survey.selectors.access import (
     deleted_studies_visible_to,
@@ -36,7 +36,7 @@ class StudyVersionAdmin(StudyScopedAdmin):
 @admin.register(ImagePair)
 class ImagePairAdmin(StudyScopedAdmin):
     list_display = ["key", "study", "kind", "class_label", "class_name", "seed", "is_selected"]
-    list_filter = [StudyListFilter, "kind", "is_selected"]
+    list_filter = [StudyListFilter, "kind", ("is_selected", BooleanFilter)]
     list_select_related = ["study"]
     search_fields = ["key"]
     ordering = ["study_id", "key"]
@@ -82,8 +82,8 @@ class VotePhaseFilter(SessionPhaseFilter):
 class RaterSessionAdmin(IdSearchAdmin):
     study_path = "version__study"
     study_tab = "sessions"
-    list_display = ["__str__", "version", "phase", "is_simulated", "state", "step", "started_at", "finished_at"]
-    list_filter = [StudyListFilter, SessionPhaseFilter, "state", "is_simulated"]
+    list_display = ["__str__", "version", "phase", "simulated", "state", "step", "started_at", "finished_at"]
+    list_filter = [StudyListFilter, SessionPhaseFilter, "state", ("is_simulated", BooleanFilter)]
     list_select_related = ["version__study"]
     search_help_text = "A session's or a rater's id, or its first eight letters or more"
     ordering = ["-started_at"]
@@ -96,6 +96,10 @@ class RaterSessionAdmin(IdSearchAdmin):
     @admin.display(description="phase")
     def phase(self, session: RaterSession) -> str:
         return phase_of(session)
+
+    @admin.display(description="simulated", boolean=True)
+    def simulated(self, session: RaterSession) -> bool:
+        return session.is_simulated
 
 
 @admin.register(Trial)
@@ -133,10 +137,10 @@ class VoteAdmin(IdSearchAdmin):
         "session",
         "trial",
         "shown_choice",
-        "is_current",
-        "response_ms",
+        "current",
+        "seconds",
     ]
-    list_filter = [StudyListFilter, VotePhaseFilter, "is_current"]
+    list_filter = [StudyListFilter, VotePhaseFilter, ("is_current", BooleanFilter)]
     list_select_related = ["trial__session__version__study"]
     search_help_text = "A trial's or a session's id, or its first eight letters or more"
     ordering = ["-pk"]
@@ -188,6 +192,14 @@ class VoteAdmin(IdSearchAdmin):
     @admin.display(description="simulated", boolean=True)
     def is_simulated(self, vote: Vote) -> bool:
         return vote.trial.session.is_simulated
+
+    @admin.display(description="current", boolean=True)
+    def current(self, vote: Vote) -> bool:
+        return vote.is_current
+
+    @admin.display(description="seconds", ordering="response_ms")
+    def seconds(self, vote: Vote) -> str:
+        return "–" if vote.response_ms is None else f"{vote.response_ms / 1000:.2f}"
 
     @admin.display(description="session")
     def session(self, vote: Vote) -> str:

@@ -62,7 +62,6 @@ def start(request: HttpRequest) -> HttpResponse:
     context = admin.site.each_context(request) | {
         "title": "New study",
         "opts": Study._meta,
-        "is_nav_sidebar_enabled": False,
         "may_change": True,
         "zip_form": zip_form,
         **_form_context(step, form),

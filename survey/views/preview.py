@@ -7,9 +7,11 @@ forgotten. The script's requests carry no cookie, so that a signed ticket in the
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -23,6 +25,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from survey.criteria import BLOCKS, criteria_of, design_of, has_ties
+from survey.geometry import Room
 from survey.models import ImagePair, PairImage, ReferenceImage, Study
 from survey.renditions import fitted_sizes, rendition_sizes
 from survey.selectors.access import studies_visible_to
@@ -45,6 +48,8 @@ STEPS = ("landing", "consent", "device", "instructions", "trials", "questions")
 _SALT = "survey.preview"
 _MOST_SECONDS = 86_400
 _PAIRS = 8
+# A phone has so many device pixels to a CSS pixel; the screen that a preview stands on has not.
+_PHONE_RATIO = 3
 
 
 def _study(request: HttpRequest, slug: str) -> Study:
@@ -59,7 +64,7 @@ def preview_page(request: HttpRequest, slug: str, step: str) -> HttpResponse:
     study = _study(request, slug)
     if step not in STEPS:
         raise Http404
-    config = version_config(study, is_shown=True)
+    config, room = version_config(study, is_shown=True), _room(study, is_phone=request.GET.get("as") == "phone")
     with translation.override(language_of(request, config=config)):
         texts = texts_in(config, translation.get_language())
         context = {
@@ -69,17 +74,26 @@ def preview_page(request: HttpRequest, slug: str, step: str) -> HttpResponse:
             "browsers": ", ".join(BROWSERS),
             "token": "preview",
             "session": {"step": step},
-            "room": room_of(study).as_json(),
-            "may_stack": room_of(study).may_stack,
+            "room": room.as_json(),
+            "may_stack": room.may_stack,
             "trial": config["trial"],
             "plan": config["plan"],
         }
-        response = render(request, f"survey/rater/{step}.html", context | _CONTEXTS.get(step, _nothing)(study, config))
+        context |= _CONTEXTS.get(step, _nothing)(study, config, room)
+        response = render(request, f"survey/rater/{step}.html", context)
     response.csp_replace = {"frame-ancestors": ["'self'"]}
     return response
 
 
-def _nothing(study: Study, config: dict[str, Any]) -> dict[str, Any]:
+def _room(study: Study, *, is_phone: bool) -> Room:
+    """Return what a pair needs; in the frame of a phone as a phone has it, whose pixels are finer."""
+    room = room_of(study)
+    if not (is_phone and room.is_fit):
+        return room
+    return replace(room, least=tuple(math.ceil(side / _PHONE_RATIO) for side in room.least))
+
+
+def _nothing(study: Study, config: dict[str, Any], room: Room) -> dict[str, Any]:
     return {}
 
 
@@ -97,7 +111,7 @@ def _examples(study: Study, config: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _trials_context(study: Study, config: dict[str, Any]) -> dict[str, Any]:
+def _trials_context(study: Study, config: dict[str, Any], room: Room) -> dict[str, Any]:
     # Another for each frame: two of one address would take each other for an older tab.
     ticket = signing.dumps([study.pk, secrets.token_hex(4), translation.get_language()], salt=_SALT)
     urls = {
@@ -108,15 +122,15 @@ def _trials_context(study: Study, config: dict[str, Any]) -> dict[str, Any]:
         config,
         language=translation.get_language(),
         urls=urls,
-        room=room_of(study),
+        room=room,
         practice=0,
         order=[criterion.key for criterion in criteria_of(config)],
     )
 
 
-_CONTEXTS: dict[str, Callable[[Study, dict[str, Any]], dict[str, Any]]] = {
-    "device": lambda study, config: {"example": _examples(study, config)[-1:]},
-    "instructions": lambda study, config: {
+_CONTEXTS: dict[str, Callable[[Study, dict[str, Any], Room], dict[str, Any]]] = {
+    "device": lambda study, config, room: {"example": _examples(study, config)[-1:]},
+    "instructions": lambda study, config, room: {
         "examples": _examples(study, config),
         "criteria": instructed(config, translation.get_language()),
         "has_ties": has_ties(config),
@@ -124,7 +138,7 @@ _CONTEXTS: dict[str, Callable[[Study, dict[str, Any]], dict[str, Any]]] = {
         "words": words_in(config, translation.get_language()),
     },
     "trials": _trials_context,
-    "questions": lambda study, config: questions_context(config),
+    "questions": lambda study, config, room: questions_context(config),
 }
 
 
@@ -137,7 +151,13 @@ def _pairs(study: Study) -> Any:
 
 
 def _sizes(study: Study, image: PairImage) -> list[tuple[int, int]]:
-    return rendition_sizes(image.width, image.height, least_px=least_box(study) if room_of(study).is_fit else None)
+    if not room_of(study).is_fit:
+        return rendition_sizes(image.width, image.height, least_px=None)
+    least = least_box(study)
+    own = rendition_sizes(image.width, image.height, least_px=least)
+    finer = rendition_sizes(image.width, image.height, least_px=math.ceil(least / _PHONE_RATIO))
+    # The smaller ones are for the frame of a phone alone; every other window shows one of the study's own.
+    return own + [size for size in finer if max(size) < max(own[-1])]
 
 
 def _address(study: Study, image: PairImage, *, is_spoilt: bool = False) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,7 +72,8 @@ def faults(program: str, words: list[str]) -> list[str]:
     """Return what of a command does not exist."""
     if program == "make":
         return [] if re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(), re.M) else [words[0]]
-    if words[0].isupper() or words[0] in THEIRS:
+    is_pythons_own = program == "python -m" and words[0] in sys.stdlib_module_names
+    if words[0].isupper() or words[0] in THEIRS or is_pythons_own:
         return []
     try:
         known = known_options(program, words)

@@ -215,9 +215,9 @@ def _power(study: Study, pairs: int) -> list[str]:
         wanted, votes = plan["raters_needed"], plan["votes_per_pair_needed"]
         remedy = f"{wanted} raters" + (f" and {votes} votes per pair" if votes > study.votes_per_pair else "")
     raters = plan["raters_with_places"]
-    among = "" if raters == study.target_raters else f" with the {raters} raters that the places are enough for"
+    among = "" if raters == study.target_raters else f" with the {raters} raters who find a place"
     return [
-        f"power is {100 * plan['power']:.0f} %{among} for a typical preference of {TARGET_RATE:g}, below "
+        f"power is {100 * plan['power']:.0f} % for a typical preference of {TARGET_RATE:g}{among}, below "
         f"{100 * TARGET_POWER:.0f} %; {remedy} would reach it (see Planning)"
     ]
 

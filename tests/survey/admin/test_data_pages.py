@@ -273,7 +273,7 @@ def test_planning_counts_only_raters_who_find_a_place(owner) -> None:
     assert "more raters than places: 40 pairs (votes per pair: 12) are full after 12 of 60 raters" in page
     assert "plan 12 raters or 60 votes per pair" in page
     (dry,) = [text for text in version_weaknesses(study) if text.startswith("power is")]
-    assert f"power is {100 * plan['power']:.0f} % with the 12 raters" in dry
+    assert f"power is {100 * plan['power']:.0f} % for a typical preference of 0.6 with the 12 raters who" in dry
     body = {"raters": 60, "pairs": 40, "votes_per_rater": 40, "votes_per_pair": 12, "preference": 0.6}
     told = client.post("/api/v1/planning/", body, content_type="application/json").json()
     assert (told["raters_with_places"], told["votes"], told["power"]) == (12, 480, plan["power"])

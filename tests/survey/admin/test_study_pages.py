@@ -365,7 +365,7 @@ def test_raters_beyond_the_places_are_named_and_give_no_power() -> None:
     twelve = make_study(votes_per_pair=12, **(plan | {"target_raters": 12}))
     power = [re.search(r"power is (\d+) %", said(study, "power is"))[1] for study in (few, twelve)]
     assert power[0] == power[1], "60 raters have no more votes to give than 12"
-    assert "with the 12 raters that the places are enough for" in said(few, "power is")
+    assert "with the 12 raters who find a place" in said(few, "power is")
 
 
 def test_next_leads_from_frozen_to_the_archive(owner) -> None:

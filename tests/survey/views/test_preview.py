@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
+from survey.models import Study
 from survey.services.blinding.scaling import scaled
 from survey.services.blinding.served_copies import image_pixels
 from survey.services.study.study import study_update
@@ -65,6 +67,22 @@ def test_trials_come_one_after_the_other_and_votes_are_forgotten(owner, draft) -
         seen += [trial["id"] for trial in window["trials"][:1]]
     assert len(set(seen)) == 3
     assert rows() == before
+
+
+def test_the_frame_of_a_phone_has_a_phones_fine_pixels(owner, draft) -> None:
+    Study.objects.filter(pk=draft.pk).update(display="fit", least_box_px=240)
+
+    def setup(query: str = "") -> dict:
+        page = owner.get(f"/s/{draft.slug}/preview/trials/{query}").content.decode()
+        return json.loads(re.search(r'<script id="setup" type="application/json">(.*?)</script>', page)[1])
+
+    plain, phone = setup()["room"]["least"], setup("?as=phone")["room"]["least"]
+    assert phone == [math.ceil(side / 3) for side in plain]
+    page = owner.get(f"/admin/survey/study/{draft.pk}/preview/").content.decode()
+    assert page.count("/preview/trials/?as=phone") == 2
+    # A pair fits there: it has copies that are smaller than what other windows need.
+    window = Client().post(setup()["urls"]["window"], {"tab": "one"}, content_type="application/json").json()
+    assert min(max(size) for size in window["trials"][0]["sizes"]) < max(plain)
 
 
 def test_images_are_made_as_raters_will_get_them(owner, draft) -> None:
