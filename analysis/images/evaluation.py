@@ -311,7 +311,7 @@ class Evaluation:
             return self.refused(_NO_PAIR.format(what="the reference holds no images, only their moments"))
         if min(self.n, rows.shape[0]) < needed:
             return self.refused(f"refused: at least {needed} images are needed on both sides", rows.shape[0])
-        self.progress("Precision, recall, density, coverage")
+        self.progress("precision, recall, density, coverage")
         return manifold_metrics(
             self.arm.pool, rows, k=self.rules.k, coverage_k=self.rules.coverage_k, memory_bytes=self.rules.memory_bytes
         )

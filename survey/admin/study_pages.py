@@ -271,7 +271,7 @@ def preview(request: HttpRequest, study: Study) -> HttpResponse:
     language = request.GET.get("lang") if request.GET.get("lang") in languages else study.language
     address, asked = reverse("survey:preview", args=[study.slug, chosen]), {"lang": language} if language else {}
     frames = [
-        ("Laptop", 1366, 657, f"{address}?{urlencode(asked)}"),
+        ("Laptop", 1366, 657, f"{address}?{urlencode(asked)}".removesuffix("?")),
         ("Phone", 390, 844, f"{address}?{urlencode(asked | {'as': 'phone'})}"),
     ]
     context = {"tab": "preview", "steps": steps, "chosen": chosen, "frames": frames}

@@ -69,7 +69,7 @@ def test_too_few_images_refuse_the_frechet_distance_and_offer_the_kernel_distanc
     results = evaluate_arm(ArmFeatures(pool=_rows(500, 2)), _reference(3000), INCEPTION, rules)
     assert results["fid"].value is None
     assert "2048" in results["fid"].reason
-    assert "kid" in results["fid"].reason
+    assert "use KID" in results["fid"].reason
     assert results["kid"].value is not None
 
 

@@ -110,7 +110,8 @@ def test_strangers_get_nothing(draft) -> None:
 def test_the_researchers_page_frames_both_widths(owner, draft) -> None:
     response = owner.get(f"/admin/survey/study/{draft.pk}/preview/?step=instructions")
     page = response.content.decode()
-    assert page.count(f'<iframe src="/s/{draft.slug}/preview/instructions/"') == 2
+    for query in ("", "?as=phone"):
+        assert page.count(f'<iframe src="/s/{draft.slug}/preview/instructions/{query}"') == 1
     assert "frame-src 'self'" in response.headers["Content-Security-Policy"]
 
 
