@@ -26,7 +26,7 @@ events {{ worker_connections 1024; }}
 http {{
     access_log off; client_body_temp_path {folder}/c; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
     uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; sendfile on; keepalive_requests 1000000;
-    upstream web {{ server 127.0.0.1:{web}; keepalive 32; keepalive_requests 1000000; keepalive_timeout 20s; }}
+    upstream web {{ server 127.0.0.1:{web}; keepalive 128; keepalive_requests 1000000; keepalive_timeout 20s; }}
     server {{
         listen 127.0.0.1:{port};
         proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;

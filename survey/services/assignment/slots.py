@@ -18,6 +18,7 @@ from survey.services.assignment.draw import Candidate, chosen
 
 __all__ = [
     "candidate_of",
+    "is_lease_short",
     "lease_end",
     "pool_of",
     "slots_claim",
@@ -44,6 +45,12 @@ def pool_of(session: RaterSession) -> str:
 def lease_end(session: RaterSession, now: datetime) -> datetime:
     """Return until when a session that is alive now keeps its slots."""
     return now + timedelta(minutes=frozen_plan(session.version_id)["lease_minutes"])
+
+
+def is_lease_short(session: RaterSession, now: datetime) -> bool:
+    """Return whether a quarter of the lease is used up: renewing writes a row for each open slot of the visit."""
+    full = lease_end(session, now) - now
+    return session.lease_expires_at is None or session.lease_expires_at - now < 0.75 * full
 
 
 def _free(session: RaterSession, now: datetime, criterion: str) -> QuerySet[Slot]:

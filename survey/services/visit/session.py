@@ -17,7 +17,7 @@ from survey.models import Rater, RaterSession, Slot, Study, StudyVersion, Trial
 from survey.models.study import new_seed
 from survey.selectors.texts import consent_digests, shown_language
 from survey.selectors.version import frozen_config, frozen_room, version_current
-from survey.services.assignment.slots import lease_end, slots_ensure, slots_release, slots_renew
+from survey.services.assignment.slots import is_lease_short, lease_end, slots_ensure, slots_release, slots_renew
 from survey.services.study.exit_questions import ExitQuestion
 from survey.services.visit.device import Device
 from survey.services.visit.trial import trials_draw
@@ -190,7 +190,8 @@ def session_take_tab(*, session_id: uuid.UUID, tab: str) -> RaterSession:
         raise SessionNotActive
     session.tab, session.state, session.last_seen_at = tab, State.ACTIVE, timezone.now()
     session.save(update_fields=["tab", "state", "last_seen_at"])
-    slots_renew(session=session, now=session.last_seen_at)
+    if is_lease_short(session, session.last_seen_at):
+        slots_renew(session=session, now=session.last_seen_at)
     return session
 
 

@@ -17,7 +17,7 @@ from survey.exceptions import NothingToUndo, OtherTab, SessionNotActive, TrialUn
 from survey.models import RaterSession, Slot, Trial, Vote
 from survey.selectors.trial import NextTrial, next_trials
 from survey.selectors.version import frozen_config
-from survey.services.assignment.slots import lease_end, slots_renew
+from survey.services.assignment.slots import is_lease_short, lease_end, slots_renew
 from survey.services.visit.session import session_locked
 from survey.services.visit.submission import VoteSubmission, answers_check
 from survey.services.visit.vote_rows import moment_of, session_and_trials, session_and_trials_unlocked, vote_store
@@ -89,7 +89,7 @@ def _vote_at_once(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -
     trial = _named(rows, submission)
     # Whoever may not vote is refused under lock, where nothing changes meanwhile.
     is_ordinary = session.step == "trials" and session.tab == tab and trial is not None and _takes_votes(trial)
-    if not is_ordinary or _is_lease_short(session):
+    if not is_ordinary or is_lease_short(session, timezone.now()):
         return None
     with _whole():
         return _stored(session, rows, trial, submission)
@@ -114,7 +114,7 @@ def _vote(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -> Outcom
     outcome = _stored(session, rows, trial, submission)
     if outcome is None:
         raise RuntimeError(f"visit {session_id} changed under its lock")
-    if _is_lease_short(session):
+    if is_lease_short(session, session.last_seen_at):
         slots_renew(session=session, now=session.last_seen_at)
     return outcome
 
@@ -202,13 +202,6 @@ def trials_issue(trials: list[NextTrial]) -> None:
         Trial.objects.filter(pk__in=keys, issued_at__isnull=True).update(issued_at=timezone.now())
 
 
-def _is_lease_short(session: RaterSession) -> bool:
-    """Return whether a quarter of the lease is used up."""
-    now = timezone.now()
-    full = lease_end(session, now) - now
-    return session.lease_expires_at is None or session.lease_expires_at - now < 0.75 * full
-
-
 def _answered_before(session: RaterSession, trial: NextTrial, submission: VoteSubmission) -> Outcome:
     votes = list(Vote.objects.filter(trial_id=trial.pk, is_current=True))
     if not votes:
@@ -277,7 +270,7 @@ def vote_undo(*, session_id: uuid.UUID, tab: str, submission_key: uuid.UUID) -> 
         session.answered_count -= 1
         session.last_seen_at, session.state = timezone.now(), RaterSession.State.ACTIVE
         session.save(update_fields=["answered_count", "last_seen_at", "state"])
-        if _is_lease_short(session):
+        if is_lease_short(session, session.last_seen_at):
             slots_renew(session=session, now=session.last_seen_at)
         ahead = next_trials(session)
         trials_issue(ahead)

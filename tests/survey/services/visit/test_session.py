@@ -4,6 +4,8 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from survey.exceptions import (
@@ -28,6 +30,7 @@ from survey.services.visit.session import (
     session_resume,
     session_retry_device,
     session_start,
+    session_take_tab,
     session_withdraw,
     sessions_expire,
 )
@@ -251,6 +254,25 @@ def test_expired_visits_are_marked_and_can_be_resumed() -> None:
     assert session.slots.filter(is_answered=True).count() == 6, "the places were still free, so they are the visit's"
     session.refresh_from_db()
     assert session.state == State.ACTIVE
+
+
+def test_opening_the_page_again_keeps_a_lease_that_is_hardly_used_and_writes_no_place() -> None:
+    session = active(make_running())
+    ends = set(session.slots.values_list("lease_expires_at", flat=True))
+    with CaptureQueriesContext(connection) as queries:
+        session_take_tab(session_id=session.pk, tab="newer")
+    assert set(session.slots.values_list("lease_expires_at", flat=True)) == ends
+    assert not [query for query in queries if 'UPDATE "survey_slot"' in query["sql"]]
+
+
+def test_opening_the_page_again_extends_a_lease_of_which_a_quarter_is_used_up() -> None:
+    session = active(make_running())
+    soon = timezone.now() + timedelta(minutes=30)
+    RaterSession.objects.filter(pk=session.pk).update(lease_expires_at=soon)
+    session.slots.update(lease_expires_at=soon)
+    session = session_take_tab(session_id=session.pk, tab="newer")
+    assert session.lease_expires_at > soon + timedelta(minutes=20)
+    assert not session.slots.filter(is_answered=False, lease_expires_at__lte=soon).exists()
 
 
 def test_withdrawing_frees_the_slots_and_is_final() -> None:
