@@ -19,6 +19,7 @@ __all__ = [
     "crossing_from",
     "crossing_of",
     "distinct",
+    "distinct_per_group",
     "group_index",
     "label_index",
     "rater_averaged_weights",
@@ -55,18 +56,35 @@ def group_index(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if len(codes) == 0:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    seen = np.bincount(codes) > 0
+    seen = _seen(codes)
     present = np.flatnonzero(seen)
     if len(present) == len(seen):
         return np.asarray(codes, dtype=np.int64), present
-    return (np.cumsum(seen) - 1)[codes], present
+    # Codes may be many times as many as rows: a narrow table, whose counts gaps keep below its length.
+    place = np.cumsum(seen, dtype=np.min_scalar_type(-len(seen)))
+    return place[codes].astype(np.int64) - 1, present
 
 
 def distinct(codes: np.ndarray) -> int:
     """Return how many different non-negative codes there are, in linear time."""
+    return int(np.count_nonzero(_seen(codes)))
+
+
+def _seen(codes: np.ndarray) -> np.ndarray:
+    """Return for each code up to the largest whether it occurs."""
     seen = np.zeros(int(codes.max()) + 1 if len(codes) else 0, dtype=bool)
     seen[codes] = True
-    return int(np.count_nonzero(seen))
+    return seen
+
+
+def distinct_per_group(group: np.ndarray, code: np.ndarray, *, groups: int, values: int) -> np.ndarray:
+    """Return how many different codes stand in each group, (groups,) int64; codes are 0..values-1."""
+    key = group * max(values, 1) + code
+    if groups * values > _FLAGGED_CELLS:
+        return np.bincount(np.unique(key) // max(values, 1), minlength=groups)
+    seen = np.zeros((groups, values), dtype=bool)
+    seen.ravel()[key] = True
+    return np.count_nonzero(seen, axis=1)
 
 
 def label_index(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,7 @@ UNITS = ("votes", "raters", "pairs")
 MOST_REMOVED = 0.5
 # So many of the removed units are named.
 MOST_NAMED = 20
+_VOTES_AT_A_TIME = 250_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +104,8 @@ def influence(comparison: Comparison) -> Influence:
     >>> result.conclusion, [removal.unit for removal in result.removals]
     ('arm', ['votes', 'raters', 'pairs'])
     """
+    # Each removal copies what is left: columns that the headline does not read would be copied every time.
+    comparison = comparison.only(("site",))
     result = headline(comparison)
     left_out = tuple(_left_out(comparison, unit, adjusted=result.is_position_adjusted) for unit in _several(comparison))
     if result.ci95 is None:
@@ -196,21 +199,30 @@ def _rates_without(comparison: Comparison, unit: str, *, adjusted: bool) -> np.n
     A rater enters by sums of scores and counts of votes on either side; what one unit takes away is subtracted.
     """
     crossing = crossing_of(comparison)
-    left = comparison.side > 0
-    sides = [np.stack([comparison.score * shown, shown.astype(float)]) for shown in (left, ~left)]
-    values = np.concatenate(sides)  # (4, N): score and count on the left, score and count on the right
-    whole = np.stack([np.bincount(crossing.rater, weights=row, minlength=crossing.n_raters) for row in values])
+    rater = crossing.rater
+    whole = np.stack([np.bincount(rater, weights=row, minlength=crossing.n_raters) for row in _by_side(comparison)])
     parts = _contributions(whole)
     if unit == "raters":
         return _rate(parts.sum(axis=1)[:, None] - parts, adjusted=adjusted)
-    cells = crossing.cells()
-    # Leaving a pair out changes its own raters' means alone: only filled cells have to be looked at.
-    _, first = np.unique(cells, return_index=True)
-    rater, pair = crossing.rater[first], crossing.pair[first]
-    taken = np.stack([np.bincount(cells, weights=row, minlength=len(first)) for row in values])
-    change = _contributions(whole[:, rater] - taken) - parts[:, rater]
-    changes = np.stack([np.bincount(pair, weights=row, minlength=crossing.n_pairs) for row in change])
+    changes = np.zeros((len(parts), crossing.n_pairs))
+    # Some raters at a time: what is held for each of their votes is many times the vote itself.
+    step = max(1, crossing.n_raters * _VOTES_AT_A_TIME // len(crossing))
+    for begin in range(0, crossing.n_raters, step):
+        rows = np.flatnonzero((rater >= begin) & (rater < begin + step))
+        # Leaving a pair out changes its own raters' means alone: only filled cells have to be looked at.
+        keys, cell = np.unique(rater[rows] * crossing.n_pairs + crossing.pair[rows], return_inverse=True)
+        whose, pair = keys // crossing.n_pairs, keys % crossing.n_pairs
+        taken = np.stack([np.bincount(cell, weights=row, minlength=len(keys)) for row in _by_side(comparison, rows)])
+        change = _contributions(whole[:, whose] - taken) - parts[:, whose]
+        for total, row in zip(changes, change, strict=True):
+            np.add.at(total, pair, row)
     return _rate(parts.sum(axis=1)[:, None] + changes, adjusted=adjusted)
+
+
+def _by_side(comparison: Comparison, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """Return score and count of votes with the arm on the left, and of those with it on the right: (4, N)."""
+    score, left = comparison.score[rows], comparison.side[rows] > 0
+    return np.stack([part for shown in (left, ~left) for part in (score * shown, shown.astype(float))])
 
 
 def _contributions(sums: np.ndarray) -> np.ndarray:

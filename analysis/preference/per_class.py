@@ -167,7 +167,7 @@ def _class_groups(comparison: Comparison) -> tuple[np.ndarray, list[Comparison]]
     index, labels = label_index(comparison.extra["class_label"])
     order = np.argsort(index, kind="stable")
     # What no class rate reads is not copied once more for every class.
-    bare = replace(comparison, extra={name: comparison.extra[name] for name in ("site",) if name in comparison.extra})
+    bare = comparison.only(("site",))
     groups = [bare.rows(rows) for rows in _slices(order, np.bincount(index, minlength=len(labels)))]
     # An empty label sorts first, and names no class.
     nameless = int(len(labels) > 0 and labels[0] == "")

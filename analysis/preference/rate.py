@@ -88,17 +88,20 @@ def two_way_t(comparison: Comparison, *, adjusted: bool = False) -> Estimate:
     ----------
     Cameron, Gelbach and Miller, JBES 29 (2011).
     """
-    result = _two_way(comparison, adjusted=adjusted)
-    few = few_units_warning(crossing_of(comparison)) if result.ci95 is not None else None
+    crossing = crossing_of(comparison)
+    return _two_way(comparison, crossing, rater_averaged_weights(crossing), adjusted=adjusted)
+
+
+def _two_way(comparison: Comparison, crossing: Crossing, weights: np.ndarray, *, adjusted: bool) -> Estimate:
+    result = _crossed(comparison, crossing, weights, adjusted=adjusted)
+    few = few_units_warning(crossing) if result.ci95 is not None else None
     return replace(result, is_position_adjusted=adjusted, few_units=few)
 
 
-def _two_way(comparison: Comparison, *, adjusted: bool) -> Estimate:
+def _crossed(comparison: Comparison, crossing: Crossing, weights: np.ndarray, *, adjusted: bool) -> Estimate:
     method = _ADJUSTED if adjusted else _TWO_WAY
-    crossing = crossing_of(comparison)
     if not len(comparison):
         return refused(method, "no votes", **crossing.counts())
-    weights = rater_averaged_weights(crossing)
     if adjusted and not 0.0 < left_weight(comparison, weights) < 1.0:
         return refused(
             method,
@@ -165,15 +168,17 @@ def headline(comparison: Comparison) -> Estimate:
     """
     if not len(comparison):
         return two_way_t(comparison)
-    share = left_weight(comparison, rater_averaged_weights(crossing_of(comparison)))
+    crossing = crossing_of(comparison)
+    weights = rater_averaged_weights(crossing)
+    share = left_weight(comparison, weights)
     shown = f"the arm was on the left for {share:.1%} of the weight"
     if not 0.0 < share < 1.0:
         shown = shown if comparison.side.any() else comparison.one_sided
         biased = f"{shown}, so no position adjustment is possible and the rate may carry position bias"
-        return two_way_t(comparison).with_reason(biased)
+        return _two_way(comparison, crossing, weights, adjusted=False).with_reason(biased)
     # The slack keeps the choice symmetric in the arms where rounding would put 0.51 and 0.49 on different sides of it.
     adjusted = abs(share - 0.5) > SIDE_TOLERANCE + 1e-9
-    result = two_way_t(comparison, adjusted=adjusted)
+    result = _two_way(comparison, crossing, weights, adjusted=adjusted)
     choice = "adjusted because sides are not balanced" if adjusted else "not adjusted because sides are balanced"
     return replace(result, method=f"{result.method}; {choice}: {shown}")
 
@@ -193,7 +198,7 @@ def rater_mean_decisive_t(comparison: Comparison) -> Estimate:
         "mean over raters of each rater's wins / (wins + losses), one-sample t interval on R - 1 df; for these pairs"
     )
     voters = crossing_of(comparison).n_raters
-    decisive = decisive_votes(comparison)
+    decisive = decisive_votes(comparison.only(("site",)))
     dropped = voters - crossing_of(decisive).n_raters
     remark = f"{dropped} of {voters} raters without a decisive vote left out" if dropped else None
     return _rater_t(decisive, method, remark)

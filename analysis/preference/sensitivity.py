@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def sensitivity(comparison: Comparison) -> list[Variant]:
         every variant but ``excluded_kept`` leaves them out.
     """
     # Each variant copies its rows: columns that none of them reads would be copied every time.
-    comparison = replace(comparison, extra={name: comparison.extra[name] for name in _USED if name in comparison.extra})
+    comparison = comparison.only(_USED)
     if "session" in comparison.extra:
         # Numbers sort faster than text, and every half sorts.
         comparison.extra["session"] = label_index(comparison.extra["session"])[0]

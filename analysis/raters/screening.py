@@ -17,7 +17,7 @@ from analysis.votes.table import VoteTable
 __all__ = ["RULES", "Screened", "flagged_raters", "screen"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Screened:
     """One rater under one rule: the value measured (None with its reason) and whether the rule flags it."""
 

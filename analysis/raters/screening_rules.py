@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from analysis.inference.crossing import group_index, label_index
+from analysis.inference.crossing import distinct_per_group, group_index, label_index
 from analysis.votes.table import LEFT, RIGHT, TIE, VoteTable
 
 __all__ = ["DEGRADED_ARM", "RULES", "Measured", "RaterVotes", "Rule", "run_tail", "votes_by_rater"]
@@ -273,8 +273,7 @@ def _duplicates(raters: RaterVotes, given: Mapping[str, float]) -> Measured:
     rows = np.flatnonzero(raters.asks_preference & ~raters.is_repeat)
     criteria = int(raters.criterion.max(initial=0)) + 1
     unit, units = group_index(_comparison(raters.table, rows) * criteria + raters.criterion[rows])
-    own = np.unique(raters.index[rows] * max(len(units), 1) + unit)
-    first = np.bincount(own // max(len(units), 1), minlength=raters.count)
+    first = distinct_per_group(raters.index[rows], unit, groups=raters.count, values=len(units))
     votes = np.bincount(raters.index[rows], minlength=raters.count)
     again = votes - first
     return Measured(np.where(votes > 0, again, np.nan), again > given["votes"])

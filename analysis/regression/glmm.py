@@ -35,6 +35,7 @@ ONE_SIDE = "the arm was shown on one side only, or nobody recorded sides: the po
 # Five votes alike come from a fair coin in 6 % of classes, six in 3 %.
 _FEW_ALIKE = 6
 _NAMED_CLASSES = 5
+_READ = ("class_label", "site")
 
 _MODEL = (
     "crossed logistic mixed model of the decisive votes (random intercepts of raters and pairs, side shown), "
@@ -110,7 +111,7 @@ def glmm(comparison: Comparison) -> Glmm:
     Breslow and Clayton, JASA 88 (1993); Bates et al., J. Stat. Software 67 (2015); Zeger, Liang and Albert,
     Biometrics 44 (1988).
     """
-    decisive = decisive_votes(comparison)
+    decisive = decisive_votes(comparison.only(_READ))
     crossing = crossing_of(decisive)
     separation = _separation(decisive)
     lack = crossing_lack(crossing, "decisive votes") or separation

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.regression.cells import BinomialCells
-from analysis.regression.crossed_effects import CrossedFactor, CrossTable, cross_table
+from analysis.regression.cross_table import CrossTable, cross_table
+from analysis.regression.crossed_effects import CrossedFactor
 
 __all__ = ["LARGEST_SD", "Height", "LaplaceLikelihood", "Term", "term_curvature"]
 

@@ -12,7 +12,9 @@ from analysis.inference.crossing import Crossing, crossing_of, site_lack
 from analysis.inference.estimate import Estimate, refused
 from analysis.inference.intervals import few_units_warning, joined, rate_interval
 from analysis.preference.rate import two_way_t
-from analysis.regression.crossed_effects import MOST_DENSE_LEVELS, CrossedFactor, CrossTable, cross_table, load_grams
+from analysis.regression.cross_table import CrossTable, cross_table
+from analysis.regression.crossed_effects import MOST_DENSE_LEVELS, CrossedFactor
+from analysis.regression.grams import load_grams
 from analysis.votes.table import Comparison
 
 __all__ = ["RemlFit", "fit_reml", "lmm"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["GrowingColumn", "is_constant", "kept", "looked_up"]
+__all__ = ["GrowingColumn", "is_constant", "is_whole", "kept", "looked_up"]
 
 # A store grows in place by so many rows or a sixteenth, so that little of it is ever unused.
 _LEAST_GROWTH = 1 << 16
@@ -65,6 +65,11 @@ def _with_room(store: np.ndarray, rows: int, dtype: np.dtype) -> np.ndarray:
 def is_constant(values: np.ndarray) -> bool:
     """Whether the column takes the room of one value."""
     return values.strides == (0,) and len(values) > 0
+
+
+def is_whole(keep: np.ndarray) -> bool:
+    """Whether a mask keeps every row; an index array may stand in another order and is taken for less."""
+    return keep.dtype == bool and bool(keep.all())
 
 
 def kept(values: np.ndarray, keep: np.ndarray) -> np.ndarray:

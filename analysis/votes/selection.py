@@ -127,8 +127,7 @@ def select_votes(table: VoteTable) -> Selection:
 
 def _chosen(table: VoteTable, keep: np.ndarray, columns: tuple[str, ...]) -> VoteTable:
     """Return the rows of a mask with the named extra columns; the table's own arrays where every row is kept."""
-    lean = replace(table, extra={name: table.extra[name] for name in columns if name in table.extra})
-    return lean if keep.all() else lean.rows(keep)
+    return table.only(columns).rows(keep)
 
 
 def _flag(table: VoteTable, name: str) -> np.ndarray:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from analysis.votes.room import kept
+from analysis.votes.room import is_whole, kept
 
 __all__ = ["LEFT", "RIGHT", "TIE", "Comparison", "VoteTable"]
 
@@ -50,7 +51,13 @@ class VoteTable:
         return not np.any(self.extra.get("sides_unknown", False))
 
     def rows(self, keep: np.ndarray) -> VoteTable:
-        """Return the rows selected by a boolean mask or an index array; labels and codes stay as they are."""
+        """Return the rows of a boolean mask or an index array; labels and codes stay as they are.
+
+        A mask that keeps every row gives the table itself: most studies leave out nothing, and copies of millions of
+        votes are what a report takes its memory for.
+        """
+        if is_whole(keep):
+            return self
         return VoteTable(
             raters=self.raters,
             pairs=self.pairs,
@@ -62,6 +69,10 @@ class VoteTable:
             choice=self.choice[keep],
             extra={name: kept(column, keep) for name, column in self.extra.items()},
         )
+
+    def only(self, columns: Iterable[str]) -> VoteTable:
+        """Return the same votes with those extra columns alone that are named: the others are not copied with rows."""
+        return replace(self, extra=_named(self.extra, columns))
 
     def comparison(self, arm: str, baseline: str) -> Comparison:
         """Return the votes between two arms, scored for ``arm``.
@@ -78,20 +89,17 @@ class VoteTable:
             raise ValueError(f"arm and baseline are both {arm!r}; name two arms")
         one, other = self.arms.index(arm), self.arms.index(baseline)
         on_left = (self.arm_left == one) & (self.arm_right == other)
-        keep = np.flatnonzero(on_left | ((self.arm_left == other) & (self.arm_right == one)))
-        side = np.where(on_left[keep], 0.5, -0.5)
-        choice = self.choice[keep]
-        score = np.where(choice == TIE, 0.5, ((choice == LEFT) == (side > 0)).astype(np.float64))
-        if not self.sides_known:
-            side = np.zeros_like(side)
+        shown = self.rows(on_left | ((self.arm_left == other) & (self.arm_right == one)))
+        is_left = shown.arm_left == one
+        score = np.where(shown.choice == TIE, 0.5, (shown.choice == LEFT) == is_left)
         return Comparison(
             arm=arm,
             baseline=baseline,
             score=score,
-            side=side,
-            rater=self.rater[keep],
-            pair=self.pair[keep],
-            extra={name: kept(column, keep) for name, column in self.extra.items()},
+            side=np.where(is_left, 0.5, -0.5) if self.sides_known else np.zeros(len(shown)),
+            rater=shown.rater,
+            pair=shown.pair,
+            extra=dict(shown.extra),
         )
 
 
@@ -128,7 +136,9 @@ class Comparison:
         return "the arm was shown on one side only"
 
     def rows(self, keep: np.ndarray) -> Comparison:
-        """Return the votes selected by a boolean mask or an index array."""
+        """Return the votes of a boolean mask or an index array; a mask that keeps all gives the comparison itself."""
+        if is_whole(keep):
+            return self
         return Comparison(
             arm=self.arm,
             baseline=self.baseline,
@@ -138,3 +148,11 @@ class Comparison:
             pair=self.pair[keep],
             extra={name: kept(column, keep) for name, column in self.extra.items()},
         )
+
+    def only(self, columns: Iterable[str]) -> Comparison:
+        """Return the same votes with those extra columns alone that are named: the others are not copied with rows."""
+        return replace(self, extra=_named(self.extra, columns))
+
+
+def _named(extra: Mapping[str, np.ndarray], columns: Iterable[str]) -> dict[str, np.ndarray]:
+    return {name: extra[name] for name in columns if name in extra}

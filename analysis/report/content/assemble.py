@@ -205,7 +205,7 @@ def build_report(
         "consistency": consistency(selection.with_repeats(), seed=seed).as_json(),
         "ranking": {name: found.as_json() for name, found in ranking.items()} if ranking and comparisons else None,
         "tournament": tournament_section(ranking if comparisons else None, seed=seed),
-        "screening": [dict(vars(row)) for row in screened],
+        "screening": [row.as_json() for row in screened],
         "screening_summary": screening_section(screened, rules),
         "sensitivity": sensitivity_section(selection, directions[0], screened) if comparisons else [],
         "image_metrics": dict(image_metrics or {}),

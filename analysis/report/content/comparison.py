@@ -162,7 +162,5 @@ def _classes(comparison: Comparison, adjust: Adjustment, withheld: str | None) -
     labels = comparison.extra.get("class_label")
     if labels is not None and not np.any(labels != ""):
         # A column that names no class is no column: its one nameless class would repeat the headline.
-        comparison = replace(
-            comparison, extra={name: values for name, values in comparison.extra.items() if name != "class_label"}
-        )
+        comparison = comparison.only(name for name in comparison.extra if name != "class_label")
     return per_class(comparison, adjust=adjust)

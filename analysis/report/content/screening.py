@@ -64,7 +64,7 @@ def sensitivity_section(selection: Selection, names: tuple[str, str], screened: 
         {"name": variant.name, "description": variant.description, **variant.result.as_json()}
         for variant in sensitivity(comparison)
     ]
-    kept = selection.table.comparison(*names)
+    kept = selection.table.comparison(*names).only(("site",))
     left_out = flagged_raters(screened)
     result = headline(_without(kept, selection.table.raters, left_out))
     remark = f"{len(left_out)} flagged raters left out" if left_out else "no rater is flagged: the same as the headline"

@@ -27,6 +27,15 @@ def test_group_index_closes_gaps_in_the_order_of_the_codes():
     assert group_index(np.zeros(0, dtype=np.int64))[0].tolist() == []
 
 
+@pytest.mark.parametrize("length", [2, 128, 129, 32768, 70000])
+def test_group_index_of_codes_with_one_gap_counts_to_the_end(length):
+    codes = np.delete(np.arange(length), 1 if length > 2 else 0)
+    index, present = group_index(codes)
+    assert index.dtype == np.int64
+    assert index.tolist() == list(range(length - 1))
+    assert present.tolist() == codes.tolist()
+
+
 @pytest.mark.parametrize("kind", [str, object])
 def test_label_index_orders_labels_by_name(kind):
     index, names = label_index(np.array(["pear", "äpfel", "fig", "pear"], dtype=kind))
@@ -38,6 +47,15 @@ def test_label_index_orders_labels_by_name(kind):
 def test_distinct_counts_codes():
     assert distinct(np.array([5, 0, 5])) == 2
     assert distinct(np.zeros(0, dtype=np.int64)) == 0
+
+
+@pytest.mark.parametrize("flagged", [0, 1000])
+def test_distinct_codes_are_counted_in_each_group(monkeypatch, flagged):
+    monkeypatch.setattr(crossing, "_FLAGGED_CELLS", flagged)
+    group, code = np.array([2, 0, 2, 2, 0]), np.array([1, 3, 1, 0, 0])
+    assert crossing.distinct_per_group(group, code, groups=4, values=4).tolist() == [2, 0, 2, 0]
+    none = np.zeros(0, dtype=np.int64)
+    assert crossing.distinct_per_group(none, none, groups=2, values=0).tolist() == [0, 0]
 
 
 def test_weights_average_over_raters():

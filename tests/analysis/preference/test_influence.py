@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.preference import influence as module
 from analysis.preference.influence import influence
 from analysis.preference.rate import headline
 from tests.analysis.votes_factory import crossed_comparison, make_comparison, stored_table
@@ -33,6 +34,14 @@ def test_the_extremes_are_those_of_leaving_each_unit_out_in_turn(name, unit, col
             assert rate == pytest.approx(rates[code], abs=1e-12)
     assert found.low <= min(rates.values()) + 1e-12
     assert found.high >= max(rates.values()) - 1e-12
+
+
+@pytest.mark.parametrize("name", ["sides_unbalanced", "unequal_loads"])
+def test_raters_taken_some_at_a_time_give_the_same_numbers(monkeypatch, name):
+    comparison = stored_table(name).comparison("robust", "vanilla")
+    at_once = influence(comparison)
+    monkeypatch.setattr(module, "_VOTES_AT_A_TIME", 30)
+    assert influence(comparison) == at_once
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from analysis.regression import crossed_effects
+from analysis.regression import crossed_effects, grams
 from analysis.regression.cells import BinomialCells
-from analysis.regression.crossed_effects import CrossedFactor, cross_table, load_grams
+from analysis.regression.cross_table import cross_table
+from analysis.regression.crossed_effects import CrossedFactor
 from analysis.regression.laplace import LaplaceLikelihood
 from analysis.regression.logistic_rates import logistic_average
 
@@ -40,9 +41,11 @@ def dense_system(cells, weight, row_sd, column_sd):
 @pytest.mark.parametrize(("dense_above", "small"), [(0.0, 200), (1.0, 0)])
 @pytest.mark.parametrize(("row_sd", "column_sd"), [(0.7, 1.3), (0.0, 0.9), (0.6, 0.0)])
 def test_factor_agrees_with_the_dense_system(monkeypatch, dense_above, small, row_sd, column_sd):
+    monkeypatch.setattr(grams, "_DENSE_ABOVE", dense_above)
     monkeypatch.setattr(crossed_effects, "_DENSE_ABOVE", dense_above)
     monkeypatch.setattr(crossed_effects, "_SMALL", small)
-    monkeypatch.setattr(crossed_effects, "_BLOCK_ROWS", 3)
+    monkeypatch.setattr(crossed_effects, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(grams, "BLOCK_ROWS", 3)
     cells, rng = random_cells(1), np.random.default_rng(2)
     weight = rng.random(40)
     table = cross_table(cells.rater, cells.pair, cells.n_raters, cells.n_pairs)
@@ -52,7 +55,9 @@ def test_factor_agrees_with_the_dense_system(monkeypatch, dense_above, small, ro
     assert np.concatenate(factor.solve(right[:7], right[7:])) == pytest.approx(np.linalg.solve(dense, right), abs=1e-10)
     inverse, wanted = factor.inverse(), np.linalg.inv(dense)
     assert np.concatenate((inverse.row, inverse.column)) == pytest.approx(np.diagonal(wanted), abs=1e-10)
-    assert inverse.slot == pytest.approx(wanted[table.slot_rows, 7 + table.slot_columns], abs=1e-10)
+    assert inverse.slot == pytest.approx(
+        wanted[np.repeat(np.arange(7), np.diff(table.indptr)), 7 + table.slot_columns], abs=1e-10
+    )
 
 
 @pytest.mark.parametrize(("raters", "pairs"), [(7, 5), (5, 7)])
@@ -132,26 +137,3 @@ def test_average_over_normal_agrees_with_quadrature(sd):
             lambda z, curve=curve: curve(z) * stats.norm.pdf(z), -12, 12, points=[-0.7 / sd, 0.0], epsabs=1e-12
         )
         assert found == pytest.approx(wanted, abs=1e-10)
-
-
-@pytest.mark.parametrize("scales", [(0.7, 1.3), (0.0, 0.9), (0.4, 0.0)])
-@pytest.mark.parametrize("is_even", [True, False])
-def test_matrices_by_load_give_the_factor_of_equal_weights(scales, is_even):
-    rng = np.random.default_rng(3)
-    rows = np.repeat(np.arange(30), 8) if is_even else np.concatenate([np.arange(30), rng.integers(0, 30, 200)])
-    columns = np.concatenate([np.arange(12), rng.integers(0, 12, len(rows) - 12)])
-    table = cross_table(rows, columns, 30, 12)
-    grams = load_grams(table)
-    assert len(grams.loads) == (1 if is_even else len(set(np.bincount(rows).tolist())))
-    plain = CrossedFactor(table, np.ones(len(rows)), *scales)
-    by_load = CrossedFactor(table, np.ones(len(rows)), *scales, grams=grams)
-    assert by_load.log_determinant() == pytest.approx(plain.log_determinant(), rel=1e-13)
-    assert by_load.scale_traces() == pytest.approx(plain.scale_traces(plain.inverse()), rel=1e-10, abs=1e-10)
-    sides = rng.normal(size=30), rng.normal(size=12)
-    for one, other in zip(by_load.solve(*sides), plain.solve(*sides), strict=True):
-        assert one == pytest.approx(other, rel=1e-10, abs=1e-12)
-
-
-def test_matrices_by_load_are_not_made_where_they_would_fill_the_memory(monkeypatch):
-    monkeypatch.setattr("analysis.regression.crossed_effects._MOST_GRAM_NUMBERS", 10)
-    assert load_grams(cross_table(np.arange(8) % 4, np.arange(8) // 2, 4, 4)) is None

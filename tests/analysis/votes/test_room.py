@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from analysis.planning.simulation import Scenario, simulate_votes
 from analysis.votes.room import is_constant, kept
 from analysis.votes.table import VoteTable
 
@@ -31,3 +32,27 @@ def test_votes_taken_from_a_table_keep_their_constant_columns():
         assert is_constant(votes.extra["study"])
         assert not is_constant(votes.extra["position"])
         assert votes.extra["study"].tolist() == ["s"] * len(votes)
+
+
+def test_a_mask_that_keeps_every_row_copies_none():
+    votes = simulate_votes(Scenario(raters=4, pairs=6))
+    comparison = votes.comparison("robust", "vanilla")
+    assert votes.rows(np.ones(len(votes), dtype=bool)) is votes
+    assert comparison.rows(comparison.score >= 0.0) is comparison
+    for name in ("rater", "pair"):
+        assert np.shares_memory(getattr(comparison, name), getattr(votes, name))
+    for name, column in comparison.extra.items():
+        assert column is votes.extra[name]
+
+
+def test_rows_in_another_order_are_taken_though_none_is_left_out():
+    votes = simulate_votes(Scenario(raters=4, pairs=6))
+    backwards = votes.rows(np.arange(len(votes))[::-1])
+    assert backwards.pair.tolist() == votes.pair.tolist()[::-1]
+
+
+def test_columns_that_are_not_named_are_left_behind():
+    votes = simulate_votes(Scenario(raters=4, pairs=6, classes=2))
+    assert list(votes.only(("class_label", "missing")).extra) == ["class_label"]
+    assert list(votes.comparison("robust", "vanilla").only(()).extra) == []
+    assert "class_label" in votes.extra
