@@ -26,6 +26,7 @@ from generation.services.order import (
     study_class_names,
 )
 from jobs.job_page import WorkPage, error_shown
+from jobs.registry import called
 from survey.admin.access import StudyListFilter, StudyScopedAdmin
 from survey.admin.page import head_context
 from survey.admin.recipes import recipe_table
@@ -39,6 +40,13 @@ __all__ = ["GenerationRunAdmin"]
 NEWEST_PAIRS = 12
 # Of the thousand classes of ImageNet a few show how they are written.
 LISTED_CLASSES = 20
+called(
+    {
+        "generation.plan": "Plan an order of images",
+        "generation.make_shard": "Make image pairs",
+        "generation.evaluate_images": "Measure the images",
+    }
+)
 _BROKEN_OFF = {GenerationRun.State.FAILED, GenerationRun.State.CANCELLED}
 
 

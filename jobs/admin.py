@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -7,23 +8,36 @@ from django.utils.safestring import SafeString
 
 from jobs.job_page import WorkPage, error_shown
 from jobs.models import Job
+from jobs.registry import caption_of
 from jobs.services import job_cancel, job_retry
+
+
+class KindFilter(admin.AllValuesFieldListFilter):
+    """Kinds by what people call them."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield choice | {"display": caption_of(str(choice["display"]))}
 
 
 @admin.register(Job)
 class JobAdmin(WorkPage, admin.ModelAdmin):
     """Watch, cancel and retry; jobs are made by the pages of what they work on."""
 
-    list_display = ["__str__", "state", "progress", "attempt", "lease_owner", "created_at", "finished_at"]
-    list_filter = ["state", "kind", "queue"]
+    list_display = ["what", "state", "progress", "attempt", "lease_owner", "created_at", "finished_at"]
+    list_filter = ["state", ("kind", KindFilter), "queue"]
     show_full_result_count = False
     actions = ["cancel", "retry"]
     fieldsets = [
-        (None, {"fields": ["kind", "state", "progress", "shown_error", "attempt", "max_attempts"]}),
+        (None, {"fields": ["what", "kind", "state", "progress", "shown_error", "attempt", "max_attempts"]}),
         ("Work", {"fields": ["subject", "parameters", "result", "queue", "dedupe_key", "created_by"]}),
         ("Worker", {"fields": ["lease_owner", "heartbeat_at", "lease_expires_at", "not_before", "announced_at"]}),
         ("Times", {"fields": ["created_at", "started_at", "finished_at"]}),
     ]
+
+    @admin.display(description="what", ordering="kind")
+    def what(self, job: Job) -> str:
+        return caption_of(job.kind)
 
     def is_at_work(self, row: Job) -> bool:
         return not row.is_over

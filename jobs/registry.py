@@ -1,15 +1,19 @@
-"""Which function does which kind of job: handlers register in their app's ``tasks.py``, found by the prefix."""
+"""Which function does which kind of job, and what people call it.
+
+Handlers register in their app's ``tasks.py``, found by the prefix; captions in its ``admin``, for web processes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-__all__ = ["handler_of", "handles"]
+__all__ = ["called", "caption_of", "handler_of", "handles"]
 
 Handler = Callable[..., dict[str, Any] | None]
 _handlers: dict[str, Handler] = {}
+_captions: dict[str, str] = {}
 
 
 def handles(kind: str) -> Callable[[Handler], Handler]:
@@ -36,3 +40,13 @@ def handler_of(kind: str) -> Handler:
     if kind not in _handlers:
         raise LookupError(f"no handler for job kind {kind!r}")
     return _handlers[kind]
+
+
+def called(captions: Mapping[str, str]) -> None:
+    """Register what people call kinds of jobs."""
+    _captions.update(captions)
+
+
+def caption_of(kind: str) -> str:
+    """Return what a kind of job does, in words; one that nobody has named by its key."""
+    return _captions.get(kind, kind)

@@ -17,16 +17,18 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from jobs.job_page import WorkPage, error_shown
+from jobs.registry import called
 from training.curves import curves_svg
 from training.models import Checkpoint, TrainingRun
 from training.presets import ConfigError, parse_change, preset_names
-from training.services import run_cancel, run_create, run_enqueue
+from training.services import JOB_KIND, run_cancel, run_create, run_enqueue
 
 __all__ = ["CheckpointAdmin", "TrainingRunAdmin"]
 
 # Of a run's folder: what a page shows.
 _SHOWN_FILES = re.compile(r"log\.csv|curves\.svg|examples\.png|samples/\d{8}\.png")
 SHOWN_SAMPLES = 4
+called({JOB_KIND: "Train a network"})
 _UNDER_WAY = {TrainingRun.State.WAITING, TrainingRun.State.RUNNING}
 
 

@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from survey.admin.page import job_caption, study_address
+from jobs.registry import caption_of
+from survey.admin.page import study_address
 from survey.models import Study
 from survey.selectors.access import may_change, studies_visible_to
 from survey.selectors.jobs import studies_failed_jobs
@@ -37,7 +38,7 @@ def home(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> T
         "studies": [_row(request, study) for study in _counted(studies[:STUDIES_SHOWN])],
         "has_more": len(studies) > STUDIES_SHOWN,
         "failed": [
-            {"study": study, "caption": job_caption(job.kind), "reason": job.reason, "address": study_address(study)}
+            {"study": study, "caption": caption_of(job.kind), "reason": job.reason, "address": study_address(study)}
             for study, job in studies_failed_jobs(studies[:STUDIES_SHOWN])
         ],
         "all_studies": reverse("admin:survey_study_changelist"),

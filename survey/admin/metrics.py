@@ -31,7 +31,7 @@ class MetricFilter(admin.AllValuesFieldListFilter):
         super().__init__(*args, **kwargs)
         self.title = "metric"
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         for choice in super().choices(changelist):
             yield choice | {"display": metric_name(str(choice["display"]))}
 

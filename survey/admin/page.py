@@ -13,25 +13,27 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from jobs.registry import called, caption_of
 from survey.exceptions import ResultsHidden, SurveyError
 from survey.models import Study
 from survey.selectors.access import may_change, role_in, studies_visible_to
 from survey.selectors.jobs import study_jobs
 
-__all__ = ["View", "download", "head_context", "job_caption", "jobs_context", "render", "study_address", "study_page"]
+__all__ = ["View", "download", "head_context", "jobs_context", "render", "study_address", "study_page"]
 
 # The newest: what happens now, and what failed just before.
 JOBS_SHOWN = 5
-_JOB_CAPTIONS = {
-    "survey.freeze": "Freeze the design",
-    "survey.import_zip": "Import images",
-    "survey.exclusions": "Screen sessions",
-    "survey.report": "Build a report",
-    "survey.release": "Write a release",
-    "survey.webhook": "Tell a webhook",
-    "generation.plan": "Plan an order of images",
-    "generation.evaluate_images": "Measure the images",
-}
+called(
+    {
+        "survey.freeze": "Freeze the design",
+        "survey.import_zip": "Import images",
+        "survey.exclusions": "Screen sessions",
+        "survey.report": "Build a report",
+        "survey.release": "Write a release",
+        "survey.webhook": "Tell a webhook",
+        "survey.forget_files": "Delete files that nothing needs",
+    }
+)
 
 View = Callable[..., HttpResponse]
 
@@ -104,17 +106,12 @@ def _tabs(study: Study) -> list[tuple[str, str, str]]:
     ]
 
 
-def job_caption(kind: str) -> str:
-    """Return what a kind of job does, in words."""
-    return _JOB_CAPTIONS.get(kind, kind)
-
-
 def jobs_context(study: Study, kind: str = "") -> dict[str, Any]:
     """Return the newest jobs of a study, of one kind or of all, as the list of jobs shows them."""
     rows = study_jobs(study)
     jobs = list((rows.filter(kind=kind) if kind else rows)[:JOBS_SHOWN])
     for job in jobs:
-        job.caption = job_caption(job.kind)
+        job.caption = caption_of(job.kind)
     return {"jobs": jobs, "jobs_kind": kind}
 
 

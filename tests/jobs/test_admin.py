@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
@@ -49,3 +51,21 @@ def test_a_failed_job_shows_why_and_is_tried_again() -> None:
     keeper.post("/admin/jobs/job/", {"action": "retry", "_selected_action": [str(job.pk)]})
     job.refresh_from_db()
     assert (job.state, job.attempt, job.error) == ("queued", 0, "")
+
+
+def test_jobs_are_called_by_what_they_do_and_a_kind_without_a_name_by_its_key() -> None:
+    kinds = {
+        "survey.report": "Build a report",
+        "generation.make_shard": "Make image pairs",
+        "training.train": "Train a network",
+        "jobs.nobody_does_this": "jobs.nobody_does_this",
+    }
+    jobs = {kind: job_enqueue(kind=kind) for kind in kinds}
+    watcher = client_with("view_job")
+    page = watcher.get("/admin/jobs/job/").content.decode()
+    assert sorted(re.findall(r"field-what[^>]*>(?:<a[^>]*>)?([^<]*)<", page)) == sorted(kinds.values())
+    assert "survey.report<" not in page
+    for kind, caption in kinds.items():
+        assert caption in watcher.get(f"/admin/jobs/job/{jobs[kind].pk}/change/").content.decode()
+    chosen = watcher.get("/admin/jobs/job/", {"kind": "survey.report"}).content.decode()
+    assert re.findall(r"field-what[^>]*>(?:<a[^>]*>)?([^<]*)<", chosen) == ["Build a report"]
