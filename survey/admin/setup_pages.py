@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import linebreaksbr
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods
 
@@ -114,7 +115,8 @@ def _import(request: HttpRequest, study: Study, file: Any) -> bool:
         problems = error.problems if isinstance(error, ImportRefused) else [str(error)]
         messages.error(request, "The study is saved; its images were not imported:")
         for problem in problems[:PROBLEMS_SHOWN]:
-            messages.error(request, problem)
+            # The tree that is wanted has a line for each path.
+            messages.error(request, linebreaksbr(problem))
         return False
     if report is None:
         messages.success(request, "A worker imports the images; Overview shows how far it is.")

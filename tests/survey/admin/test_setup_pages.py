@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 
 import pytest
@@ -79,6 +80,7 @@ def test_a_zip_that_does_not_fit_leaves_the_draft_and_says_what_to_mend(client) 
     study = Study.objects.get()
     assert answer.redirect_chain[-1][0] == f"/admin/survey/study/{study.pk}/setup/compare/"
     assert "its images were not imported" in page
+    assert re.search(r"vanilla/cat/0001\.png<br>\s*vanilla/dog/0001\.png<br>", page), "a line for each path"
     assert "ours/1.png" in page or "1.png" in page
     assert study.pairs.count() == 0
 
