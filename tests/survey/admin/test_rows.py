@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.admin import site
+from django.urls import reverse
+from django.utils.text import capfirst
 
 from survey.models import RaterSession, Trial, Vote
 from tests.factories import make_running, make_user, make_visit
@@ -98,3 +101,12 @@ def test_votes_show_their_phase_and_are_filtered_by_it(owner) -> None:
         assert shown == {"main": {False}, "simulated": {True}, "pilot": set()}[phase]
         if phase != "pilot":
             assert f'field-phase">{phase}<' in answer.content.decode()
+
+
+def test_every_list_is_headed_by_what_it_lists(owner, version) -> None:
+    client = client_of(make_user("admin", is_superuser=True))
+    for model in site._registry:
+        address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        page = client.get(address)
+        assert page.status_code == 200, address
+        assert f"<h1>{capfirst(model._meta.verbose_name_plural)}</h1>" in page.content.decode()
