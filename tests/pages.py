@@ -26,10 +26,16 @@ RECORD = PICTURES / "pictures.json"
 LOOKS = ("*/templates/**/*.html", "*/static/**/*.css", "analysis/report/formats/html.py")
 _SHOWN = re.compile(r"images/([\w-]+\.png)")
 
+_ALL_IMAGES_SHOWN = """async () => {
+    const inWindow = (image) => image.getBoundingClientRect().top < innerHeight;
+    await Promise.all([...document.images].filter(inWindow).map((image) => image.decode()));
+}"""
+
 
 def picture(page: Page, name: str) -> None:
     """Keep what the window shows, in 256 colours, where somebody asked for it."""
     if folder := os.environ.get("BLINDPAIR_SCREENSHOTS"):
+        page.evaluate(_ALL_IMAGES_SHOWN)
         seen = Image.open(io.BytesIO(page.screenshot(scale="css"))).convert("RGB")
         seen.quantize(256, method=Image.Quantize.MEDIANCUT).save(Path(folder) / f"{name}.png", optimize=True)
 
