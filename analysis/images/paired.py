@@ -13,6 +13,7 @@ from analysis.images.evaluation import PER_CLASS, Evaluation
 from analysis.images.given import ArmFeatures, EvaluationRules, ReferenceFeatures
 from analysis.images.halves import LEAST_PAIRS
 from analysis.images.results import FeatureIdentity, MetricResult, refused_metric
+from analysis.images.seeds import spread_remark
 from analysis.images.variation import deviations
 
 __all__ = ["PAIRED_METRICS", "ArmVariation", "arm_variation", "metric_difference", "metric_differences"]
@@ -121,8 +122,7 @@ def metric_difference(name: str, ours: Sequence[ArmVariation], theirs: Sequence[
         half = float(stats.t.ppf(0.975, error.df)) * error.se
         interval = (mean - half, mean + half)
     if len(ours) > 1:
-        deviation = float(differences.std(ddof=1))
-        remarks.append(f"mean of {len(ours)} seeds, standard deviation from seed to seed {deviation:.4g}")
+        remarks.append(spread_remark(len(ours), float(differences.std(ddof=1))))
     return MetricResult(
         value=mean,
         ci95=interval,

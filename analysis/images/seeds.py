@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from analysis.images.results import MetricResult, refused_metric
 from analysis.images.uncertainty import interval_over_seeds
 
-__all__ = ["metrics_over_seeds"]
+__all__ = ["Spread", "metrics_over_seeds", "spread_in", "spread_remark"]
+
+_SPREAD = re.compile(r"(?:^|; )mean of (\d+) seeds, standard deviation from seed to seed ([^;]+)")
+
+
+def spread_remark(seeds: int, deviation: float) -> str:
+    """Return the remark of a mean over seeds."""
+    return f"mean of {seeds} seeds, standard deviation from seed to seed {deviation:.4g}"
+
+
+class Spread(NamedTuple):
+    """What a reason says of seeds, and the rest of it."""
+
+    seeds: int | None
+    deviation: float | None
+    rest: str | None
+
+
+def spread_in(reason: str | None) -> Spread:
+    """Return number and standard deviation of the seeds that a reason states, None where it states none."""
+    found = _SPREAD.search(reason or "")
+    if found is None:
+        return Spread(None, None, reason)
+    return Spread(int(found[1]), float(found[2]), _SPREAD.sub("", reason or "").removeprefix("; ") or None)
 
 
 def metrics_over_seeds(results: Sequence[Mapping[str, MetricResult]]) -> dict[str, MetricResult]:
@@ -55,12 +80,11 @@ def _combined(name: str, metrics: Sequence[MetricResult]) -> MetricResult:
     mean, deviation, interval = interval_over_seeds(values)
     # An interval over seeds needs none of the first seed's own.
     remarks = (remark for remark in first.remarks if remark != first.no_interval)
-    spread = f"mean of {len(metrics)} seeds, standard deviation from seed to seed {deviation:.4g}"
     return MetricResult(
         value=mean,
         ci95=interval,
         n=first.n,
         n_reference=first.n_reference,
         features=first.features,
-        remarks=(spread, *remarks),
+        remarks=(spread_remark(len(metrics), deviation), *remarks),
     )

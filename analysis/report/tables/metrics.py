@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from analysis.images.seeds import spread_in
 from analysis.metric_names import METRIC_NAMES, metric_name
 from analysis.report.parts import wording
 from analysis.report.parts.table import Column, Table
@@ -16,6 +17,7 @@ _MOST_ACROSS = 2
 _DESCRIPTIONS = (
     "Distances between image sets are descriptions of the images, not of what people prefer; no test is made."
 )
+_SPREAD = Column("seed_sd", "SD over seeds", "metric")
 _VALUE = (Column("value", "Value", "metric"), Column("ci95", "95 % interval", "metric_interval"))
 
 
@@ -39,7 +41,7 @@ def _metrics(report: Mapping) -> Table | None:
         rows.append(row)
     if not keys:
         return None
-    facts, said = _constant(rows, {"network": "Features", "n_reference": "Reference images"})
+    facts, said = _constant(rows, {"network": "Features", "n_reference": "Reference images", "n_seeds": "Seeds"})
     columns = (
         Column("metric", "Metric"),
         Column("arm", "Arm"),
@@ -49,6 +51,7 @@ def _metrics(report: Mapping) -> Table | None:
         Column("seen_ci95", "95 % interval", "metric_interval"),
         Column("seen_n", "Images", "count"),
         *facts,
+        _SPREAD,
         Column("reason", "Note", "remark"),
     )
     note = " ".join(filter(None, (_DESCRIPTIONS, said, refused.sentence())))
@@ -57,8 +60,14 @@ def _metrics(report: Mapping) -> Table | None:
 
 def _facts(metric: Mapping) -> dict[str, Any]:
     features = metric.get("features") or {}
-    found = {key: metric.get(key) for key in ("value", "ci95", "n", "n_reference", "reason")}
-    return {**found, "network": features.get("name")}
+    found = {key: metric.get(key) for key in ("value", "ci95", "n", "n_reference")}
+    return {**found, **_said(metric), "network": features.get("name")}
+
+
+def _said(metric: Mapping) -> dict[str, Any]:
+    """Return what a metric's reason says, the spread over seeds apart: a column of numbers instead of a note a row."""
+    spread = spread_in(metric.get("reason"))
+    return {"n_seeds": spread.seeds, "seed_sd": spread.deviation, "reason": spread.rest}
 
 
 def _constant(rows: Sequence[Mapping], headers: Mapping[str, str]) -> tuple[list[Column], str]:
@@ -67,7 +76,7 @@ def _constant(rows: Sequence[Mapping], headers: Mapping[str, str]) -> tuple[list
     for key, header in headers.items():
         values = {row[key] for row in rows if row[key] is not None}
         if len(values) > 1:
-            columns.append(Column(key, header, "count" if key == "n_reference" else "text"))
+            columns.append(Column(key, header, "text" if key == "network" else "count"))
         elif values:
             value = values.pop()
             said.append(f"{header}: {wording.count(value) if isinstance(value, int) else value}.")
@@ -100,7 +109,8 @@ def _differences(report: Mapping) -> Table | None:
     rows, refused = _difference_rows(entries)
     if not entries:
         return None
-    columns = (Column("comparison", "Comparison"), *_difference_columns(rows), Column("pairs", "Of"))
+    of = [Column("pairs", "Of")] if any(entry["pairs"] == "seen" for entry in entries) else []
+    columns = (Column("comparison", "Comparison"), *_difference_columns(rows), *of)
     note = f"{_ABOUT_DIFFERENCES} {refused}".strip()
     return Table("image_metric_differences", "Image metrics over the same pairs: differences", columns, rows, note)
 
@@ -119,6 +129,7 @@ def _difference_columns(rows: Sequence[Mapping]) -> Iterable[Column]:
     yield Column("n", "Pairs", "count")
     if any((row.get("n_seeds") or 1) > 1 for row in rows):
         yield Column("n_seeds", "Seeds", "count")
+    yield _SPREAD
     yield Column("reason", "Note", "remark")
 
 
@@ -133,7 +144,8 @@ def _difference_rows(entries: Sequence[Mapping]) -> tuple[list[dict[str, Any]], 
                 "class_label": entry["class_label"],
                 "comparison": f"{entry['arm']} − {entry['baseline']}",
                 "pairs": "pairs that raters saw" if entry["pairs"] == "seen" else "all pairs",
-                **{key: entry[key] for key in ("value", "ci95", "n", "n_seeds", "reason")},
+                **_said(entry),
+                **{key: entry[key] for key in ("value", "ci95", "n", "n_seeds")},
                 "metric": metric_name(entry["metric"]),
             }
         )
@@ -176,10 +188,11 @@ def _by_class(report: Mapping) -> Table | None:
             Column(f"value_{place}", arm, "metric"),
             Column(f"ci95_{place}", "95 % interval", "metric_interval"),
             Column(f"n_{place}", "Images", "count"),
+            Column(f"seed_sd_{place}", "SD over seeds", "metric"),
         )
     ]
-    below = [Column("arm", "Arm"), *_VALUE, Column("n", "Images", "count")]
-    network, said = _constant(rows, {"network": "Features"})
+    below = [Column("arm", "Arm"), *_VALUE, Column("n", "Images", "count"), _SPREAD]
+    network, said = _constant(rows, {"network": "Features", "n_seeds": "Seeds"})
     columns = [
         Column("class_label", "Class"),
         Column("metric", "Metric"),
@@ -193,13 +206,11 @@ def _by_class(report: Mapping) -> Table | None:
 
 
 def _across(start: Mapping, results: Mapping[str, Mapping]) -> dict[str, Any]:
-    row = dict(start)
-    for place, result in enumerate(results.values()):
-        row |= {f"{key}_{place}": result.get(key) for key in ("value", "ci95", "n")}
-    remarks = dict.fromkeys(result["reason"] for result in results.values() if result.get("reason"))
-    row["reason"] = "; ".join(remarks) or None
-    row["network"] = next((r["features"].get("name") for r in results.values() if r.get("features")), None)
-    return row
+    row, facts = dict(start), [_facts(result) for result in results.values()]
+    for place, found in enumerate(facts):
+        row |= {f"{key}_{place}": found[key] for key in ("value", "ci95", "n", "seed_sd")}
+    row["reason"] = "; ".join(dict.fromkeys(found["reason"] for found in facts if found["reason"])) or None
+    return row | {key: next((found[key] for found in facts if found[key]), None) for key in ("network", "n_seeds")}
 
 
 def _below(start: Mapping, results: Mapping[str, Mapping]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.images import FeatureIdentity, MetricResult, metrics_over_seeds, refused_metric
+from analysis.images.seeds import spread_in, spread_remark
 
 _JUDGE = FeatureIdentity(name="judge", sha256="ab" * 32)
 
@@ -31,6 +32,13 @@ def test_seeds_with_an_interval_do_not_say_that_one_alone_had_none():
     kid = metrics_over_seeds([{"kid": metric} for metric in alone])["kid"]
     assert kid.ci95 is not None
     assert kid.reason.endswith("seed to seed 0.7071; biased")
+
+
+def test_the_spread_of_seeds_is_read_back_from_among_the_remarks():
+    assert spread_in(f"biased; {spread_remark(3, 0.03596)}; few") == (3, 0.03596, "biased; few")
+    assert spread_in(spread_remark(2, 1.5e-7)) == (2, 1.5e-7, None)
+    assert spread_in("biased") == (None, None, "biased")
+    assert spread_in(None) == (None, None, None)
 
 
 def test_one_seed_is_left_as_it_is():
