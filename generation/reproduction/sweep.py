@@ -221,3 +221,4 @@ def _space_by_octaves(cells: Sequence[Any], scales: Sequence[float]) -> None:
         axes.set_xscale("symlog", base=2, linthresh=positive[0])
         axes.set_xticks(scales, [f"{scale:g}" for scale in scales])
         axes.set_xticks([], minor=True)
+        axes.tick_params(axis="x", labelsize="small")
