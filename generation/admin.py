@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from generation.models import GenerationRun
+from generation.recipes.class_labels import class_text
 from generation.recipes.recipe import GUIDANCE_FACTORS, recipe_fields
 from generation.selectors import RunProgress, run_classes, run_complete_pairs, run_progress
 from generation.services.order import (
@@ -296,8 +297,11 @@ class GenerationRunAdmin(WorkPage, StudyScopedAdmin):
     @admin.display(description="classes")
     def shown_classes(self, run: GenerationRun) -> str:
         # The digits are called by their labels; a class of two words has both.
-        named = [str(label) if name in {"", str(label)} else f"{label} {name}" for label, name in run_classes(run)]
-        return ", ".join(named) or "all that the networks know"
+        classes = [(class_text(label), name) for label, name in run_classes(run)]
+        return (
+            ", ".join(text if name in {"", text} else f"{text} {name}" for text, name in classes)
+            or "all that the networks know"
+        )
 
     @admin.display(description="recipes")
     def shown_recipes(self, run: GenerationRun) -> SafeString:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import IO
 
 from django.conf import settings
@@ -25,6 +25,8 @@ __all__ = ["recipe_of_this_demo", "train_side_by_side", "usable_cores"]
 
 # A training saves what it has learned; one that does not listen is killed after this.
 _PATIENCE_SECONDS = 20
+# A signal may reach one of the threads, which does not wake the main one, and only there does Python act on it.
+_GLANCE_SECONDS = 0.5
 
 
 def recipe_of_this_demo() -> DemoRecipe:
@@ -66,10 +68,12 @@ def train_side_by_side(networks: Sequence[Network], board: Board, *, cores: int)
     at_once = min(len(waiting), cores)
     trainings = _Trainings(board, threads=cores // at_once)
     with ThreadPoolExecutor(at_once) as pool:
-        begun = [pool.submit(trainings.train, network) for network in waiting]
+        under_way = {pool.submit(trainings.train, network) for network in waiting}
         try:
-            for one in as_completed(begun):
-                one.result()
+            while under_way:
+                done, under_way = wait(under_way, timeout=_GLANCE_SECONDS, return_when=FIRST_COMPLETED)
+                for one in done:
+                    one.result()
         except BaseException:
             with undisturbed():
                 trainings.end()

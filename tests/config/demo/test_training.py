@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -161,6 +162,17 @@ def test_who_is_stopped_lets_every_training_save_and_end(long_trainings: Trainin
     assert psutil.wait_procs(long_trainings.children, timeout=10)[1] == []
     logs = [long_trainings.folder / "training" / name / "log.jsonl" for name in ("one", "two")]
     assert all(log.read_text().count("\n") >= 1 for log in logs)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="sends a signal to one thread of another process")
+def test_a_signal_that_reaches_another_thread_than_the_main_one_is_heard(long_trainings: Trainings) -> None:
+    # On a busy machine the kernel may do so by itself, with the second of two signals that follow each other.
+    pid = long_trainings.process.pid
+    other = next(thread.id for thread in psutil.Process(pid).threads() if thread.id != pid)
+    assert ctypes.CDLL(None).tgkill(pid, other, signal.SIGINT) == 0
+    assert long_trainings.ended()[1] == 130
+    assert psutil.wait_procs(long_trainings.children, timeout=10)[1] == []
 
 
 @pytest.mark.slow
