@@ -91,8 +91,9 @@ def proxy(tmp_path: Path, static_root: Path) -> Iterator[Proxy]:
 
     try:
         wait_until(is_up, "nginx and the application serve", seconds=120)
-        # Each of nginx's processes remembers for a second (fail_timeout) that a server was not there yet.
-        time.sleep(1.2)
+        # Each of nginx's processes remembers that a server was not there yet, as it was asked while they started: for a
+        # second (fail_timeout), which its clock of whole seconds may take for two.
+        time.sleep(2.1)
         yield made
     finally:
         for server in servers:

@@ -74,7 +74,7 @@ def test_three_methods_are_compared_over_seeds_and_pairs_and_found_again(clothes
     }
     page = (tmp_path / "out" / "reproduction.html").read_text()
     assert "mean of 2 training seeds, smallest to largest" in page
-    assert "mean of 2 seeds, standard deviation from seed to seed" in page
+    assert "SD over seeds" in page
     assert "standard deviation over 2 training seeds: vanilla clean" in page
     assert "robust less vanilla" in page
     assert {path.stem for path in (tmp_path / "out" / "figures").iterdir()} >= {"scale_curve", "matched_pairs"}
