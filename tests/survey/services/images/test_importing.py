@@ -249,6 +249,15 @@ def test_import_command_names_what_is_wrong(options: list[str]) -> None:
         call_command("import_pairs", "--study", "dogs", *options)
 
 
+def test_an_arm_given_twice_is_refused_with_both_folders(tmp_path: Path) -> None:
+    study = empty_draft(slug="cats")
+    folders(tmp_path, one={"cat/1.png": make_png(1)}, two={"cat/1.png": make_png(2)})
+    given = [part for name in ("one", "two") for part in ("--arm", f"a={tmp_path / name}")]
+    with pytest.raises(CommandError, match=r"--arm a is given twice, as .*one and .*two; give each arm its own name"):
+        call_command("import_pairs", "--study", "cats", *given)
+    assert not study.pairs.exists()
+
+
 def upload(client, study, content: io.BytesIO, **fields):
     content.name = "images.zip"
     return client.post(f"/admin/survey/study/{study.pk}/import/", {"zip": content, **fields})
