@@ -27,6 +27,7 @@ __all__ = [
     "binomial_exact",
     "clopper_pearson",
     "headline",
+    "is_one_sided",
     "left_weight",
     "product_bootstrap",
     "rater_mean_decisive_t",
@@ -36,6 +37,9 @@ __all__ = [
     "weighted_mean",
     "wilson",
 ]
+
+# Below this share of the weight, a side whose votes hold no error of their own tells nothing about the side.
+_FEW_OF_A_SIDE = 0.1
 
 # Sides count as balanced when the arm stood on the left for 1/2 +- this much of the weight. The position bias then left
 # in the plain rate is at most 0.01 * (difference of the rates by side): a fifth of a point at a difference of 20.
@@ -95,7 +99,24 @@ def two_way_t(comparison: Comparison, *, adjusted: bool = False) -> Estimate:
 def _two_way(comparison: Comparison, crossing: Crossing, weights: np.ndarray, *, adjusted: bool) -> Estimate:
     result = _crossed(comparison, crossing, weights, adjusted=adjusted)
     few = few_units_warning(crossing) if result.ci95 is not None else None
+    if adjusted and few is None and result.ci95 is not None and (few := _few_of_a_side(comparison)):
+        result = result.with_reason(few)
     return replace(result, is_position_adjusted=adjusted, few_units=few)
+
+
+def _few_of_a_side(comparison: Comparison) -> str | None:
+    """Return the warning for a side that few units saw: the adjusted rate rests on either side's mean alike."""
+    rarer = _rarer_side(comparison)
+    few = few_units_warning(crossing_of(comparison.only(("site",)).rows(rarer)))
+    if few is None:
+        return None
+    side = "left" if comparison.side[int(np.argmax(rarer))] > 0 else "right"
+    return few.replace(":", f" with {comparison.arm} on the {side}:", 1)
+
+
+def _rarer_side(comparison: Comparison) -> np.ndarray:
+    left = comparison.side > 0
+    return left if 2 * np.count_nonzero(left) <= len(left) else ~left
 
 
 def _crossed(comparison: Comparison, crossing: Crossing, weights: np.ndarray, *, adjusted: bool) -> Estimate:
@@ -159,12 +180,26 @@ def left_weight(comparison: Comparison, weights: np.ndarray) -> float:
     return 1.0 if left.all() else float(weights[left].sum())
 
 
+def is_one_sided(comparison: Comparison, weights: np.ndarray) -> bool:
+    """Return whether one side was never shown, or so rarely that its mean has no error: a single vote, say.
+
+    Such a mean would weigh as much as that of all other votes, and for certain. Votes whose sides nobody recorded are
+    not one-sided.
+    """
+    share = left_weight(comparison, weights)
+    if not len(comparison) or not comparison.side.any() or _FEW_OF_A_SIDE <= share <= 1.0 - _FEW_OF_A_SIDE:
+        return False
+    votes = comparison.only(("site",)).rows(_rarer_side(comparison))
+    crossing = crossing_of(votes)
+    return bool(crossing.few_units()) or float(np.ptp(votes.score)) == 0.0
+
+
 def headline(comparison: Comparison) -> Estimate:
     """Return the first line of a report: ``two_way_t``, position-adjusted when the sides shown are not balanced.
 
-    Balanced means that the arm stood on the left for 1/2 +- ``SIDE_TOLERANCE`` of the rater-averaged weight. Where one
-    side was never shown the adjusted rate is not estimable; the plain rate is returned, its reason says that it may be
-    biased.
+    Balanced means that the arm stood on the left for 1/2 +- ``SIDE_TOLERANCE`` of the rater-averaged weight. Where the
+    votes are one-sided, or nobody recorded the sides, the adjusted rate is not estimable; the plain rate is returned,
+    its reason says that it may be biased.
     """
     if not len(comparison):
         return two_way_t(comparison)
@@ -172,7 +207,7 @@ def headline(comparison: Comparison) -> Estimate:
     weights = rater_averaged_weights(crossing)
     share = left_weight(comparison, weights)
     shown = f"the arm was on the left for {share:.1%} of the weight"
-    if not 0.0 < share < 1.0:
+    if not 0.0 < share < 1.0 or is_one_sided(comparison, weights):
         shown = shown if comparison.side.any() else comparison.one_sided
         biased = f"{shown}, so no position adjustment is possible and the rate may carry position bias"
         return _two_way(comparison, crossing, weights, adjusted=False).with_reason(biased)

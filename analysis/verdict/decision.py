@@ -154,7 +154,13 @@ class Evidence:
     sequence : Estimate or None
         The confidence sequence at the level of the family, for a plan that looks at any time.
     is_one_sided : bool
-        Whether the arm was shown on one side alone.
+        Whether the arm was shown on one side alone, or on the other so rarely that it tells nothing.
+    has_other_side : bool
+        Of a one-sided arm: whether it was shown on the other side at all.
+    are_sides_known : bool
+        Whether it was recorded which arm stood on which side.
+    units : str
+        What people are sampled by: ``raters``, or ``sites`` of raters.
     raters, careless : int
         Raters in the comparison, and those flagged for careless answers.
     without_careless : Evidence or None
@@ -169,6 +175,9 @@ class Evidence:
     headline: Estimate
     sequence: Estimate | None = None
     is_one_sided: bool = False
+    has_other_side: bool = False
+    are_sides_known: bool = True
+    units: str = "raters"
     raters: int = 0
     careless: int = 0
     without_careless: Evidence | None = None
@@ -197,12 +206,16 @@ class Verdict:
     looks : Looks
     groups : Groups or None
         The groups that differ.
+    groups_level : float
+        The familywise level at which they do.
+    has_other_side : bool
+        Of a verdict on unbalanced sides: whether the arm stood on the other side at all.
     n_raters, careless : int
     reason : str or None
         Why a number is missing, in the words of the estimator.
     warnings : tuple of (str, str)
         Code and subject of what changes the meaning: ``careless`` and ``excluded`` with the kind of verdict without or
-        with them, ``groups_differ`` with their name, ``few_units`` with the estimator's words.
+        with them, ``groups_differ`` with their name, ``few_units`` with the estimator's words, ``sides_unknown``.
     """
 
     case: Case
@@ -218,6 +231,8 @@ class Verdict:
     inner: tuple[float, float] | None = None
     margin: float | None = None
     groups: Groups | None = None
+    groups_level: float = LEVEL
+    has_other_side: bool = False
     n_raters: int = 0
     careless: int = 0
     reason: str | None = None
@@ -252,8 +267,9 @@ def decide(evidence: Evidence, *, family: Family, looks: Looks, margin: float | 
         The plan's margin of equivalence.
     """
     numbers = _numbers(evidence, family, looks, margin)
-    case = _case(evidence, numbers, margin, family)
-    groups = next((groups for groups in evidence.groups if groups.oppose(family.share)), None)
+    level = _groups_level(family, looks)
+    groups = None if level is None else next((found for found in evidence.groups if found.oppose(level)), None)
+    case = _case(evidence, numbers, margin, depends_on_group=groups is not None)
     is_preferred = case.kind in ("preferred", "preferred_within_margin")
     verdict = Verdict(
         case=case,
@@ -265,12 +281,19 @@ def decide(evidence: Evidence, *, family: Family, looks: Looks, margin: float | 
         rate=evidence.headline.estimate,
         margin=margin,
         groups=groups if case is Case.DEPENDS_ON_GROUP else None,
+        groups_level=level or LEVEL,
+        has_other_side=evidence.has_other_side,
         n_raters=evidence.raters,
         careless=evidence.careless,
         reason=_reason(evidence),
         **numbers,
     )
     return _with_warnings(verdict, evidence)
+
+
+def _groups_level(family: Family, looks: Looks) -> float | None:
+    """Return the level of the tests of groups, or None where they decide nothing: none of them holds at any time."""
+    return None if looks.basis == "anytime" else looks.nominal(family.share)
 
 
 def _reason(evidence: Evidence) -> str | None:
@@ -306,7 +329,7 @@ def _numbers(evidence: Evidence, family: Family, looks: Looks, margin: float | N
     }
 
 
-def _case(evidence: Evidence, numbers: dict, margin: float | None, family: Family) -> Case:
+def _case(evidence: Evidence, numbers: dict, margin: float | None, *, depends_on_group: bool) -> Case:
     result = evidence.headline
     if result.estimate is None:
         return Case.NO_VOTES
@@ -316,7 +339,7 @@ def _case(evidence: Evidence, numbers: dict, margin: float | None, family: Famil
         return Case.SCREENING
     if evidence.is_one_sided:
         return Case.UNBALANCED_SIDES
-    if any(groups.oppose(family.share) for groups in evidence.groups):
+    if depends_on_group:
         return Case.DEPENDS_ON_GROUP
     is_apart = _is_apart(numbers)
     if margin is None:
@@ -349,11 +372,15 @@ def _with_warnings(verdict: Verdict, evidence: Evidence) -> Verdict:
             changed = decide(other, family=family, looks=verdict.looks, margin=verdict.margin)
             if not changed.agrees_with(verdict):
                 warnings.append((code, _in_short(changed)))
+        # A remark, not a verdict: where no test of groups holds at every look, that of one look still warns.
+        level = _groups_level(verdict.family, verdict.looks) or verdict.family.share
         for groups in evidence.groups:
-            if verdict.case is not Case.DEPENDS_ON_GROUP and groups.differ(verdict.family.share):
+            if verdict.case is not Case.DEPENDS_ON_GROUP and groups.differ(level):
                 warnings.append(("groups_differ", groups.plural))
         if evidence.headline.few_units:
             warnings.append(("few_units", evidence.headline.few_units))
+        if not evidence.are_sides_known:
+            warnings.append(("sides_unknown", ""))
     return replace(verdict, warnings=tuple(warnings))
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from analysis.inference.crossing import crossing_of, label_index, rater_averaged_weights
 from analysis.preference.groups import group_rates, heterogeneity
 from analysis.preference.per_class import PerClass, adjusted_p_values
-from analysis.preference.rate import headline, left_weight
+from analysis.preference.rate import headline, is_one_sided
 from analysis.preference.sequential import confidence_sequence
-from analysis.ranking.results import Ranking
+from analysis.ranking.results import ArmStrength, Ranking
 from analysis.raters.screening import Screened, flagged_raters
 from analysis.report.content.comparison import ArmResults
 from analysis.report.parts.sentences import (
@@ -24,7 +24,17 @@ from analysis.report.parts.sentences import (
     warning_sentences,
 )
 from analysis.report.parts.wording import count
-from analysis.verdict.decision import Evidence, Family, GroupResult, Groups, Verdict, decide, family_of, holm_families
+from analysis.verdict.decision import (
+    Case,
+    Evidence,
+    Family,
+    GroupResult,
+    Groups,
+    Verdict,
+    decide,
+    family_of,
+    holm_families,
+)
 from analysis.verdict.looks import Looks
 from analysis.votes.selection import Selection
 from analysis.votes.table import Comparison
@@ -95,13 +105,15 @@ def comparison_verdicts(
     ``criteria`` is their number where none of several is the plan's headline: all are then one family.
     """
     voted = [len(results.comparison) > 0 for results in compared]
-    families = iter(family_of(sum(voted), has_primary=has_primary, criteria=criteria))
+    # A primary comparison that nobody voted on leaves its privilege to none.
+    is_first_tested = has_primary and any(voted[:1])
+    families = iter(family_of(sum(voted), has_primary=is_first_tested, criteria=criteria))
     found = []
     for results, has_votes in zip(compared, voted, strict=True):
         family = next(families) if has_votes else Family()
         evidence = _evidence(selection, results, plan=plan, looks=looks, careless=careless, family=family)
         verdict = decide(evidence, family=family, looks=looks, margin=plan.get("margin"))
-        found.append(_judged(verdict, results.headline.df))
+        found.append(_judged(verdict, results.headline.df, units=evidence.units))
     return found
 
 
@@ -136,7 +148,7 @@ def criteria_verdicts(
             family = next(given) if len(results.comparison) else Family()
             evidence = _evidence(one.selection, results, plan=plan, looks=looks, careless=careless, family=family)
             verdict = decide(evidence, family=family, looks=looks, margin=plan.get("margin"))
-            judged.append(_judged(verdict, results.headline.df))
+            judged.append(_judged(verdict, results.headline.df, units=evidence.units))
         found.append(judged)
     return found
 
@@ -148,24 +160,24 @@ def _p_value(evidence: Evidence, looks: Looks) -> float | None:
     return None if p_value is None or evidence.headline.ci95 is None else looks.p_value(p_value)
 
 
-def _judged(verdict: Verdict, df: float | None) -> Judgement:
+def _judged(verdict: Verdict, df: float | None, *, units: str) -> Judgement:
     """Return a verdict with its words."""
     return Judgement(
         verdict=verdict,
         sentence=verdict_sentence(verdict),
         warnings=tuple(warning_sentences(verdict)),
         numbers=numbers_text(verdict) if verdict.ci_simultaneous else None,
-        error=_error(verdict, df),
+        error=_error(verdict, df, units=units),
         conclusion=paper_conclusion(verdict),
     )
 
 
-def _error(verdict: Verdict, df: float | None) -> str:
+def _error(verdict: Verdict, df: float | None, *, units: str) -> str:
     """Return what the interval and the p-value rest on, for a paper."""
     if verdict.looks.basis == "anytime":
         return "betting confidence sequence over rater means"
     freedom = "" if df is None else f", t interval with {df:.0f} degrees of freedom"
-    return f"against 50\u00a0%, two-way clustered over raters and pairs{freedom}"
+    return f"against 50\u00a0%, two-way clustered over {units} and pairs{freedom}"
 
 
 def _evidence(
@@ -195,6 +207,9 @@ def _evidence(
         headline=own.headline,
         sequence=own.sequence,
         is_one_sided=own.is_one_sided,
+        has_other_side=own.has_other_side,
+        are_sides_known=own.are_sides_known,
+        units=own.units,
         raters=own.raters,
         careless=len(np.unique(comparison.rater[is_careless])),
         without_careless=without,
@@ -212,13 +227,16 @@ def _plain_evidence(
         least_votes = plan.get("least_votes") or 1
         sequence = confidence_sequence(comparison, least_votes=least_votes, level=1.0 - family.share)
     crossing = crossing_of(comparison)
-    share = left_weight(comparison, rater_averaged_weights(crossing)) if len(comparison) else 0.5
+    is_left = comparison.side > 0
     return Evidence(
         arm=comparison.arm,
         baseline=comparison.baseline,
         headline=headline(comparison) if result is None else result.headline,
         sequence=sequence,
-        is_one_sided=not 0.0 < share < 1.0,
+        is_one_sided=is_one_sided(comparison, rater_averaged_weights(crossing)),
+        has_other_side=bool(is_left.any() and not is_left.all()),
+        are_sides_known=bool(comparison.side.any()) or not len(comparison),
+        units=f"{crossing.unit_name}s",
         raters=crossing.n_raters,
     )
 
@@ -296,17 +314,20 @@ def study_verdict(
 
 
 def _ranking_sentence(judgements: Sequence[Judgement], ranking: Ranking, arms: int) -> str:
+    first = judgements[0].verdict
+    if first.case in (Case.SCREENING, Case.UNBALANCED_SIDES):
+        return f"The {arms} arms are not ranked here: what follows holds for their ranks as well."
     ranked = sorted((arm for arm in ranking.arms if arm.rank is not None), key=lambda arm: arm.rank or 0)
-    family = judgements[0].verdict.family.size
-    settled = sum(judgement.verdict.kind.startswith("preferred") for judgement in judgements)
-    pairwise = (
-        f"{settled} of {count(family, 'comparison')} {'is' if settled == 1 else 'are'} settled at a familywise "
-        "level of 5\u00a0%."
-    )
+    pairwise = _settled(judgements)
     if not ranked or ranked[0].component is None or len({arm.component for arm in ranked}) > 1:
-        return f"The {arms} arms cannot be ranked together ({ranking.reason}); {pairwise}"
+        return f"The {arms} arms cannot be ranked together ({_apart(ranked, ranking)}); {pairwise}"
     best = ranked[0]
     _, high = best.rank_interval or (1, len(ranked))
+    if first.looks.basis != "one look":
+        return (
+            f"Of {arms} arms {best.arm} has the highest strength; ranks count one look alone, so that none is "
+            f"concluded under a plan of several; {pairwise}"
+        )
     if high == 1:
         # Beside it may stand a comparison that is not settled: it has fewer votes, and a stricter level.
         return (
@@ -316,3 +337,17 @@ def _ranking_sentence(judgements: Sequence[Judgement], ranking: Ranking, arms: i
     return (
         f"Of {arms} arms {best.arm} has the highest strength, but ranks 1 to {high} are not excluded for it; {pairwise}"
     )
+
+
+def _settled(judgements: Sequence[Judgement]) -> str:
+    """Return how many of the comparisons with votes found a preference or equivalence."""
+    voted = [judgement.verdict for judgement in judgements if judgement.verdict.case is not Case.NO_VOTES]
+    settled = sum(verdict.kind in ("preferred", "preferred_within_margin", "equivalent") for verdict in voted)
+    verb = "is" if settled == 1 else "are"
+    return f"{settled} of {count(len(voted), 'comparison')} {verb} settled at a familywise level of 5\u00a0%."
+
+
+def _apart(ranked: Sequence[ArmStrength], ranking: Ranking) -> str:
+    """Return why arms have no common ranking."""
+    groups = len({arm.component for arm in ranked})
+    return ranking.reason or f"no votes join the {groups} groups into which they fall"

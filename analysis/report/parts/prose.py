@@ -55,11 +55,12 @@ def lead(report: Mapping) -> str:
 
 
 def _other_criteria(section: Mapping) -> list[str]:
-    """Return the verdict by each criterion beside the headline, on the first comparison."""
+    """Return the verdict by each criterion beside the headline, on the first comparison, and what changes it."""
+    verdicts = [(entry, entry["comparisons"][0]["verdict"]) for entry in section["criteria"] if entry["comparisons"]]
     return [
-        f"By {key_in_words(entry['criterion'])}: {entry['comparisons'][0]['verdict']['sentence']}"
-        for entry in section["criteria"][1:]
-        if entry["comparisons"]
+        f"By {key_in_words(entry['criterion'])}: {' '.join([verdict['sentence'], *verdict['warnings']])}"
+        for entry, verdict in verdicts
+        if entry is not section["criteria"][0]
     ]
 
 
@@ -123,19 +124,24 @@ def _criteria_sentence(report: Mapping) -> str | None:
             f"{asked} The plan named {names[0]} as the headline, which is tested alone; the others are one family, "
             "adjusted by Holm."
         )
-    return f"{asked} No plan names a headline, so that all criteria and comparisons are one family (Bonferroni)."
+    return (
+        f"{asked} No plan names a headline, so that all comparisons by all criteria are one family: p-values are "
+        "multiplied by their number and intervals hold for all of them together (Bonferroni)."
+    )
 
 
 def _family_sentence(report: Mapping) -> str | None:
-    family = (report["verdict"] or {}).get("family")
-    if not family or len(report["comparisons"]) < 2:
-        return None
-    if family["scope"] == "primary":
+    families = [comparison["verdict"]["family"] for comparison in report["comparisons"]]
+    if any(family["scope"] == "primary" for family in families):
         return (
             "The primary comparison was named in the plan and is tested alone; the others are adjusted as one family."
         )
+    size = max((family["size"] for family in families), default=1)
+    # What several criteria make of the family is said beside them.
+    if size < 2 or report.get("criteria") is not None:
+        return None
     return (
-        f"The {family['size']} comparisons are one family: p-values are multiplied by their number and intervals hold "
+        f"The {size} comparisons are one family: p-values are multiplied by their number and intervals hold "
         "for all of them together (Bonferroni)."
     )
 

@@ -52,12 +52,12 @@ TEMPLATES: dict[Case, str] = {
         "Raters chose {arm} over {baseline} at a rate of {rate}, which supports no conclusion by itself ({reason})."
     ),
     Case.SEPARATION: (
-        "Raters chose {arm} over {baseline} at a rate of {rate}, all alike, which leaves no error to judge it by "
-        "({reason})."
+        "Raters chose {arm} over {baseline} at a rate of {rate}, with no difference between raters or pairs, which "
+        "leaves no error to judge it by ({reason})."
     ),
     Case.UNBALANCED_SIDES: (
-        "The votes on {arm} and {baseline} cannot be interpreted: {arm} always stood on the same side, so the rate of "
-        "{rate} mixes preference with the side."
+        "The votes on {arm} and {baseline} cannot be interpreted: {arm} {always} stood on the same side, so the rate "
+        "of {rate} mixes preference with the side."
     ),
     Case.SCREENING: (
         "The votes on {arm} and {baseline} cannot be interpreted: {careless} of {raters} are flagged for careless "
@@ -77,7 +77,7 @@ PAPER: dict[Case, str] = {
     Case.NO_VOTES: "it could not be computed: {reason}",
     Case.TOO_FEW: "no interval can be given: {reason}",
     Case.SEPARATION: "no interval can be given: {reason}",
-    Case.UNBALANCED_SIDES: "it cannot be interpreted, since {arm} always stood on the same side",
+    Case.UNBALANCED_SIDES: "it cannot be interpreted, since {arm} {always} stood on the same side",
     Case.SCREENING: "it cannot be interpreted, since {careless} of {raters} are flagged for careless answers",
 }
 
@@ -86,6 +86,9 @@ WARNINGS: dict[str, str] = {
     "excluded": "With the excluded votes counted the verdict would be another: {subject}.",
     "groups_differ": "The rate is not the same in all {subject}: see the table.",
     "few_units": "Caution: {subject}.",
+    "sides_unknown": (
+        "Caution: nobody recorded which arm stood on which side, so the rate may mix preference with the side."
+    ),
     "images_may_be_shared": (
         "Caution: no pair stands in two comparisons; if comparisons share images, name their pairs alike or give class "
         "and seed, for errors across comparisons are too small otherwise."
@@ -114,7 +117,7 @@ def paper_conclusion(verdict: Verdict) -> str:
 
 def _words(verdict: Verdict) -> dict[str, object]:
     groups = verdict.groups
-    above, below = groups.found(verdict.family.share) if groups else (0, 0)
+    above, below = groups.found(verdict.groups_level) if groups else (0, 0)
     return {
         "arm": verdict.arm,
         "baseline": verdict.baseline,
@@ -123,9 +126,10 @@ def _words(verdict: Verdict) -> dict[str, object]:
         "rate": percent(verdict.rate),
         "numbers": f"{percent(verdict.rate)}, {numbers_text(verdict)}" if verdict.ci_simultaneous else "",
         "margin": f"±{100 * verdict.margin:g}" if verdict.margin else "",
-        "inner": interval(verdict.inner),
+        "inner": interval(verdict.inner, margin=verdict.margin),
         "small": f"{100 * SMALL:g}",
         "reason": (verdict.reason or "").removeprefix("no interval: "),
+        "always": "nearly always" if verdict.has_other_side else "always",
         "careless": count(verdict.careless),
         "raters": count(verdict.n_raters, "rater"),
         "noun": groups.noun if groups else "",
@@ -147,12 +151,13 @@ def numbers_text(verdict: Verdict) -> str:
         counted.append(f"adjusted for {family.size} comparisons{by}")
     if looks.basis == "group sequential":
         kind = f"repeated {kind}"
-        counted.append(f"counting look {looks.look} of {looks.number}")
+        planned = f"of {looks.number}" if looks.look <= looks.number else f"({looks.number} planned)"
+        counted.append(f"counting look {looks.look} {planned}")
     if looks.basis == "anytime":
         kind = f"95{_NBSP}% confidence sequence" if family.size == 1 else f"simultaneous 95{_NBSP}% confidence sequence"
         counted.append("valid at any number of looks, for these pairs")
     tested = [] if verdict.p_adjusted is None else [p_text(verdict.p_adjusted)]
-    return ", ".join([f"{kind} {interval(verdict.ci_simultaneous)}", *tested, *counted])
+    return ", ".join([f"{kind} {interval(verdict.ci_simultaneous, margin=verdict.margin or SMALL)}", *tested, *counted])
 
 
 def warning_sentences(verdict: Verdict) -> list[str]:

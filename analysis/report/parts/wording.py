@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 __all__ = [
     "NBSP",
@@ -27,6 +27,10 @@ __all__ = [
 NOT_STATED = "not stated"
 NBSP = "\u00a0"
 SIGNIFICANCE_LEVEL = 0.05
+_EVEN = 50.0  # per cent
+# What floating point leaves beside a border is no difference from it.
+_NOISE = 1e-9
+_MOST_DECIMALS = 6
 
 
 def class_shown(entry: Mapping) -> str:
@@ -44,8 +48,16 @@ def key_in_words(key: str) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Return a rate as ``58.7 %``, or an empty text for null."""
-    return "" if value is None else f"{100 * value:.1f}{NBSP}%"
+    """Return a rate as ``58.7 %``, or an empty text for null; beside 50 % with the decimals that tell it from there."""
+    return "" if value is None else f"{100 * value:.{_decimals(100 * value, (_EVEN,), digits=1)}f}{NBSP}%"
+
+
+def _decimals(value: float, borders: Collection[float], *, digits: int) -> int:
+    """Return how many decimals keep a number from being rounded onto a border that a conclusion hangs on."""
+    near = [border for border in borders if abs(value - border) > _NOISE]
+    more = range(digits, _MOST_DECIMALS + 1)
+    clear = (places for places in more if all(f"{value:.{places}f}" != f"{border:.{places}f}" for border in near))
+    return next(clear, digits)
 
 
 def decimal(value: float | None, *, digits: int = 3) -> str:
@@ -63,21 +75,32 @@ def metric(value: float | None) -> str:
     return decimal(value, digits=3 if value is None or abs(value) >= 0.1 else 5)
 
 
-def interval(bounds: tuple[float, float] | list[float] | None, *, rate: bool = True) -> str:
-    """Return an interval as ``[52.6, 64.7]`` (per cent) or ``[-0.120, 0.340]``, or an empty text for null."""
+def interval(
+    bounds: tuple[float, float] | list[float] | None, *, rate: bool = True, margin: float | None = None
+) -> str:
+    """Return an interval as ``[52.6, 64.7]`` (per cent) or ``[-0.120, 0.340]``, or an empty text for null.
+
+    A bound of a rate beside 50 %, or beside the margin around it, has the decimals that tell on which side it lies.
+
+    >>> interval((0.50021, 0.647)), interval((0.4, 0.54998), margin=0.05)
+    ('[50.02, 64.7]', '[40.0, 54.998]')
+    """
     if bounds is None:
         return ""
-    low, high = bounds
-    if rate:
-        return f"[{decimal(100 * low, digits=1)}, {decimal(100 * high, digits=1)}]"
-    return f"[{decimal(low)}, {decimal(high)}]"
+    if not rate:
+        low, high = map(decimal, bounds)
+        return f"[{low}, {high}]"
+    borders = (_EVEN, *(_EVEN + 100 * side * margin for side in (-1, 1) if margin))
+    low, high = (decimal(100 * one, digits=_decimals(100 * one, borders, digits=1)) for one in bounds)
+    return f"[{low}, {high}]"
 
 
 def p_value(value: float | None) -> str:
-    """Return a p-value as ``0.006`` or ``< 0.001``; never 0."""
+    """Return a p-value as ``0.006`` or ``< 0.001``; never 0, nor 0.050 for what is a little less or more."""
     if value is None:
         return ""
-    return f"<{NBSP}0.001" if value < 0.001 else f"{value:.3f}"
+    digits = _decimals(value, (SIGNIFICANCE_LEVEL,), digits=3)
+    return f"<{NBSP}0.001" if value < 0.001 else f"{value:.{digits}f}"
 
 
 def count(value: int | None, noun: str = "", plural: str | None = None) -> str:
@@ -118,9 +141,10 @@ def equivalence_sentence(comparison: Mapping) -> str:
     margin = f"±{100 * equivalence['margin']:g} points of 50{NBSP}%"
     if equivalence["is_equivalent"] is None:
         return f"Equivalence within {margin} was planned but cannot be tested: {result['reason']}."
+    inner = interval(equivalence["interval90"], margin=equivalence["margin"])
     return (
         f"Test of equivalence within {margin}, for this comparison and one look alone: 90{NBSP}% interval "
-        f"{interval(equivalence['interval90'])}, {p_text(result['p_value'])}; the verdict counts family and looks."
+        f"{inner}, {p_text(result['p_value'])}; the verdict counts family and looks."
     )
 
 

@@ -182,6 +182,37 @@ def test_classes_that_differ_in_size_alone_are_a_remark():
     assert verdict.warnings == (("groups_differ", "classes"),)
 
 
+def test_looks_bind_what_classes_decide():
+    """At the first of five looks next to nothing is spent; at any time no test of classes holds."""
+    found = evidence(rate(0.51, 0.03), sequence=rate(0.51, 0.03), groups=classes(0.78, 0.24, p_equal=0.004))
+    first = Looks(basis="group sequential", number=5, fractions=(0.2,), is_planned=True)
+    kinds = {looks.basis: decide(found, family=Family(), looks=looks, margin=None) for looks in (*LOOKS[::2], first)}
+    assert {basis: verdict.kind for basis, verdict in kinds.items()} == {
+        "one look": "depends_on_group",
+        "group sequential": "undecided",
+        "anytime": "undecided",
+    }
+    assert kinds["anytime"].warnings == (("groups_differ", "classes"),)
+    last = replace(first, fractions=(0.2, 0.4, 0.6, 0.8, 1.0))
+    sure = replace(found, groups=classes(0.78, 0.24, p_equal=0.001))
+    verdict = decide(sure, family=Family(), looks=last, margin=None)
+    assert verdict.kind == "depends_on_group"
+    assert "robust in 1 of 2 classes, vanilla in 1" in verdict_sentence(verdict)
+
+
+def test_more_looks_than_planned_are_counted_without_a_share_of_the_plan():
+    looks = Looks(basis="group sequential", number=2, fractions=(0.2, 0.4, 0.6), is_planned=True)
+    said = verdict_sentence(decide(evidence(rate(0.55, 0.05)), family=Family(), looks=looks, margin=None))
+    assert "counting look 3 (2 planned)" in said
+
+
+def test_an_arm_that_stood_on_the_other_side_once_did_not_always_stand_on_one():
+    found = evidence(rate(0.7, 0.03), is_one_sided=True, has_other_side=True)
+    verdict = decide(found, family=Family(), looks=Looks(), margin=None)
+    assert verdict.case is Case.UNBALANCED_SIDES
+    assert "robust nearly always stood on the same side" in verdict_sentence(verdict)
+
+
 # --- criteria: the headline alone, the others by Holm
 
 

@@ -1,5 +1,6 @@
 """The numbered faults of the issue on conclusions, each as votes and what the report must say of them."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -249,3 +250,120 @@ def test_a_report_of_version_one_is_read_where_its_keys_were():
         assert key in report
     assert report["schema"] == "blindpair.report/2"
     assert {"findings", "sentences", "methods", "checklist"} <= report["text"].keys()
+
+
+def by_rounds(chance, *, raters=24, pairs=20, arms=("a", "b", "c"), left_out=(), **extra):
+    """Votes on every two of three arms, each with pairs of its own; ``chance`` is the first one's."""
+    rng = np.random.default_rng(12)
+    rows, columns = [], {name: [] for name in extra}
+    for place, names in enumerate(names for names in itertools.combinations(arms, 2) if names not in left_out):
+        for rater in range(raters):
+            for pair in range(pairs):
+                is_left = (rater + pair) % 2 == 0
+                choice = "left" if (rng.random() < chance) == is_left else "right"
+                shown = names if is_left else names[::-1]
+                rows.append((f"r{rater:02d}", f"{place}{pair:02d}", *shown, choice))
+                for name, value in extra.items():
+                    columns[name].append(value)
+    return make_table(rows, **{name: np.array(column) for name, column in columns.items()})
+
+
+def test_a_few_votes_on_the_other_side_are_no_second_side():
+    """One vote, and certain: the adjusted rate weighed it like all the others, 74 % where the votes gave 49 %."""
+    rng = np.random.default_rng(13)
+    rows = [
+        (f"r{rater:02d}", f"p{pair:02d}", "robust", "vanilla", "left" if rng.random() < 0.5 else "right")
+        for rater in range(12)
+        for pair in range(12)
+    ]
+    for more in (1, 2, 3):
+        added = [(f"r{rater:02d}", f"q{rater}", "vanilla", "robust", "right") for rater in range(more)]
+        report = build_report(make_table([*rows, *added]))
+        assert report["verdict"]["case"] == "unbalanced sides"
+        assert "robust nearly always stood on the same side" in report["text"]["lead"]
+        assert report["verdict"]["rate"] < 0.6
+    mixed = [(f"r{rater:02d}", f"q{rater}", "vanilla", "robust", ("left", "right")[rater % 2]) for rater in range(6)]
+    few = build_report(make_table([*rows, *mixed]))
+    assert few["verdict"]["kind"] == "undecided"
+    assert "Caution: only 6 raters and 6 pairs with robust on the right: fewer than 10" in few["text"]["lead"]
+
+
+def test_sides_that_nobody_recorded_are_not_one_side():
+    """Sets of chosen and rejected read "robust always stood on the same side", whatever the votes."""
+    rng = np.random.default_rng(14)
+    table = votes(preferring(rng, lambda rater, pair: 0.7))
+    unknown = replace(table, extra={"sides_unknown": np.ones(len(table), dtype=bool)})
+    report = build_report(unknown)
+    assert report["verdict"]["kind"] == "preferred"
+    assert report["verdict"]["reasons"] == ["sides_unknown"]
+    assert "Caution: nobody recorded which arm stood on which side" in report["text"]["lead"]
+    assert "same side" not in json.dumps(report["text"])
+    assert build_report(table)["verdict"]["reasons"] == []
+
+
+def test_a_primary_comparison_without_votes_gives_its_place_to_no_other():
+    report = build_report(by_rounds(0.6, left_out=[("a", "b")]), plan={"arm": "a", "baseline": "b"})
+    first, *others = [comparison["verdict"] for comparison in report["comparisons"]]
+    assert first["case"] == "no votes"
+    assert [verdict["family"] for verdict in others] == [{"scope": "all", "size": 2}] * 2
+    assert "The 2 comparisons are one family" in report["text"]["methods"]
+
+
+def test_arms_found_equivalent_are_settled():
+    report = build_report(by_rounds(0.5, raters=80, pairs=40), plan={"margin": 0.08})
+    assert [comparison["verdict"]["kind"] for comparison in report["comparisons"]] == ["equivalent"] * 3
+    assert "3 of 3 comparisons are settled" in report["text"]["lead"]
+
+
+def test_careless_votes_rank_no_arm():
+    report = build_report(by_rounds(0.8, response_ms=120.0))
+    assert report["verdict"]["case"] == "screening"
+    assert report["text"]["lead"].startswith("The 3 arms are not ranked here")
+    for word in ("ranks first", "highest strength"):
+        assert word not in report["text"]["lead"]
+
+
+@pytest.mark.parametrize("looks", ["anytime", 5])
+def test_no_rank_is_concluded_at_one_of_several_looks(looks):
+    table = by_rounds(0.85)
+    assert "a ranks first" in build_report(table)["text"]["lead"]
+    report = build_report(table, plan={"looks": looks}, looks_taken=None if looks == "anytime" else 2)
+    assert "ranks first" not in report["text"]["lead"]
+    assert "ranks count one look alone" in report["text"]["lead"]
+
+
+def test_arms_that_no_votes_join_are_said_to_fall_apart():
+    both = [row for names in (("a", "b"), ("c", "d")) for row in _pair_of_arms(names)]
+    lead = build_report(make_table(both))["text"]["lead"]
+    assert "The 4 arms cannot be ranked together (no votes join the 2 groups into which they fall)" in lead
+
+
+def _pair_of_arms(names):
+    rng = np.random.default_rng(15)
+    for rater in range(12):
+        for pair in range(12):
+            shown = names if (rater + pair) % 2 else names[::-1]
+            yield f"r{rater:02d}", f"{names[0]}{pair:02d}", *shown, "left" if rng.random() < 0.5 else "right"
+
+
+def test_a_sentence_for_a_paper_clusters_by_the_sites_that_the_interval_took():
+    rng = np.random.default_rng(16)
+    table = votes(preferring(rng, lambda rater, pair: 0.7), site=lambda rater, pair: f"site {rater % 12}")
+    assert "two-way clustered over sites and pairs" in build_report(table)["text"]["sentences"][0]
+
+
+def test_several_criteria_without_a_plan_are_told_once_and_counted_by_what_was_compared():
+    rows = [
+        (*row[:2], *row[2:], key)
+        for key in ("overall", "detail", "fit")
+        for names in itertools.combinations("abc", 2)
+        for row in _pair_of_arms(names)
+        if key != "fit" or row[0] < "r04"
+    ]
+    table = make_table([row[:5] for row in rows], criterion=np.array([row[5] for row in rows], dtype=object))
+    report = build_report(table, criterion="overall")
+    assert "0 of 3 comparisons are settled" in report["text"]["lead"]
+    assert report["text"]["methods"].count("one family") == 1
+    # What qualifies the verdict by another criterion stands beside it.
+    by_fit = report["text"]["lead"].partition("By fit: ")[2]
+    assert "Caution: only 4 raters" in by_fit
