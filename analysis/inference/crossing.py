@@ -172,6 +172,16 @@ class Crossing:
         """Return the index 0..C-1 of each vote's rater x pair cell, (N,) int64."""
         return group_index(_packed(self.rater * self.n_pairs + self.pair))[0]
 
+    def filled_unit_cells(self) -> int:
+        """Return how many unit x pair cells hold a vote: as many as there are votes, where no cell holds two."""
+        return distinct(self.unit_cell_keys())
+
+    def unit_cell_keys(self) -> np.ndarray:
+        """Return a code of each vote's unit x pair cell, of which a table of flags stays small."""
+        key = self.unit * self.n_pairs + self.pair
+        # A table of flags would outgrow memory; sorting takes longer and no more room than the votes.
+        return key if self.n_units * self.n_pairs <= _FLAGGED_CELLS else np.unique(key, return_inverse=True)[1]
+
     def unit_cells(self) -> np.ndarray:
         """Return the index 0..C-1 of each vote's unit x pair cell, (N,) int64."""
         return group_index(_packed(self.unit * self.n_pairs + self.pair))[0]
@@ -281,10 +291,7 @@ def cluster_variance(influence: np.ndarray, group: np.ndarray, groups: int) -> f
 
 
 def _cell_variance(influence: np.ndarray, crossing: Crossing) -> float:
-    key = crossing.unit * crossing.n_pairs + crossing.pair
-    # A table of flags would outgrow memory; sorting takes longer and no more room than the votes.
-    if crossing.n_units * crossing.n_pairs > _FLAGGED_CELLS:
-        key = np.unique(key, return_inverse=True)[1]
+    key = crossing.unit_cell_keys()
     occupied = distinct(key)
     sums = influence
     # One vote a cell is the common design: its sums are the influences themselves.

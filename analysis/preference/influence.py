@@ -9,6 +9,7 @@ turns the conclusion; a smaller set of other units might as well.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +28,10 @@ MOST_REMOVED = 0.5
 # So many of the removed units are named.
 MOST_NAMED = 20
 _VOTES_AT_A_TIME = 250_000
+# Of the span that is searched, as the authors of the method advise.
+_TRACE = 0.2
+# So many counts are looked at one by one.
+_LOOKED_THROUGH = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,18 +148,14 @@ def _removal(comparison: Comparison, unit: str, result: Estimate, conclusion: st
     def without(count: int) -> Estimate:
         return headline(comparison.rows(rank[codes] >= count))
 
-    def is_turned(count: int) -> bool:
-        left = without(count)
-        # Too little left for an interval turns nothing.
-        return left.ci95 is not None and _conclusion(left) != conclusion
-
     most = int(len(present) * MOST_REMOVED)
-    count = _fewest(is_turned, most)
-    if count is None:
+    found = _fewest(without, result, most)
+    if found is None:
         return Removal(unit=unit, count=None, share=None, codes=(), rate=None)
+    count, left = found
     # So few as can be looked at one by one.
     named = tuple(int(code) for code in present[order[: min(count, MOST_NAMED)]])
-    return Removal(unit=unit, count=count, share=count / len(present), codes=named, rate=without(count).estimate)
+    return Removal(unit=unit, count=count, share=count / len(present), codes=named, rate=left.estimate)
 
 
 def _units(comparison: Comparison, unit: str) -> tuple[np.ndarray, np.ndarray]:
@@ -164,20 +165,72 @@ def _units(comparison: Comparison, unit: str) -> tuple[np.ndarray, np.ndarray]:
     return group_index(comparison.rater if unit == "raters" else comparison.pair)
 
 
-def _fewest(holds: Callable[[int], bool], most: int) -> int | None:
-    """Return the smallest count at which a property holds that, once it holds, goes on to hold; None up to ``most``."""
-    high = 1
-    while high <= most and not holds(high):
-        high *= 2
-    if high > most:
-        if most < 1 or not holds(most):
-            return None
-        high = most
-    low = high // 2
+def _fewest(without: Callable[[int], Estimate], whole: Estimate, most: int) -> tuple[int, Estimate] | None:
+    """Return the smallest count whose removal turns the conclusion, and what is left then; None if ``most`` do not."""
+    conclusion = _conclusion(whole)
+
+    def stands(left: Estimate) -> bool:
+        return left.ci95 is not None and _conclusion(left) == conclusion
+
+    if most > _LOOKED_THROUGH:
+        found = _end(without, stands, whole, most)
+    else:
+        # Of few units each changes the degrees of freedom: a conclusion may fall, and stand again with fewer.
+        seen = ((count, without(count)) for count in range(1, most + 1))
+        found = next(((count, left) for count, left in seen if not stands(left) and left.ci95 is not None), None)
+    # Too little left for an interval turns nothing.
+    return None if found is None or found[1].ci95 is None else found
+
+
+def _end(
+    without: Callable[[int], Estimate], stands: Callable[[Estimate], bool], whole: Estimate, most: int
+) -> tuple[int, Estimate] | None:
+    """Return the first count at which the conclusion does not stand, where it stands up to it and never again.
+
+    Each look costs a headline, so the end is sought where the interval's border, which moves evenly, is expected to
+    meet 1/2: by the method of interpolate, truncate, project, which takes at most one look more than bisection.
+
+    References
+    ----------
+    Oliveira and Takahashi, ACM Transactions on Mathematical Software 47 (2020), 5.
+    """
+    low, high, left = 0, most, without(most)
+    if stands(left):
+        return None
+    above, below = _lead(whole, whole), _lead(left, whole)
+    looks = math.ceil(math.log2(most)) + 1
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
+        looks -= 1
+        middle = _looked_at(low, high, above, below, reach=2.0**looks - 0.5 * (high - low), trace=_TRACE / most)
+        seen = without(middle)
+        if stands(seen):
+            low, above = middle, _lead(seen, whole)
+        else:
+            high, left, below = middle, seen, _lead(seen, whole)
+    return high, left
+
+
+def _lead(left: Estimate, whole: Estimate) -> float | None:
+    """Return how far the border that decides is from turning the conclusion: positive while it stands, about 0 then."""
+    if left.ci95 is None:
+        return None
+    low, high = left.ci95
+    conclusion = _conclusion(whole)
+    if conclusion is None:
+        return 0.5 - low if whole.t_terms()[0] >= 0.5 else high - 0.5
+    return low - 0.5 if conclusion == "arm" else 0.5 - high
+
+
+def _looked_at(low: int, high: int, above: float | None, below: float | None, *, reach: float, trace: float) -> int:
+    """Return the count to look at next, strictly between both: where the lead is used up if it falls on a line."""
+    half = 0.5 * (low + high)
+    if above is None or below is None or above <= below:
+        return math.floor(half)
+    line = (above * high - below * low) / (above - below)
+    # A trace towards the middle, so that the end is met from both sides; and no farther from it than looks allow.
+    moved = min(trace * (high - low) ** 2, abs(half - line))
+    aim = min(max(line + math.copysign(moved, half - line), half - reach), half + reach)
+    return min(max(round(aim), low + 1), high - 1)
 
 
 def _left_out(comparison: Comparison, unit: str, *, adjusted: bool) -> LeftOut:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ __all__ = ["StrengthErrors", "bootstrap_errors", "strength_errors"]
 _MOST_LOST = 0.2
 # Resamples are fitted so many at once that their scores take 80 MB at most.
 _MOST_NUMBERS = 10_000_000
+# So many weights of raters are drawn at once, 16 MB.
+_MOST_DRAWN = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +142,15 @@ def _sandwiches(
         sums = data.cluster_counts(cluster, clusters) @ influence
         return sums.T @ sums * clusters / (clusters - 1)
 
-    return clustered(crossing.unit), clustered(crossing.pair), clustered(crossing.unit_cells())
+    return clustered(crossing.unit), clustered(crossing.pair), _of_cells(data, influence, clustered)
+
+
+def _of_cells(data: WinMatrix, influence: np.ndarray, clustered: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    votes = len(data.crossing)
+    if data.crossing.filled_unit_cells() < votes:
+        return clustered(data.crossing.unit_cells())
+    # One vote a cell is the common design: votes alike add up the same, and no table of cells is built.
+    return (influence * data.counts.reshape(-1, 1)).T @ influence * votes / (votes - 1)
 
 
 def bootstrap_errors(
@@ -160,9 +171,7 @@ def bootstrap_errors(
     raters = data.crossing.n_units
     if resamples < 2 or raters < 2:
         return None, None
-    # Raters drawn with replacement are multinomial weights: no table of votes is built for a resample.
-    weights = np.random.default_rng(seed).multinomial(raters, np.full(raters, 1.0 / raters), size=resamples)
-    totals = (data.cluster_counts(data.crossing.unit, raters).T @ weights.T.astype(np.float64)).T
+    totals = _resampled(data, resamples, np.random.default_rng(seed))
     size = max(1, _MOST_NUMBERS // (max(design.rows.size, 1) * OUTCOMES))
     kept = np.concatenate(
         [_refits(model, design, fit, totals[begin : begin + size]) for begin in range(0, resamples, size)]
@@ -172,6 +181,19 @@ def bootstrap_errors(
     if lost > _MOST_LOST * resamples:
         return None, remark
     return (kept @ design.strengths.T * model.scale).std(axis=0, ddof=1), remark
+
+
+def _resampled(data: WinMatrix, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the votes of each resample of raters, (resamples, 3 M): what the strengths are fitted to anew."""
+    raters = data.crossing.n_units
+    counts = data.cluster_counts(data.crossing.unit, raters).T
+    found = []
+    size = max(1, _MOST_DRAWN // raters)
+    for begin in range(0, resamples, size):
+        # Raters drawn with replacement are multinomial weights: no table of votes is built for a resample.
+        weights = rng.multinomial(raters, np.full(raters, 1.0 / raters), size=min(size, resamples - begin))
+        found.append((counts @ weights.T.astype(np.float64)).T)
+    return np.concatenate(found)
 
 
 def _refits(model: PairedModel, design: Design, fit: Fit, totals: np.ndarray) -> np.ndarray:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.inference.two_threads import by_blocks
 from analysis.regression.cells import BinomialCells
 from analysis.regression.cross_table import CrossTable, cross_table
-from analysis.regression.crossed_effects import CrossedFactor
+from analysis.regression.crossed_effects import CrossedFactor, CrossedInverse
 
 __all__ = ["LARGEST_SD", "Height", "LaplaceLikelihood", "Term", "term_curvature"]
 
@@ -25,6 +26,7 @@ _MODE_ENOUGH = 1e-18
 _MODE_ITERATIONS = 200
 # A random-effect SD beyond this on the logit scale is a likelihood that rises without end, not an estimate.
 LARGEST_SD = 12.0
+_ALL = slice(None)
 # Parameters that move by no more (logit units) take the mode along on a straight line.
 _STRAIGHT = 0.5
 
@@ -84,13 +86,12 @@ class LaplaceLikelihood:
         if not np.isfinite(extra) or np.abs(parameters[-2:]).max() > 2 * LARGEST_SD:
             return undefined
         row_sd, column_sd = self._in_order(parameters)[-2:]
-        fixed = self.cells.design @ parameters[:-2]
         if self._path is not None and np.abs(parameters - self._path.parameters).max() <= _STRAIGHT:
             self._mode = self._path.at(parameters)
         # With millions of votes each of these takes as much room as they do: none is kept longer than it serves.
         self._last = None
         try:
-            point, factor = self._find_mode(fixed, float(row_sd), float(column_sd))
+            point, factor = self._find_mode(parameters[:-2], float(row_sd), float(column_sd))
         except np.linalg.LinAlgError:
             return undefined
         self._factor = factor
@@ -117,7 +118,7 @@ class LaplaceLikelihood:
         if self._last is None:
             raise ValueError("there are no curvatures before a likelihood has been evaluated")
         parameters, point, factor = self._last
-        table, weight, residual = self.table, point.weight, point.residual
+        table, weight, residual = self.table, point.weight(), point.residual()
         slopes = [*self.cells.design.T, point.row[table.rows], point.column[table.columns]]
         inner, by_row, by_column = np.empty((len(slopes), len(slopes))), [], []
         # One column at a time: all of them weighted would take as much room again.
@@ -144,69 +145,77 @@ class LaplaceLikelihood:
         """Exchange the last two of (k + 2,) values where pairs, and not raters, are the rows."""
         return values if self.raters_are_rows else np.concatenate((values[:-2], values[:-3:-1]))
 
-    def _find_mode(self, fixed: np.ndarray, row_sd: float, column_sd: float) -> tuple[_Point, CrossedFactor]:
+    def _find_mode(self, beta: np.ndarray, row_sd: float, column_sd: float) -> tuple[_Point, CrossedFactor]:
         """Newton's method for the mode on a kept factor, renewed when it stops contracting; the last is fresh."""
         table, factor, fresh, last = self.table, self._factor, False, np.inf
         self._factor = None
-        point = self._at(fixed, row_sd, column_sd, *self._mode)
+        point = self._at(beta, row_sd, column_sd, *self._mode)
         for _ in range(_MODE_ITERATIONS):
             if factor is None:
-                factor, fresh = CrossedFactor(table, point.weight, row_sd, column_sd), True
+                factor, fresh = CrossedFactor(table, point.weight(), row_sd, column_sd), True
             force = point.force(table, row_sd, column_sd)
             step = factor.solve(*force)
             decrement = float(force[0] @ step[0] + force[1] @ step[1])
             if decrement <= _MODE_TOLERANCE or (decrement <= _MODE_ENOUGH and decrement >= last):
                 break
-            moved = self._at(fixed, row_sd, column_sd, point.row + step[0], point.column + step[1])
+            moved = self._at(beta, row_sd, column_sd, point.row + step[0], point.column + step[1])
             # An old factor is kept while it still gains a digit a step: a new one is what costs.
             if moved.is_as_high(point) and (fresh or decrement < 0.1 * last):
                 point, last, fresh = moved, decrement, False
                 continue
             if fresh:
-                point, last = self._shorter(fixed, row_sd, column_sd, point, step), np.inf
+                point, last = self._shorter(beta, row_sd, column_sd, point, step), np.inf
             factor, fresh = None, False
         # The next call starts here: parameters move little from one to the next.
         self._mode = (point.row, point.column)
         # The gradient needs the factor at the mode itself; one from before would bias it.
         if not fresh:
             factor = None
-        return point, factor or CrossedFactor(table, point.weight, row_sd, column_sd)
+        return point, factor or CrossedFactor(table, point.weight(), row_sd, column_sd)
 
     def _shorter(
-        self, fixed: np.ndarray, row_sd: float, column_sd: float, point: _Point, step: tuple[np.ndarray, np.ndarray]
+        self, beta: np.ndarray, row_sd: float, column_sd: float, point: _Point, step: tuple[np.ndarray, np.ndarray]
     ) -> _Point:
         """Halve a Newton step until it climbs; the objective is concave, so some fraction does."""
         for halving in range(1, 40):
             part = 0.5**halving
-            moved = self._at(fixed, row_sd, column_sd, point.row + part * step[0], point.column + part * step[1])
+            moved = self._at(beta, row_sd, column_sd, point.row + part * step[0], point.column + part * step[1])
             if moved.is_as_high(point):
                 return moved
         return point
 
-    def _at(self, fixed: np.ndarray, row_sd: float, column_sd: float, row: np.ndarray, column: np.ndarray) -> _Point:
-        cells, table = self.cells, self.table
-        eta = fixed + row_sd * row[table.rows] + column_sd * column[table.columns]
-        # One exponential serves the mean and log(1 + e^eta), without overflow.
-        small = np.exp(-np.abs(eta))
-        mean = np.where(eta >= 0.0, 1.0, small) / (1.0 + small)
-        value = float(cells.successes @ eta - cells.trials @ (np.maximum(eta, 0.0) + np.log1p(small)))
-        joint = value - 0.5 * float(row @ row + column @ column)
+    def _at(self, beta: np.ndarray, row_sd: float, column_sd: float, row: np.ndarray, column: np.ndarray) -> _Point:
+        cells, table, mean = self.cells, self.table, np.empty(len(self.cells.trials))
+
+        def evaluate(block: slice) -> float:
+            eta = cells.design[block] @ beta
+            eta += row_sd * row[table.rows[block]] + column_sd * column[table.columns[block]]
+            # One exponential serves the mean and log(1 + e^eta), without overflow.
+            small = np.exp(-np.abs(eta))
+            np.divide(np.where(eta >= 0.0, 1.0, small), 1.0 + small, out=mean[block])
+            spread = np.maximum(eta, 0.0) + np.log1p(small)
+            return float(cells.successes[block] @ eta - cells.trials[block] @ spread)
+
+        joint = sum(by_blocks(evaluate, len(mean))) - 0.5 * float(row @ row + column @ column)
         return _Point(row=row, column=column, value=joint, mean=mean, cells=cells)
 
     def _gradients(self, point: _Point, factor: CrossedFactor) -> tuple[np.ndarray, np.ndarray]:
         """Derivatives of g(mode), and of g(mode) - log|H| / 2, the mode's own movement taken by one adjoint solve."""
         table, row_sd, column_sd = self.table, factor.row_sd, factor.column_sd
-        weight, residual, inverse = point.weight, point.residual, factor.inverse()
+        inverse = factor.inverse()
         row_trace, column_trace = factor.scale_traces(inverse)
-        leverage = row_sd**2 * inverse.row[table.rows] + column_sd**2 * inverse.column[table.columns]
-        leverage += 2.0 * row_sd * column_sd * inverse.slot[table.slot]
+        bend = self._bend(point, inverse, row_sd, column_sd)
         del inverse
-        # The third derivative of the logit likelihood: how log |H| moves with the linear predictor.
-        bend = weight * (1.0 - 2.0 * point.mean) * leverage
-        del leverage
         row_adjoint, column_adjoint = factor.solve(row_sd * table.row_sums(bend), column_sd * table.column_sums(bend))
-        shift = row_sd * row_adjoint[table.rows] + column_sd * column_adjoint[table.columns]
-        slope = residual - 0.5 * bend + 0.5 * weight * shift
+        # In its place: with millions of votes each of these takes as much room as they do.
+        slope = bend
+
+        def follow(block: slice) -> None:
+            shift = row_sd * row_adjoint[table.rows[block]] + column_sd * column_adjoint[table.columns[block]]
+            slope[block] = point.residual(block) + 0.5 * (point.weight(block) * shift - bend[block])
+
+        by_blocks(follow, len(slope))
+        residual = point.residual()
         row_residual, column_residual = table.row_sums(residual), table.column_sums(residual)
         by_row = point.row @ table.row_sums(slope) - 0.5 * row_adjoint @ row_residual - 0.5 * row_trace
         by_column = point.column @ table.column_sums(slope) - 0.5 * column_adjoint @ column_residual
@@ -214,6 +223,19 @@ class LaplaceLikelihood:
         joint = (point.row @ row_residual, point.column @ column_residual)
         design = self.cells.design.T
         return np.append(design @ residual, joint), np.append(design @ slope, (by_row, by_column))
+
+    def _bend(self, point: _Point, inverse: CrossedInverse, row_sd: float, column_sd: float) -> np.ndarray:
+        """The third derivative of the logit likelihood times leverage: how log |H| moves with the linear predictor."""
+        table, bend = self.table, np.empty(len(point.mean))
+        of_row, of_column, of_both = row_sd**2 * inverse.row, column_sd**2 * inverse.column, 2.0 * row_sd * column_sd
+
+        def fill(block: slice) -> None:
+            leverage = of_row[table.rows[block]] + of_column[table.columns[block]]
+            leverage += of_both * inverse.slot[table.slot[block]]
+            bend[block] = point.weight(block) * (1.0 - 2.0 * point.mean[block]) * leverage
+
+        by_blocks(fill, len(bend))
+        return bend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,16 +251,15 @@ class _Point:
     mean: np.ndarray
     cells: BinomialCells
 
-    @property
-    def residual(self) -> np.ndarray:
-        return self.cells.successes - self.cells.trials * self.mean
+    def residual(self, block: slice = _ALL) -> np.ndarray:
+        return self.cells.successes[block] - self.cells.trials[block] * self.mean[block]
 
-    @property
-    def weight(self) -> np.ndarray:
-        return self.cells.trials * self.mean * (1.0 - self.mean)
+    def weight(self, block: slice = _ALL) -> np.ndarray:
+        mean = self.mean[block]
+        return self.cells.trials[block] * mean * (1.0 - mean)
 
     def force(self, table: CrossTable, row_sd: float, column_sd: float) -> tuple[np.ndarray, np.ndarray]:
-        residual = self.residual
+        residual = self.residual()
         return row_sd * table.row_sums(residual) - self.row, column_sd * table.column_sums(residual) - self.column
 
     def is_as_high(self, other: _Point) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -428,4 +429,9 @@ def _ranking(
     is_large = len(table.arms) * (len(table.arms) - 1) // 2 > MOST_WHOLE
     # Of many arms the bootstrap is drawn for one model: each resample is a fit of all strengths.
     rounds = {name: 0 if is_large and name != "bradley_terry" else BOOTSTRAP for name in models}
-    return {name: model(table, bootstrap=rounds[name], seed=seed, options=options) for name, model in models.items()}
+    with ThreadPoolExecutor(max_workers=2) as side_by_side:
+        found = {
+            name: side_by_side.submit(model, table, bootstrap=rounds[name], seed=seed, options=options)
+            for name, model in models.items()
+        }
+        return {name: ranking.result() for name, ranking in found.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.inference.crossing import crossing_of, rater_averaged_weights
 from analysis.preference import influence as module
 from analysis.preference.influence import influence
 from analysis.preference.rate import headline
@@ -57,6 +58,47 @@ def test_the_counted_units_turn_the_conclusion_and_one_fewer_does_not(seed):
         assert headline(without).estimate == pytest.approx(removal.rate)
         one_fewer = comparison.rows(~np.isin(codes, removal.codes[: removal.count - 1]))
         assert conclusion(one_fewer) == before
+
+
+def _turning(comparison, removal, result):
+    """Counts up to half of the units that turn the conclusion, each computed anew, in the order of the removal."""
+    codes = {"raters": comparison.rater, "pairs": comparison.pair}.get(removal.unit, np.arange(len(comparison)))
+    weights = rater_averaged_weights(crossing_of(comparison))
+    pull = np.bincount(codes, weights=weights * (comparison.score - result.estimate))
+    towards = (result.estimate >= 0.5) == (conclusion(comparison) is not None)
+    order = np.argsort(-pull if towards else pull, kind="stable")
+    found, before = [], conclusion(comparison)
+    for count in range(1, len(pull) // 2 + 1):
+        left = comparison.rows(~np.isin(codes, order[:count]))
+        if headline(left).ci95 is not None and conclusion(left) != before:
+            found.append(count)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("raters", "pairs", "sd_pair"), [(6, 8, 0.8), (10, 14, 1.2), (40, 6, 0.2), (90, 24, 0.4)])
+def test_the_count_is_the_smallest_of_a_look_at_every_one(seed, raters, pairs, sd_pair):
+    comparison = crossed_comparison(seed, raters=raters, pairs=pairs, sd_pair=sd_pair, position=0.0)
+    result = headline(comparison)
+    for removal in influence(comparison).removals:
+        turning = _turning(comparison, removal, result)
+        if removal.count is None:
+            assert not turning
+        elif removal.unit == "votes":
+            # Of many units the conclusion is taken to stand up to a count: the one before does not turn it.
+            assert removal.count in turning
+            assert removal.count - 1 not in turning
+        else:
+            assert removal.count == turning[0]
+
+
+def test_the_search_among_many_votes_looks_at_few_headlines(monkeypatch):
+    """Each look goes through all votes: bisection would take eleven for the votes alone."""
+    looks = []
+    monkeypatch.setattr(module, "headline", lambda votes: looks.append(len(votes)) or headline(votes))
+    comparison = crossed_comparison(3, raters=60, pairs=70, position=0.0)
+    assert influence(comparison).removals[0].count > 50
+    assert len(looks) < 22
 
 
 def test_one_loud_rater_is_found():
