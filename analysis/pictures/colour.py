@@ -1,7 +1,8 @@
-"""The picture as a colour-managed browser shows it, in sRGB: profiles of every kind, and the colour chunks of a PNG.
+"""The picture as a colour-managed browser shows it, in sRGB: profiles of every kind, and the marks of PNG and AVIF.
 
 The order of a PNG's marks is that of the specification's third edition, section 4.3: cICP, then iCCP, then sRGB, then
-gAMA and cHRM; one that browsers cannot follow leaves the word to the next. What has no mark is sRGB.
+gAMA and cHRM; one that browsers cannot follow leaves the word to the next. Of an AVIF's two a profile goes before code
+points. What has no mark is sRGB.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from analysis.pictures.pixels import Picture, read_picture
 __all__ = ["PIXEL_RULES", "Colours", "colours_of", "in_srgb", "read_in_srgb"]
 
 # Raised when a file would give other pixels than before, so that what is kept of its pixels is computed anew.
-PIXEL_RULES = 3
+PIXEL_RULES = 4
 _SRGB = ImageCms.createProfile("sRGB")
 # CIE 1931 x and y of white, red, green and blue.
 _D65, _C = (0.3127, 0.3290), (0.310, 0.316)
@@ -95,6 +96,8 @@ def colours_of(picture: Picture, content: bytes) -> Colours:
         said = _of_profile(picture.profile, picture.mode)
         if said is not _UNREADABLE:
             return said
+    if picture.format == "AVIF":
+        return _of_avif(content)
     return said if b"sRGB" in chunks or b"gAMA" not in chunks else _of_gamma(chunks)
 
 
@@ -181,14 +184,38 @@ def _of_code_points(primaries: int, transfer: int, matrix: int, is_full_range: i
     """Return the colours of a cICP chunk (ITU-T H.273): of RGB, in all of its range."""
     if matrix or not is_full_range:
         return _UNKNOWN
-    if transfer in _HDR:
-        raise PictureError(f"is a picture of high dynamic range ({_HDR[transfer]}); convert it to sRGB")
+    _check_range(transfer)
     curve = _CURVES.get(transfer)
     if primaries not in _PRIMARIES or curve is None:
         return _UNKNOWN
-    name = f"{_PRIMARY_NAMES[primaries]} by code points ({primaries}, {transfer})"
+    return _by_code_points(primaries, transfer, curve)
+
+
+def _of_avif(content: bytes) -> Colours:
+    """Return the colours of an AVIF's colour box; Chromium takes codes that it does not know for those of sRGB."""
+    at = content.find(b"colrnclx") + 8
+    primaries, transfer = struct.unpack(">HH", content[at : at + 4]) if 8 <= at <= len(content) - 4 else (1, 13)
+    _check_range(transfer)
+    if transfer in _UNSHOWN:
+        raise PictureError(
+            f"is an AVIF of a transfer function that browsers do not show ({transfer}); convert it to sRGB"
+        )
+    if transfer in _RESERVED:
+        return Colours("sRGB")
+    known = primaries if primaries in _PRIMARIES else 1
+    curve = _srgb_light if transfer in _TELEVISION else _CURVES.get(transfer, _srgb_light)
+    return _by_code_points(known, 13 if curve is _srgb_light else transfer, curve)
+
+
+def _check_range(transfer: int) -> None:
+    if transfer in _HDR:
+        raise PictureError(f"is a picture of high dynamic range ({_HDR[transfer]}); convert it to sRGB")
+
+
+def _by_code_points(primaries: int, transfer: int, curve: Curve) -> Colours:
     if (primaries, transfer) == (1, 13):
         return Colours("sRGB")
+    name = f"{_PRIMARY_NAMES[primaries]} by code points ({primaries}, {transfer})"
     return Colours(name, lambda picture: _converted(picture, curve, _PRIMARIES[primaries]))
 
 
@@ -229,8 +256,13 @@ def _smpte_428_light(code: np.ndarray) -> np.ndarray:
     return 52.37 / 48 * code**2.6
 
 
-# Chromium shows the curves of television as a display of BT.1886 does, not as its camera's curve turned round.
-_CURVES: dict[int, Curve] = dict.fromkeys((1, 6, 11, 14, 15), _power(2.4)) | {
+# Chromium shows the curves of television in a PNG as a display of BT.1886 does, not as its camera's curve turned round,
+# and in an AVIF as sRGB's. An AVIF of the others it does not show at all.
+_TELEVISION = (1, 6, 11, 14, 15)
+_UNSHOWN = (9, 10, 11, 12)
+# Reserved ones leave the primaries without a word, too.
+_RESERVED = (0, 3)
+_CURVES: dict[int, Curve] = dict.fromkeys(_TELEVISION, _power(2.4)) | {
     4: _power(2.2),
     5: _power(2.8),
     7: _smpte_240m_light,

@@ -49,6 +49,7 @@ _FACTS = (
     "clock_ms",
     "reduced_motion",
     "forced_dark",
+    "forced_colors",
     "framed",
 )
 

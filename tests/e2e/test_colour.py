@@ -14,6 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from analysis.pictures.colour import in_srgb
+from analysis.pictures.errors import PictureError
 from analysis.pictures.pixels import read_picture
 
 pytestmark = pytest.mark.e2e
@@ -133,6 +134,17 @@ def with_profile(mode: str, kind: str = "PNG", space: str | None = None) -> byte
     return saved(picture, kind, icc_profile=profile(own), **options)
 
 
+def avif(primaries: int, transfer: int, **options) -> Callable[[], bytes]:
+    """An AVIF whose colour box names these code points."""
+
+    def made() -> bytes:
+        content = saved(Image.fromarray(ramp()), "AVIF", quality=100, subsampling="4:4:4", **options)
+        at = content.index(b"colrnclx") + 8
+        return content[:at] + struct.pack(">HH", primaries, transfer) + content[at + 4 :]
+
+    return made
+
+
 def cicp(primaries: int, transfer: int) -> Callable[[], bytes]:
     return lambda: marked(chunk(b"cICP", bytes([primaries, transfer, 0, 1])))
 
@@ -169,6 +181,9 @@ CASES: dict[str, Callable[[], bytes]] = {
     **{f"cICP, primaries {code}": cicp(code, 13) for code in (2, 4, 5, 6, 7, 8, 10, 11, 22)},
     **{f"cICP, transfer {code}": cicp(1, code) for code in (2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17)},
     "cICP, DCI P3": cicp(11, 17),
+    **{f"AVIF, primaries {code}": avif(code, 13) for code in (0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22)},
+    **{f"AVIF, transfer {code}": avif(12, code) for code in (0, 1, 2, 3, 4, 5, 6, 7, 8, 13, 14, 15, 17, 19)},
+    "AVIF, a profile before code points": lambda: avif(9, 8, icc_profile=profile("RGB"))(),
     "cICP of part of the range": lambda: marked(chunk(b"cICP", bytes([12, 13, 0, 0]))),
     "cICP that says nothing, before gamma": lambda: marked(chunk(b"cICP", bytes([2, 2, 0, 1])), gamma(1.0)),
     "profile that cannot be read": lambda: marked(ICC),
@@ -188,3 +203,9 @@ def test_raters_see_what_a_browser_shows(page: Page, case: str) -> None:
     off = abs(ours - theirs)
     assert off.max() <= 2, (case, off.max(), off.mean())
     assert off.mean() < 0.3, case
+
+
+@pytest.mark.parametrize("transfer", [9, 10, 11, 12, 16, 18])
+def test_an_avif_that_browsers_do_not_show_or_show_each_in_its_own_way_is_refused(transfer: int) -> None:
+    with pytest.raises(PictureError, match="convert it to sRGB"):
+        in_srgb(avif(9, transfer)())

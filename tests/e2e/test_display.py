@@ -16,7 +16,7 @@ from survey.models import PairImage
 from survey.renditions import rendition_sizes
 from tests.browser import ARGUMENTS, chromium_path
 from tests.copies import copy_bytes, pixels_of
-from tests.e2e.rater import PHONE, Rater, no_violations
+from tests.e2e.rater import FRAMES, PHONE, Rater, no_violations
 from tests.photos import photo_study
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -111,6 +111,39 @@ def test_the_screen_shows_the_rendition_pixel_by_pixel(browser, live_server, rat
             assert all(one <= other for one, other in zip(fact["rendition"], fact["box"], strict=True))
         one.close()
     assert one.complaints == []
+
+
+def test_pictures_stay_on_device_pixels_when_the_window_changes_by_a_little(browser, live_server) -> None:
+    version = photo_study((512, 512))
+    with screen(browser, 1366, 657, 1.1) as scaled:
+        one = Screened(scaled, live_server.url, version, viewport=None, no_viewport=True)
+        one.fill(1366, 657)
+        one.start()
+        one.pass_cards()
+        trial = one.session.trials.get()
+        for width in (1365, 1363, 1359, 1371):
+            one.fill(width, 657)
+            one.page.evaluate(FRAMES)
+            for side, image in (("left", trial.image_left), ("right", trial.image_right)):
+                shown = on_screen(one.page, side)
+                assert np.array_equal(shown, rendition_of(image, shown.shape[1])), (width, side)
+        one.close()
+
+
+def test_what_fingers_magnify_is_stored_with_the_answer(rater) -> None:
+    one = rater(photo_study((512, 512), (512, 512), (512, 512), narrow_screens="stack"), **PHONE)
+    one.start()
+    device = one.context.new_cdp_session(one.page)
+    for scale in (1, 2.5, 1):
+        one.pass_cards()
+        device.send("Emulation.setPageScaleFactor", {"pageScaleFactor": scale})
+        one.page.wait_for_function(f"visualViewport.scale === {scale}")
+        one.page.evaluate(FRAMES)
+        device.send("Emulation.setPageScaleFactor", {"pageScaleFactor": 1})
+        one.page.wait_for_function("visualViewport.scale === 1")
+        one.page.locator("#choose-left").tap()
+    one.page.wait_for_selector("#code")
+    assert [vote.presentation.get("page_scale") for vote in one.votes()] == [None, 2.5, None]
 
 
 LONG = "Which of the two images looks more like a photograph of a real {class_name}, taken outside on a clear day?"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from survey.geometry import CONTROLS_PX, GUTTER_PX, SIDE_PX
@@ -90,6 +93,18 @@ def test_a_trial_works_in_forced_colours_and_with_reduced_motion(rater, media) -
     one.vote()
     one.expect_saved()
     assert Trial.objects.filter(session=one.session, state=Trial.State.ANSWERED).count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_ground_of_a_pair_stays_grey_in_forced_colours_and_they_are_noted(rater, scheme: str) -> None:
+    one = rater(plain_study(pixel_multiple=16), forced_colors="active", color_scheme=scheme)
+    one.start()
+    one.pass_cards()
+    pair = one.place()
+    shot = Image.open(io.BytesIO(one.page.screenshot())).convert("RGB")
+    between = (round(pair["x"] + pair["width"] / 2), round(pair["y"] + pair["height"] / 2))
+    assert shot.getpixel(between) == shot.getpixel((round(pair["x"]) - 4, between[1])) == (0xA3, 0xA3, 0xA3)
+    assert one.session.device["extra"]["forced_colors"] == "true"
 
 
 def test_right_to_left_pages_keep_the_images_on_their_sides(rater) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from playwright.sync_api import Route, expect
 from survey.models import FaultReport, RaterSession, SessionEvent, Trial
 from tests.copies import copy_name
 from tests.e2e.rater import FRAMES, PHONE, TIMERS, eventually, no_violations, plain_study
+from tests.photos import photo_study
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -315,6 +317,44 @@ def test_a_window_made_too_small_hides_the_pair_until_it_fits_again(rater) -> No
     one.vote("ArrowRight")
     one.expect_saved()
     assert [vote.choice for vote in one.votes()] == ["right"]
+
+
+def test_the_times_of_an_answer_go_on_while_a_phone_is_turned(rater) -> None:
+    one = rater(photo_study((512, 512), (512, 512), narrow_screens="stack"), **PHONE)
+    one.start()
+    one.pass_cards()
+    page = one.page
+    page.wait_for_timeout(800)
+    page.set_viewport_size({"width": 844, "height": 300})
+    expect(page.locator("#narrow")).to_be_visible()
+    page.wait_for_timeout(500)
+    page.set_viewport_size({"width": 390, "height": 844})
+    for _ in range(2):
+        one.pass_cards()
+        page.locator("#choose-left").tap()
+    page.wait_for_selector("#code")
+    turned, next_one = one.votes()
+    assert turned.response_ms >= 1300
+    assert 800 <= turned.exposure_ms <= turned.response_ms - 400
+    assert next_one.response_ms < 800
+
+
+def test_a_filter_that_answers_in_the_servers_place_loses_no_answer(rater) -> None:
+    one = rater()
+    one.start()
+    one.pass_cards()
+    page, loads = one.page, []
+    page.on("load", lambda: loads.append(1))
+    calls = re.compile(r"/api/")
+    page.route(calls, lambda route: route.fulfill(status=403, content_type="text/html", body="<h1>Blocked</h1>"))
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#state")).to_have_attribute("data-state", "offline")
+    page.wait_for_timeout(1500)
+    assert loads == []
+    page.unroute(calls)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    one.expect_saved()
+    assert [vote.choice for vote in one.votes()] == ["left"]
 
 
 def test_linked_zoom_moves_both_images_alike_and_its_use_is_stored(rater) -> None:

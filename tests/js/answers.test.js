@@ -13,6 +13,19 @@ describe("a showing", () => {
     assert.equal(showing.exposure(2500, 1200), 500);
   });
 
+  it("goes on where it was when the pair has left the screen and comes back", () => {
+    const showing = new Showing(TRIAL, 1000, 0);
+    showing.leave(3000, 0);
+    assert.equal(showing.exposure(4000, 0), 2000);
+    showing.leave(4000, 0); // a window that changes twice
+    showing.comeBack(5000, 100);
+    assert.equal(showing.exposure(5500, 100), 2500);
+    const vote = showing.vote({ key: "k", answers: [], now: 5500, hiddenMs: 100, presentation: {} });
+    assert.deepEqual([vote.response_ms, vote.exposure_ms], [4500, 2500]);
+    assert.ok(showing.isOpenTo({ id: "t1" }));
+    assert.ok(!showing.isOpenTo({ id: "t2" }));
+  });
+
   it("becomes an answer with its times in tenths of a millisecond", () => {
     const showing = new Showing(TRIAL, 1000.04, 0);
     showing.hurried = 2;

@@ -29,6 +29,7 @@ _PRESENTATION_KEYS = {
     "waited_ms",
     "input",
     "zoom",
+    "page_scale",
     "viewport",
     "hurried",
 }

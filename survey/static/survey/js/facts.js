@@ -48,6 +48,7 @@ export async function deviceFacts() {
     colour_depth: screen.colorDepth,
     reduced_motion: matches("(prefers-reduced-motion: reduce)"),
     forced_dark: isForcedDark(),
+    forced_colors: matches("(forced-colors: active)"),
     framed: self !== top,
     frame_ms: frameMs.toFixed(2),
     clock_ms: clockStep().toFixed(3),

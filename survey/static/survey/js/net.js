@@ -1,4 +1,5 @@
-// JSON over POST, without cookies. Offline: try again later. Refused: the server has decided.
+// JSON over POST, without cookies. Offline: try again later. Refused: the server has decided; what a filter between it and
+// the browser says instead is no decision.
 import { within } from "./limits.js";
 
 const LONGEST_MS = 20000;
@@ -32,8 +33,8 @@ export async function post(url, body) {
     throw new Offline(String(error));
   });
   if (ok && content !== null) return content;
-  if (ok || status >= 500 || status === 429 || status === 408) throw new Offline(`status ${status}`);
-  const { code = "", message = "" } = content?.error ?? {};
+  const { code, message = "" } = content?.error ?? {};
+  if (ok || !code || status >= 500 || status === 429 || status === 408) throw new Offline(`status ${status}`);
   throw new Refused(status, code, message);
 }
 

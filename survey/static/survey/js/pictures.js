@@ -46,7 +46,12 @@ export class Pictures {
     Object.assign(this, { images: pictures.map(({ image }) => image), placed });
     this.enlarge(1, "");
     this.boxes.forEach((box, side) => this.fill(box, pictures[side], { ...placed, name: names[side], canvas: this.canvases[side] }));
-    for (const box of this.boxes) snap(box, placed.ratio);
+    this.snap();
+  }
+
+  // Anew when the page has moved: where a device pixel begins is elsewhere then.
+  snap() {
+    for (const box of this.boxes) snap(box, this.placed.ratio);
   }
 
   // A box without a picture, of a pair that has no reference, keeps its place.

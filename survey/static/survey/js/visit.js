@@ -1,7 +1,7 @@
 // The course of the trials: what the rater, the server, the network and the window do to a visit, in which order.
 import { Showing, verdict } from "./answers.js";
 import { postForm } from "./forms.js";
-import { loadPair } from "./images.js";
+import { Loading } from "./loading.js";
 import { pause } from "./limits.js";
 import { newKey, Offline, post, Refused } from "./net.js";
 import { Outbox } from "./outbox.js";
@@ -18,7 +18,7 @@ export class Visit {
     this.phase = "loading";
     this.showing = null;
     this.run = 0; // which presentation is the present one: what an earlier one waited for comes to nothing
-    this.ahead = null; // the pair that loads while the server is asked which trials it issues
+    this.loading = new Loading(presenter, setup.pairs);
     this.stale = this.wantedAt = 0; // how often fresh addresses were asked for; since when a pair is waited for
     this.startedAt = performance.now();
     this.outbox = new Outbox(new Shelf(setup.urls.vote), (item) => this.deliver(item), {
@@ -31,7 +31,8 @@ export class Visit {
 
   async start() {
     this.session.resume(this.outbox.items);
-    this.loadAhead();
+    const { first } = this.setup;
+    if (first && !this.session.answered.has(first.id)) this.loading.begin(first);
     await this.refresh();
     this.outbox.flush();
   }
@@ -65,24 +66,8 @@ export class Visit {
   }
 
   take(answer) {
-    for (const trial of this.session.take(answer)) this.load(trial);
+    for (const trial of this.session.take(answer)) this.loading.load(trial);
     this.presenter.progress(this.progress(), this.showing?.trial);
-  }
-
-  loadAhead() {
-    const { first } = this.setup;
-    if (!first || !this.presenter.layout || this.session.answered.has(first.id)) return;
-    this.load(first);
-    this.ahead = first;
-  }
-
-  // In the size that the window shows now; another, if it has changed by then.
-  load(trial) {
-    const { ahead } = this;
-    trial.size = this.presenter.sizeOf(trial);
-    trial.pair = ahead?.id === trial.id && ahead.size === trial.size ? ahead.pair : loadPair(trial, trial.size, this.setup.pairs);
-    // Once alone: whoever loads a pair again wants other files.
-    if (ahead?.id === trial.id) this.ahead = null;
   }
 
   progress() {
@@ -154,8 +139,10 @@ export class Visit {
     this.phase = "loading";
     this.panel?.close();
     this.presenter.enable(false);
+    const now = performance.now();
+    this.showing?.leave(now, this.watch.hiddenBy(now));
     if (!this.presenter.layout) return this.tooSmall();
-    if (trial.size !== this.presenter.sizeOf(trial)) this.load(trial);
+    if (trial.size !== this.presenter.sizeOf(trial)) this.loading.load(trial);
     const slow = setTimeout(() => this.presenter.slow(), SLOW_MS);
     let images;
     try {
@@ -177,7 +164,12 @@ export class Visit {
   painted(trial) {
     const now = performance.now();
     this.waitedMs = Math.round(now - this.wantedAt);
-    this.showing = new Showing(trial, now, this.watch.hiddenBy(now));
+    const hiddenMs = this.watch.hiddenBy(now);
+    if (this.showing?.isOpenTo(trial)) this.showing.comeBack(now, hiddenMs);
+    else {
+      this.showing = new Showing(trial, now, hiddenMs);
+      this.watch.forgetPinch();
+    }
     this.phase = "shown";
     this.ripen(this.run);
   }
@@ -202,6 +194,7 @@ export class Visit {
     const isUp = ["shown", "loading", "beyond"].includes(this.phase) && this.showing && this.presenter.isPairUp;
     if (isUp && this.presenter.isStale) this.present(this.showing.trial);
     else if (this.phase === "narrow" && this.presenter.layout) this.next();
+    else if (this.presenter.isPairUp) this.presenter.pictures.snap();
   }
 
   // A pair that does not load: ask for fresh addresses once, then set it aside for another. Never an answer.
@@ -254,7 +247,7 @@ export class Visit {
 
   body(now, input) {
     const { answers } = this.asking;
-    const presentation = { ...this.presenter.presentation(input), waited_ms: this.waitedMs };
+    const presentation = { ...this.presenter.presentation(input), waited_ms: this.waitedMs, ...this.watch.pinched() };
     return this.showing.vote({ key: newKey(), answers, now, hiddenMs: this.watch.hiddenBy(now), presentation });
   }
 
@@ -275,6 +268,7 @@ export class Visit {
   submit(body, now = performance.now()) {
     const { trial } = this.showing;
     this.phase = trial.practice ? "feedback" : "answered";
+    this.showing.isAnswered = true;
     this.session.answer(trial);
     this.wantedAt = now;
     this.outbox.add({ kind: "vote", practice: trial.practice, body });

@@ -2,6 +2,7 @@
 import { post } from "./net.js";
 
 const MOST = 400;
+const magnification = () => globalThis.visualViewport?.scale ?? 1;
 
 export class Watch {
   constructor(url) {
@@ -22,6 +23,8 @@ export class Watch {
     this.lastPointer = "mouse";
     addEventListener("pointerdown", (event) => (this.lastPointer = event.pointerType), true);
     this.lookForTranslation();
+    this.forgetPinch();
+    globalThis.visualViewport?.addEventListener("resize", () => (this.pinch = Math.max(this.pinch, magnification())));
     addEventListener("pagehide", () => {
       if (!this.waiting.length) return;
       navigator.sendBeacon?.(url, JSON.stringify({ events: this.waiting.splice(0, 100) }));
@@ -32,6 +35,16 @@ export class Watch {
   // before: only Chromium's clicks are pointer events.
   inputOf(event) {
     return event.pointerType || (event.detail ? this.lastPointer : "key");
+  }
+
+  // From here on a larger magnification by fingers counts.
+  forgetPinch() {
+    this.pinch = magnification();
+  }
+
+  // How much fingers have magnified the page, at most; nothing where they have not. It blurs what it enlarges.
+  pinched() {
+    return this.pinch > 1 ? { page_scale: Math.round(this.pinch * 100) / 100 } : {};
   }
 
   // Translated, the question is not the one that the study asked; noted as far as browsers tell.
