@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from scipy import stats
 
 from analysis.inference.estimate import Estimate, refused
-from analysis.inference.intervals import clamped_p, few_units_warning, joined, t_interval
+from analysis.inference.intervals import clamped_p, joined
 from analysis.inference.separation import has_recession_direction
+from analysis.ranking.arm_strengths import Split, arm_results, contrasts_of, strength_interval
 from analysis.ranking.errors import StrengthErrors, bootstrap_errors, strength_errors
 from analysis.ranking.options import RankingOptions
 from analysis.ranking.paired_models import (
@@ -25,8 +25,7 @@ from analysis.ranking.paired_models import (
     fit_counts,
     fit_reduced,
 )
-from analysis.ranking.quasi_variance import quasi_variances
-from analysis.ranking.results import ArmStrength, Contrast, Equality, Ranking
+from analysis.ranking.results import ArmStrength, Equality, Ranking
 from analysis.ranking.win_matrix import WinMatrix, compare, components
 from analysis.votes.table import VoteTable
 
@@ -41,9 +40,6 @@ _DAVIDSON = (
 )
 # Resamples of raters: the relative error of a standard deviation from 400 is 4 %.
 BOOTSTRAP = 400
-
-# Groups of arms joined by votes, each with the reason why its strengths are not finite, or None.
-Split: TypeAlias = list[tuple[np.ndarray, str | None]]
 
 
 def bradley_terry(
@@ -155,10 +151,10 @@ def _rank(
     # Resamples are separated more often than the votes: the plain fit would lose many of them.
     if not is_reduced:
         boot, boot_remark = bootstrap_errors(chosen, model, design, fit, resamples=bootstrap, seed=seed)
-    contrasts = _contrasts(data, usable, errors, method)
+    contrasts = contrasts_of(data, usable, errors, method)
     return Ranking(
         method=method,
-        arms=_arm_results(data, split, errors, boot, contrasts, options.reference),
+        arms=arm_results(data, split, errors, boot, contrasts, options.reference),
         covariates=_covariates(data, design, errors, method),
         position=_position(design, errors, method, remark),
         nu=_nu(fit, errors, method) if has_ties else None,
@@ -217,134 +213,12 @@ def _is_separated(design: Design, data: WinMatrix, model: PairedModel) -> bool:
     return has_recession_direction(model.predictors(design.rows)[:, :outcomes], data.counts[:, :outcomes])
 
 
-def _contrasts(data: WinMatrix, usable: list[np.ndarray], errors: StrengthErrors, method: str) -> tuple[Contrast, ...]:
-    """All differences within groups, with p-values adjusted by Holm over the whole family."""
-    found = []
-    for members in usable:
-        for place, one in enumerate(members):
-            for other in members[place + 1 :]:
-                found.append((one, other, _difference(data, errors, int(one), int(other), method)))
-    adjusted = _holm([difference.p_value for _, _, difference in found])
-    return tuple(
-        Contrast(arm=data.arms[one], other=data.arms[other], difference=difference, p_adjusted=p)
-        for (one, other, difference), p in zip(found, adjusted, strict=True)
-    )
-
-
-def _difference(data: WinMatrix, errors: StrengthErrors, one: int, other: int, method: str) -> Estimate:
-    contrast = np.zeros(len(data.arms))
-    contrast[one], contrast[other] = 1.0, -1.0
-    words = f"difference of two strengths; {method}"
-    return _interval(float(contrast @ errors.strengths), errors.clustered_se(contrast), errors, words)
-
-
-def _interval(value: float, se: float | None, errors: StrengthErrors, method: str) -> Estimate:
-    if se is None:
-        return Estimate(method=method, estimate=value, reason=errors.reason, **errors.counts)
-    reason = few_units_warning(errors.crossing)
-    return t_interval(value, se, df=errors.df, method=method, reason=reason, counts=errors.counts)
-
-
-def _holm(p_values: list[float | None]) -> list[float | None]:
-    """Holm's step-down adjustment; missing p-values are not in the family."""
-    # With the place as the second key: equal p-values keep one order.
-    known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    running = 0.0
-    for rank, (p, index) in enumerate(known):
-        running = min(1.0, max(running, (len(known) - rank) * p))
-        adjusted[index] = running
-    return adjusted
-
-
-def _arm_results(
-    data: WinMatrix,
-    split: Split,
-    errors: StrengthErrors,
-    boot: np.ndarray | None,
-    contrasts: tuple[Contrast, ...],
-    reference: str | None,
-) -> tuple[ArmStrength, ...]:
-    results: dict[int, ArmStrength] = {}
-    for number, (members, why) in enumerate(split):
-        if why is not None:
-            results.update({int(arm): ArmStrength(arm=data.arms[arm], component=number, reason=why) for arm in members})
-            continue
-        quasi, clustered = quasi_variances(errors.model_covariance(members)), errors.clustered_covariance(members)
-        quasi_clustered = None if clustered is None else quasi_variances(clustered)
-        order = np.argsort(-errors.strengths[members], kind="stable")
-        for place, arm in enumerate(members):
-            results[int(arm)] = _arm(
-                data.arms[arm],
-                errors,
-                int(arm),
-                number,
-                quasi_se=None if quasi is None else math.sqrt(quasi[place]),
-                quasi_se_clustered=None if quasi_clustered is None else math.sqrt(quasi_clustered[place]),
-                se_bootstrap=None if boot is None else float(boot[arm]),
-                rank=int(np.flatnonzero(order == place)[0]) + 1,
-                rank_interval=_rank_interval(data.arms[arm], len(members), contrasts),
-                is_reference=data.arms[arm] == reference,
-            )
-    return tuple(results[arm] for arm in range(len(data.arms)))
-
-
-class _Known(TypedDict):
-    """The fields of :class:`ArmStrength` of these names."""
-
-    quasi_se: float | None
-    quasi_se_clustered: float | None
-    se_bootstrap: float | None
-    rank: int
-    rank_interval: tuple[int, int] | None
-
-
-def _arm(
-    name: str, errors: StrengthErrors, arm: int, component: int, *, is_reference: bool, **known: Unpack[_Known]
-) -> ArmStrength:
-    if is_reference:
-        own = "the reference: 0 by definition, so it has no error of its own"
-        known["se_bootstrap"] = None
-        return ArmStrength(arm=name, component=component, strength=0.0, reason=own, **known)
-    contrast = np.zeros(len(errors.strengths))
-    contrast[arm] = 1.0
-    result = _interval(float(errors.strengths[arm]), errors.clustered_se(contrast), errors, "strength")
-    reason = (
-        None if known["quasi_se"] is not None else "quasi-variances need three arms or more and a positive solution"
-    )
-    return ArmStrength(
-        arm=name,
-        component=component,
-        strength=result.estimate,
-        se=errors.model_se(contrast),
-        se_clustered=result.se,
-        ci95=result.ci95,
-        reason=joined(result.reason, reason),
-        **known,
-    )
-
-
-def _rank_interval(arm: str, size: int, contrasts: tuple[Contrast, ...]) -> tuple[int, int] | None:
-    """Ranks that the Holm-adjusted contrasts at 5 % leave open; simultaneous over arms."""
-    better = worse = 0
-    for contrast in contrasts:
-        if arm not in (contrast.arm, contrast.other):
-            continue
-        if contrast.p_adjusted is None or contrast.difference.estimate is None:
-            return None
-        if contrast.p_adjusted <= 0.05:
-            ahead = (contrast.difference.estimate > 0) == (contrast.arm == arm)
-            better, worse = better + (not ahead), worse + ahead
-    # Every arm surely ahead costs a place at the top, every one surely behind one at the bottom.
-    return 1 + better, size - worse
-
-
 def _position(design: Design, errors: StrengthErrors, method: str, remark: str | None) -> Estimate:
     words = f"advantage d of the left image; {method}"
     if not design.has_position:
         return refused(words, remark or "not fitted", **errors.counts)
     which = design.freedom
-    return _interval(float(errors.parameters[which]), errors.parameter_se(which), errors, words)
+    return strength_interval(float(errors.parameters[which]), errors.parameter_se(which), errors, words)
 
 
 def _covariates(
@@ -355,7 +229,7 @@ def _covariates(
     return tuple(
         (
             name,
-            _interval(
+            strength_interval(
                 float(errors.parameters[first + place]),
                 errors.parameter_se(first + place),
                 errors,
