@@ -11,7 +11,8 @@ from pathlib import Path
 
 from diffusion.device import chosen_device
 from training.learning.config import config_from_dict, read_config
-from training.learning.loop import Progress, TrainingDiverged, train
+from training.learning.loop import TrainingDiverged, train
+from training.learning.progress import Progress
 from training.presets import parse_change
 
 

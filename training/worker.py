@@ -19,7 +19,8 @@ from diffusion.device import chosen_device
 from diffusion.files import FolderInUse, folder_locked, write_atomically
 from jobs.exceptions import JobError, PermanentJobError
 from training.learning.config import TrainingConfig, config_from_dict
-from training.learning.loop import Progress, TrainingDiverged, TrainingResult, train
+from training.learning.loop import TrainingDiverged, TrainingResult, train
+from training.learning.progress import Progress
 from training.learning.state import RunFolder
 from training.models import Checkpoint, TrainingRun
 from training.services import (
