@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_const",
         const="trim",
         default="refuse",
-        help="make names that differ only in spaces, case or Unicode form one",
+        help="make names that differ only in spaces, case, Unicode form or a .0 one",
     )
     spelling.add_argument(
         "--as-spelt", dest="spelling", action="store_const", const="keep", help="take such names as different"

@@ -9,11 +9,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["MOST_LISTED", "BadRow", "BadTableError", "Faults", "number_hint"]
+__all__ = ["MOST_LISTED", "BadRow", "BadTableError", "Faults", "label_fault", "number_hint"]
 
 # Of each kind of fault; a file whose every row is bad needs one remedy, not a million lines.
 MOST_LISTED = 20
+# What only a program writes, and only for nothing: many rows so labelled would be one rater, pair or arm.
+_NOTHING = frozenset({"NaN", "nan", "<NA>", "#N/A"})
+_FORMULA_ERROR = re.compile(r"#[^\W\d_]+(/0)?[!?]")
+_ROUNDED = re.compile(r"\d([.,]\d+)?e\+\d{2,}", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}-\d\d-\d\dT00:00:00")
+_AS_TEXT = "format the column as text and fill it in again"
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*([.' \u00a0\u202f]\d{3})*,\d+(e[-+]?\d+)?\s*", re.IGNORECASE)
+
+
+def label_fault(text: str) -> str:
+    """Return why a cell names nothing, or no longer what it named; nothing for a label.
+
+    >>> label_fault("1.23457E+17")[:28], label_fault("SDXL 1.0")
+    ('is a number that a spreadshe', '')
+    """
+    if text in _NOTHING:
+        return f"is {text}, nothing"
+    if text.startswith("#") and _FORMULA_ERROR.fullmatch(text):
+        return f"is {text}, the error of a formula"
+    if "+" in text and _ROUNDED.fullmatch(text):
+        return f"is a number that a spreadsheet rounded ({text}), so several may have become one; {_AS_TEXT}"
+    if text.endswith("T00:00:00") and _DATE.fullmatch(text):
+        return f"is a date that a spreadsheet made of something else ({text}); {_AS_TEXT}"
+    return ""
 
 
 def number_hint(text: str) -> str:

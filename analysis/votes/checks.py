@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from analysis.sheets.faults import number_hint
+from analysis.sheets.faults import label_fault, number_hint
 from analysis.votes.coded import Coded
 from analysis.votes.columns import ACCEPTABLE, CHECK_KINDS, CHOICES
 from analysis.votes.lines import Lines
@@ -33,8 +33,6 @@ Report = Callable[..., None]
 _LEAVE_EMPTY = "; leave the cell empty where nothing is known"
 # What spreadsheets and data frames write where there is nothing.
 NOTHING = ("nan", "na", "n/a", "null", "none", "nat")
-# What only a program writes, and only for nothing: many rows so labelled would be one rater, pair or arm.
-_MISSING = frozenset({"NaN", "nan", "<NA>", "#N/A"})
 # Negative, so that none is ever a place among labels.
 EMPTY, _NOT_UTF8, _UNKNOWN = -1, -2, -3
 _BOOLEANS = {"": 0, "true": 1, "True": 1, "TRUE": 1, "1": 1, "false": 0, "False": 0, "FALSE": 0, "0": 0}
@@ -141,8 +139,8 @@ class Checks:
         codes = np.fromiter(map(labels.__getitem__, texts.labels()), dtype=np.int32, count=len(texts))
         if required:
             self.flag_texts(codes == EMPTY, name, lambda text: "is empty; every vote needs one", kind="empty")
-            missing = np.fromiter(map(_MISSING.__contains__, texts.labels()), dtype=bool, count=len(texts))
-            self.flag_texts(missing, name, lambda text: f"is {text}, nothing; every vote needs one", kind="empty")
+            unfit = np.fromiter((label_fault(text) != "" for text in texts.labels()), dtype=bool, count=len(texts))
+            self.flag_texts(unfit, name, lambda text: f"{label_fault(text)}; every vote needs one", kind="unfit")
         said = "is not UTF-8 text; save the file as UTF-8"
         self.flag_texts(codes == _NOT_UTF8, name, lambda text: said, kind="text")
         # A code takes as many bytes as the labels need.

@@ -164,8 +164,8 @@ class Gatherer:
 
         def reason(place: int) -> str:
             return (
-                f"{' and '.join(map(shown, groups[place]))} differ only in spaces, case or Unicode form; one name "
-                "each, or make them one with --trim (or take them as different: --as-spelt)"
+                f"{' and '.join(map(shown, groups[place]))} differ only in spaces, case, Unicode form or a .0; one "
+                "name each, or make them one with --trim (or take them as different: --as-spelt)"
             )
 
         column = "arm_left, arm_right" if name == "arm" else name

@@ -1,4 +1,4 @@
-"""Names that differ only in spaces, case or Unicode form, and rows that are copies of others: found at reading.
+"""Names that differ only in spaces, case, Unicode form or a trailing .0, and rows that are copies: found at reading.
 
 Both are invisible in a spreadsheet and move every number: a trailing space on half of an arm's rows makes two arms of
 one, a row pasted twice weighs double. Every path that reads votes calls this module.
@@ -39,14 +39,16 @@ def tidied(label: str) -> str:
 
 
 def spelling_key(label: str) -> str:
-    """Return what labels share that differ only in spaces, case or Unicode form.
+    """Return what labels share that differ only in spaces, case, Unicode form, or in the .0 of a number.
 
     Examples
     --------
     >>> spelling_key("Robust ") == spelling_key("robust")
     True
     """
-    return unicodedata.normalize("NFC", tidied(label).casefold())
+    key = unicodedata.normalize("NFC", tidied(label).casefold())
+    # Data frames write whole numbers so where some rows have none: 1 and 1.0 would be two raters.
+    return key[:-2] if key.endswith(".0") and key[:-2].isdecimal() else key
 
 
 def misspelt(labels: Iterable[str]) -> list[tuple[str, ...]]:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from analysis.votes.foreign.tool import Tool, records_of
+from collections.abc import Iterator
+from pathlib import Path
+
+from analysis.votes.foreign.tool import Record, Tool, records_of
 
 __all__ = ["ARENA"]
+
+
+def _records(path: Path) -> Iterator[Record]:
+    for line, record in records_of(path):
+        # Arenas keep battles between models that the voter chose and saw named; their own counts leave these out.
+        is_blind = str(record.get("anony", True)).casefold() not in ("false", "0")
+        yield line, record if is_blind else {**record, "left_out": "not blind (anony is false)"}
+
 
 ARENA = Tool(
     name="arena",
     title="arena battles (CSV, JSON, JSON Lines, Parquet)",
-    records=records_of,
+    records=_records,
     columns={
         "rater": ("judge", "judge_hash", "user_id", "user", "voter"),
         "session": ("evaluation_session_id", "session_id"),

@@ -83,7 +83,8 @@ def converted(
         found.unknown.append(_OWN_RATERS)
     if "sides" in tool.unknown:
         found.unknown = [text for text in found.unknown if not text.startswith("sides:")] + [_NO_SIDES]
-    known = {**tool.answers, **{answer.strip().casefold(): side for answer, side in (answers or {}).items()}}
+    told = {answer.strip().casefold(): side for answer, side in (answers or {}).items()}
+    known = {**tool.answers_in(tool, records), **told}
     found.unknown += tool.remarks(path)
     found.rows = _rows(records, tool, found, known)
     return found

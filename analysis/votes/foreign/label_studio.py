@@ -37,14 +37,26 @@ def _from_tasks(path: Path, tasks: list) -> Iterator[Record]:
             common = {
                 **as_a(dict, task.get("data"), path, place, called="data"),
                 "task": task.get("id"),
-                "annotator": annotation.get("completed_by"),
+                "annotator": _annotator(annotation.get("completed_by")),
                 "annotation_id": annotation.get("id"),
                 "created_at": annotation.get("created_at"),
                 "lead_time_ms": in_milliseconds(annotation.get("lead_time")),
-                "left_out": "skipped" if annotation.get("was_cancelled") else "",
+                "left_out": "skipped" if annotation.get("was_cancelled") else _other_controls(annotation),
             }
             for control, choice in _choices(path, place, annotation) or [("", "")]:
                 yield place, {**common, "question": control, "choice": choice}
+
+
+def _annotator(completed_by: object) -> object:
+    """Return the annotator's number; some exports write a person with name and e-mail address in its place."""
+    return completed_by.get("id") if isinstance(completed_by, dict) else completed_by
+
+
+def _other_controls(annotation: dict) -> str:
+    """Return why an annotation that was answered is no vote: only controls other than Pairwise hold its answers."""
+    results = annotation.get("result")
+    kinds = {str(entry.get("type")) for entry in results or [] if isinstance(entry, dict)}
+    return "" if not kinds or "pairwise" in kinds else f"answered with {', '.join(sorted(kinds))}, not Pairwise"
 
 
 def _choices(path: Path, place: int, annotation: dict) -> list[tuple[str, object]]:

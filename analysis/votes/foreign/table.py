@@ -7,16 +7,14 @@ from pathlib import Path
 
 from analysis.votes.columns import REQUIRED
 from analysis.votes.csv_text import unguard
-from analysis.votes.foreign.tool import Record, Tool, records_of
+from analysis.votes.foreign.tool import PLAIN_FORMS, Record, Tool, records_of
 
 __all__ = ["TABLE"]
 
-# Forms in which a text is itself. In CSV ours may be guarded from spreadsheets, which may have touched it since.
-_PLAIN = (".json", ".jsonl", ".ndjson", ".parquet")
-
 
 def _records(path: Path) -> Iterator[Record]:
-    is_plain = path.suffix.lower() in _PLAIN
+    # In CSV ours may be guarded from spreadsheets, which may have touched it since.
+    is_plain = path.suffix.lower() in PLAIN_FORMS
     for line, record in records_of(path, wanted=REQUIRED):
         yield line, record if is_plain else {name: unguard(str(text)) for name, text in record.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ from analysis.sheets.sheet import read_sheet
 from analysis.votes.errors import BadVotesError, refuse_votes, unreadable
 
 __all__ = [
+    "PLAIN_FORMS",
     "SIDE_ANSWERS",
     "Record",
     "Tool",
@@ -27,6 +28,8 @@ __all__ = [
 # Line (in JSON the 1-based place) and a flat record.
 Record = tuple[int, Mapping[str, object]]
 Shape = TypeVar("Shape", dict, list)
+# Forms in which a text is itself, spaces and all.
+PLAIN_FORMS = (".json", ".jsonl", ".ndjson", ".parquet")
 SIDE_ANSWERS = {"left": "left", "right": "right", "tie": "tie"}
 
 
@@ -46,6 +49,8 @@ class Tool:
         Our column -> names it goes by, the likeliest first; our own name is always tried last.
     answers : mapping of str to str
         Answer in lower case -> ``left``, ``right`` or ``tie``.
+    answers_in : callable
+        Of the records, those of ``answers`` that can be told; the others must be said (``--answer``).
     no_answer : tuple of str
         Answers that say that nobody answered; such rows are left out and counted.
     unknown : mapping of str to str
@@ -61,6 +66,7 @@ class Tool:
     records: Callable[[Path], Iterator[Record]]
     columns: Mapping[str, tuple[str, ...]]
     answers: Mapping[str, str] = field(default_factory=lambda: SIDE_ANSWERS)
+    answers_in: Callable[[Tool, Sequence[Record]], Mapping[str, str]] = lambda tool, records: tool.answers
     no_answer: tuple[str, ...] = ("", "null", "nan", "none")
     unknown: Mapping[str, str] = field(default_factory=dict)
     has_other_rows: bool = False
@@ -83,8 +89,10 @@ def with_criteria(records: Iterable[Record]) -> Iterator[Record]:
         yield place, {**record, "criterion": record["question"]} if len(questions) > 1 else record
 
 
-def table_records(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the rows of a CSV file, whatever separates its columns.
+def table_records(
+    path: Path, *, wanted: tuple[str, ...] = (), clean: Callable[[str], str] = str.strip
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows of a CSV file, whatever separates its columns, their cells without outer spaces.
 
     Raises
     ------
@@ -99,7 +107,8 @@ def table_records(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[tuple
         # A page or a text of one line would pass for a table without votes.
         names = ", ".join(sheet.names)
         raise unreadable(path.name, 1, f"holds no row below its header, which has {names[:200]}; is it a table?")
-    yield from sheet.records()
+    for line, cells in sheet.rows:
+        yield line, dict(zip(sheet.names, map(clean, cells), strict=True))
 
 
 def as_a(kind: type[Shape], value: object, path: Path, place: int, *, called: str) -> Shape:
@@ -131,7 +140,8 @@ def json_of(path: Path) -> object:
     except UnicodeDecodeError:
         raise unreadable(path.name, 1, "is not UTF-8 text; save the file as UTF-8") from None
     except json.JSONDecodeError as error:
-        raise unreadable(path.name, error.lineno, f"is not JSON: {error}") from None
+        hint = "; name a file of one object a line .jsonl" if error.msg == "Extra data" else ""
+        raise unreadable(path.name, error.lineno, f"is not JSON: {error}{hint}") from None
     except RecursionError:
         raise unreadable(path.name, 1, "is JSON nested too deeply for votes") from None
 
@@ -150,7 +160,7 @@ def records_of(path: Path, *, wanted: tuple[str, ...] = ()) -> Iterator[Record]:
     elif suffix == ".json":
         content = json_of(path)
         if not isinstance(content, list):
-            raise unreadable(path.name, 1, "is not a JSON list of records")
+            raise unreadable(path.name, 1, "is not a JSON list of records (pandas writes one with orient='records')")
         yield from _objects(enumerate(content, start=1), Faults(path.name), "(records are counted from 1)")
     elif suffix == ".parquet":
         yield from _parquet(path)

@@ -40,7 +40,7 @@ def test_names_that_look_alike_are_refused_by_name_line_and_remedy(column, spell
     with pytest.raises(BadVotesError) as caught:
         votes_from_rows(given, skip_bad_rows=True)
     reasons = [bad.reason for bad in caught.value.bad_rows]
-    assert all("differ only in spaces, case or Unicode form" in reason for reason in reasons)
+    assert all("differ only in spaces, case, Unicode form or a .0" in reason for reason in reasons)
     assert any(repr(given[0][column]) in reason for reason in reasons)
     assert "--trim" in reasons[0]
     assert caught.value.bad_rows[0].line in (1, 5, 9)
@@ -54,6 +54,15 @@ def test_trimming_gives_the_table_of_the_clean_names(column, spelling):
     assert (trimmed.raters, trimmed.pairs, trimmed.arms) == (clean.raters, clean.pairs, clean.arms)
     for name in ("rater", "pair", "arm_left", "arm_right", "choice"):
         assert np.array_equal(getattr(trimmed, name), getattr(clean, name))
+
+
+def test_a_number_with_and_without_its_point_is_one_name_and_a_version_is_another():
+    seven = [{**row, "rater": "7.0" if place % 2 else "7", "pair": f"p{place}"} for place, row in enumerate(rows())]
+    with pytest.raises(BadVotesError, match=r"'7' and '7\.0' differ only in"):
+        votes_from_rows(seven)
+    assert votes_from_rows(seven, spelling="trim").table.raters == ("7",)
+    versions = [{**row, "arm_left": "v1.0", "arm_right": "v1"} for row in rows()]
+    assert votes_from_rows(versions, keep_copies=True).table.arms == ("v1", "v1.0")
 
 
 def test_unicode_forms_of_one_name_are_one_name():

@@ -14,6 +14,9 @@ from analysis.votes.reading import BadVotesError, read_votes
 
 SAMPLES = Path(__file__).parents[3] / "data" / "foreign_votes"
 ITEMS = {"items": SAMPLES / "potato_items.jsonl"}
+# jsPsych stores the places of three buttons, not what stood on them.
+BUTTONS = {"answers": {"0": "left", "1": "right", "2": "tie"}}
+TOLD = {"potato": ITEMS, "jspsych": BUTTONS}
 
 # What each tool was made to record (write_*.py), as wins of robust, wins of vanilla, ties, and records without a vote.
 TALLIES = {
@@ -37,7 +40,7 @@ TALLIES = {
 
 
 def _read(tool, name, **options):
-    return read_foreign_votes(SAMPLES / name, tool, **(ITEMS if tool == "potato" else {}), **options)
+    return read_foreign_votes(SAMPLES / name, tool, **TOLD.get(tool, {}), **options)
 
 
 def _tally(table):
@@ -67,14 +70,16 @@ def test_evalicas_own_count_is_met():
 @pytest.mark.parametrize(("tool", "name"), TALLIES)
 def test_the_converted_table_gives_the_same_votes(tool, name, tmp_path, capsys):
     out = tmp_path / "votes.csv"
-    items = ["--items", str(ITEMS["items"])] if tool == "potato" else []
-    assert main(["convert", str(SAMPLES / name), "--from", tool, *items, "--out", str(out)]) == 0
+    options = {"potato": ["--items", str(ITEMS["items"])]}
+    options["jspsych"] = [part for said in BUTTONS["answers"].items() for part in ("--answer", "=".join(said))]
+    command = ["convert", str(SAMPLES / name), "--from", tool, *options.get(tool, []), "--out", str(out)]
+    assert main(command) == 0
     again = read_votes(out)
     assert _tally(again.table) == TALLIES[tool, name][0]
     assert (again.table.raters, again.table.pairs) == (_read(tool, name).table.raters, _read(tool, name).table.pairs)
     said = capsys.readouterr().err
     assert all(f"left out, {why}: {number}" in said for why, number in TALLIES[tool, name][1].items())
-    assert main(["convert", str(SAMPLES / name), "--from", tool, *items, "--out", str(out)]) == 2
+    assert main(command) == 2
 
 
 def test_the_other_way_round_is_told_by_potatos_own_note():
@@ -118,10 +123,56 @@ def test_an_answer_that_nobody_knows_is_refused_with_its_place(tool, name, old, 
     new = old.replace(last, "bottom") if last else old.replace("model_a", "bottom").replace('"1"', '"9"', 1)
     path = _changed(tmp_path, name, old, new)
     with pytest.raises(BadVotesError) as caught:
-        read_foreign_votes(path, tool, **(ITEMS if tool == "potato" else {}))
+        read_foreign_votes(path, tool, **TOLD.get(tool, {}))
     (bad,) = caught.value.bad_rows
     assert (bad.line, bad.column) == (line, "choice")
     assert "'bottom'" in bad.reason or "'9'" in bad.reason
+
+
+@pytest.mark.parametrize("name", ["jspsych.csv", "jspsych.json"])
+def test_which_of_three_buttons_is_the_tie_is_not_guessed(name):
+    with pytest.raises(BadVotesError, match="--answer 0=left") as caught:
+        read_foreign_votes(SAMPLES / name, "jspsych")
+    assert caught.value.total == 5
+    turned = {"answers": {"0": "left", "1": "tie", "2": "right"}}
+    assert read_foreign_votes(SAMPLES / name, "jspsych", **turned).table.choice.tolist().count(2) == 2
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_the_space_bar_is_an_answer_and_two_buttons_need_no_word(form, tmp_path):
+    names = ("participant", "pair_id", "left_arm", "right_arm", "response")
+    rows = [("r1", f"p{place}", "a", "b", answer) for place, answer in enumerate(("0", "1", " ", "null"))]
+    path = tmp_path / f"data.{form}"
+    if form == "csv":
+        path.write_text("\n".join(",".join(f'"{cell}"' for cell in row) for row in (names, *rows)) + "\n")
+    else:
+        path.write_text(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+    with pytest.raises(BadVotesError, match=r"'space' is not one of .* --answer space=left"):
+        read_foreign_votes(path, "jspsych")
+    read = read_foreign_votes(path, "jspsych", answers={"space": "tie"})
+    assert (read.table.choice.tolist(), read.left_out) == ([0, 1, 2], {"no answer": 1})
+
+
+def test_battles_that_were_not_blind_are_left_out_as_the_arena_does(tmp_path):
+    first = json.loads((SAMPLES / "arena.jsonl").read_text().splitlines()[0])
+    rows = [{**first, "question_id": f"q{place}", "anony": anony} for place, anony in enumerate((True, False, "False"))]
+    path = tmp_path / "battles.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    read = read_foreign_votes(path, "arena")
+    assert (len(read.table), read.left_out) == (1, {"not blind (anony is false)": 2})
+
+
+def test_a_person_in_an_annotators_place_gives_a_number_and_other_controls_are_named(tmp_path):
+    tasks = json.loads((SAMPLES / "label_studio.json").read_text())
+    for task in tasks:
+        for annotation in task["annotations"]:
+            annotation["completed_by"] = {"id": annotation["completed_by"], "email": "ann@example.org"}
+    tasks[0]["annotations"][0]["result"] = [{"type": "choices", "from_name": "c", "value": {"choices": ["left"]}}]
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(tasks))
+    read = read_foreign_votes(path, "label-studio")
+    assert all(rater.isdecimal() for rater in read.table.raters)
+    assert read.left_out["answered with choices, not Pairwise"] == 1
 
 
 def test_numbers_of_a_boolean_are_not_guessed(tmp_path):
