@@ -28,6 +28,8 @@ _METHOD = (
 )
 # The weight of the judge is estimated on the voted pairs: with fewer of them it would follow their noise.
 FEWEST_PAIRS = 10
+# Differences of scores that are alike but for rounding.
+_NOISE = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,9 @@ def prediction_powered_rate(comparison: Comparison, judged: np.ndarray, unvoted:
     """
     usable = np.isfinite(judged)
     votes, judged, unvoted = comparison.rows(usable), judged[usable], unvoted[np.isfinite(unvoted)]
+    unit = _largest(judged, unvoted)
+    # In a unit of their own: squares of what a judge may give would overflow.
+    judged, unvoted = judged / unit, unvoted / unit
     crossing = crossing_of(votes)
     left_out = None if usable.all() else f"{np.count_nonzero(~usable)} votes on pairs without a score left out"
     lack = _lack(crossing, len(unvoted))
@@ -98,7 +103,12 @@ def prediction_powered_rate(comparison: Comparison, judged: np.ndarray, unvoted:
     )
     plain = two_way_t(votes)
     ratio = None if not plain.se else variance / plain.se**2
-    return Powered(result=result, weight=weight, n_unvoted=len(unvoted), variance_ratio=ratio)
+    return Powered(result=result, weight=weight / unit, n_unvoted=len(unvoted), variance_ratio=ratio)
+
+
+def _largest(*values: np.ndarray) -> float:
+    """Return the largest absolute value, or 1 where there is none but zeros."""
+    return max((float(np.abs(one).max()) for one in values if len(one)), default=0.0) or 1.0
 
 
 def _lack(crossing: Crossing, unvoted: int) -> str | None:
@@ -112,6 +122,9 @@ def _lack(crossing: Crossing, unvoted: int) -> str | None:
 
 def _slope(score: np.ndarray, judged: np.ndarray, weights: np.ndarray) -> float:
     """Return the weighted least-squares slope of the votes on the judge's preference; 0 for a judge of one opinion."""
+    # One opinion: what rounding leaves around its mean would make a slope of any size.
+    if np.ptp(judged) <= _NOISE * np.abs(judged).max():
+        return 0.0
     centred = judged - np.sum(weights * judged)
     spread = float(np.sum(weights * centred**2))
-    return float(np.sum(weights * centred * score)) / spread if spread > 0.0 else 0.0
+    return float(np.sum(weights * centred * score)) / spread

@@ -42,6 +42,27 @@ def test_a_judge_of_one_opinion_changes_nothing():
     assert powered.result.se == pytest.approx(plain.se)
 
 
+@pytest.mark.parametrize("raters", [7, 20, 30, 49])
+@pytest.mark.parametrize("opinion", [1.0, 0.1 + 0.2, -1e-9])
+def test_rounding_makes_no_second_opinion(raters, opinion):
+    """Where the weights missed 1 by the last bit, the rate became 0.5 and the interval three times as long."""
+    votes, judged, unvoted = simulated(1, raters=raters)
+    almost = np.where(np.arange(len(judged)) % 2, opinion, np.nextafter(opinion, 2.0))
+    powered = prediction_powered_rate(votes, almost, np.full_like(unvoted, opinion))
+    assert powered.weight == 0.0
+    assert powered.result.estimate == pytest.approx(two_way_t(votes).estimate)
+
+
+def test_scores_of_any_size_are_read_in_their_own_unit():
+    votes, judged, unvoted = simulated(2)
+    one = prediction_powered_rate(votes, judged, unvoted)
+    for unit in (1e300, 1e-300):
+        other = prediction_powered_rate(votes, unit * judged, unit * unvoted)
+        assert other.result.estimate == pytest.approx(one.result.estimate)
+        assert other.result.se == pytest.approx(one.result.se)
+        assert unit * other.weight == pytest.approx(one.weight)
+
+
 def test_the_unit_of_the_score_does_not_matter():
     votes, judged, unvoted = simulated(2)
     one = prediction_powered_rate(votes, judged, unvoted).result
