@@ -111,7 +111,7 @@ def _few_of_a_side(comparison: Comparison) -> str | None:
     if few is None:
         return None
     side = "left" if comparison.side[int(np.argmax(rarer))] > 0 else "right"
-    return few.replace(":", f" with {comparison.arm} on the {side}:", 1)
+    return few.replace(":", f" with the arm on the {side}:", 1)
 
 
 def _rarer_side(comparison: Comparison) -> np.ndarray:

@@ -5,7 +5,7 @@ Prose prints a verdict and decides nothing. Every case and its sentence stand in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
@@ -249,6 +249,18 @@ class Verdict:
             return None
         return self.baseline if self.preferred == self.arm else self.arm
 
+    def under(self, titles: Mapping[str, str]) -> Verdict:
+        """Return the same verdict on arms by other names."""
+
+        def called(name: str) -> str:
+            return titles.get(name, name)
+
+        warnings = tuple((code, _renamed_subject(subject, titles)) for code, subject in self.warnings)
+        preferred = None if self.preferred is None else called(self.preferred)
+        return replace(
+            self, arm=called(self.arm), baseline=called(self.baseline), preferred=preferred, warnings=warnings
+        )
+
     def agrees_with(self, other: Verdict) -> bool:
         """Whether two verdicts say the same: kind and preferred arm."""
         return (self.kind, self.preferred) == (other.kind, other.preferred)
@@ -382,6 +394,12 @@ def _with_warnings(verdict: Verdict, evidence: Evidence) -> Verdict:
         if not evidence.are_sides_known:
             warnings.append(("sides_unknown", ""))
     return replace(verdict, warnings=tuple(warnings))
+
+
+def _renamed_subject(subject: str, titles: Mapping[str, str]) -> str:
+    """Rename the arm that :func:`_in_short` put behind a kind."""
+    kind, separator, arm = subject.partition(": ")
+    return f"{kind}{separator}{titles.get(arm, arm)}" if kind in _KINDS.values() else subject
 
 
 def _in_short(verdict: Verdict) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -38,8 +39,9 @@ from analysis.report.content.flow import flow_section
 from analysis.report.content.image_metrics import metric_correlations, preference_by_difference
 from analysis.report.content.influence import influence_section, influence_sentence
 from analysis.report.content.judges import judges_section
-from analysis.report.content.metric_differences import difference_sentences, differences_section
+from analysis.report.content.metric_differences import differences_section
 from analysis.report.content.screening import planned_rules, screening_section, sensitivity_section
+from analysis.report.content.texts import texts_of, words_under_titles
 from analysis.report.content.tournament import tournament_section
 from analysis.report.content.verdicts import (
     careless_raters,
@@ -47,8 +49,9 @@ from analysis.report.content.verdicts import (
     criteria_verdicts,
     study_verdict,
 )
-from analysis.report.parts.prose import finding, lead, methods_paragraph, paper_sentence
+from analysis.report.parts.prose import methods_paragraph
 from analysis.report.parts.table import MOST_WHOLE
+from analysis.report.parts.titles import arm_titles
 from analysis.verdict.looks import planned_looks
 from analysis.votes.criteria import by_criterion, criteria_in, headline_criterion
 from analysis.votes.selection import Selection, select_votes
@@ -187,17 +190,19 @@ def build_report(
     )
     for entry, judgement in zip(entries, judgements, strict=True):
         entry["verdict"] = judgement.as_json()
+    whole_verdict = partial(
+        study_verdict,
+        judgements,
+        strengths,
+        arms=len(selection.table.arms),
+        may_share_images=images_may_be_shared(selection.table),
+        has_primary=has_primary,
+    )
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "study": dict(study or {}),
         "plan": plan,
-        "verdict": study_verdict(
-            judgements,
-            strengths,
-            arms=selection.table.arms,
-            may_share_images=images_may_be_shared(selection.table),
-            has_primary=has_primary,
-        ),
+        "verdict": whole_verdict({}),
         "provenance": _provenance(provenance, plan, seed),
         "data": _data(table, selection, data or {}),
         "comparisons": entries,
@@ -235,9 +240,11 @@ def build_report(
             else None
         ),
     }
+    judged_by = [judgements]
     if criterion is not None:
         others = other_criteria(whole, criterion, directions, plan=plan, seed=seed)
         judged = criteria_verdicts(others, is_planned=is_headline, **judging)
+        judged_by += judged
         report["criteria"] = criteria_section(
             criterion, selection, compared, judgements, list(zip(others, judged, strict=True)), plan=plan, seed=seed
         )
@@ -250,18 +257,17 @@ def build_report(
         for reported in entries
         for entry in metric_correlations(reported, report["image_metrics_by_class"], seed=seed)
     ]
+    adjusted = [results.headline.is_position_adjusted for results in compared]
     report["text"] = {
-        "lead": lead(report),
-        "findings": [finding(report, reported) for reported in entries],
-        "sentences": [
-            paper_sentence(report, reported, is_position_adjusted=results.headline.is_position_adjusted)
-            for reported, results in zip(entries, compared, strict=True)
-        ],
+        **texts_of(report, adjusted=adjusted),
         "influence": (influence_sentence(report["influence"], entries[0]["verdict"]) if report["influence"] else None),
-        "image_metrics": difference_sentences(report["image_metric_differences"], directions),
         "methods": methods_paragraph(report),
         "checklist": filled_checklist(report),
     }
+    if titles := arm_titles(report["study"]):
+        report["titled"] = words_under_titles(
+            report, titles, study=whole_verdict(titles), judged=judged_by, adjusted=adjusted
+        )
     return report
 
 

@@ -57,6 +57,10 @@ class Judgement:
     error: str
     conclusion: str
 
+    def under(self, titles: Mapping[str, str]) -> Judgement:
+        """Return the same verdict said of arms by other names."""
+        return _said(self.verdict.under(titles), error=self.error)
+
     def as_json(self) -> dict:
         verdict = self.verdict
         return {
@@ -161,13 +165,17 @@ def _p_value(evidence: Evidence, looks: Looks) -> float | None:
 
 
 def _judged(verdict: Verdict, df: float | None, *, units: str) -> Judgement:
+    return _said(verdict, error=_error(verdict, df, units=units))
+
+
+def _said(verdict: Verdict, *, error: str) -> Judgement:
     """Return a verdict with its words."""
     return Judgement(
         verdict=verdict,
         sentence=verdict_sentence(verdict),
         warnings=tuple(warning_sentences(verdict)),
         numbers=numbers_text(verdict) if verdict.ci_simultaneous else None,
-        error=_error(verdict, df, units=units),
+        error=error,
         conclusion=paper_conclusion(verdict),
     )
 
@@ -290,12 +298,15 @@ def _results(rows: Sequence[tuple[str, float | None, float | None]]) -> tuple[Gr
 def study_verdict(
     judgements: Sequence[Judgement],
     ranking: Ranking | None,
+    titles: Mapping[str, str],
     *,
-    arms: Sequence[str],
+    arms: int,
     has_primary: bool,
     may_share_images: bool = False,
 ) -> dict | None:
     """Return the verdict on the study: the only or the primary comparison's, or what the ranking and the family say.
+
+    Its sentences call arms by their titles, where there are any.
 
     Returns
     -------
@@ -304,16 +315,16 @@ def study_verdict(
     """
     if not judgements:
         return None
-    first = judgements[0].as_json()
+    first = judgements[0].under(titles).as_json()
     if may_share_images:
         first["reasons"] = [*first["reasons"], "images_may_be_shared"]
         first["warnings"] = [*first["warnings"], WARNINGS["images_may_be_shared"]]
-    if len(arms) < 3 or has_primary or ranking is None:
+    if arms < 3 or has_primary or ranking is None:
         return first
-    return first | {"sentence": f"{_ranking_sentence(judgements, ranking, len(arms))} {first['sentence']}"}
+    return first | {"sentence": f"{_ranking_sentence(judgements, ranking, titles, arms)} {first['sentence']}"}
 
 
-def _ranking_sentence(judgements: Sequence[Judgement], ranking: Ranking, arms: int) -> str:
+def _ranking_sentence(judgements: Sequence[Judgement], ranking: Ranking, titles: Mapping[str, str], arms: int) -> str:
     first = judgements[0].verdict
     if first.case in (Case.SCREENING, Case.UNBALANCED_SIDES):
         return f"The {arms} arms are not ranked here: what follows holds for their ranks as well."
@@ -321,22 +332,20 @@ def _ranking_sentence(judgements: Sequence[Judgement], ranking: Ranking, arms: i
     pairwise = _settled(judgements)
     if not ranked or ranked[0].component is None or len({arm.component for arm in ranked}) > 1:
         return f"The {arms} arms cannot be ranked together ({_apart(ranked, ranking)}); {pairwise}"
-    best = ranked[0]
+    best, name = ranked[0], titles.get(ranked[0].arm, ranked[0].arm)
     _, high = best.rank_interval or (1, len(ranked))
     if first.looks.basis != "one look":
         return (
-            f"Of {arms} arms {best.arm} has the highest strength; ranks count one look alone, so that none is "
+            f"Of {arms} arms {name} has the highest strength; ranks count one look alone, so that none is "
             f"concluded under a plan of several; {pairwise}"
         )
     if high == 1:
         # Beside it may stand a comparison that is not settled: it has fewer votes, and a stricter level.
         return (
-            f"Of {arms} arms {best.arm} ranks first, by a model of all votes together. Single comparisons rest on "
+            f"Of {arms} arms {name} ranks first, by a model of all votes together. Single comparisons rest on "
             f"their own votes alone: {pairwise}"
         )
-    return (
-        f"Of {arms} arms {best.arm} has the highest strength, but ranks 1 to {high} are not excluded for it; {pairwise}"
-    )
+    return f"Of {arms} arms {name} has the highest strength, but ranks 1 to {high} are not excluded for it; {pairwise}"
 
 
 def _settled(judgements: Sequence[Judgement]) -> str:

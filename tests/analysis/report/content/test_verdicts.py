@@ -285,7 +285,7 @@ def test_a_few_votes_on_the_other_side_are_no_second_side():
     mixed = [(f"r{rater:02d}", f"q{rater}", "vanilla", "robust", ("left", "right")[rater % 2]) for rater in range(6)]
     few = build_report(make_table([*rows, *mixed]))
     assert few["verdict"]["kind"] == "undecided"
-    assert "Caution: only 6 raters and 6 pairs with robust on the right: fewer than 10" in few["text"]["lead"]
+    assert "Caution: only 6 raters and 6 pairs with the arm on the right: fewer than 10" in few["text"]["lead"]
 
 
 def test_sides_that_nobody_recorded_are_not_one_side():
