@@ -1,7 +1,7 @@
 """Distances between sets of images on arrays of features: Frechet and kernel distances, manifolds, Inception score."""
 
 from analysis.images.evaluation import (
-    METRIC_NAMES,
+    METRIC_KEYS,
     class_accuracy,
     evaluate_arm,
     evaluate_per_class,
@@ -29,7 +29,7 @@ from analysis.images.uncertainty import (
 )
 
 __all__ = [
-    "METRIC_NAMES",
+    "METRIC_KEYS",
     "ArmFeatures",
     "EvaluationRules",
     "FeatureIdentity",

@@ -19,10 +19,10 @@ from analysis.images.results import FeatureIdentity, MetricResult, refused_metri
 from analysis.images.sliced import SlicedDistance, sliced_distance
 from analysis.images.uncertainty import bootstrap_frechet, extrapolate_frechet, frechet_standard_error
 
-__all__ = ["METRIC_NAMES", "PER_CLASS", "Evaluation", "class_accuracy", "evaluate_arm", "evaluate_per_class"]
+__all__ = ["METRIC_KEYS", "PER_CLASS", "Evaluation", "class_accuracy", "evaluate_arm", "evaluate_per_class"]
 
 #: Every metric of an arm, in the order of the report.
-METRIC_NAMES = (
+METRIC_KEYS = (
     "fid",
     "sfid",
     "inception_score",
@@ -63,7 +63,7 @@ def evaluate_arm(
     *,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, MetricResult]:
-    """Return every metric of one arm, keys as in :data:`METRIC_NAMES`, and ``class_accuracy`` where classes were seen.
+    """Return every metric of one arm, keys as in :data:`METRIC_KEYS`, and ``class_accuracy`` where classes were seen.
 
     ``fid``, ``sfid`` and ``inception_score`` exist only with the published Inception weights. With any other network
     the distance stands under ``frechet_distance``, with that network's name.
@@ -90,7 +90,7 @@ def evaluate_arm(
         results["fid" if features.is_published_inception else "frechet_distance"]
     )
     accuracy = {} if arm.seen is None else {"class_accuracy": run.class_accuracy()}
-    return {name: results[name] for name in METRIC_NAMES} | accuracy
+    return {name: results[name] for name in METRIC_KEYS} | accuracy
 
 
 def class_accuracy(seen: np.ndarray, labels: np.ndarray, features: FeatureIdentity) -> MetricResult:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from analysis.images import (
-    METRIC_NAMES,
+    METRIC_KEYS,
     ArmFeatures,
     EvaluationRules,
     FeatureIdentity,
@@ -35,7 +35,7 @@ def _reference(n: int = 80) -> ReferenceFeatures:
 
 def test_another_network_never_gets_the_name_fid():
     results = evaluate_arm(ArmFeatures(pool=_rows(60, 2)), _reference(), JUDGE, _FAST)
-    assert tuple(results) == METRIC_NAMES
+    assert tuple(results) == METRIC_KEYS
     for name in ("fid", "sfid", "inception_score"):
         assert results[name].value is None
         assert "Inception weights" in results[name].reason
