@@ -20,6 +20,7 @@ from analysis.images import (
     gaussian_from_moments,
 )
 from analysis.metric_names import metric_name
+from analysis.pictures.arrays import NPZ_NAMES
 from generation.features.image_sets import ImageSet, NpzSource, folder_source, npz_members
 from generation.features.inception import file_sha256
 from generation.features.networks import FeatureNetwork
@@ -61,7 +62,7 @@ def open_reference(path: Path) -> Reference:
         raise ValueError(f"no reference at {path}: give a folder of images, or an .npz with arr_0 or mu and sigma")
     members = npz_members(path)
     has_moments = {"mu", "sigma"} <= set(members)
-    has_images = bool({"arr_0", "images"} & set(members))
+    has_images = any(images in members for images, _ in NPZ_NAMES)
     if not has_images and not has_moments:
         raise ValueError(f"{path} holds {', '.join(members)}; expected images (arr_0) or moments (mu, sigma)")
     return Reference(

@@ -13,6 +13,8 @@ from typing import BinaryIO, NamedTuple, Protocol
 import numpy as np
 
 from analysis.pictures.archives import DAMAGED
+from analysis.pictures.arrays import check_npz, class_texts_of, names_in, whole_labels
+from analysis.pictures.class_names import NO_CLASS
 from analysis.pictures.colour import PIXEL_RULES, read_in_srgb
 from analysis.pictures.errors import PictureError
 from analysis.pictures.folders import list_folder
@@ -246,14 +248,13 @@ class NpzSource:
     def __init__(self, path: Path) -> None:
         self.path, self.name = Path(path), Path(path).name
         self.members = npz_members(self.path)
-        pair = next((pair for pair in NPZ_NAMES if pair[0] in self.members), None)
-        if pair is None:
-            raise ValueError(f"{path} holds {', '.join(self.members)} but no images (arr_0 or images)")
-        self._images, self._label_name = pair
+        self._images, self._label_name = names_in(self.members, where=str(path))
         self.stored_shape, dtype = self.members[self._images]
         self.shape, self._is_channels_first = _channels_last(self.stored_shape)
         if dtype != np.uint8 or len(self.shape) != 4 or self.shape[3] not in (1, 3):
             raise ValueError(f"{path}: {self._images} is {dtype} {self.stored_shape}; expected uint8 (n, H, W, 3)")
+        if 0 in self.shape:
+            raise ValueError(f"{path} holds no images")
         self._labels, self.class_names = self._read_labels()
 
     def __len__(self) -> int:
@@ -263,14 +264,17 @@ class NpzSource:
         return file_sha256(self.path)
 
     def _read_labels(self) -> tuple[np.ndarray, tuple[str, ...]]:
-        # Other tools keep other things under arr_1; only one number per image can be labels.
         shape, dtype = self.members.get(self._label_name, ((), np.dtype(float)))
-        if shape != (len(self),) or not np.issubdtype(dtype, np.integer):
-            return np.full(len(self), -1, dtype=np.int64), ()
-        with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            labels = archive[self._label_name].astype(np.int64)
-            names = archive["class_names"] if "class_names" in self.members else ()
-        return labels, checked_names([str(name) for name in names], labels, str(self.path))
+        if self._label_name == "arr_1" and not (len(shape) == 1 and np.issubdtype(dtype, np.integer)):
+            # Other tools keep other things under this name.
+            if shape:
+                log.warning("%s: arr_1 is %s %s, no labels, and is left out", self.path, dtype, shape)
+        elif self._label_name in self.members:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                labels = whole_labels(archive[self._label_name], len(self), where=str(self.path))
+                names = class_texts_of(archive["class_names"] if "class_names" in self.members else ())
+            return labels, checked_names(names, labels, str(self.path))
+        return np.full(len(self), NO_CLASS, dtype=np.int64), ()
 
     def batches(self, size: int) -> Iterator[LabelledImages]:
         try:
@@ -288,18 +292,17 @@ class NpzSource:
                 data = stream.read(count * per_image)
                 if len(data) != count * per_image:
                     raise EOFError(f"it ends at image {start}")
-                images = np.frombuffer(data, dtype=np.uint8).reshape(count, *self.stored_shape[1:])
+                images = np.frombuffer(data, dtype=np.uint8)
                 if self._is_channels_first:
-                    images = images.transpose(0, 2, 3, 1)
+                    images = images.reshape(count, *self.stored_shape[1:]).transpose(0, 2, 3, 1)
+                images = images.reshape(count, *self.shape[1:])
                 # frombuffer gives a read-only view, of which torch would warn.
                 yield LabelledImages(images.copy(order="C"), self._labels[start : start + count])
 
 
-NPZ_NAMES = (("arr_0", "arr_1"), ("images", "labels"))
-
-
 def _channels_last(shape: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
-    """Return the shape with channels last, and whether they come first."""
+    """Return the shape with channels last, one for grey images without them, and whether they come first."""
+    shape = (*shape, 1) if len(shape) == 3 else shape
     is_first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
     return ((shape[0], shape[2], shape[3], shape[1]) if is_first else shape), is_first
 
@@ -330,6 +333,7 @@ def npz_members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """
     found = {}
     try:
+        check_npz(path)
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
                 with archive.open(member) as stream:
@@ -338,6 +342,8 @@ def npz_members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
                 if dtype.hasobject or is_fortran:
                     raise ValueError(f"{member} holds objects or is in Fortran order; save plain C-ordered arrays")
                 found[member.removesuffix(".npy")] = (shape, dtype)
+    except PictureError:
+        raise
     except DAMAGED as error:
         raise ValueError(f"{path} cannot be used as an .npz batch: {error}") from error
     return found

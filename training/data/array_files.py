@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from analysis.pictures.archives import DAMAGED
+from analysis.pictures.arrays import NPZ_NAMES, check_npz, class_texts_of, names_in, whole_labels
 from analysis.pictures.colour import read_in_srgb
 from analysis.pictures.errors import PictureError
 from training.data.image_sets import ArrayImages, CorruptImage, DataError, checked_array
@@ -24,11 +25,8 @@ Split = Literal["train", "validation"]
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # Of the files as published.
 CIFAR10_SIDE = 32
-# The names under which images and labels of one split are met, as our own, ADM's and Keras's files have them.
-NPZ_NAMES = {
-    "train": (("images", "labels"), ("arr_0", "arr_1"), ("x_train", "y_train")),
-    "validation": (("images", "labels"), ("arr_0", "arr_1"), ("x_test", "y_test")),
-}
+# Under which one file has the images and labels of either split.
+KERAS_NAMES = {"train": ("x_train", "y_train"), "validation": ("x_test", "y_test")}
 IDX_STEMS = {"train": ("train",), "validation": ("t10k", "test", "val")}
 # The numbers of dimensions that images and labels may have.
 IDX_PARTS = {"images": (3, 4), "labels": (1,)}
@@ -51,20 +49,19 @@ def npz_images(path: Path | str, *, split: Split = "train") -> ArrayImages:
     if not path.is_file():
         raise DataError(f"no file at {path}; check data.path")
     try:
+        check_npz(path)
         # Opened here: NumPy leaves a file open that it cannot read.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names = next((pair for pair in NPZ_NAMES[split] if set(pair) <= set(arrays.files)), None)
-            if names is None:
-                raise DataError(
-                    f"{path} holds {sorted(arrays.files)}; wanted 'images' and 'labels' (or arr_0 and arr_1)"
-                )
+            known = (*NPZ_NAMES, KERAS_NAMES[split])
+            names = names_in(arrays.files, where=str(path), known=known, need_labels=True)
             pixels, labels = (arrays[name] for name in names)
-            class_names = arrays["class_names"] if "class_names" in arrays.files else ()
+            class_names = class_texts_of(arrays["class_names"] if "class_names" in arrays.files else ())
+        labels = whole_labels(labels, len(pixels), where=str(path))
+    except PictureError as error:
+        raise DataError(str(error)) from error
     except DAMAGED as error:
         raise DataError(f"{path} is not a readable .npz of plain arrays ({error})") from error
-    # A column of labels, as Keras keeps CIFAR's.
-    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    return checked_array(channels_last(pixels), labels, tuple(str(name) for name in class_names), str(path))
+    return checked_array(channels_last(pixels), labels, class_names, str(path))
 
 
 def channels_last(pixels: np.ndarray) -> np.ndarray:

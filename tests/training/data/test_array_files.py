@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from generation.features.image_sets import NpzSource
 from training.data.array_files import hub_images, idx_images, npz_images
 from training.data.image_sets import DataError
 
@@ -90,3 +91,65 @@ def test_a_hugging_face_set_on_disk_brings_its_splits_and_names(tmp_path):
     assert source.describe()["images"] == 2
     with pytest.raises(DataError, match=r"no set that datasets.save_to_disk wrote"):
         hub_images(tmp_path, split="train")
+
+
+SET = np.zeros((4, 6, 6, 3), np.uint8)
+LABELS = np.array([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": SET, "labels": np.eye(2, dtype=int)[LABELS]}, r"labels are int64 \(4, 2\)"),
+        ({"images": SET, "labels": LABELS.astype(float)}, "wanted 4 whole numbers"),
+        ({"images": SET, "labels": np.array(["cat", "dog"] * 2)}, "wanted 4 whole numbers"),
+        ({"images": SET, "labels": LABELS[:3]}, "wanted 4 whole numbers"),
+        ({"images": SET, "labels": LABELS - 1}, "labels from -1 to 0"),
+        ({"images": SET, "labels": LABELS, "arr_0": SET, "arr_1": LABELS}, "holds both images and arr_0"),
+        ({"images": SET[:0], "labels": LABELS[:0]}, "holds no images"),
+    ],
+)
+def test_labels_that_training_refuses_are_refused_by_metrics_too(tmp_path, arrays, message):
+    path = tmp_path / "set.npz"
+    np.savez(path, **arrays)
+    for read in (npz_images, NpzSource):
+        with pytest.raises(ValueError, match=message) as refused:
+            read(path)
+        assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "pixels", [SET, SET.transpose(0, 3, 1, 2), SET[..., 0], SET[..., :1]], ids=["last", "first", "grey", "grey, last"]
+)
+def test_training_and_metrics_read_the_same_images_labels_and_names(tmp_path, pixels):
+    path = tmp_path / "set.npz"
+    np.savez(
+        path,
+        images=pixels + np.arange(4, dtype=np.uint8).reshape(-1, *[1] * (pixels.ndim - 1)),
+        labels=LABELS[:, None],
+        class_names=np.array([b"cat", b"dog"]),
+    )
+    ours, theirs = npz_images(path), NpzSource(path)
+    (batch,) = theirs.batches(9)
+    assert np.array_equal(batch.images.squeeze(), ours.pixels)
+    assert batch.labels.tolist() == ours.labels.tolist() == LABELS.tolist()
+    assert theirs.class_names == ours.class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize(("content", "what"), [(b"<html>Sign in</html>", "HTML page"), (None, "NumPy array")])
+def test_another_file_under_the_name_of_an_npz_is_named(tmp_path, content, what):
+    path = tmp_path / "set.npz"
+    if content is None:
+        np.save(tmp_path / "set.npy", SET)
+        content = (tmp_path / "set.npy").read_bytes()
+    path.write_bytes(content)
+    for read in (npz_images, NpzSource):
+        with pytest.raises(ValueError, match=f"found: {what}"):
+            read(path)
+
+
+def test_what_adm_keeps_beside_images_is_left_out_with_a_word(tmp_path, caplog):
+    np.savez(tmp_path / "batch.npz", arr_0=SET, arr_1=np.zeros((4, 10)))
+    (batch,) = NpzSource(tmp_path / "batch.npz").batches(9)
+    assert batch.labels.tolist() == [-1] * 4
+    assert "arr_1 is float64 (4, 10), no labels" in caplog.text
