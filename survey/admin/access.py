@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from survey.admin.page import head_context
+from survey.admin.stored_facts import fields_in_words
 from survey.selectors.access import of_studies, scoped, studies_visible_to
 
 __all__ = ["BooleanFilter", "IdSearchAdmin", "StudyListFilter", "StudyScopedAdmin"]
@@ -73,6 +74,9 @@ class StudyScopedAdmin(admin.ModelAdmin):
         study = studies_visible_to(request.user).filter(pk=number).first() if number else None
         head = head_context(request, study) if study else {}
         return super().changelist_view(request, {"tab": self.study_tab} | head | (extra_context or {}))
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
+        return fields_in_words(self.model, list(super().get_fields(request, obj)))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return scoped(super().get_queryset(request), request.user, self.study_path)

@@ -7,6 +7,9 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Case, CharField, Exists, F, OuterRef, QuerySet, Value, When
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from survey.admin.access import BooleanFilter, IdSearchAdmin, StudyListFilter, StudyScopedAdmin
 from survey.models import DeletedStudy, Exclusion, FaultReport, ImagePair, RaterSession, StudyVersion, Trial, Vote
@@ -26,6 +29,14 @@ class StudyVersionAdmin(StudyScopedAdmin):
     list_filter = [StudyListFilter]
     list_select_related = ["study", "frozen_by"]
     ordering = ["-frozen_at"]
+    fields = ["study", "number", "design_file", "config_sha256", "manifest_sha256", "consent_sha256", "served_bytes"]
+    fields += ["frozen_at", "frozen_by"]
+
+    @admin.display(description="design")
+    def design_file(self, version: StudyVersion) -> SafeString:
+        # The canonical text alone has the digest; a table of it would be another text.
+        address = reverse("admin:survey_study_version_json", args=[version.study_id, version.number])
+        return format_html('<a href="{}">Download as canonical JSON</a>', address)
 
     @admin.display(description="design, SHA-256", ordering="config_sha256")
     def design(self, version: StudyVersion) -> str:
@@ -87,8 +98,8 @@ class RaterSessionAdmin(IdSearchAdmin):
     list_select_related = ["version__study"]
     search_help_text = "A session's or a rater's id, or its first eight letters or more"
     ordering = ["-started_at"]
-    # The tab may vote and the seed decides the trials ahead: neither belongs on a page.
-    exclude = ["tab", "seed"]
+    # The tab may vote, and the seed, which the assignment names too, decides the trials ahead: none belongs on a page.
+    exclude = ["tab", "seed", "assignment"]
 
     def rows_like(self, text: str) -> dict[str, list[Any]]:
         return {"pk": ids_like(text, RaterSession.objects.all(), "pk", "rater__id")}

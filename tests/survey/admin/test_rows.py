@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from django.contrib.admin import site
 from django.urls import reverse
@@ -110,3 +112,40 @@ def test_every_list_is_headed_by_what_it_lists(owner, version) -> None:
         page = client.get(address)
         assert page.status_code == 200, address
         assert f"<h1>{capfirst(model._meta.verbose_name_plural)}</h1>" in page.content.decode()
+
+
+@pytest.mark.parametrize("table", ["vote", "ratersession"])
+def test_what_a_row_stores_reads_as_facts_and_not_as_json(owner, version, table: str) -> None:
+    facts = {"pixel_ratio": 1.5, "is_touch": True, "shown": {"left": [3, 4]}, "note": "<b>", "zoom": None}
+    RaterSession.objects.update(device=facts)
+    Vote.objects.update(presentation=facts)
+    row = {"vote": Vote, "ratersession": RaterSession}[table].objects.first()
+    page = client_of(owner).get(f"/admin/survey/{table}/{row.pk}/change/").content.decode()
+    for name, fact in (("pixel ratio", "1.5"), ("is touch", "yes"), ("shown", "left: 3, 4"), ("zoom", "–")):
+        assert f"<tr><th>{name}</th><td>{fact}</td></tr>" in page
+    assert "<td>&lt;b&gt;</td>" in page
+    assert "{&quot;" not in page
+
+
+def test_every_row_page_opens(owner, version) -> None:
+    for model in (RaterSession, Trial, Vote, version.__class__, version.study.pairs.model):
+        row = model._default_manager.first()
+        address = reverse(f"admin:survey_{model._meta.model_name}_change", args=[row.pk])
+        assert client_of(owner).get(address).status_code == 200, model
+
+
+def test_a_session_does_not_tell_the_trials_ahead(owner, version) -> None:
+    seed, session = 3696515153224722977, RaterSession.objects.first()
+    RaterSession.objects.update(seed=seed, assignment={"algorithm": "blindpair.assignment/2", "seed": seed})
+    page = client_of(owner).get(f"/admin/survey/ratersession/{session.pk}/change/").content.decode()
+    assert str(seed) not in page
+    assert "algorithm" not in page
+
+
+def test_a_versions_page_leads_to_its_design(owner, version) -> None:
+    client = client_of(owner)
+    page = client.get(f"/admin/survey/studyversion/{version.pk}/change/").content.decode()
+    address = reverse("admin:survey_study_version_json", args=[version.study_id, version.number])
+    assert f'<a href="{address}">' in page
+    assert hashlib.sha256(client.get(address).content).hexdigest() == version.config_sha256
+    assert version.config_sha256 in page
