@@ -11,6 +11,7 @@ from django.core.files.storage import default_storage
 from django.db.models import Count
 
 from analysis.raters.columns import ANSWER_PREFIX, LEAST_CELL
+from analysis.report.parts.wording import count
 from analysis.report.provenance import code_version
 from survey.beyond import beyond_of
 from survey.criteria import criteria_of, design_of, has_ties, headline_of
@@ -236,7 +237,7 @@ def study_facts(study: Study) -> dict[str, Any]:
         "side_randomisation": "drawn on the server before showing, balanced over each pair and within each session",
         "display": f"{_image_sizes(study)}, {_display(config)}, at least {trial['minimum_exposure_ms']} ms before an "
         "answer",
-        "practice": f"{plan['practice_trials']} practice trials",
+        "practice": count(plan["practice_trials"], "practice trial"),
         "images": (
             "every arm from the same class and the same noise; recipes in the manifest"
             if all(arm["recipe"] for arm in config["arms"])
@@ -249,8 +250,8 @@ def study_facts(study: Study) -> dict[str, Any]:
         "attention_checks": checks_in_words(config) or "none",
         "exclusion_rules": f"fixed before the first vote, {'; '.join(rules_in_words(config)) or 'none'}; votes beyond "
         "a pair's places do not count",
-        "stopping_rule": f"{plan['votes_per_pair']} votes a pair, {config['analysis']['target_raters']} raters; "
-        + _looks_in_words(config["analysis"]),
+        "stopping_rule": f"{count(plan['votes_per_pair'], 'vote')} a pair, "
+        f"{count(config['analysis']['target_raters'], 'rater')}; " + _looks_in_words(config["analysis"]),
     }
 
 

@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from analysis.report.parts.wording import count
 from survey.criteria import Criterion, criteria_of
 from survey.models import StudyVersion
 from survey.reports.facts import selection_in_words
@@ -123,9 +124,8 @@ def _evaluators(form: _Form, config: Mapping[str, Any], said: Sayings) -> None:
         form.choose(f"{_PEOPLE}-evaluators-payment", "3.2.2.2", 1, "1. Paid (monetary compensation)")
     form.text(f"{_PEOPLE}-recruitment_method", "3.2.3", f"By {provider_in_words(config)}.")
     instructed = "Written instructions. " if config["texts"]["instructions"] else ""
-    form.text(
-        f"{_PEOPLE}-training_practice", "3.2.4", f"{instructed}{config['plan']['practice_trials']} practice trials."
-    )
+    practice = count(config["plan"]["practice_trials"], "practice trial")
+    form.text(f"{_PEOPLE}-training_practice", "3.2.4", f"{instructed}{practice}.")
     form.text(f"{_PEOPLE}-characteristics", "3.2.5", said.facts.get("eligibility", ""))
 
 

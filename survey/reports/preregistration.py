@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from analysis.report.parts.wording import count
 from survey.beyond import beyond_of
-from survey.criteria import Criterion, criteria_of, design_of, headline_of
-from survey.models import StudyVersion
+from survey.criteria import Criterion, criteria_of, design_of, has_ties, headline_of
+from survey.models import StudyVersion, Vote
 from survey.reports.wording import (
     checks_in_words,
     criterion_name,
@@ -27,7 +28,7 @@ def preregistration_text(version: StudyVersion) -> str:
 
     Everything comes from the frozen version; what only the researcher can say is marked to be filled in.
     """
-    said = Sayings(version)
+    said = Sayings(version, **_votes_so_far(version))
     lines = [
         f"# Preregistration: {version.study.title}",
         "",
@@ -41,6 +42,15 @@ def preregistration_text(version: StudyVersion) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def _votes_so_far(version: StudyVersion) -> dict[str, int]:
+    """Return the votes of people in the main study of this version, and those of pilots and of other versions."""
+    every = Vote.objects.filter(
+        is_current=True, trial__session__version__study=version.study, trial__session__is_simulated=False
+    )
+    votes = every.filter(trial__session__version=version, trial__session__is_pilot=False).count()
+    return {"votes": votes, "votes_before": every.count() - votes}
+
+
 def _answers(criterion: Criterion) -> str:
     return "left, right or no preference" if criterion.is_tie_allowed else "left or right"
 
@@ -48,15 +58,16 @@ def _answers(criterion: Criterion) -> str:
 class Sayings:
     """The sentences of a frozen version that both forms ask for."""
 
-    def __init__(self, version: StudyVersion) -> None:
-        self.config = version.config
+    def __init__(self, version: StudyVersion, *, votes: int = 0, votes_before: int = 0) -> None:
+        """``votes`` are those that people gave under the version so far, ``votes_before`` of pilots and before it."""
+        self.config, self.votes, self.votes_before = version.config, votes, votes_before
         self.texts, self.plan, self.analysis = (self.config[name] for name in ("texts", "plan", "analysis"))
         self.facts = self.config.get("facts", {})
         self.arms = ", ".join(arm["name"] for arm in self.config["arms"])
 
     def as_predicted(self) -> list[tuple[str, str]]:
         return [
-            ("Data collection.", "No votes have been collected under this version."),
+            ("Data collection.", self.collected()),
             ("Hypothesis.", NOT_STATED),
             ("Dependent variable.", self.measure()),
             ("Conditions.", self.conditions()),
@@ -64,10 +75,11 @@ class Sayings:
             ("Outliers and exclusions.", self.exclusions()),
             ("Sample size.", self.size()),
             ("Other.", self.checks()),
-            ("Type of study.", "Experiment: blind pairwise comparison, forced choice or with ties as stated."),
+            ("Type of study.", f"Experiment: blind pairwise comparison, {self.ties()}."),
         ]
 
     def osf(self) -> list[tuple[str, str]]:
+        half = " a tie 1/2," if has_ties(self.config) else ""
         return [
             ("Description.", self.texts["summary"] or NOT_STATED),
             ("Hypotheses.", NOT_STATED),
@@ -76,15 +88,15 @@ class Sayings:
             ("Additional blinding.", self.blinding()),
             ("Study design.", self.conditions()),
             ("Randomization.", self.randomization()),
-            ("Existing data.", "There are none; registered before any vote under this version."),
-            ("Explanation of existing data.", "There is nothing to explain."),
+            ("Existing data.", self.existing()),
+            ("Explanation of existing data.", self.explanation()),
             ("Data collection procedures.", self.procedure()),
             ("Sample size.", self.size()),
             ("Sample size rationale.", NOT_STATED),
             ("Stopping rule.", self.stopping()),
             ("Manipulated variables.", f"Which arm made an image: {self.arms}."),
             ("Measured variables.", self.measure()),
-            ("Indices.", "The preference rate of each comparison: a vote for the arm is 1, a tie 1/2, another vote 0."),
+            ("Indices.", f"The preference rate of each comparison: a vote for the arm is 1,{half} another vote 0."),
             ("Statistical models.", self.model()),
             ("Transformations.", "Votes are used as they were given."),
             ("Inference criteria.", self.inference()),
@@ -93,6 +105,31 @@ class Sayings:
             ("Exploratory analysis.", NOT_STATED),
             ("Other.", self.checks()),
         ]
+
+    def collected(self) -> str:
+        if not self.votes:
+            return "No votes have been collected under this version."
+        return f"{count(self.votes, 'vote')} had been collected under this version when this text was made."
+
+    def existing(self) -> str:
+        if self.votes:
+            return f"{count(self.votes, 'vote')} under this version: this text is no registration before the data."
+        if self.votes_before:
+            return f"{count(self.votes_before, 'vote')} of pilots or other versions; none under this version."
+        return "There are none; registered before any vote under this version."
+
+    def explanation(self) -> str:
+        if self.votes:
+            return NOT_STATED
+        if self.votes_before:
+            return "They are marked by version and by pilot; pilots enter no analysis."
+        return "There is nothing to explain."
+
+    def ties(self) -> str:
+        allowed = {one.is_tie_allowed for one in criteria_of(self.config)}
+        if len(allowed) > 1:
+            return "forced choice by some criteria, with ties by others"
+        return "with ties" if allowed == {True} else "forced choice"
 
     def measure(self) -> str:
         if design_of(self.config):
@@ -155,9 +192,11 @@ class Sayings:
         return f"Recruitment by {provider_in_words(self.config)}. Raters: {who} Payment: {paid}"
 
     def size(self) -> str:
+        trials = count(self.plan["trials_per_session"], "trial")
         return (
-            f"{self.analysis['target_raters']} raters with up to {self.plan['trials_per_session']} trials each, and "
-            f"{self.plan['votes_per_pair']} votes a compared pair on {self.config['pairs']['selected']} pairs."
+            f"{count(self.analysis['target_raters'], 'rater')} with up to {trials} each, and "
+            f"{count(self.plan['votes_per_pair'], 'vote')} a compared pair on "
+            f"{count(self.config['pairs']['selected'], 'pair')}."
         )
 
     def stopping(self) -> str:
@@ -172,19 +211,37 @@ class Sayings:
         return "Counting stops at the planned votes; results are looked at once, after closing."
 
     def model(self) -> str:
+        split = ", ties split," if has_ties(self.config) else ""
+        said = (
+            f"The preference rate averaged over raters{split} with a two-way cluster-robust t interval (raters and "
+            "pairs crossed), adjusted for the side shown where sides are not balanced."
+        )
+        if self.analysis["stopping_rule"] != "anytime":
+            return said
         return (
-            "The preference rate averaged over raters, ties split, with a two-way cluster-robust t interval (raters "
-            "and pairs crossed), adjusted for the side shown where sides are not balanced."
+            f"{said} What is concluded rests on the betting confidence sequence over raters' means, for these pairs; "
+            "the t interval is reported beside it."
         )
 
     def inference(self) -> str:
         margin: Any = self.analysis["equivalence_margin"]
         equivalence = "" if margin is None else f" Equivalence is tested with a margin of {100 * margin:g} points."
         adjusted = {"bh": "Benjamini and Hochberg's", "holm": "Holm's"}[self.analysis.get("class_adjustment", "bh")]
+        tests = f"Two-sided tests at 5 %; p-values of classes are adjusted by {adjusted} method."
+        return f"{tests}{self.family()}{equivalence}"
+
+    def family(self) -> str:
+        """Return which comparisons are tested together, as the verdicts count them."""
+        several, size = bool(design_of(self.config)), len(self.plan["comparisons"])
         headline = criterion_name(headline_of(self.config)).capitalize()
-        alone = f" {headline} is tested alone; the other criteria are one family, adjusted by Holm."
-        several = alone if design_of(self.config) else ""
-        return f"Two-sided tests at 5 %; p-values of classes are adjusted by {adjusted} method.{several}{equivalence}"
+        together = (
+            f"The {size} comparisons{f' by {headline.lower()}' if several else ''} are one family: p-values are "
+            "multiplied by their number and intervals hold for all of them together (Bonferroni)."
+        )
+        others = " the other criteria are one family, adjusted by Holm."
+        if size > 1:
+            return f" {together}" + (f" Comparisons by{others}" if several else "")
+        return f" {headline} is tested alone;{others}" if several else ""
 
     def exclusions(self) -> str:
         rules = rules_in_words(self.config)
@@ -194,7 +251,7 @@ class Sayings:
         return f"{fixed} Withdrawn visits are not used."
 
     def checks(self) -> str:
-        count = self.plan["practice_trials"]
-        practice = f"{count} practice {'trial' if count == 1 else 'trials'}" if count else ""
+        number = self.plan["practice_trials"]
+        practice = count(number, "practice trial") if number else ""
         beside = ", ".join(filter(None, (practice, checks_in_words(self.config))))
         return f"Beside the ordinary trials each visit has {beside or 'no others'}."

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.db.models import Count
 
-from survey.models import AuditEntry, Exclusion, RaterSession, Slot, Study
+from survey.models import AuditEntry, Exclusion, RaterSession, Slot, Study, Trial
 from survey.selectors.rater import sessions_in_table
 from survey.selectors.version import version_current
-from survey.selectors.vote import current_votes, has_real_votes
+from survey.selectors.vote import answered_before, current_votes, has_real_votes
 
 __all__ = ["study_flow"]
 
@@ -31,13 +31,31 @@ def study_flow(study: Study, *, is_pilot: bool = False) -> dict[str, Any]:
     completed = started.filter(state=State.COMPLETED)
     excluded = Exclusion.objects.filter(session__in=completed, revoked_at__isnull=True)
     kept = completed.exclude(pk__in=excluded.values("session"))
+    partial = _partial(study, started, is_pilot=is_pilot)
+    # Answers count whoever stopped after them: the last step then says of whom it speaks.
+    last = "in the analysis, every trial answered" if partial else "in the analysis"
     steps = [
         _step("opened the study", arrived.count(), _before_trials(arrived)),
         _step("began the trials", started.count(), _during_trials(started)),
         _step("answered every trial", completed.count(), _by_rule(excluded)),
-        _step("in the analysis", kept.count(), {}),
+        _step(last, kept.count(), {}),
     ]
-    return {"steps": steps, "planned": _planned(study), "reached": _reached(study, is_pilot), "dates": _dates(study)}
+    return {
+        "steps": steps,
+        "partial": partial,
+        "planned": _planned(study),
+        "reached": _reached(study, is_pilot),
+        "dates": _dates(study),
+    }
+
+
+def _partial(study: Study, started, *, is_pilot: bool) -> int:
+    """Return the raters who stopped before the end, whose answers until then are in the analysis."""
+    unfinished = started.exclude(state__in=[State.COMPLETED, State.WITHDRAWN])
+    excluded = Exclusion.objects.filter(session__in=unfinished, revoked_at__isnull=True)
+    votes = current_votes(study, is_pilot=is_pilot).filter(~answered_before(), trial__check_kind=Trial.CheckKind.NONE)
+    stayed = unfinished.exclude(pk__in=excluded.values("session"))
+    return stayed.filter(pk__in=votes.values("trial__session")).count()
 
 
 def _step(name: str, count: int, left: dict[str, int]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ def flow_section(flow: Mapping | None) -> dict:
     ----------
     flow : mapping or None
         ``steps`` in order, each with ``name``, ``raters`` and ``left`` (raters by cause, gone before the next step);
-        ``planned`` and ``reached`` (``raters``, ``votes``); ``dates`` (``opened``, ``closed``, ``closing_reason``).
+        ``partial`` (raters who stopped before the end and whose answers until then count); ``planned`` and ``reached``
+        (``raters``, ``votes``); ``dates`` (``opened``, ``closed``, ``closing_reason``).
 
     Raises
     ------
@@ -25,7 +26,7 @@ def flow_section(flow: Mapping | None) -> dict:
         If a step does not hold the raters of the one before less those who left.
     """
     if flow is None:
-        return {"steps": None, "planned": None, "reached": None, "dates": None, "reason": _NOT_GIVEN}
+        return {"steps": None, "partial": None, "planned": None, "reached": None, "dates": None, "reason": _NOT_GIVEN}
     steps = [dict(step) for step in flow["steps"]]
     for before, after in itertools.pairwise(steps):
         gone = sum(before["left"].values())
@@ -34,5 +35,5 @@ def flow_section(flow: Mapping | None) -> dict:
                 f"the flow does not add up: of {before['raters']} who {before['name']}, {gone} left, "
                 f"but {after['raters']} {after['name']}"
             )
-    given = {name: flow.get(name) for name in ("planned", "reached", "dates")}
+    given = {name: flow.get(name) for name in ("partial", "planned", "reached", "dates")}
     return {"steps": steps, **given, "reason": None}

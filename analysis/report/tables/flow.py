@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.report.parts.table import Column, Table
+from analysis.report.parts.wording import count
 
 __all__ = ["flow_table", "planned_table"]
 
@@ -20,6 +21,8 @@ def flow_table(report: Mapping) -> Table | None:
         rows += [{"step": f"– {cause}", "raters": n} for cause, n in step["left"].items()]
     columns = (Column("step", "Raters who"), Column("raters", "Raters", "count"))
     note = "Lines that begin with a dash count raters who left before the next step."
+    if partial := report["flow"].get("partial"):
+        note += f" The analysis also counts {count(partial, 'rater')} who stopped before the end, by the answers given."
     return Table("flow", "Flow of raters", columns, rows, note)
 
 

@@ -6,13 +6,14 @@ import pytest
 
 from analysis.report.content.flow import flow_section
 from survey.models import StudyVersion
+from survey.reports.report import report_write
 from survey.selectors.flow import study_flow
 from survey.services.results.exclusion import exclusion_by_hand
 from survey.services.study.study import study_transition
 from survey.services.visit.device import Device
 from survey.services.visit.session import session_check_device, session_consent, session_start, session_withdraw
 from tests.factories import make_running, make_user, make_visit
-from tests.visits import active
+from tests.visits import active, vote
 
 pytestmark = pytest.mark.django_db
 
@@ -63,3 +64,23 @@ def test_the_cost_does_not_grow_with_raters(version, django_assert_max_num_queri
         make_visit(version)
     with django_assert_max_num_queries(24):
         study_flow(version.study)
+
+
+def test_who_stopped_with_answers_given_is_in_the_analysis_as_the_report_counts(version, tmp_path):
+    """The last step counted completed visits alone, and the report beside it more raters than that."""
+    complete = [make_visit(version) for _ in range(2)]
+    stopped = active(version)
+    vote(stopped)
+    out = active(version)
+    vote(out)
+    exclusion_by_hand(study=version.study, session_id=out.pk, reason="told us so", actor=make_user())
+    flow = study_flow(version.study)
+    assert flow["partial"] == 1
+    assert flow["steps"][-1] == {
+        "name": "in the analysis, every trial answered",
+        "raters": len(complete),
+        "left": {},
+    }
+    report = report_write(version.study, tmp_path / "out")
+    assert report["data"]["raters"] == len(complete) + flow["partial"]
+    assert "also counts 1 rater who stopped before the end" in (tmp_path / "out" / "report.html").read_text()
