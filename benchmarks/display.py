@@ -169,7 +169,7 @@ def _inside(photos: Path, pairs: int) -> int:
 @contextmanager
 def served(tree: Path, environment: dict[str, str], slug: str = "photos") -> Iterator[str]:
     """Serve a tree's study; yield the server's address."""
-    from benchmarks.lab import free_port
+    from benchmarks.machinery import free_port
 
     address = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "manage.py", "runserver", "--noreload", "--insecure", address.removeprefix("http://")]

@@ -31,7 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.campaign.orders import GENERATION, count_jobs, images_of, make_checkpoints, make_draft, order_pairs
 from benchmarks.campaign.storm import ALL_KINDS, KILLS, Disk, Storm
 from benchmarks.campaign.submissions import RaterSubmissions, count_votes, longest_waits, make_electorate, patiently
-from benchmarks.lab import Lab, running_lab, wait_until
+from benchmarks.lab import Lab, running_lab
+from benchmarks.machinery import wait_until
 
 
 class Rounds:

@@ -35,7 +35,8 @@ import psutil
 from benchmarks.before_and_after import BEFORE, earlier, machine
 from benchmarks.campaign.proxy import NGINX
 from benchmarks.driving import Ports, drive, rate, rate_barely, rate_by_pairs
-from benchmarks.serving_lab import DATABASES, Program, behind_nginx, free_port
+from benchmarks.machinery import free_port
+from benchmarks.serving_lab import DATABASES, Program, behind_nginx
 from benchmarks.serving_otree import otree_raters, otree_serving, rate_at_otree
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,8 +17,9 @@ import psutil
 
 from benchmarks.campaign.proxy import NGINX
 from benchmarks.driving import Ports
+from benchmarks.machinery import free_port
 
-__all__ = ["DATABASES", "Program", "behind_nginx", "free_port"]
+__all__ = ["DATABASES", "Program", "behind_nginx"]
 
 _NGINX_CONF = """
 daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log; {user}
@@ -84,12 +85,6 @@ def behind_nginx(
         stack.enter_context(_running(nginx, proxy, folder, program.environment))
         pages, images = (proxy if what in by_nginx else program.port for what in ("pages", "images"))
         yield (pages, images), psutil.Process(server.pid)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @contextmanager

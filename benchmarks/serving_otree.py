@@ -19,7 +19,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.driving import Ports, Script, request
-from benchmarks.serving_lab import DATABASES, Program, behind_nginx, free_port
+from benchmarks.machinery import free_port
+from benchmarks.serving_lab import DATABASES, Program, behind_nginx
 
 __all__ = ["otree_raters", "otree_serving", "rate_at_otree"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.lab import postgresql_started
+from benchmarks.machinery import postgresql_started
 
 _started: list = []
 

@@ -13,7 +13,8 @@ from contextlib import ExitStack, suppress
 
 import psutil
 
-from benchmarks.lab import Lab, Process, wait_until
+from benchmarks.lab import Lab, Process
+from benchmarks.machinery import wait_until
 
 __all__ = ["ALL_KINDS", "KILLS", "Disk", "Storm"]
 

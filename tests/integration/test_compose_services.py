@@ -18,7 +18,7 @@ import torch
 import yaml
 from django.core.management import call_command
 
-from benchmarks.lab import free_port
+from benchmarks.machinery import free_port
 from jobs.models import Job
 from jobs.services import job_announce, job_enqueue
 from survey.models import RaterSession

@@ -20,7 +20,7 @@ from django.core.files.storage import default_storage
 from django.urls import reverse
 
 from benchmarks.campaign.proxy import NGINX, Proxy
-from benchmarks.lab import free_port
+from benchmarks.machinery import free_port
 from survey.models import PairImage, RaterSession, Vote
 from survey.services.access.api_token import token_create
 from survey.tokens import image_token, session_token

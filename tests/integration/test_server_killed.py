@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import connection
 from django.urls import reverse
 
-from benchmarks.lab import free_port
+from benchmarks.machinery import free_port
 from survey.models import Vote
 from survey.tokens import session_token
 from tests.factories import make_running

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 DRIVER = """
 import json, shutil, sys
 from pathlib import Path
-from benchmarks.lab import running_lab, wait_until
+from benchmarks.lab import running_lab
+from benchmarks.machinery import wait_until
 
 with running_lab(broker=sys.argv[1]) as lab:
     from jobs.models import Job
