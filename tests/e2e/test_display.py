@@ -175,6 +175,76 @@ def test_answers_are_on_screen_without_scrolling_under_a_question_of_two_lines(
     no_violations(one.page)
 
 
+ENDLESS = (
+    "Which image, of all that you can see in it, its colours, its light and the shapes of things, " * 3 + "is best?"
+)
+WORD = "Donaudampfschifffahrtsgesellschaftskapitänsmützenmacherlehrling"
+DESIGNS = {
+    "one": {"question": ENDLESS},
+    "blocks": {"criteria": [{"key": "a", "question": ENDLESS}, {"key": "b", "question": "Better?"}]},
+    "together": {
+        "criteria": [
+            {"key": "a", "question": ENDLESS, "definition": "So."},
+            {"key": "b", "question": f"Better {WORD}?"},
+        ],
+        "criteria_design": "together",
+    },
+}
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("profile", [{"viewport": {"width": 1366, "height": 657}}, PHONE], ids=["laptop", "phone"])
+def test_however_long_a_question_is_nothing_moves_and_all_of_it_can_be_read(rater, profile, design: str) -> None:
+    plan = {"narrow_screens": "stack", "least_box_px": 96}
+    one = rater(photo_study(*[(512, 512)] * 4, **plan | DESIGNS[design]), **profile)
+    one.start()
+    one.pass_cards()
+    no_violations(one.page)
+    places = set()
+    for _ in range(4):
+        one.pass_cards()
+        places.add(str([one.place(name) for name in ("#left", "#right", "[data-choice=right] >> nth=-1", "#undo")]))
+        assert one.place("#undo")["y"] + one.place("#undo")["height"] <= profile["viewport"]["height"]
+        assert one.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+        for text in one.page.locator(".ask:visible, #question:not(.sr)").all():
+            text.evaluate("one => one.scrollTop = 1e6")
+            assert text.evaluate("one => one.scrollTop + one.clientHeight >= one.scrollHeight - 1")
+        for row in one.page.locator(".choices:visible").all():
+            row.locator("[data-choice=left]").click()
+    assert len(places) == 1, places
+
+
+def test_a_word_longer_than_a_phone_is_wide_leaves_pictures_at_their_size(rater) -> None:
+    words = {"instructions": f"Look at the {WORD * 2}.", "contact": f"{WORD * 2}@example.org"}
+    version = photo_study((512, 512), narrow_screens="stack", question=f"Which {WORD * 2} is better?", **words)
+    one = rater(version, **PHONE)
+    page = one.page
+
+    def is_whole() -> None:
+        assert page.evaluate("[innerWidth, visualViewport.scale, document.documentElement.scrollWidth]") == [
+            390,
+            1,
+            390,
+        ]
+
+    one.land()
+    is_whole()
+    one.primary()
+    page.wait_for_selector("[name=agreed]")
+    is_whole()
+    page.get_by_role("checkbox").check()
+    one.primary()
+    page.wait_for_selector("#device")
+    is_whole()
+    one.primary()
+    page.wait_for_selector("form[action$=begin]")
+    is_whole()
+    one.primary()
+    one.pass_cards()
+    is_whole()
+    assert round(one.place("#left canvas")["width"] * 3) == 512
+
+
 @pytest.mark.parametrize("language", ["en", "de", "ar"])
 def test_a_window_without_room_is_told_before_consent_what_is_needed(rater, language: str) -> None:
     version = photo_study((512, 512), recruitment={"provider": "open", "codes": {"screen": "NOROOM"}})

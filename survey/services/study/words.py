@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from string import Formatter
+from unicodedata import east_asian_width
 
-from django.db.models import Count, F, FloatField, Q, QuerySet
+from django.db.models import Count, F, FloatField, Max, Q, QuerySet
 from django.db.models.functions import Abs, Cast, Length
 
-from survey.models import ImagePair, Study
+from survey.models import ImagePair, ReferenceImage, Study
 from survey.services.study.criteria import criteria_problems
 from survey.services.study.display import references_of
 from survey.services.study.translations import questions_asked
@@ -20,8 +23,11 @@ _REMEDIES = {
     "class_name": "import class names, put the images into a folder a class",
     "prompt": "import prompts",
 }
+_PLACEHOLDER = re.compile(r"\{\w+\}")
 # More of a prompt within a question would push the answers down.
 LONGEST_IN_QUESTION = 120
+# So many letters fill the two lines that the trials page has for a question in a laptop's window.
+_TWO_LINES = 130
 _SHAPE_SLACK = 0.02
 
 
@@ -89,7 +95,7 @@ def _hole_problems(study: Study) -> list[str]:
 
 def words_weaknesses(study: Study) -> list[str]:
     """Return where pairs lack words or references that others have, and names that raters cannot tell apart."""
-    return [*_gaps(study), *_shared_names(study), *_other_shapes(study)]
+    return [*_gaps(study), *_shared_names(study), *_long_questions(study), *_other_shapes(study), *_enlarged(study)]
 
 
 def _gaps(study: Study) -> list[str]:
@@ -110,6 +116,24 @@ def _shared_names(study: Study) -> list[str]:
     return [f"{len(names)} class name(s) stand for several classes, the first is {names[0]!r}"] if names else []
 
 
+def _long_questions(study: Study) -> list[str]:
+    """Name questions that take more than their two lines: raters read them in small letters, and scroll."""
+    longest = _main(study).aggregate(class_name=Max(Length("class_name")), prompt=Max(Length("prompt")))
+    return [
+        f"{called} takes up to {letters} letters and has room for about {_TWO_LINES}, on a phone for fewer: "
+        "raters read it in small print and scroll it; say less in it, and the rest in the instructions"
+        for called, questions in questions_read(study).items()
+        if (letters := max(_letters(question, longest) for question in questions.values())) > _TWO_LINES
+    ]
+
+
+def _letters(question: str, longest: Mapping[str, int | None]) -> int:
+    """Return how many letters a question has at most, filled in; Chinese, Japanese and Korean ones are two wide."""
+    filled = sum(longest[name] or 0 for name in _placeholders(question) or ())
+    bare = _PLACEHOLDER.sub("", question)
+    return filled + len(bare) + sum(east_asian_width(letter) in "WF" for letter in bare)
+
+
 def _other_shapes(study: Study) -> list[str]:
     """Name references of another aspect ratio than their pair's images: allowed, and worth knowing."""
     images = {"image_width": F("pair__images__width"), "image_height": F("pair__images__height")}
@@ -118,8 +142,24 @@ def _other_shapes(study: Study) -> list[str]:
     count = other.values("pk").distinct().count()
     if not count:
         return []
-    first = other.select_related("pair").order_by("pair__key").first().pair.key
+    first = _first(other)
     return [
         f"{count} reference(s) have another shape than their pair's images, first in pair {first}; they are "
         "fitted into the same frame"
     ]
+
+
+def _enlarged(study: Study) -> list[str]:
+    """Name references that have fewer pixels than their pair's images: shown as large as these, they are soft."""
+    small = references_of(study).filter(width__lt=F("pair__images__width"), height__lt=F("pair__images__height"))
+    count = small.values("pk").distinct().count()
+    if not count:
+        return []
+    return [
+        f"{count} reference(s) have fewer pixels than their pair's images, first in pair {_first(small)}; they are "
+        "enlarged smoothly to the size of the images, and look soft beside them"
+    ]
+
+
+def _first(references: QuerySet[ReferenceImage]) -> str:
+    return str(references.select_related("pair").order_by("pair__key").first().pair.key)

@@ -22,6 +22,11 @@ export class Rows {
     );
   }
 
+  // The elements that say what is asked, where each row has its own.
+  get questions() {
+    return this.rows.map(({ ask }) => ask.parentElement);
+  }
+
   // The row of a criterion: the only one asks whatever the trial asks.
   of(key) {
     return this.isOne ? this.rows[0] : this.rows.find((row) => row.key === key);

@@ -55,8 +55,9 @@ function showImage(one, index, size) {
   one.shown = index;
 }
 
-function widen({ style, parentElement }, width) {
+function widen({ style, parentElement }, wanted) {
   const { paddingLeft, paddingRight } = getComputedStyle(parentElement);
+  const width = Math.min(wanted, document.documentElement.clientWidth); // which is narrower beside a scrollbar
   const spare = parentElement.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight) - width;
   style.marginInline = spare < 0 ? `${spare / 2}px` : "0";
 }

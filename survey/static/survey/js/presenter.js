@@ -1,5 +1,6 @@
 // What is on the screen: one card at a time, the pair with its answers, how far the visit is, what just happened.
 import { askedBy } from "./asking.js";
+import { fitText } from "./fitting.js";
 import { layoutOf, neededOf, shownOf, thisWindow } from "./geometry.js";
 import { fill } from "./texts.js";
 
@@ -106,6 +107,7 @@ export class Presenter {
     this.endFeedback();
     this.card("trial");
     this.prompt?.settle();
+    for (const text of this.asking.isSeveral ? this.rows.questions : [this.page.question]) fitText(text);
     this.progress(progress, trial);
     this.mayUndo = mayUndo;
     this.enableUndo();

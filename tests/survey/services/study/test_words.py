@@ -47,6 +47,32 @@ def test_pairs_without_a_prompt_or_reference_that_others_have_are_counted() -> N
     assert not [text for text in words_weaknesses(study) if "prompt" in text]
 
 
+def test_a_question_of_more_than_two_lines_is_named_with_its_length_filled_in() -> None:
+    study = make_study(question="Which " + "very " * 22 + "{class_name}?")
+    assert not [text for text in words_weaknesses(study) if "letters" in text]
+    study.pairs.filter(key__startswith="0-00000").update(class_name="s" * 40)
+    (found,) = (text for text in words_weaknesses(study) if "letters" in text)
+    assert found.startswith("the question takes up to 157 letters and has room for about 130, on a phone for fewer")
+    study.question = "どちらの画像" * 11
+    (found,) = (text for text in words_weaknesses(study) if "letters" in text)
+    assert "takes up to 132 letters" in found
+    study.criteria = [{"key": "a", "question": "Better?"}, {"key": "b", "question": "x" * 200}]
+    assert [text[:40] for text in words_weaknesses(study) if "letters" in text] == [
+        "the question of criterion b takes up to "
+    ]
+
+
+def test_a_reference_of_fewer_pixels_than_its_pair_is_named() -> None:
+    study = make_study()
+    pairs = study.pairs.order_by("key")
+    for pair, side in zip(pairs, (8, 16, 32, 8, 16, 32), strict=True):
+        ReferenceImage.objects.create(pair=pair, file="x", sha256="0" * 64, width=side, height=side)
+    assert words_weaknesses(study) == [
+        f"2 reference(s) have fewer pixels than their pair's images, first in pair {pairs[0].key}; they are enlarged "
+        "smoothly to the size of the images, and look soft beside them"
+    ]
+
+
 @pytest.mark.parametrize(
     "question", ["{classname}", "{prompt.__class__}", "{prompt!r}", "{prompt:9}", "{", "{0}", "{}"]
 )
