@@ -34,7 +34,7 @@ _LEAVE_EMPTY = "; leave the cell empty where nothing is known"
 # What spreadsheets and data frames write where there is nothing.
 NOTHING = ("nan", "na", "n/a", "null", "none", "nat")
 # Negative, so that none is ever a place among labels.
-EMPTY, _NOT_UTF8, _UNKNOWN = -1, -2, -3
+EMPTY, _NOT_UTF8, _UNKNOWN, _UNFIT = -1, -2, -3, -4
 _BOOLEANS = {"": 0, "true": 1, "True": 1, "TRUE": 1, "1": 1, "false": 0, "False": 0, "FALSE": 0, "0": 0}
 _CHOICE_CODES = dict(zip(CHOICES, (LEFT, RIGHT, TIE), strict=True))
 ACCEPTABLE_CODES = {name: code for code, name in enumerate(ACCEPTABLE)}
@@ -77,11 +77,19 @@ VARIED_COLUMNS = ("trial", *TIME_COLUMNS, *NUMBER_COLUMNS)
 
 
 class Labels(dict):
-    """Raw text -> code, numbered by first sight. Empty and undecodable texts get negative codes."""
+    """Raw text -> code, numbered by first sight. Empty and undecodable texts get negative codes.
 
-    def __init__(self, decode: Callable[[str], str]) -> None:
+    Parameters
+    ----------
+    decode : callable
+        From what stands in a cell to the label.
+    naming : bool
+        Whether these are names: a cell that names nothing, or no longer what it named, then has a code of its own.
+    """
+
+    def __init__(self, decode: Callable[[str], str], *, naming: bool = False) -> None:
         super().__init__()
-        self.decode = decode
+        self.decode, self.naming = decode, naming
         self.codes: dict[str, int] = {}
         self.used: tuple[str, ...] = ()
 
@@ -91,6 +99,8 @@ class Labels(dict):
             code = EMPTY
         elif not label.isascii() and any("\ud800" <= character <= "\udfff" for character in label):
             code = _NOT_UTF8
+        elif self.naming and label_fault(raw):
+            code = _UNFIT
         else:
             code = self.codes.setdefault(label, len(self.codes))
         self[raw] = code
@@ -139,8 +149,9 @@ class Checks:
         codes = np.fromiter(map(labels.__getitem__, texts.labels()), dtype=np.int32, count=len(texts))
         if required:
             self.flag_texts(codes == EMPTY, name, lambda text: "is empty; every vote needs one", kind="empty")
-            unfit = np.fromiter((label_fault(text) != "" for text in texts.labels()), dtype=bool, count=len(texts))
-            self.flag_texts(unfit, name, lambda text: f"{label_fault(text)}; every vote needs one", kind="unfit")
+            self.flag_texts(
+                codes == _UNFIT, name, lambda text: f"{label_fault(text)}; every vote needs one", kind="unfit"
+            )
         said = "is not UTF-8 text; save the file as UTF-8"
         self.flag_texts(codes == _NOT_UTF8, name, lambda text: said, kind="text")
         # A code takes as many bytes as the labels need.

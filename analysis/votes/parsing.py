@@ -68,7 +68,7 @@ class Gatherer:
         self.misspelt = Faults(file)
         plain = unguard if is_guarded else str
         self.decode = (lambda text: tidied(plain(text))) if spelling == "trim" else plain
-        self._raters, self._pairs, self._arms = (Labels(self.decode) for _ in range(3))
+        self._raters, self._pairs, self._arms = (Labels(self.decode, naming=True) for _ in range(3))
         self._texts = {name: Labels(self.decode) for name in TEXT_COLUMNS}
         self._columns: dict[str, GrowingColumn] = {}
         self._lines: list[Lines] = []
