@@ -139,7 +139,9 @@ def _safe_path(info: zipfile.ZipInfo, limits: Limits) -> str:
     name = _decoded_name(info)
     path = PurePosixPath(name)
     is_outside = path.is_absolute() or not path.parts or ".." in path.parts or _DRIVE.match(name)
-    if is_outside or "\\" in name or any(ord(letter) < 32 for letter in name):
+    # A folder with an icon of its own has a file `Icon` and a carriage return on a Mac.
+    is_plain = all(ord(letter) >= 32 for letter in name) or (is_leaving(path.name) and "\0" not in name)
+    if is_outside or "\\" in name or not is_plain:
         raise PictureError(f"the zip holds the unsafe name {name!r}; zip the folders again with plain relative names")
     if stat.S_ISLNK(info.external_attr >> 16):
         raise PictureError(f"{name!r} in the zip is a link; put the file itself there")

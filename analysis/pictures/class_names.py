@@ -14,7 +14,7 @@ from pathlib import Path
 
 from analysis.pictures.errors import PictureError
 from analysis.pictures.listing import nfc
-from analysis.sheets.faults import BadTableError, Faults
+from analysis.sheets.faults import BadTableError, Faults, label_fault
 from analysis.sheets.sheet import sheet_rows
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "match_classes",
     "read_class_map",
     "renamed_classes",
+    "two_spellings",
 ]
 
 # The label of an image whose class is not known.
@@ -82,6 +83,8 @@ def _class_map(content: bytes, faults: Faults) -> dict[str, str]:
         if len(cells) != 2 or not all(cells):
             said = "expected two columns, the class as found and as wanted"
             faults.add(line, "", said, kind="width")
+        elif fault := next(filter(None, map(label_fault, cells)), ""):
+            faults.add(line, "", f"class {fault}", kind="fault")
         elif cells[0] in found:
             faults.add(line, "", f"class {cells[0]!r} is named twice", kind="twice")
         else:
@@ -216,16 +219,23 @@ def _difference(more: Sequence[str], lacking: Sequence[str], wanted: Sequence[st
     return f"{images} has classes that {reader} does not know: {_listed(more)}{alone}{hint}; give a class map"
 
 
-def _refuse_two_spellings(names: Iterable[str], where: str, known: Iterable[str] = ()) -> None:
+def two_spellings(names: Iterable[str], known: Iterable[str] = ()) -> tuple[str, str] | None:
+    """Return two names that differ in spelling alone, if there are any; both may be ``known`` as different classes."""
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(_spelled(name), name)
         # A reader that knows both tells them apart: letters in both cases, say.
         if other != name and not {name, other} <= set(known):
-            raise ClassMismatch(
-                f"{where} has the classes {other!r} and {name!r}, two spellings of one; rename one, or give a class "
-                "map that names both"
-            )
+            return other, name
+    return None
+
+
+def _refuse_two_spellings(names: Iterable[str], where: str, known: Iterable[str] = ()) -> None:
+    if found := two_spellings(names, known):
+        raise ClassMismatch(
+            f"{where} has the classes {found[0]!r} and {found[1]!r}, two spellings of one; rename one, or give a class "
+            "map that names both"
+        )
 
 
 def _refuse_ambiguous(names: Iterable[str], wanted: Sequence[str], reader: str) -> None:
@@ -235,7 +245,8 @@ def _refuse_ambiguous(names: Iterable[str], wanted: Sequence[str], reader: str) 
 
 def _spelled(name: str) -> str:
     """Return what stays of a name whatever its case, accents' form and word breaks are."""
-    return re.sub(r"[\s_\-]+", "", unicodedata.normalize("NFKC", name)).casefold() or name
+    # Spaces without width too, which nobody sees.
+    return re.sub(r"[\s_\-\u200b\u2060\ufeff]+", "", unicodedata.normalize("NFKC", name)).casefold() or name
 
 
 def _listed(names: Sequence[str], *, plain: bool = False) -> str:

@@ -69,10 +69,12 @@ def _walk(folder: Path, prefix: str, above: tuple[Path, ...], home: Path | None)
         raise PictureError(f"{folder} cannot be read: {error.strerror}") from error
     for entry in entries:
         path, name = folder / entry.name, prefix + entry.name
-        _check_name(path, entry.name)
+        _check_encoding(path, entry.name)
         if is_leaving(entry.name):
             yield name + ("/" if entry.is_dir(follow_symlinks=False) else ""), path
             continue
+        if any(ord(letter) < 32 for letter in entry.name):
+            raise PictureError(f"{str(path)!r} has a control character in its name, a new line perhaps; rename it")
         if entry.is_symlink():
             _check_link(path, above, home)
         if entry.is_dir():
@@ -83,7 +85,7 @@ def _walk(folder: Path, prefix: str, above: tuple[Path, ...], home: Path | None)
             raise PictureError(f"{path} is neither a file nor a folder; remove it")
 
 
-def _check_name(path: Path, name: str) -> None:
+def _check_encoding(path: Path, name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError:

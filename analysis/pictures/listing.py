@@ -51,6 +51,8 @@ LEAVINGS = frozenset(
 )
 # How editors name their copies, and browsers a download that they have not finished.
 _COPIES = ("~", ".bak", ".orig", ".tmp", ".part", ".partial", ".crdownload")
+# Of data sets that are kept in parts, each with all classes.
+_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
 LEAVING = "left by other programs"
 NAMED = 3
 Head = Callable[[], bytes]
@@ -190,7 +192,7 @@ def classes_of(names: Sequence[str], *, where: str) -> Classes:
     Raises
     ------
     PictureError
-        Images lie beside class folders: they have no class.
+        Images lie beside class folders: they have no class. The folders are the splits of a set, not its classes.
     """
     tops = [class_of(name) for name in names]
     folders = {top for top in tops if top}
@@ -200,6 +202,10 @@ def classes_of(names: Sequence[str], *, where: str) -> Classes:
         raise PictureError(
             f"{where}: {len(strays)} image(s) lie beside the class folders ({', '.join(sorted(folders)[:NAMED])}) and "
             f"have no class: {shown}; move them into a class folder or out of the set"
+        )
+    if folders and {folder.lower() for folder in folders} <= _SPLITS and all(name.count("/") > 1 for name in names):
+        raise PictureError(
+            f"{where}: the folders {', '.join(sorted(folders))} are parts of a set, not classes; give one of them alone"
         )
     ranked = tuple(sorted(folders))
     ranks = {name: rank for rank, name in enumerate(ranked)}

@@ -194,7 +194,7 @@ def laid_out(root: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_every_rule_has_an_example() -> None:
-    here = {"flat", "link", "circle"}
+    here = {"flat", "link", "circle", "parts"}
     assert len(RULES) > 15
     assert {name for name, _ in RULES} == EXAMPLES.keys() | here
 
@@ -221,6 +221,13 @@ def test_rule(tmp_path: Path, reader: Callable[[Path], Seen], rule: str, outcome
         assert all(kind in seen.notes for kind in ("HEIC image", "video", "text file", "camera raw"))
     if rule == "accents":
         assert "caf\u00e9" in seen.classes
+
+
+@readers
+def test_parts_of_a_set_are_no_classes(tmp_path: Path, reader: Callable[[Path], Seen]) -> None:
+    root = laid_out(tmp_path, {f"{part}/cat/1.png": encoded() for part in ("train", "val")})
+    with pytest.raises((ValueError, BadArchive), match="train, val are parts of a set"):
+        reader(root)
 
 
 @readers

@@ -87,7 +87,7 @@ def _arms(given: list[str]) -> dict[str, Path]:
 
 
 def _arm(text: str) -> tuple[str, Path]:
-    name, equals, folder = text.partition("=")
+    name, equals, folder = map(str.strip, text.partition("="))
     if not (name and equals and folder):
         raise CommandError(f"--arm {text!r}: give NAME=DIR, for example --arm vanilla=images/vanilla")
     return name, Path(folder)

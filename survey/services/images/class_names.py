@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.pictures.listing import nfc
-from analysis.sheets.faults import BadTableError, Faults
+from analysis.sheets.faults import BadTableError, Faults, label_fault
 from analysis.sheets.sheet import sheet_rows
 from survey.exceptions import ImportRefused
 
@@ -45,6 +45,9 @@ def _class_names(content: bytes, faults: Faults) -> dict[str, str]:
             continue
         if len(row) != 2 or not all(row):
             faults.add(line, "", "expected class_label,class_name", kind="width")
+            continue
+        if fault := next(filter(None, map(label_fault, row)), ""):
+            faults.add(line, "", f"a cell {fault}", kind="fault")
             continue
         label, name = reversed(row) if is_turned else row
         if names.setdefault(label, name) != name:

@@ -78,8 +78,19 @@ def pairs_described(
             seed=row.seed if row else None,
             reference=references.of(row, where, report) if row else None,
         )
+    if are_texts_read:
+        _note_without_prompt(found, report)
     _count(found, pairs, report)
     return found
+
+
+def _note_without_prompt(found: Mapping[str, PairDescription], report: ImportReport) -> None:
+    """Say which pairs have no prompt, where texts beside images were asked for; refuse the import if none has one."""
+    bare = [key for key, said in found.items() if not said.prompt]
+    if bare and len(bare) == len(found) and not report.problems:
+        report.problems.append("no image has its prompt in a .txt of its name beside it, as c/1.txt of c/1.png")
+    elif bare and len(bare) < len(found):
+        report.notes.append(f"{len(bare)} pair(s) have no prompt: {_some(bare)}")
 
 
 def _rows(sources: ArmFolders, pairs: Pairs, report: ImportReport, *, leave_out_unmatched: bool) -> dict[str, PairRow]:
@@ -98,6 +109,8 @@ def _rows(sources: ArmFolders, pairs: Pairs, report: ImportReport, *, leave_out_
             found[key] = row
     if lost:
         text = f"{table.name}: {len(lost)} row(s) without an image in any arm: {_some(lost)}"
+        if any(row.path.partition("/")[0] in sources for row in table.rows):
+            text += "; a path begins below the arm's folder, as c/1.png of vanilla/c/1.png"
         (report.notes if leave_out_unmatched else report.problems).append(text)
     if bare := [key for key in pairs if key not in found]:
         report.notes.append(f"{table.name}: {len(bare)} pair(s) have no row: {_some(bare)}")

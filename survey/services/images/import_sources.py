@@ -15,13 +15,13 @@ from typing import IO, Protocol
 from analysis.pictures.archives import Limits, PictureArchive, open_archive
 from analysis.pictures.errors import PictureError
 from analysis.pictures.folders import list_folder
-from analysis.pictures.listing import NAMED, Listing, nfc, text_beside
+from analysis.pictures.listing import NAMED, Listing, is_leaving, nfc, text_beside
 from survey.exceptions import BadArchive
 from survey.services.images.manifest import (
-    MANIFEST_NAMES,
     MOST_MANIFEST_BYTES,
     MOST_TEXT_BYTES,
     PairManifest,
+    is_manifest,
     manifest_read,
 )
 
@@ -147,6 +147,7 @@ def folder_sources(
         Naming the lines of the table that are wrong.
     """
     arms = {arm: FolderSource(folder, limits) for arm, folder in folders.items()}
+    _refuse_one_folder_twice(folders)
     path = manifest or _manifest_beside(folders)
     if path is None:
         return ArmFolders(arms)
@@ -155,13 +156,21 @@ def folder_sources(
     return ArmFolders(arms, table, lambda name: _read(_inside(home, name), most))
 
 
+def _refuse_one_folder_twice(folders: Mapping[str, Path]) -> None:
+    seen: dict[Path, str] = {}
+    for arm, folder in folders.items():
+        other = seen.setdefault(folder.resolve(), arm)
+        if other != arm:
+            raise BadArchive(f"arms {other} and {arm} are one folder, {folder}; give each arm the folder of its images")
+
+
 def _manifest_beside(folders: Mapping[str, Path]) -> Path | None:
     """Return the table beside the folders, if they all lie in one."""
     homes = {folder.resolve().parent for folder in folders.values()}
     if len(homes) != 1:
         return None
     (home,) = homes
-    found = [home / name for name in MANIFEST_NAMES if (home / name).is_file()]
+    found = sorted(path for path in home.iterdir() if is_manifest(path.name) and path.is_file())
     if len(found) > 1:
         raise BadArchive(f"{home} holds {' and '.join(path.name for path in found)}; keep one")
     return found[0] if found else None
@@ -221,8 +230,9 @@ class _Wrapper:
 
     def _own_manifest(self) -> str | None:
         """Return the name of the table that lies above all images."""
-        names = [name for name in self._stored if PurePosixPath(name).name in MANIFEST_NAMES]
-        above = [name for name in names if all(image.startswith(_folder(name)) for image in self._listing.names)]
+        others = [name for name in self._stored if not any(map(is_leaving, PurePosixPath(name).parts))]
+        above = [name for name in others if all(image.startswith(_folder(name)) for image in self._listing.names)]
+        above = [name for name in above if is_manifest(name)]
         # Inside the one folder around everything, there may be both that folder's and the zip's own.
         if len(above) > 1:
             raise BadArchive(f"the zip holds {' and '.join(sorted(above))}; keep one")

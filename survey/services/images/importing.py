@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import transaction
 
+from analysis.pictures.class_names import two_spellings
 from analysis.pictures.formats import ending_for
 from analysis.pictures.listing import class_of
 from survey.exceptions import ImportRefused, PairConflict
@@ -28,7 +29,7 @@ from survey.services.images.pairs import (
     pairs_register,
 )
 from survey.services.records.audit import audit_record
-from survey.services.study.arm_names import arm_names
+from survey.services.study.arm_names import arm_names, spelled_alike
 from survey.services.study.study import arm_add, study_locked_draft
 
 __all__ = ["ImportReport", "images_check", "images_import", "import_check", "inspect"]
@@ -111,6 +112,8 @@ def _checked(
             report.refuse(f"the name of class {label} {said}", kind=f"the name of a class {said}")
     if unknown := sorted(set(class_names) - {checked.label(key) for key in pairs}):
         report.notes.append(f"class names: no image is of class {', '.join(unknown[:NAMED])}")
+    for problem in _two_spellings(study, checked):
+        report.refuse(problem, kind="names in two spellings")
     names = arm_names(study, sources)
     digests = {key: {names[arm]: one.sha256 for arm, one in row.items()} for key, row in pairs.items()}
     for problem in pairs_conflicts(study, digests):
@@ -121,6 +124,20 @@ def _checked(
     if report.problems:
         raise ImportRefused(report.problems)
     return checked
+
+
+def _two_spellings(study: Study, checked: _Checked) -> Iterator[str]:
+    """Yield the classes and arms that differ in spelling alone, among themselves or from those that the study has."""
+    brought = {checked.label(key) for key in checked.pairs} - {""}
+    have = set(study.pairs.exclude(class_label="").values_list("class_label", flat=True).distinct())
+    # Two that the study has were told apart when they came.
+    if found := two_spellings([*sorted(have), *sorted(brought - have)], known=have | set(checked.class_names)):
+        yield (
+            f"the classes {found[0]!r} and {found[1]!r} are two spellings of one; rename one, or name both in the "
+            "class names (class_label,class_name)"
+        )
+    if arms := spelled_alike(study, checked.sources):
+        yield f"the arms {arms[0]!r} and {arms[1]!r} are two spellings of one; rename one"
 
 
 def images_import(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,7 +12,7 @@ from typing import IO, Any
 from analysis.pairs.columns import TAG_SEPARATOR
 from analysis.pictures.formats import stem
 from analysis.pictures.listing import nfc
-from analysis.sheets.faults import BadTableError, Faults
+from analysis.sheets.faults import BadTableError, Faults, label_fault
 from analysis.sheets.sheet import read_sheet
 from survey.exceptions import ImportRefused
 from survey.models.pair import LONGEST_CLASS, LONGEST_KEY
@@ -25,12 +26,16 @@ __all__ = [
     "PairManifest",
     "PairRow",
     "UploadedTable",
+    "is_manifest",
     "is_own_path",
     "manifest_read",
     "text_problem",
 ]
 
-MANIFEST_NAMES = ("pairs.csv", "pairs.xlsx", "pairs.jsonl")
+# In any case of letters.
+MANIFEST_NAMES = ("pairs.csv", "pairs.tsv", "pairs.xlsx", "pairs.jsonl", "pairs.ndjson")
+# Of tables that are meant to be such a one and cannot be read.
+_OTHER_FORMS = (".txt", ".json", ".xls", ".ods", ".numbers", ".parquet")
 COLUMNS = ("path", "prompt", "class", "tags", "reference", "seed")
 # A hundred thousand pairs with prompts of usual length.
 MOST_MANIFEST_BYTES = 128 * 1024**2
@@ -91,6 +96,20 @@ class UploadedTable:
 
 class _Unfit(ValueError):
     """A row that does not fit; the arguments are its kind and the reason."""
+
+
+def is_manifest(path: str) -> bool:
+    """Return whether a file is a table of pairs by its name.
+
+    Raises
+    ------
+    ImportRefused
+        It is meant to be one, in a form that is not read.
+    """
+    name = PurePosixPath(path).name.lower()
+    if name.startswith("pairs.") and PurePosixPath(name).suffix in _OTHER_FORMS:
+        raise ImportRefused([f"{path} is not read; save the table as one of {', '.join(MANIFEST_NAMES)}"])
+    return name in MANIFEST_NAMES
 
 
 def manifest_read(content: bytes, *, name: str) -> PairManifest:
@@ -170,7 +189,10 @@ def _text(record: Mapping[str, Any], column: str) -> str:
         return ""
     if not isinstance(value, str):
         raise _Unfit(f"{column} no text", f"{column} is {value!r}; it must be a text")
-    return value.strip()
+    text = value.strip()
+    if fault := label_fault(text):
+        raise _Unfit(f"{column} changed", f"{column} {fault}; leave the cell empty where nothing is meant")
+    return text
 
 
 def _path(record: Mapping[str, Any], column: str) -> str:
@@ -205,10 +227,10 @@ def _seed(record: Mapping[str, Any]) -> int | None:
     if value is None or value == "":
         return None
     is_whole = isinstance(value, int) and not isinstance(value, bool)
-    try:
-        seed = value if is_whole else int(str(value).strip())
-    except ValueError:
-        raise _Unfit("seed", f"seed is {value!r}; it must be a whole number") from None
+    # Python's own reading takes more for a number than people do: 1_000, digits of other scripts.
+    if not is_whole and not re.fullmatch(r"[-+]?[0-9]+", str(value).strip()):
+        raise _Unfit("seed", f"seed is {value!r}; it must be a whole number")
+    seed = int(value)
     if isinstance(value, bool | float) or not -_SEEDS <= seed < _SEEDS:
         raise _Unfit("wide seed", f"seed is {value!r}; it must be a whole number of 64 bits")
     return seed

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from survey.models import Arm, Study
 
-__all__ = ["LONGEST_NAME", "arm_names", "short_name"]
+__all__ = ["LONGEST_NAME", "arm_names", "short_name", "spelled_alike"]
 
 # What the column of the arm holds.
 LONGEST_NAME = 60
@@ -47,3 +47,20 @@ def _free(title: str, taken: set[str]) -> str:
     while (free := name if number == 1 else f"{name}-{number}") in taken:
         number += 1
     return free
+
+
+def spelled_alike(study: Study, titles: Iterable[str]) -> tuple[str, str] | None:
+    """Return two arms that differ in spaces, case or Unicode form alone, the second of them new; None without any."""
+    rows = Arm.objects.filter(study=study).order_by("pk").values_list("name", "title")
+    known = [title or name for name, title in rows]
+    named = {name for row in rows for name in row}
+    seen = {_spelled(title): title for title in known}
+    for title in sorted(titles):
+        other = seen.setdefault(_spelled(title), title)
+        if other != title and title not in named:
+            return other, title
+    return None
+
+
+def _spelled(title: str) -> str:
+    return unicodedata.normalize("NFKC", " ".join(title.split())).casefold()

@@ -460,3 +460,51 @@ def test_a_class_folder_that_is_too_long_is_refused_and_not_cut(tmp_path: Path) 
     files = {f"{stem}{one}/1.png": make_png(1) for one in ("oil", "pencil")}
     with pytest.raises(ImportRefused, match="longer than 200 characters"):
         images_import(study=empty_draft(), sources=folders(tmp_path, a=files, b=files))
+
+
+@pytest.mark.parametrize("other", ["Cat", "cat ", "CAT", "ca\u200bt", "c\uff41t"])
+def test_two_spellings_of_a_class_are_refused_unless_both_are_named(tmp_path: Path, other: str) -> None:
+    files = {f"{arm}/{label}/1.png": make_png(n) for n, arm in enumerate("ab") for label in ("cat", other)}
+    names = {"cat": "a cat", other: "another cat"}
+    with zip_sources(zipped(files)) as sources:
+        with pytest.raises(ImportRefused, match="are two spellings of one; rename one"):
+            images_import(study=empty_draft(), sources=sources)
+        assert images_import(study=empty_draft(), sources=sources, class_names=names).pairs == 2
+
+
+def test_a_later_import_does_not_spell_a_class_or_an_arm_of_the_study_otherwise(tmp_path: Path) -> None:
+    study = empty_draft()
+    images_import(study=study, sources=folders(tmp_path / "1", **matched()))
+    again = {arm: {f"Cat/9{path[-5:]}": image for path, image in found.items()} for arm, found in matched().items()}
+    with pytest.raises(ImportRefused, match="'cat' and 'Cat' are two spellings"):
+        images_import(study=study, sources=folders(tmp_path / "2", **again))
+    renamed = {arm.upper(): found for arm, found in matched().items()}
+    with pytest.raises(ImportRefused, match="the arms 'a' and 'A' are two spellings"):
+        images_import(study=study, sources=folders(tmp_path / "3", **renamed))
+    assert images_import(study=study, sources=folders(tmp_path / "4", **matched())).new_pairs == 0
+
+
+def test_one_folder_is_not_two_arms(tmp_path: Path) -> None:
+    folders(tmp_path, **matched())
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    with pytest.raises(BadArchive, match="arms a and b are one folder"):
+        folder_sources({"a": tmp_path / "a", "b": tmp_path / "link"})
+
+
+def test_the_icon_of_a_folder_on_a_mac_is_left_out_and_other_control_characters_are_refused(tmp_path: Path) -> None:
+    files = {f"{arm}/{path}": image for arm, found in matched().items() for path, image in found.items()}
+    with zip_sources(zipped(files | {"a/Icon\r": b"", "b/cat/Icon\r": b""})) as sources:
+        report, _ = images_check(sources)
+    assert (report.pairs, report.problems) == (3, [])
+    with pytest.raises(BadArchive, match="unsafe name"), zip_sources(zipped(files | {"a/c\rd/1.png": make_png(1)})):
+        pass
+    sources = folders(tmp_path, **{arm: {"c\nd/1.png": image["cat/0.png"]} for arm, image in matched().items()})
+    with pytest.raises(BadArchive, match="control character in its name"):
+        images_check(sources)
+
+
+def test_an_arm_of_parts_of_a_set_has_no_classes() -> None:
+    files = {f"{arm}/{part}/cat/1.png": make_png(n) for n, arm in enumerate("ab") for part in ("train", "val")}
+    with zip_sources(zipped(files)) as sources:
+        report, _ = images_check(sources)
+    assert "arm a: the folders train, val are parts of a set, not classes; give one of them alone" in report.problems

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -370,3 +371,65 @@ def test_how_prompts_and_references_are_shown_is_set_through_the_api() -> None:
     study.refresh_from_db()
     assert {name: getattr(study, name) for name in wanted} == wanted
     assert call("patch", f"studies/{study.slug}/", {"reference_place": "below"}).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["Pairs.csv", "PAIRS.CSV", "pairs.tsv"])
+@pytest.mark.parametrize("is_zip", [False, True])
+def test_a_table_is_found_in_any_case_and_with_tabs(tmp_path: Path, name: str, *, is_zip: bool) -> None:
+    content = b"path,prompt\ncat/0,A cat\n".replace(b",", b"\t" if name.endswith("tsv") else b",")
+    files = {f"{arm}/{path}": image for arm, found in matched().items() for path, image in found.items()}
+    study, files = empty_draft(), files | {name: content}
+    if is_zip:
+        with zip_sources(zipped(files)) as sources:
+            report = images_import(study=study, sources=sources)
+    else:
+        written(tmp_path, files)
+        report = images_import(study=study, sources=folder_sources({"a": tmp_path / "a", "b": tmp_path / "b"}))
+    assert report.prompts == 1
+
+
+@pytest.mark.parametrize("name", ["pairs.json", "pairs.xls", "Pairs.ods", "pairs.txt"])
+@pytest.mark.parametrize("is_zip", [False, True])
+def test_a_table_in_a_form_that_is_not_read_is_refused_and_not_left_out(
+    tmp_path: Path, name: str, *, is_zip: bool
+) -> None:
+    files = tree(b"", name)
+    written(tmp_path, files)
+    refused = pytest.raises(ImportRefused, match=f"{name} is not read; save the table as one of pairs.csv")
+    folders = {arm: tmp_path / arm for arm in "ab"}
+    with refused, zip_sources(zipped(files)) if is_zip else nullcontext(folder_sources(folders)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"class": "nan"}, "class is nan, nothing; leave the cell empty"),
+        ({"prompt": "#NAME?"}, "prompt is #NAME?, the error of a formula"),
+        ({"class": "2026-02-01T00:00:00"}, "class is a date that a spreadsheet made of something else"),
+        ({"seed": "1_000"}, "seed is '1_000'; it must be a whole number"),
+        ({"seed": "١٢"}, "it must be a whole number"),
+    ],
+)
+def test_what_a_program_wrote_into_a_cell_is_no_class_prompt_or_seed(changes: dict[str, str], said: str) -> None:
+    with pytest.raises(ImportRefused, match="line 3") as refused:
+        manifest_read(table(**changes), name="pairs.csv")
+    assert said in str(refused.value)
+
+
+def test_a_path_that_names_the_arm_too_is_told_from_where_it_begins() -> None:
+    with (
+        zip_sources(zipped(tree(b"path,prompt\na/cat/0.png,A cat\n"))) as sources,
+        pytest.raises(ImportRefused, match="a path begins below the arm's folder"),
+    ):
+        import_check(study=empty_draft(), sources=sources)
+
+
+def test_prompts_that_were_asked_for_and_lie_nowhere_are_missed_by_name() -> None:
+    files = {f"{arm}/{path}": image for arm, found in matched().items() for path, image in found.items()}
+    missed = pytest.raises(ImportRefused, match=r"no image has its prompt in a \.txt of its name")
+    with zip_sources(zipped(files | {"a/cat/0.png.txt": b"A cat"})) as sources, missed:
+        import_check(study=empty_draft(), sources=sources, are_texts_read=True)
+    with zip_sources(zipped(files | {"a/cat/0.txt": b"A cat"})) as sources:
+        report = import_check(study=empty_draft(), sources=sources, are_texts_read=True)
+    assert "2 pair(s) have no prompt: cat/1, cat/2" in report.notes
