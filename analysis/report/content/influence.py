@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analysis.preference.influence import influence
+from analysis.report.parts.wording import percent
 from analysis.votes.table import Comparison
 
 __all__ = ["influence_section", "influence_sentence"]
@@ -65,7 +66,7 @@ def influence_sentence(section: Mapping, verdict: Mapping | None = None) -> str 
         return None
     parts = [
         f"{removal['count']:,} {removal['unit'] if removal['count'] != 1 else removal['unit'][:-1]} "
-        f"({removal['share']:.1%})"
+        f"({percent(removal['share'])})"
         for removal in section["removals"]
         if removal["count"] is not None
     ]

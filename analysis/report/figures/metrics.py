@@ -176,7 +176,9 @@ def metric_against_preference_figure(points: Sequence[Mapping], *, metric: str, 
     """
     if not points:
         raise ValueError("no class has both a preference rate and a metric of both arms")
-    told = ", ".join(f"{p['class']}: {p['rate']:.1%} at {p['difference']:+.3g}" for p in points[:_MOST_NAMED_POINTS])
+    told = ", ".join(
+        f"{p['class']}: {wording.percent(p['rate'])} at {p['difference']:+.3g}" for p in points[:_MOST_NAMED_POINTS]
+    )
     if len(points) > _MOST_NAMED_POINTS:
         told += f", and {len(points) - _MOST_NAMED_POINTS} classes more"
     subject = f"Preference for {arm} against the difference in {metric}, by class"

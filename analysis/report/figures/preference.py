@@ -126,10 +126,13 @@ def _draw_bars(bars: list[tuple[str, str, Mapping]]) -> Figure:
             if share >= 0.09:
                 axes.text(start + share / 2, row, f"{counts[key]:,}", ha="center", va="center", color=ink)
             start += share
-        for_left, for_right = f"{left} {counts['wins'] / votes:.1%}", f"{right} {counts['losses'] / votes:.1%}"
+        for_left, for_right = (
+            f"{left} {wording.percent(counts['wins'] / votes)}",
+            f"{right} {wording.percent(counts['losses'] / votes)}",
+        )
         axes.text(0, row - 0.25, for_left, ha="left", va="bottom", fontsize=9.5)
         axes.text(1, row - 0.25, for_right, ha="right", va="bottom", fontsize=9.5)
-        ties = f"ties {counts['ties'] / votes:.1%} ({counts['ties']:,})"
+        ties = f"ties {wording.percent(counts['ties'] / votes)} ({counts['ties']:,})"
         axes.text(0.5, row + 0.25, ties, ha="center", va="top", fontsize=9.5)
     axes.set(xlim=(0, 1), ylim=(len(bars) - 0.45, -0.55), yticks=[], xticks=[])
     axes.spines[:].set_visible(False)

@@ -62,7 +62,7 @@ def time_figures(report: Mapping, table: VoteTable) -> list[FigureSpec]:
     floor = _floor_seconds(report)
     if floor is not None:
         under = float((times < floor).mean())
-        described += f" {under:.1%} came under the floor of {floor:g} s."
+        described += f" {wording.percent(under)} came under the floor of {floor:g} s."
     return [
         FigureSpec("response_times", "Response times", described, lambda: _draw_times(times, float(middle), floor), n=n)
     ]
