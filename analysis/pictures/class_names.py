@@ -31,6 +31,7 @@ __all__ = [
     "two_spellings",
 ]
 
+_BREAKS = re.compile(r"(?<!\d)[\s_\-\u200b\u2060\ufeff]+|[\s_\-\u200b\u2060\ufeff]+(?!\d)")
 # The label of an image whose class is not known.
 NO_CLASS = -1
 # Instead of a map's file: a class's label is its name's place in character order, as in the published training.
@@ -245,8 +246,8 @@ def _refuse_ambiguous(names: Iterable[str], wanted: Sequence[str], reader: str) 
 
 def _spelled(name: str) -> str:
     """Return what stays of a name whatever its case, accents' form and word breaks are."""
-    # Spaces without width too, which nobody sees.
-    return re.sub(r"[\s_\-\u200b\u2060\ufeff]+", "", unicodedata.normalize("NFKC", name)).casefold() or name
+    # Spaces without width too, which nobody sees. Between digits a break tells 1_1 from 11.
+    return _BREAKS.sub("", unicodedata.normalize("NFKC", name)).casefold() or name
 
 
 def _listed(names: Sequence[str], *, plain: bool = False) -> str:

@@ -9,6 +9,7 @@ from analysis.pictures.class_names import (
     match_classes,
     read_class_map,
     renamed_classes,
+    two_spellings,
 )
 
 CLOTHES = ("T-shirt/top", "Trouser", "Ankle boot")
@@ -109,3 +110,13 @@ def test_a_map_by_number_means_the_readers_numbers_where_it_has_some_of_many():
     # Names that are numbers are names: 1 is none of these, and no place among them.
     with pytest.raises(ClassMismatch, match="which is which cannot be told"):
         matched(("dog",), ("207", "7"), renamed={"dog": "1"})
+
+
+@pytest.mark.parametrize("names", [("1_1", "11"), ("0-12", "01-2"), ("a_1_1", "a_11")])
+def test_a_break_between_digits_tells_two_classes_apart(names):
+    assert two_spellings(names) is None
+
+
+@pytest.mark.parametrize("names", [("ice cream", "ice_cream"), ("cat 1", "cat1"), ("1 ", "1"), ("a\u200bb", "ab")])
+def test_names_that_differ_in_breaks_alone_are_two_spellings(names):
+    assert two_spellings(names) == names
