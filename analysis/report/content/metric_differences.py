@@ -64,7 +64,7 @@ def difference_sentences(entries: Sequence[Mapping], directions: Sequence[tuple[
 
 
 def _sentence(mine: Sequence[Mapping]) -> str:
-    arm, baseline = mine[0]["arm"], mine[0]["baseline"]
+    arm, baseline = (wording.isolated(mine[0][key]) for key in ("arm", "baseline"))
     seeds = mine[0]["n_seeds"]
     basis = wording.count(mine[0]["n"], "image pair") + (f" and {wording.count(seeds, 'seed')}" if seeds > 1 else "")
     listed = ", ".join(_clause(entry) for entry in mine)

@@ -23,7 +23,7 @@ from analysis.report.parts.sentences import (
     verdict_sentence,
     warning_sentences,
 )
-from analysis.report.parts.wording import count
+from analysis.report.parts.wording import count, isolated
 from analysis.verdict.decision import (
     Case,
     Evidence,
@@ -332,7 +332,7 @@ def _ranking_sentence(judgements: Sequence[Judgement], ranking: Ranking, titles:
     pairwise = _settled(judgements)
     if not ranked or ranked[0].component is None or len({arm.component for arm in ranked}) > 1:
         return f"The {arms} arms cannot be ranked together ({_apart(ranked, ranking)}); {pairwise}"
-    best, name = ranked[0], titles.get(ranked[0].arm, ranked[0].arm)
+    best, name = ranked[0], isolated(titles.get(ranked[0].arm, ranked[0].arm))
     _, high = best.rank_interval or (1, len(ranked))
     if first.looks.basis != "one look":
         return (

@@ -42,7 +42,7 @@ caption{text-align:left;font-weight:600;padding:.3rem 0}
 caption span{display:inline-block;max-width:calc(100vw - 2rem);position:sticky;left:0}
 th,td{padding:.35rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);min-width:3rem}
 thead th{border-bottom:2px solid var(--ink);vertical-align:bottom}
-tbody th{font-weight:500;min-width:9rem}
+tbody th{font-weight:500;min-width:9rem;overflow-wrap:anywhere}
 .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 thead .n{white-space:normal}
 .t{overflow-wrap:anywhere;min-width:10rem}

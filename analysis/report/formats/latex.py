@@ -33,6 +33,9 @@ _SPECIAL = {
     "\u2013": "--",
     "\u2014": "---",
     "-": "{-}",
+    # Marks around a name from right to left: TeX sets it by itself.
+    "\u2068": "",
+    "\u2069": "",
 }
 # Rows that fit on a page; a longer table is set to break across pages.
 _LONG_ROWS = 30

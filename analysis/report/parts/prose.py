@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.report.parts.exclusions import kept_out_words
-from analysis.report.parts.wording import count, key_in_words, percent
+from analysis.report.parts.wording import count, isolated, key_in_words, percent
 from analysis.votes.spelling import spelling_key
 
 __all__ = ["finding", "lead", "looks", "methods_paragraph", "paper_sentence", "ties_offered"]
@@ -76,7 +76,8 @@ def _marked(report: Mapping, verdict: Mapping) -> str:
 
 def paper_sentence(report: Mapping, comparison: Mapping, *, is_position_adjusted: bool) -> str:
     """Return the sentence for a paper's results section; the flag is the headline's."""
-    arm, baseline, result, verdict = (comparison[key] for key in ("arm", "baseline", "headline", "verdict"))
+    arm, baseline = (isolated(comparison[key]) for key in ("arm", "baseline"))
+    result, verdict = comparison["headline"], comparison["verdict"]
     counts = comparison["counts"]
     prefix = "[SIMULATED VOTES, NOT FOR PUBLICATION] " if report["data"]["is_simulated"] else ""
     if result["estimate"] is None:

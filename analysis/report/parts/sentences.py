@@ -5,7 +5,7 @@ Lead, paper sentence, methods, JSON, PDF and admin all take their conclusion fro
 
 from __future__ import annotations
 
-from analysis.report.parts.wording import count, interval, p_text, percent
+from analysis.report.parts.wording import count, interval, isolated, p_text, percent
 from analysis.verdict.decision import SMALL, Case, Verdict
 
 __all__ = [
@@ -119,10 +119,7 @@ def _words(verdict: Verdict) -> dict[str, object]:
     groups = verdict.groups
     above, below = groups.found(verdict.groups_level) if groups else (0, 0)
     return {
-        "arm": verdict.arm,
-        "baseline": verdict.baseline,
-        "preferred": verdict.preferred,
-        "other": verdict.other,
+        **{name: isolated(arm) for name, arm in _arms(verdict).items()},
         "rate": percent(verdict.rate),
         "numbers": f"{percent(verdict.rate)}, {numbers_text(verdict)}" if verdict.ci_simultaneous else "",
         "margin": f"±{100 * verdict.margin:g}" if verdict.margin else "",
@@ -139,6 +136,11 @@ def _words(verdict: Verdict) -> dict[str, object]:
         "below": below,
         "p_equal": p_text(groups.p_equal) if groups and groups.p_equal else "",
     }
+
+
+def _arms(verdict: Verdict) -> dict[str, str]:
+    arms = {"arm": verdict.arm, "baseline": verdict.baseline}
+    return arms | {"preferred": verdict.preferred or "", "other": verdict.other or ""}
 
 
 def numbers_text(verdict: Verdict) -> str:
@@ -167,4 +169,4 @@ def warning_sentences(verdict: Verdict) -> list[str]:
 
 def _subject(subject: str) -> str:
     kind, separator, arm = subject.partition(": ")
-    return f"{_SAID[kind]}{separator}{arm}" if kind in _SAID else subject
+    return f"{_SAID[kind]}{separator}{isolated(arm)}" if kind in _SAID else subject

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "equivalence_sentence",
     "fact",
     "interval",
+    "isolated",
     "key_in_words",
     "metric",
     "p_text",
@@ -31,6 +33,8 @@ _EVEN = 50.0  # per cent
 # What floating point leaves beside a border is no difference from it.
 _NOISE = 1e-9
 _MOST_DECIMALS = 6
+# Letters, numbers and marks of direction that a line of text from left to right must hold apart (UAX 9).
+_RIGHT_TO_LEFT = frozenset(("R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"))
 
 
 def class_shown(entry: Mapping) -> str:
@@ -45,6 +49,17 @@ def key_in_words(key: str) -> str:
     'fine detail'
     """
     return key.replace("_", " ")
+
+
+def isolated(name: str) -> str:
+    """Return a name as a sentence holds it: one that is written from right to left turns no number beside it round.
+
+    >>> isolated("robust")
+    'robust'
+    """
+    if not any(unicodedata.bidirectional(letter) in _RIGHT_TO_LEFT for letter in name):
+        return name
+    return f"\u2068{name}\u2069"
 
 
 def percent(value: float | None) -> str:

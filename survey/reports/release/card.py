@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,6 +85,14 @@ def rai_of(version: StudyVersion, *, least_cell: int) -> dict[str, Any]:
     return answers
 
 
+_MARKUP = re.compile(r"[\\`*_\[\]<>]")
+
+
+def _as_written(text: str) -> str:
+    """Return what people wrote in the study as a paragraph of Markdown that shows it, and does nothing else."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
+
+
 def card_text(about: Mapping[str, Any], rai: Mapping[str, Any], *, hub_license: str) -> str:
     """Return README.md: the header that data hubs read, and the same facts for people."""
     configs = "".join(f"- config_name: {name}\n  data_files: {name}.parquet\n" for name in _TABLES)
@@ -95,9 +104,9 @@ def card_text(about: Mapping[str, Any], rai: Mapping[str, Any], *, hub_license: 
         "",
         f"# {about['name']}",
         "",
-        about["description"],
+        _as_written(about["description"]),
         "",
-        f"Licence: {about['license']}. Cite as: {about['citeAs']}",
+        f"Licence: {about['license']}. Cite as: {_as_written(about['citeAs'])}",
         "",
         "| table | what a row is |",
         "| --- | --- |",
@@ -111,5 +120,5 @@ def card_text(about: Mapping[str, Any], rai: Mapping[str, Any], *, hub_license: 
     ]
     for name, value in rai.items():
         words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
-        lines += [f"**{capfirst(words)}.** {' '.join(value) if isinstance(value, list) else value}", ""]
+        lines += [f"**{capfirst(words)}.** {_as_written(' '.join(value) if isinstance(value, list) else value)}", ""]
     return "\n".join(lines)

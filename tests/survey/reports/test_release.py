@@ -21,13 +21,13 @@ from django.core.management import CommandError, call_command
 from PIL import Image
 
 from survey.exceptions import ReleaseRefused
-from survey.models import ImagePair, PairImage, Rater, RaterSession, StudyVersion, Trial, Vote
+from survey.models import ImagePair, PairImage, Rater, RaterSession, Study, StudyVersion, Trial, Vote
 from survey.reports.release.release import ReleaseOptions, release_write
 from survey.services.study.study import study_transition
 from survey.services.visit.session import session_resume, session_withdraw
 from survey.services.visit.submission import Answer
 from tests.beyond import ASKED, LEFT
-from tests.factories import make_described, make_running, make_visit
+from tests.factories import make_described, make_running, make_study, make_visit
 from tests.survey.reports.test_report import prefer
 from tests.visits import active, next_trial, vote
 
@@ -291,3 +291,22 @@ def test_what_raters_said_beyond_the_choice_is_released_with_the_votes(tmp_path)
     votes = pd.read_parquet(folder / "votes.parquet")
     assert list(votes.columns[-3:]) == ["acceptable", "strength", "reasons"]
     assert set(votes["reasons"]) == {"anatomy|colour"}
+
+
+def test_the_card_shows_what_people_wrote_and_does_none_of_it(tmp_path):
+    version = make_running(
+        make_study(
+            slug="marked",
+            instructions="# Look\n\n<img src=x onerror=alert(1)> at *both*\n---\n[here](https://example.org)",
+            is_publication_consented=True,
+        )
+    )
+    Study.objects.filter(pk=version.study.pk).update(title="A | B `C`")
+    version.study.refresh_from_db()
+    make_visit(version)
+    card = (release(version, tmp_path / "out") / "README.md").read_text()
+    (line,) = (line for line in card.splitlines() if line.startswith("**Data annotation protocol.**"))
+    assert r"Instructions: # Look \<img src=x onerror=alert(1)\> at \*both\* --- \[here\](https://example.org)" in line
+    assert [line for line in card.splitlines() if line.startswith("#")] == ["# marked"]
+    assert card.splitlines().count("---") == 2
+    assert r"A | B \`C\`" in card

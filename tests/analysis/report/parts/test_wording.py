@@ -2,7 +2,11 @@
 
 import pytest
 
-from analysis.report.parts.wording import interval, p_value, percent
+from analysis.report import build_report
+from analysis.report.formats.latex import render_latex_text
+from analysis.report.parts.wording import interval, isolated, p_value, percent
+from analysis.votes.reading import votes_from_rows
+from tests.analysis.vote_rows import study_rows
 
 
 @pytest.mark.parametrize(
@@ -48,3 +52,15 @@ def test_bounds_say_on_which_side_of_one_half_and_of_the_margin_they_lie():
     assert interval((0.44996, 0.549), margin=0.05) == "[44.996, 54.9]"
     assert interval((0.45, 0.549), margin=0.05) == "[45.0, 54.9]"
     assert interval((0.05, 0.5), rate=False) == "[0.050, 0.500]"
+
+
+@pytest.mark.parametrize("name", ["\u0646\u0645\u0648\u0630\u062c", "\u05d0\u05d1", "\u202eevil", "a\u202cb"])
+def test_a_name_from_right_to_left_turns_no_number_round(name):
+    """Behind an Arabic name, and without end behind an override, "(62.0 %, ..." was shown in another order."""
+    rows = study_rows(arms=(name, "base"))
+    text = build_report(votes_from_rows(rows).table, plan={"arm": name})["text"]
+    for said in (text["lead"], text["sentences"][0]):
+        assert said.count(name) == said.count(f"\u2068{name}\u2069") > 0
+    assert "\u2068base" not in text["lead"]
+    assert "2068" not in render_latex_text(text)
+    assert isolated("\u65e5\u672c \u00e9 1") == "\u65e5\u672c \u00e9 1"
