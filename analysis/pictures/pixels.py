@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import cast
 
 from PIL import Image, UnidentifiedImageError
+from PIL.GifImagePlugin import GifImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from analysis.pictures.depth import bits_per_channel
 from analysis.pictures.errors import PictureError
 from analysis.pictures.formats import HEAD_BYTES, READ, kind_of, picture_format
+from analysis.pictures.jpeg import profile_of
 
 __all__ = ["Picture", "note_counts", "read_picture"]
 
@@ -37,6 +39,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SEE_THROUGH = "is see-through; lay it over the background that it is meant to be seen on"
 _GREY = {"1", "L", "LA"}
 _COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 
@@ -99,6 +102,8 @@ def read_picture(content: bytes, *, name: str = "", most_px: int | None = None) 
     profile = None
     if found == "PNG":
         profile, content = _profile_of_png(content), _without_text(content)
+    elif found == "JPEG":
+        profile = profile_of(content)
     try:
         with Image.open(io.BytesIO(content), formats=READ) as opened:
             return _picture(opened, content, found, profile, most_px)
@@ -118,6 +123,9 @@ def _picture(opened: Image.Image, content: bytes, found: str, profile: bytes | N
         raise PictureError(f"is {opened.width}x{opened.height}; allowed are {most_px} pixels a side")
     _check_depth(bits_per_channel(content, found, opened), opened.mode)
     has_more = _has_more_pictures(opened)
+    if isinstance(opened, GifImageFile) and opened.tile[0].extents != (0, 0, *opened.size):
+        # Pillow fills the rest with a colour of its own.
+        raise PictureError(_SEE_THROUGH)
     mode = opened.mode
     if profile is None:
         profile = opened.info.get("icc_profile") or b""
@@ -185,9 +193,12 @@ def _orientation(opened: Image.Image) -> int:
 def _without_alpha(opened: Image.Image) -> Image.Image:
     if opened.has_transparency_data:
         # One channel has one pair of extremes; several would have a pair each.
-        lowest, _ = cast("tuple[float, float]", opened.convert("RGBA").getchannel("A").getextrema())
+        clear = opened.convert("RGBA")
+        lowest, _ = cast("tuple[float, float]", clear.getchannel("A").getextrema())
         if lowest < 255:
-            raise PictureError("is see-through; lay it over the background that it is meant to be seen on")
+            raise PictureError(_SEE_THROUGH)
+        if opened.mode not in _GREY:
+            return clear.convert("RGB")
     return opened.convert("L" if opened.mode in _GREY else "RGB")
 
 

@@ -149,6 +149,17 @@ def cicp(primaries: int, transfer: int) -> Callable[[], bytes]:
     return lambda: marked(chunk(b"cICP", bytes([primaries, transfer, 0, 1])))
 
 
+def in_parts(*numbers: int) -> Callable[[], bytes]:
+    """A JPEG with its whole profile under each of these numbers, of one part in all."""
+
+    def made() -> bytes:
+        plain, body = saved(Image.fromarray(ramp()), "JPEG", quality=100, subsampling=0), profile("RGB")
+        parts = [b"ICC_PROFILE\0" + bytes([number, 1]) + body for number in numbers]
+        return plain[:2] + b"".join(b"\xff\xe2" + struct.pack(">H", len(part) + 2) + part for part in parts) + plain[2:]
+
+    return made
+
+
 ICC = chunk(b"iCCP", b"broken\0\0" + zlib.compress(b"no profile" * 30))
 CASES: dict[str, Callable[[], bytes]] = {
     "no mark": lambda: saved(Image.fromarray(ramp())),
@@ -162,6 +173,8 @@ CASES: dict[str, Callable[[], bytes]] = {
     "profile, WebP": lambda: with_profile("RGB", "WEBP"),
     "profile, JPEG of grey": lambda: with_profile("L", "JPEG"),
     "profile of RGB, JPEG of grey": lambda: with_profile("L", "JPEG", "RGB"),
+    "profile twice, JPEG": in_parts(1, 1),
+    "profile numbered from 0, JPEG": in_parts(0),
     "linear gamma": lambda: marked(gamma(1.0)),
     "gamma of 1.8": lambda: marked(gamma(1 / 1.8)),
     "gamma, grey": lambda: marked(gamma(1 / 1.8), mode="L"),
