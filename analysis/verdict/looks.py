@@ -103,6 +103,9 @@ def _parts(given: object) -> tuple[int, SpendingType, tuple[float, ...]]:
         raise ValueError(f"the plan's looks is {given!r}; their number must be at least 1")
     if planned and len(planned) != number:
         raise ValueError(f"the plan's looks has {len(planned)} fractions for {number} looks; give one a look")
+    is_number = all(isinstance(one, int | float) and not isinstance(one, bool) for one in planned)
+    if not is_number or not all(0.0 < one <= 1.0 for one in planned) or list(planned) != sorted(set(planned)):
+        raise ValueError(f"the plan's looks has fractions {list(planned)}; give increasing numbers within (0, 1]")
     spending = whole.get("spending", "obrien_fleming")
     if spending not in SPENDING:
         raise ValueError(f"the plan's looks has spending {spending!r}; it must be one of {', '.join(SPENDING)}")

@@ -44,6 +44,8 @@ __all__ = ["Criterion", "Judgement", "careless_raters", "comparison_verdicts", "
 # Rules whose flag says that a rater did not look. Many ties or votes on the same images say other things, so they count
 # only where the plan made them rules of the study.
 _CARELESS = ("too_fast", "many_fast", "same_side_run", "left_share", "failed_checks")
+# Strengths closer than this differ by what an iteration leaves.
+_SAME_STRENGTH = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,6 +335,10 @@ def _ranking_sentence(judgements: Sequence[Judgement], ranking: Ranking, titles:
     if not ranked or ranked[0].component is None or len({arm.component for arm in ranked}) > 1:
         return f"The {arms} arms cannot be ranked together ({_apart(ranked, ranking)}); {pairwise}"
     best, name = ranked[0], isolated(titles.get(ranked[0].arm, ranked[0].arm))
+    alike = [arm for arm in ranked if abs((arm.strength or 0.0) - (best.strength or 0.0)) < _SAME_STRENGTH]
+    if len(alike) > 1:
+        names = ", ".join(isolated(titles.get(arm.arm, arm.arm)) for arm in alike)
+        return f"Of {arms} arms {len(alike)} have the same, the highest strength ({names}); {pairwise}"
     _, high = best.rank_interval or (1, len(ranked))
     if first.looks.basis != "one look":
         return (

@@ -58,3 +58,12 @@ def test_a_look_beyond_the_plan_is_refused():
         planned_looks({"looks": 5}, taken=6)
     with pytest.raises(ValueError, match="increasing"):
         planned_looks({"looks": 5}, taken=[0.5, 0.4])
+
+
+@pytest.mark.parametrize(
+    "fractions", [[0.9, 0.5], [0.5, 0.5], [0.5, 1.5], [0.0, 1.0], ["a", 1.0], [True, 1.0], [-0.1, 1]]
+)
+def test_planned_fractions_that_no_looks_can_have_are_refused(fractions):
+    """A last one before the others was taken for 1 in silence."""
+    with pytest.raises(ValueError, match=r"increasing numbers within \(0, 1\]"):
+        planned_looks({"looks": {"number": 2, "fractions": fractions}})

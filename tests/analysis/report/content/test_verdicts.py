@@ -367,3 +367,15 @@ def test_several_criteria_without_a_plan_are_told_once_and_counted_by_what_was_c
     # What qualifies the verdict by another criterion stands beside it.
     by_fit = report["text"]["lead"].partition("By fit: ")[2]
     assert "Caution: only 4 raters" in by_fit
+
+
+def test_of_arms_alike_none_is_said_to_have_the_highest_strength():
+    rows = [
+        (f"r{rater:02d}", f"{one}{pair:02d}", *((one, other) if (rater + pair) % 2 else (other, one)), choice)
+        for one, other in itertools.combinations("abc", 2)
+        for rater in range(12)
+        for pair in range(12)
+        for choice in [("left", "right")[(rater // 2 + pair // 2) % 2]]
+    ]
+    lead = build_report(make_table(rows))["text"]["lead"]
+    assert lead.startswith("Of 3 arms 3 have the same, the highest strength (a, b, c); 0 of 3 comparisons")
