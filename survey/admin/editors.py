@@ -15,7 +15,9 @@ from survey.services.study.criteria import MOST_CRITERIA, criterion_faults
 from survey.services.study.exit_questions import FIELDS, KINDS, LONGEST_TEXT, question_faults
 from survey.services.study.plan import PlanRule, rule_faults, rules_known
 
-__all__ = ["ExclusionRules", "ExitQuestions", "Recruitment"]
+__all__ = ["PLACEHOLDERS_HELP", "ExclusionRules", "ExitQuestions", "Recruitment"]
+
+PLACEHOLDERS_HELP = "{class_name} and {prompt} are replaced by the class name and the prompt of the pair"
 
 
 def _lines(text: str) -> list[str]:
@@ -78,7 +80,9 @@ class ExitQuestions(Rows):
 
 
 class CriterionForm(RowForm):
-    question = forms.CharField(max_length=300, widget=forms.Textarea(attrs={"rows": 2, "cols": 60}))
+    question = forms.CharField(
+        max_length=300, help_text=PLACEHOLDERS_HELP, widget=forms.Textarea(attrs={"rows": 2, "cols": 60})
+    )
     definition = forms.CharField(
         required=False,
         max_length=2000,

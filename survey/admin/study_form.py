@@ -10,7 +10,7 @@ from django import forms
 from django.conf import settings
 
 from survey.admin.answer_editors import AnswerWords, Reasons
-from survey.admin.editors import Criteria, ExclusionRules, ExitQuestions, Recruitment
+from survey.admin.editors import PLACEHOLDERS_HELP, Criteria, ExclusionRules, ExitQuestions, Recruitment
 from survey.admin.nested import NestedField, TextArea
 from survey.admin.translation_editor import translations_editor
 from survey.models import Arm, Study
@@ -119,6 +119,7 @@ class StudyForm(forms.ModelForm):
             "is_publication_consented": "Raters agree that anonymous answers are published",
             "is_free_text_published": "Raters agree that their own words are published",
         }
+        help_texts = {"question": PLACEHOLDERS_HELP}
         widgets = {name: TextArea(attrs={"rows": rows, "cols": 90}) for name, rows in _TEXT_ROWS.items()}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -245,6 +245,21 @@ def test_a_word_longer_than_a_phone_is_wide_leaves_pictures_at_their_size(rater)
     assert round(one.place("#left canvas")["width"] * 3) == 512
 
 
+@pytest.mark.parametrize("words", [{}, {"upper": "Gleichgewichtsverteilung", "tie": "Unentschieden/gleichwertig"}])
+@pytest.mark.parametrize("width", [280, 320, 390])
+def test_a_button_holds_what_it_says_on_the_smallest_phones(rater, width: int, words: dict[str, str]) -> None:
+    version = photo_study((512, 512), narrow_screens="stack", least_box_px=64, answer_words=words)
+    one = rater(version, **PHONE | {"viewport": {"width": width, "height": 720}})
+    one.start()
+    one.pass_cards()
+    for button in one.page.locator(".choices button").all():
+        assert button.evaluate("one => one.scrollWidth <= one.clientWidth && one.scrollHeight <= one.clientHeight")
+        assert button.evaluate("""one => {
+            const [caption, around] = [one.querySelector(".caption"), one].map((part) => part.getBoundingClientRect());
+            return caption.left >= around.left && caption.right <= around.right;
+        }""")
+
+
 @pytest.mark.parametrize("language", ["en", "de", "ar"])
 def test_a_window_without_room_is_told_before_consent_what_is_needed(rater, language: str) -> None:
     version = photo_study((512, 512), recruitment={"provider": "open", "codes": {"screen": "NOROOM"}})

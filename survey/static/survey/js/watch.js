@@ -44,7 +44,8 @@ export class Watch {
 
   // How much fingers have magnified the page, at most; nothing where they have not. It blurs what it enlarges.
   pinched() {
-    return this.pinch > 1 ? { page_scale: Math.round(this.pinch * 100) / 100 } : {};
+    const scale = Math.round(this.pinch * 100) / 100;
+    return scale > 1 ? { page_scale: scale } : {};
   }
 
   // Translated, the question is not the one that the study asked; noted as far as browsers tell.
