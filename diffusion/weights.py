@@ -181,6 +181,8 @@ def found_state(path: Path, found: Any) -> Weights:
         name = _wrapper(path, found)
         beside = sorted(str(key) for key in found if key != name)
         notes.append(f"its weights were found under {name!r}" + (f", beside {', '.join(beside[:5])}" if beside else ""))
+        if nameless := [key for key in AVERAGED if key in found and not _holds_state(found[key])]:
+            notes.append(f"what it holds under {nameless[0]!r} has no names of parameters and was left out")
         found = found[name]
     return _bare(path, dict(found), notes)
 

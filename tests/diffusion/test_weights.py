@@ -255,3 +255,12 @@ def test_pickles_never_run(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="refused"):
         load_network("b.pt")
     assert not (tmp_path / "harm").exists()
+
+
+def test_an_average_without_names_is_said_to_be_left_out(tmp_path):
+    state = CONFIG.build().state_dict()
+    path = tmp_path / "checkpoint.pt"
+    # As the library torch_ema keeps it.
+    torch.save({"model": state, "ema": {"decay": 0.9, "shadow_params": list(state.values())}}, path)
+    notes = load_network(path, CONFIG).card.provenance["notes"]
+    assert "what it holds under 'ema' has no names of parameters and was left out" in notes
