@@ -8,18 +8,15 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
 from typing import Any
 
-import numpy as np
-
 from analysis.inference.blas_threads import on_one_blas_thread
-from analysis.inference.counts import LoadSummary, count_sides, load_summary
+from analysis.inference.counts import count_sides, load_summary
 from analysis.judges.scores import JudgeScores
 from analysis.pairs.groups import by_prompt, by_tag
 from analysis.pairs.table import Pairs, with_class_names
 from analysis.preference import position
-from analysis.preference.per_class import Adjustment, class_names
+from analysis.preference.per_class import Adjustment
 from analysis.ranking.options import ranking_options
 from analysis.ranking.results import Ranking
 from analysis.ranking.strengths import BOOTSTRAP, bradley_terry, davidson, thurstone_case_v
@@ -33,6 +30,8 @@ from analysis.report.content.checklist import filled_checklist
 from analysis.report.content.comparison import compare_arms
 from analysis.report.content.composition import composition_section
 from analysis.report.content.criteria import criteria_section, other_criteria
+from analysis.report.content.data import data_section
+from analysis.report.content.directions import directions_of, is_planned_first
 from analysis.report.content.display import display_section, size_rows
 from analysis.report.content.external_figures import ExternalFigure, given_facts
 from analysis.report.content.flow import flow_section
@@ -55,9 +54,9 @@ from analysis.report.parts.titles import arm_titles
 from analysis.verdict.looks import planned_looks
 from analysis.votes.criteria import by_criterion, criteria_in, headline_criterion
 from analysis.votes.selection import Selection, select_votes
-from analysis.votes.table import TIE, Comparison, VoteTable
+from analysis.votes.table import Comparison, VoteTable
 
-__all__ = ["SCHEMA", "build_report", "table_sha256"]
+__all__ = ["SCHEMA", "build_report"]
 
 SCHEMA = "blindpair.report/2"
 
@@ -162,7 +161,7 @@ def build_report(
     selection = select_votes(table)
     ranking = _ranking(selection.table, plan, seed, covariates) if len(selection.table.arms) > 1 else None
     strengths = None if ranking is None else ranking["bradley_terry"]
-    directions = _directions(selection.table, arm, baseline, strengths)
+    directions = directions_of(selection.table, arm, baseline, strengths)
     comparisons = [selection.table.comparison(*names) for names in directions]
     compared = [
         compare_arms(comparison, plan=plan, seed=seed, withheld=_withheld(place, len(comparisons)))
@@ -175,7 +174,7 @@ def build_report(
     rules = planned_rules(plan)
     screened = screen(select_votes(whole).of_origin(), rules, criterion=criterion)
     is_headline = criterion is None or criterion == plan.get("criterion")
-    has_primary = is_headline and _is_planned_first(directions, plan)
+    has_primary = is_headline and is_planned_first(directions, plan)
     judging: dict[str, Any] = {
         "plan": plan,
         "looks": planned_looks(plan, taken=looks_taken, raters=load_summary(selection.table.rater).units),
@@ -204,7 +203,7 @@ def build_report(
         "plan": plan,
         "verdict": whole_verdict({}),
         "provenance": _provenance(provenance, plan, seed),
-        "data": _data(table, selection, data or {}),
+        "data": data_section(table, selection, data or {}),
         "comparisons": entries,
         "position_bias": _position_bias(selection, entries),
         "agreement": agreement(selection.table, comparisons[0], seed=seed).as_json() if comparisons else None,
@@ -304,57 +303,10 @@ def _checked_plan(plan: Mapping | None) -> dict:
     return plan
 
 
-def table_sha256(table: VoteTable) -> str:
-    """Return a hash of the votes in memory: of labels and codes, the same in any order of the rows."""
-    columns = np.stack(
-        [table.rater, table.pair, table.arm_left, table.arm_right, table.choice.astype(np.int64)], axis=1
-    ).astype("<i8")
-    columns = columns[np.lexsort(columns.T[::-1])]
-    digest = hashlib.sha256(json.dumps([table.raters, table.pairs, table.arms], ensure_ascii=True).encode())
-    digest.update(np.ascontiguousarray(columns).tobytes())
-    return digest.hexdigest()
-
-
 def _with_named_arms(table: VoteTable, *names: str | None) -> VoteTable:
     """Give a table without any vote the arms asked for, so that its report says 'no votes' and not 'no arm'."""
     missing = tuple(name for name in names if name and name not in table.arms)
     return replace(table, arms=table.arms + missing) if missing and not len(table) else table
-
-
-def _directions(
-    table: VoteTable, arm: str | None, baseline: str | None, ranking: Ranking | None
-) -> list[tuple[str, str]]:
-    """Return (arm, baseline) of every comparison: the one asked for first, else that of the two strongest of many."""
-    pairs = list(combinations(sorted(table.arms), 2))
-    for name in (arm, baseline):
-        if name is not None and name not in table.arms:
-            raise ValueError(f"arm {name!r} is not in the votes; the arms are {', '.join(table.arms)}")
-    if arm is not None and arm == baseline:
-        raise ValueError(f"arm and baseline are both {arm!r}; name two arms")
-
-    def directed(one: str, other: str) -> tuple[str, str]:
-        is_turned = other == arm or one == baseline
-        return (other, one) if is_turned else (one, other)
-
-    def rank(names: tuple[str, str]) -> tuple[bool, bool]:
-        asked = {name for name in (arm, baseline) if name is not None}
-        return (not asked <= set(names), not (asked & set(names)))
-
-    if arm is None and baseline is None and len(table.arms) > 2 and ranking is not None:
-        strongest = _two_strongest(ranking)
-        pairs = [strongest, *(names for names in pairs if set(names) != set(strongest))] if strongest else pairs
-    return sorted((directed(one, other) for one, other in pairs), key=rank)
-
-
-def _two_strongest(ranking: Ranking) -> tuple[str, str] | None:
-    found = sorted((arm for arm in ranking.arms if arm.rank is not None), key=lambda arm: (arm.component, arm.rank))
-    alike = [arm.arm for arm in found if arm.component == found[0].component]
-    return (alike[0], alike[1]) if len(alike) > 1 else None
-
-
-def _is_planned_first(directions: list[tuple[str, str]], plan: Mapping) -> bool:
-    """Return whether the first comparison is the plan's primary one: named by it, not by who asks for the report."""
-    return bool(directions) and set(directions[0]) == {plan.get("arm"), plan.get("baseline")}
 
 
 def _withheld(place: int, comparisons: int) -> str | None:
@@ -370,49 +322,6 @@ def _provenance(given: Mapping | None, plan: dict, seed: int) -> dict:
         text = json.dumps(plan, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         values["plan_sha256"] = hashlib.sha256(text.encode()).hexdigest()
     return values
-
-
-def _data(table: VoteTable, selection: Selection, given: Mapping) -> dict:
-    kept = selection.table
-    per_rater, per_pair = load_summary(kept.rater), load_summary(kept.pair)
-    times = kept.extra.get("submitted_at", np.zeros(0, dtype="datetime64[ms]"))
-    times = times[~np.isnat(times)]
-    classes = kept.extra.get("class_label")
-    return {
-        "votes": len(kept),
-        "raters": per_rater.units,
-        "pairs": per_pair.units,
-        "classes": None if classes is None else len(set(classes) - {""}),
-        "class_names": class_names(kept),
-        "arms": list(kept.arms),
-        "ties": int(np.count_nonzero(kept.choice == TIE)),
-        "simulated": selection.simulated,
-        "is_simulated": selection.is_simulated,
-        "excluded": selection.kept_out,
-        "rows": given.get("rows", len(table)),
-        "bad_rows": dict(given.get("bad_rows", {})),
-        "ignored_columns": list(given.get("ignored_columns", ())),
-        "left_out": dict(given.get("left_out", {})),
-        "unknown": list(given.get("unknown", ())),
-        "source": given.get("source"),
-        "sha256": given.get("sha256") or table_sha256(table),
-        "sha256_of": "file" if given.get("sha256") else "table",
-        "votes_per_rater": _spread(per_rater),
-        "votes_per_pair": _spread(per_pair),
-        "first_vote": _day(times.min()) if len(times) else None,
-        "last_vote": _day(times.max()) if len(times) else None,
-        "sites": len(set(kept.extra.get("site", ())) - {""}),
-        "studies": sorted(set(table.extra.get("study", ())) - {""}),
-        "study_versions": sorted(set(table.extra.get("study_version", ())) - {""}),
-    }
-
-
-def _spread(load: LoadSummary) -> dict:
-    return {"median": load.median, "min": load.smallest, "max": load.largest}
-
-
-def _day(moment: np.datetime64) -> str:
-    return str(moment.astype("datetime64[D]"))
 
 
 def _position_bias(selection: Selection, entries: list[dict]) -> dict:

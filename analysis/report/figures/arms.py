@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ranking_figures"]
 
 # Rows of strengths that a page holds; arms whose counts fit into squares; arms whose shares do.
-_MOST_STRENGTHS, _MOST_COUNTED, _MOST_NUMBERED = 24, 9, 30
+_MOST_STRENGTHS, _MOST_COUNTED, _MOST_NUMBERED = 24, 7, 30
 
 
 def ranking_figures(report: Mapping) -> list[FigureSpec]:

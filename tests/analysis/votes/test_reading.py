@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.report.content.assemble import table_sha256
+from analysis.report.content.data import table_sha256
 from analysis.votes.columns import REQUIRED
 from analysis.votes.reading import BadVotesError, read_votes, votes_from_rows
 from analysis.votes.table import LEFT, RIGHT, TIE

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import analysis.report
 from analysis.report import build_report
-from analysis.report.content.assemble import table_sha256
+from analysis.report.content.data import table_sha256
 from analysis.report.formats.latex import render_latex
 from analysis.report.formats.text_files import render_csv, render_json
 from analysis.report.parts.wording import pooling_warning
