@@ -21,7 +21,7 @@ from django.core.files.storage import default_storage
 from django.db.models import Q, QuerySet
 from PIL import Image
 
-from analysis.pictures.colour import in_srgb
+from analysis.pictures.colour import PIXEL_RULES, in_srgb
 from survey.canonical import canonical_json
 from survey.exceptions import BadImage, CopiesUnstored
 from survey.models import ImagePair, PairImage, ReferenceImage, ServedCopies
@@ -36,7 +36,7 @@ __all__ = ["DEGRADED_IMAGES", "CopyPlan", "copies_build", "copy_store", "image_d
 
 # So many spoilt copies serve a version's checks, whatever its size.
 DEGRADED_IMAGES = 400
-# Stands in the setup: another encoder, filter or ladder is another.
+# Stands in the setup, as the rules of reading pixels do: another encoder, filter or ladder is another.
 _RENDERER = 1
 # Pairs whose rows are written together; all their copies are in memory at once.
 _PAIRS_A_BATCH = 16
@@ -58,7 +58,13 @@ class CopyPlan:
     @property
     def setup(self) -> str:
         """The name of the setup: 16 hexadecimal digits."""
-        facts = {"renderer": _RENDERER, "least_px": self.least_px, "near": self.near_lossless, "arms": self.arms}
+        facts = {
+            "renderer": _RENDERER,
+            "pixels": PIXEL_RULES,
+            "least_px": self.least_px,
+            "near": self.near_lossless,
+            "arms": self.arms,
+        }
         return hashlib.sha256(canonical_json(facts)).hexdigest()[:16]
 
 

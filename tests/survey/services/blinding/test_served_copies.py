@@ -145,6 +145,12 @@ def test_another_setup_has_copies_of_its_own_and_leaves_the_others_alone() -> No
             assert file.read() == before[row.image_id]
 
 
+def test_copies_made_under_other_rules_of_reading_pixels_are_not_taken_again(monkeypatch) -> None:
+    before = LADDER.setup
+    monkeypatch.setattr(served_copies, "PIXEL_RULES", served_copies.PIXEL_RULES + 1)
+    assert before != LADDER.setup
+
+
 def test_near_lossless_copies_are_lighter_and_off_by_what_is_kept_of_them() -> None:
     images = images_of(photos((200, 160)))
     plan = CopyPlan(least_px=None, near_lossless=60)
