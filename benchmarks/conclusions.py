@@ -29,7 +29,9 @@ from analysis.preference.per_class import adjusted_p_values, per_class
 from analysis.preference.position import left_rate
 from analysis.preference.rate import headline
 from analysis.preference.sequential import confidence_sequence
-from analysis.verdict.decision import Evidence, Family, decide
+from analysis.verdict.decision import decide
+from analysis.verdict.evidence import Evidence
+from analysis.verdict.family import Family
 from analysis.verdict.looks import Looks
 from analysis.votes.table import LEFT, RIGHT, Comparison, VoteTable
 

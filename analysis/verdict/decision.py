@@ -5,32 +5,18 @@ Prose prints a verdict and decides nothing. Every case and its sentence stand in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
-from analysis.inference.estimate import Estimate
 from analysis.inference.intervals import interval_at
+from analysis.verdict.evidence import Evidence, Groups
+from analysis.verdict.family import LEVEL, Family
 from analysis.verdict.looks import Looks
 
-__all__ = [
-    "LEVEL",
-    "SMALL",
-    "Case",
-    "Evidence",
-    "Family",
-    "GroupResult",
-    "Groups",
-    "Kind",
-    "Verdict",
-    "decide",
-    "family_of",
-    "holm_families",
-]
+__all__ = ["SMALL", "Case", "Kind", "Verdict", "decide"]
 
-# Of the whole family of comparisons, not of each.
-LEVEL = 0.05
 # Without a margin in the plan, a whole interval within so much of 1/2 is called small.
 SMALL = 0.05
 # Above this share of careless raters the votes say how raters pressed keys, not what they prefer.
@@ -76,113 +62,6 @@ _KINDS: dict[Case, Kind] = {
     Case.UNBALANCED_SIDES: "not_interpretable",
     Case.SCREENING: "not_interpretable",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """The comparisons that are decided together.
-
-    Parameters
-    ----------
-    scope : {"single", "primary", "all", "criteria"}
-        The only comparison; the plan's primary one, tested alone; all comparisons (and criteria, where the plan names
-        no headline criterion) as one family; the comparisons by the criteria beside the planned headline.
-    size : int
-    step : int or None
-        Of a family that is adjusted by Holm: what this comparison's level is divided by. Bonferroni divides by the
-        size.
-    p_adjusted : float or None
-        Holm's p-value of this comparison, which depends on those of the others.
-    """
-
-    scope: Literal["single", "primary", "all", "criteria"] = "single"
-    size: int = 1
-    step: int | None = None
-    p_adjusted: float | None = None
-
-    @property
-    def share(self) -> float:
-        """The level of this one comparison."""
-        return LEVEL / (self.step or self.size)
-
-    def adjusted(self, p_value: float) -> float:
-        """Return a comparison's p-value with what the family adds to it."""
-        return min(1.0, self.size * p_value) if self.p_adjusted is None else self.p_adjusted
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupResult:
-    """One group's rate, and its p-value adjusted by Holm over the groups (None where it was not tested)."""
-
-    label: str
-    rate: float
-    p_adjusted: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Groups:
-    """Groups of pairs or raters: what they are called, their rates, and the p-value of one rate in all."""
-
-    noun: str
-    plural: str
-    results: tuple[GroupResult, ...]
-    p_equal: float | None
-
-    def found(self, level: float) -> tuple[int, int]:
-        """Return how many groups are above and below 1/2 at a familywise level."""
-        sure = [group for group in self.results if group.p_adjusted is not None and group.p_adjusted <= level]
-        above = sum(group.rate > 0.5 for group in sure)
-        return above, len(sure) - above
-
-    def differ(self, level: float) -> bool:
-        return self.p_equal is not None and self.p_equal <= level
-
-    def oppose(self, level: float) -> bool:
-        """Whether groups prefer different arms: rates that differ, and one group at least on either side of 1/2."""
-        return self.differ(level) and min(self.found(level)) > 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What a verdict rests on.
-
-    Parameters
-    ----------
-    arm, baseline : str
-    headline : Estimate
-        The preference rate.
-    sequence : Estimate or None
-        The confidence sequence at the level of the family, for a plan that looks at any time.
-    is_one_sided : bool
-        Whether the arm was shown on one side alone, or on the other so rarely that it tells nothing.
-    has_other_side : bool
-        Of a one-sided arm: whether it was shown on the other side at all.
-    are_sides_known : bool
-        Whether it was recorded which arm stood on which side.
-    units : str
-        What people are sampled by: ``raters``, or ``sites`` of raters.
-    raters, careless : int
-        Raters in the comparison, and those flagged for careless answers.
-    without_careless : Evidence or None
-        The same without them, where there are any and raters are left.
-    with_excluded : Evidence or None
-        The same with the votes that the ledger excludes, where there are any.
-    groups : tuple of Groups
-    """
-
-    arm: str
-    baseline: str
-    headline: Estimate
-    sequence: Estimate | None = None
-    is_one_sided: bool = False
-    has_other_side: bool = False
-    are_sides_known: bool = True
-    units: str = "raters"
-    raters: int = 0
-    careless: int = 0
-    without_careless: Evidence | None = None
-    with_excluded: Evidence | None = None
-    groups: tuple[Groups, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -406,44 +285,3 @@ def _in_short(verdict: Verdict) -> str:
     if verdict.preferred:
         return f"{verdict.kind}: {verdict.preferred}"
     return verdict.kind
-
-
-def holm_families(p_values: Sequence[float | None]) -> list[Family]:
-    """Return the family of each comparison by the criteria beside the headline, adjusted by Holm.
-
-    The p-value and the interval of a comparison say the same: one that is settled has the level of its own step, the
-    others have that of the first step that failed, at which all of them stop.
-
-    Parameters
-    ----------
-    p_values : sequence of float or None
-        Of each comparison against 1/2, looks counted; None where there is no test, which counts all the same.
-
-    References
-    ----------
-    Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
-    """
-    size = len(p_values)
-    if size < 2:
-        return [Family(scope="criteria", size=1)] * size
-    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
-    steps, highest = [size] * size, 0.0
-    adjusted: list[float | None] = [None] * size
-    failed: int | None = None
-    for rank, (p, place) in enumerate(known):
-        highest = max(highest, min(1.0, (size - rank) * p))
-        if highest > LEVEL and failed is None:
-            failed = size - rank
-        steps[place], adjusted[place] = failed or size - rank, highest
-    return [
-        Family(scope="criteria", size=size, step=step, p_adjusted=p) for step, p in zip(steps, adjusted, strict=True)
-    ]
-
-
-def family_of(number: int, *, has_primary: bool, criteria: int = 1) -> Sequence[Family]:
-    """Return the family of each of so many comparisons, the primary one first where the plan names it."""
-    size = number * criteria
-    whole = Family(scope="all", size=size) if size > 1 else Family()
-    if not has_primary or size == 1:
-        return [whole] * number
-    return [Family(scope="primary"), *[whole] * (number - 1)]

@@ -24,17 +24,9 @@ from analysis.report.parts.sentences import (
     warning_sentences,
 )
 from analysis.report.parts.wording import count, isolated
-from analysis.verdict.decision import (
-    Case,
-    Evidence,
-    Family,
-    GroupResult,
-    Groups,
-    Verdict,
-    decide,
-    family_of,
-    holm_families,
-)
+from analysis.verdict.decision import Case, Verdict, decide
+from analysis.verdict.evidence import Evidence, GroupResult, Groups
+from analysis.verdict.family import Family, family_of, holm_families
 from analysis.verdict.looks import Looks
 from analysis.votes.selection import Selection
 from analysis.votes.table import Comparison

@@ -19,16 +19,9 @@ from analysis.report.parts.sentences import (
     verdict_sentence,
     warning_sentences,
 )
-from analysis.verdict.decision import (
-    Case,
-    Evidence,
-    Family,
-    GroupResult,
-    Groups,
-    decide,
-    family_of,
-    holm_families,
-)
+from analysis.verdict.decision import Case, decide
+from analysis.verdict.evidence import Evidence, GroupResult, Groups
+from analysis.verdict.family import Family, family_of, holm_families
 from analysis.verdict.looks import Looks
 
 TABLE = (Path(__file__).parents[3] / "docs" / "verdicts.md").read_text(encoding="utf-8")

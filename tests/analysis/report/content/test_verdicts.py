@@ -171,7 +171,9 @@ def test_a_sure_but_tiny_preference_is_called_small():
         choice=np.where(first == is_left, 0, 1).astype(np.int8),
     )
     from analysis.preference.rate import headline
-    from analysis.verdict.decision import Evidence, Family, decide
+    from analysis.verdict.decision import decide
+    from analysis.verdict.evidence import Evidence
+    from analysis.verdict.family import Family
     from analysis.verdict.looks import Looks
 
     evidence = Evidence(
