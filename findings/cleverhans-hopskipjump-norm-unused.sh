@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # cleverhans 4.0.0, torch.attacks.hop_skip_jump_attack: norm, documented as choosing the distance, is not used.
 # Expected, by its documentation: norm (2 or np.inf, to be given always) says which distance is made small, so with np.inf the
-# attack looks for the image nearest by the largest change of any pixel. Seen: the attack is always that for the Euclidean distance, set by another
-# argument (constraint=2) that the documentation does not name. Both norms give the same image to the last bit, whose
-# largest change is far from the smallest possible. Who reports robustness by the largest change, as most tables do,
-# overrates the model. The function takes norm without a word and reports "2 distance" when verbose.
+# attack looks for the image nearest by the largest change of any pixel. Seen: the attack is always that for the Euclidean
+# distance, set by another argument (constraint=2) that the documentation does not name. Both norms give the same image to
+# the last bit, whose largest change is far from the smallest possible. Who reports robustness by the largest change, as most
+# tables do, overrates the model. The function takes norm without a word.
 # Here: a linear classifier of two classes, for which both distances to the boundary are known: the margin over the
 # Euclidean length of the weights, and over the sum of their sizes.
 # No report of this was found among the project's issues (foolbox had a fault of this kind, issue 494, in its version 2).
