@@ -4,8 +4,9 @@
 # cited by the readme). Images are H x W x C, says the readme, and a channel is compared with the same channel, as ssim of the
 # same package does, so the order of the channels has no effect. Seen: the averaging before each halving is done
 # over all three axes, so every channel is also averaged with the one before it; by the fifth scale only 1/16 of the
-# last channel is its own, while the first stays itself. RGB and BGR (the order in which OpenCV reads) give two results, an error in the
-# first channel weighs more than the same error in the last, and none is the MS-SSIM of the image. Nothing is said.
+# last channel is its own, while the first stays itself. RGB and BGR (the order in which OpenCV reads) give two results, an
+# error in the first channel weighs more than the same error in the last, and none is the MS-SSIM of the image. Nothing is
+# said.
 # Here: a colour image with the same noise once in its first, once in its last channel; by symmetry of the definition
 # both pairs score alike. For images of one channel sewar agrees with the definition, written out here.
 # No report of this was found among the project's issues.
