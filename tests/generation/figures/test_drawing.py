@@ -98,7 +98,7 @@ def test_captions_of_image_rows_are_whole_and_apart(columns: int):
 def test_descriptions_carry_the_numbers():
     pairs, alignment, preference, ablation = _all_specs()
     assert "vanilla: cosine 0.300 at 0 to 9" in alignment.description
-    assert "3: 30.0% at -1" in preference.description
+    assert "3: 30.0\u00a0% at -1" in preference.description
     assert "epsilon 1, steps 7: not computed" in ablation.description
     assert pairs.description == "Images."
 

@@ -66,8 +66,10 @@ def test_the_cost_does_not_grow_with_raters(version, django_assert_max_num_queri
         study_flow(version.study)
 
 
-def test_who_stopped_with_answers_given_is_in_the_analysis_as_the_report_counts(version, tmp_path):
+def test_who_stopped_with_answers_given_is_in_the_analysis_as_the_report_counts(tmp_path):
     """The last step counted completed visits alone, and the report beside it more raters than that."""
+    # No checks: a rater's first trial may be one, whose answer is in no analysis.
+    version = make_running(pairs=12, votes_per_pair=4, practice_trials=0, identical_trials=0, degraded_trials=0)
     complete = [make_visit(version) for _ in range(2)]
     stopped = active(version)
     vote(stopped)
