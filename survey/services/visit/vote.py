@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from survey.beyond import SEPARATOR
@@ -91,14 +90,7 @@ def _vote_at_once(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -
     is_ordinary = session.step == "trials" and session.tab == tab and trial is not None and _takes_votes(trial)
     if not is_ordinary or is_lease_short(session, timezone.now()):
         return None
-    with _whole():
-        return _stored(session, rows, trial, submission)
-
-
-def _whole() -> AbstractContextManager[Any]:
-    """Return what makes a vote's writes one: on PostgreSQL they are one statement."""
-    is_whole = connection.vendor == "postgresql" and not connection.in_atomic_block
-    return nullcontext() if is_whole else transaction.atomic()
+    return _stored(session, rows, trial, submission)
 
 
 def _vote(session_id: uuid.UUID, tab: str, submission: VoteSubmission) -> Outcome:

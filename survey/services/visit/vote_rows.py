@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.utils import timezone
 
 from survey.exceptions import SessionUnknown
@@ -175,13 +176,20 @@ def _written(
     """Run the writes of ``count`` votes; return the keys of these, or nothing if the visit has changed."""
     is_one = connection.vendor == "postgresql"
     writes = _writes(is_one, count)
-    if is_one:
-        return _rows(_in_one(writes), [*visit, *slot, *trials, *answers], is_planned=True)
-    if not _rows(f"{writes.visit} RETURNING id", visit):
-        return []
-    for sql, parameters in ((writes.slot, slot), (writes.trials, trials)):
-        _rows(sql, parameters)
-    return _rows(f"{writes.votes} {writes.answers} RETURNING id", answers)
+    # On SQLite one writes at a time: all that can be prepared is ready before it is this one's turn.
+    with _whole(is_one=is_one):
+        if is_one:
+            return _rows(_in_one(writes), [*visit, *slot, *trials, *answers], is_planned=True)
+        if not _rows(f"{writes.visit} RETURNING id", visit):
+            return []
+        for sql, parameters in ((writes.slot, slot), (writes.trials, trials)):
+            _rows(sql, parameters)
+        return _rows(f"{writes.votes} {writes.answers} RETURNING id", answers)
+
+
+def _whole(*, is_one: bool) -> AbstractContextManager[Any]:
+    """Return what makes a vote's writes one: one statement is a transaction by itself."""
+    return nullcontext() if is_one and not connection.in_atomic_block else transaction.atomic()
 
 
 class _Writes(NamedTuple):
