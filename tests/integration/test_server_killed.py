@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from django.conf import settings
 from django.db import connection
 from django.urls import reverse
 
-from benchmarks.machinery import free_port
+from benchmarks.machinery import free_port, killed
 from survey.models import Vote
 from survey.tokens import session_token
 from tests.factories import make_running
@@ -64,7 +63,8 @@ class Server:
             return False
 
     def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
+        # Waits for the workers too: one that has not died would take connections meant for the next server.
+        killed(self.process.pid)
         self.process.wait()
 
     def post(self, path: str, body: dict) -> tuple[int, dict]:
